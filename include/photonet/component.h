@@ -1,0 +1,82 @@
+/* Parts: what a fabric is built of, with power, latency, loss and price, each number with its source.
+ *
+ * The numbers stand in topologies/components.def, one row a number: (part, quantity, low, default, high, source).
+ * Watts are stored per end (one module, one NIC, one box), rates one-way. A part that a fabric does not
+ * name costs nothing. Users override any number: --set part.NAME.QUANTITY=VALUE. */
+#ifndef PHOTONET_COMPONENT_H
+#define PHOTONET_COMPONENT_H
+
+#include "photonet/param.h"
+
+enum part_class {
+    PART_NONE,
+    PART_GPU,
+    PART_NIC,
+    PART_SWITCH,   /* packet switch box without optics */
+    PART_MODULE,   /* pluggable optics: DSP, LPO */
+    PART_CPO,      /* co-packaged optics, one end */
+    PART_COPPER,   /* DAC, AEC, backplane */
+    PART_OCS,      /* optical circuit switch, per box */
+    PART_FIBRE,
+    PART_LASER,
+    PART_CLASS_COUNT,
+};
+const char *part_class_name(enum part_class class);
+
+enum part_quantity {
+    PART_STATIC_MW,        /* power while on, per unit */
+    PART_STATIC_MW_PER_GBPS, /* static power that scales with a switch's one-way capacity */
+    PART_DYNAMIC_PJ_BIT,   /* energy per bit moved through this end or box */
+    PART_LATENCY_PS,       /* added per pass: module latency per direction, switch latency, NIC per side */
+    PART_FEC_PS,           /* encode + decode on a link that ends in this part; paid once per link */
+    PART_LOSS_MDB,         /* insertion loss */
+    PART_DELAY_FS_PER_M,   /* fibre and copper: propagation, femtoseconds per metre */
+    PART_PORTS,            /* duplex ports of a box */
+    PART_RATE_BPS,         /* one-way rate of one end */
+    PART_SETTLE_PS,        /* optical switch: time until the new path carries light */
+    PART_RELOCK_PS,        /* receiver re-lock after light returns */
+    PART_CONTROL_PS,       /* control plane time of one reconfiguration */
+    PART_RECONFIGURE_PJ,   /* energy of one reconfiguration of one circuit */
+    PART_PRICE_USD,        /* rough */
+    PART_IDLE_MW,          /* GPU: power while waiting */
+    PART_QUANTITY_COUNT,
+};
+
+struct part_value {
+    double low, normal, high;
+    const char *source; /* NULL where the part has no such quantity: then all are 0 */
+};
+
+struct part {
+    const char *name;  /* "dr4_400g_dsp" */
+    const char *title; /* "400G DR4 module with DSP" */
+    enum part_class class;
+    struct part_value value[PART_QUANTITY_COUNT];
+};
+
+#define PART_ID_NONE 0 /* part 0 is named "none" and costs nothing */
+
+/* The table of a run: a copy of the built-in one, into which overrides are written. */
+struct part_table {
+    struct part *parts; /* part 0 is "none" */
+    uint32_t count;
+};
+struct part_table *part_table_new(struct arena *arena);
+
+/* Index by name; STATUS_INPUT with the nearest names. */
+enum status part_find(const struct part_table *table, const char *name, struct origin at, uint32_t *part_id,
+                      struct diag *diag);
+
+/* "NAME.QUANTITY" = "9W"; the unit is that of the quantity. low and high are kept. */
+enum status part_assign(struct part_table *table, const char *key, const char *text, struct origin at,
+                        struct diag *diag);
+
+const char *part_quantity_name(enum part_quantity quantity); /* "static_mw" */
+const char *part_quantity_unit(enum part_quantity quantity); /* "mW" */
+
+static inline double part_normal(const struct part_table *table, uint32_t part_id, enum part_quantity quantity)
+{
+    return table->parts[part_id].value[quantity].normal;
+}
+
+#endif

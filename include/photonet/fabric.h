@@ -1,0 +1,126 @@
+/* The flat fabric that every topology builds and the engine runs on.
+ *
+ *     node 0..host_count-1 are hosts (GPUs); then packet switches and optical switches, in any order
+ *     ports of node n are port_first[n] .. port_first[n + 1]; port p sends on one directed link to port_peer[p]
+ *
+ *        host 3            switch 40
+ *        port 3 ─────────► port 97        link of port 3: rate_bps[3], propagation_ps[3] + device_ps[3]
+ *               ◄─────────                link of port 97: the way back
+ *
+ * A directed link is named by the port that sends on it. A port whose fibre ends at an optical switch has
+ * port_peer = ID_NONE until a planner of circuits (netsim/circuit) joins it to another one; the optical switch
+ * itself has no packet ports: optics is a schedule, not a second engine.
+ *
+ * Routes: most fabrics are trees, and a tree needs three numbers a node and no table (struct route). All others
+ * leave `route` NULL and get shortest paths with all equal next hops, computed from the connections. */
+#ifndef PHOTONET_FABRIC_H
+#define PHOTONET_FABRIC_H
+
+#include "photonet/component.h"
+#include "photonet/program.h"
+
+#define FABRIC_HOSTS_MAX (1u << 20)
+
+enum node_kind {
+    NODE_HOST,    /* runs ranks; forwards packets of others where the fabric routes through it */
+    NODE_SWITCH,  /* packet switch */
+    NODE_OPTICAL, /* circuit switch: no ports in the engine's sense */
+};
+
+/* The next hops of a node towards host d:
+ *   down_first <= d < down_last: the `down_width` consecutive ports from
+ *                                down_port + (d - down_first) / down_stride * down_width
+ *   otherwise:                   the up_count consecutive ports from up_port
+ * Ports are counted within the node. down_stride >= 1. */
+struct route {
+    uint32_t down_first, down_last, down_stride;
+    uint16_t down_port, down_width;
+    uint16_t up_port, up_count;
+};
+
+/* An optical circuit switch (or a plane of them that acts as one), and the ports whose fibres end there. */
+struct optical {
+    uint32_t node;
+    uint32_t part_id;       /* latency of the fibre through it, loss, power, prices */
+    uint64_t settle_ps, relock_ps, control_ps; /* three separate delays of a reconfiguration */
+    uint32_t port_count;    /* fibres that end here */
+    const uint32_t *port;   /* host or switch ports, port_peer = ID_NONE until planned */
+    /* Which ports may be joined: all with all where NULL, else class_of[i] == class_of[j]. */
+    const uint32_t *class_of;
+};
+
+enum plan_kind { PLAN_NONE, PLAN_PER_JOB };
+
+struct fabric {
+    struct arena *arena;
+    const char *name;   /* of the configuration: "fat-tree-128" */
+    const char *family; /* "fat_tree" */
+    uint32_t host_count, node_count, port_count;
+
+    /* per node */
+    const uint8_t *node_kind;
+    const uint32_t *port_first;       /* node_count + 1 */
+    const uint64_t *node_latency_ps;  /* of a packet through this node (host: forwarding for others) */
+    const uint8_t *node_cut_through;  /* 1: cut-through, 0: store-and-forward */
+    const uint32_t *node_part;        /* GPU, switch box, optical switch */
+    const uint8_t *node_tier;         /* 0 host, 1 leaf, 2 ... : for reports */
+
+    /* per port: the link that it sends on */
+    const uint32_t *port_node;
+    uint32_t *port_peer;
+    const uint64_t *rate_bps;
+    uint64_t *propagation_ps;         /* fibre or copper */
+    uint64_t *device_ps;              /* modules and FEC of both ends */
+    const uint32_t *port_part;        /* module or cable at this end */
+    const uint32_t *port_adapter;     /* NIC behind a host's port, else PART_ID_NONE */
+    uint64_t *port_up_ps;             /* dark before; 0 where nothing is reconfigured */
+    const uint64_t *port_queue_bytes; /* capacity of the output queue, UINT64_MAX = unbounded */
+
+    const struct route *route;        /* node_count, or NULL */
+
+    uint32_t optical_count;
+    const struct optical *optical;
+    enum plan_kind plan;
+    const char *plan_text;            /* what was planned, for reports; NULL before */
+    uint32_t circuit_count;           /* duplex circuits that are set */
+    uint32_t reconfigurations;
+
+    const struct part_table *parts;
+};
+
+/* What a builder gets. */
+struct fabric_request {
+    struct arena *arena;
+    const struct part_table *parts;
+    uint32_t hosts_wanted; /* ranks of the job; a family may size itself by it where `hosts` is not given; 0 = unknown */
+    struct origin at;      /* the `fabric:` line, for errors about combinations */
+};
+
+struct fabric_family {
+    const char *name;    /* "fat_tree" */
+    const char *summary; /* one line */
+    struct param_table params;
+    enum status (*build)(const void *values, const struct fabric_request *request, struct fabric *fabric,
+                         struct diag *diag);
+};
+extern const struct fabric_family *const fabric_families[]; /* ends with a NULL */
+const struct fabric_family *fabric_family_find(const char *name);
+
+/* Built-in configurations: the YAML texts of topologies/presets, compiled in. Ends with name == NULL. */
+struct fabric_preset {
+    const char *name; /* "fat-tree-128" */
+    const char *text;
+    size_t text_bytes;
+};
+extern const struct fabric_preset fabric_presets[];
+
+/* Checks what every fabric must hold (peers are mutual, rates not 0, hosts have ports, part ids exist, every
+ * host reaches every other where nothing is left to a planner) and names the node that breaks it. */
+enum status fabric_validate(const struct fabric *fabric, struct diag *diag);
+
+static inline uint64_t link_delay_ps(const struct fabric *fabric, uint32_t port)
+{
+    return fabric->propagation_ps[port] + fabric->device_ps[port];
+}
+
+#endif

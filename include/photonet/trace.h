@@ -1,0 +1,58 @@
+/* The contract of a trace format: one file in traces/, one line in traces/formats.def. */
+#ifndef PHOTONET_TRACE_H
+#define PHOTONET_TRACE_H
+
+#include "photonet/param.h"
+#include "photonet/program.h"
+
+/* What the user asked for. */
+struct trace_source {
+    const char *path;          /* a file, a directory, a prefix PATH of PATH.0.et..., or a synthetic description */
+    const void *values;        /* the format's own parameters, struct of its param_table */
+    uint32_t ranks;            /* --ranks, 0 = as the trace says */
+};
+
+struct trace_format {
+    const char *name;          /* "chakra_et"; SPEC may be "chakra_et:PATH" */
+    const char *summary;       /* one line */
+    struct param_table params; /* keys are given as trace.KEY */
+    /* True where `path` looks like this format; head holds the first bytes of the file that stands for the path
+     * (the file itself, or the first rank's). Never called for synthetic formats (NULL). */
+    bool (*probe)(const char *path, const uint8_t *head, size_t head_bytes);
+    /* Reads everything into the arena. Refuses with one line; nothing is skipped without a note. */
+    enum status (*read)(const struct trace_source *source, struct arena *arena, const struct job **job,
+                        struct diag *diag);
+};
+
+/* Writes a job as files of a format. */
+struct trace_writer {
+    const char *name;
+    const char *summary;
+    /* PREFIX.R.et and so on; existing files are replaced only when complete. Names what it wrote in `wrote`. */
+    enum status (*write)(const struct job *job, const char *prefix, char *wrote, size_t wrote_bytes,
+                         struct diag *diag);
+};
+
+/* Makes a job from a description of the model and its parallelism. */
+struct trace_model {
+    const char *name;          /* "llama3-8b" */
+    const char *summary;
+    struct param_table params; /* tp, pp, dp, layers, sequence, micro_batches, gpu, ... */
+    enum status (*generate)(const void *values, struct arena *arena, const struct job **job, struct diag *diag);
+};
+
+/* The tables, joined by the linker; each ends with a NULL. */
+extern const struct trace_format *const trace_formats[];
+extern const struct trace_writer *const trace_writers[];
+extern const struct trace_model *const trace_models[];
+
+/* Splits SPEC into format and path, finds the format by content where none is named, reads. `set` gives the
+ * format's parameters ("key=value" texts whose keys are known to the format; others are refused). */
+struct trace_setting {
+    const char *key, *text;
+    struct origin at;
+};
+enum status trace_read(const char *spec, uint32_t ranks, const struct trace_setting *settings, size_t setting_count,
+                       struct arena *arena, const struct job **job, struct diag *diag);
+
+#endif
