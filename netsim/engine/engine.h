@@ -1,0 +1,122 @@
+/* The packet core's contract: hosts above, links below.
+ *
+ *      replay, transport          "what to send, what an arrival means"   (struct host_ops)
+ *   ───────────────────────────────────────────────────────────────────
+ *      engine                     ports, queues, links, switches, time
+ *
+ * A host port is pulled: whenever it is free and was kicked, the engine asks host_ops.pull for the next packet
+ * of this host; packets of others that pass through the host wait in the port's own queue and take turns with
+ * pulled ones. Every other node is a switch: an arrival is routed (next hops of the node, one chosen by a hash
+ * of the packet's identity and the node's salt), queued at the output port and sent in FIFO order.
+ *
+ * Time. Serialisation is rounded up to a picosecond once a packet and link. A packet that starts at s on a link
+ * arrives
+ *     at a host or a store-and-forward switch:  s + serialisation(all of it) + delay of the link
+ *     at a cut-through switch:                  s + serialisation(cut bytes) + delay of the link
+ * where cut bytes = min(size, cut_through_bytes). In the second case, an output of another rate than the input
+ * waits for the rest of the packet (it arrives a second time, whole). A switch's latency follows the arrival.
+ * Nothing starts on a port before port_up_ps.
+ *
+ * Order law. Events at one node are ordered by (time, kind, port, sequence): link or circuit state, departure
+ * complete, pause or credit, arrival, timer, operation. Nodes meet through links only, so nothing depends on a
+ * global order, and an engine may run nodes in any order that respects the links' delays.
+ *
+ * Callbacks of different hosts may run at once in different threads; those of one host never do. They may call
+ * engine_kick and engine_timer for their own host only, with times not before `now_ps`. */
+#ifndef PHOTONET_ENGINE_H
+#define PHOTONET_ENGINE_H
+
+#include "netsim/route/route.h"
+#include "photonet/fabric.h"
+
+enum packet_kind { PACKET_DATA, PACKET_ACK, PACKET_NACK, PACKET_CONTROL };
+
+/* 16 bytes, all that moves through the engine. Anything else about a message is looked up at its ends. */
+struct packet {
+    uint64_t dst : 20, src : 20, flow : 24; /* hosts; slot of the message at its sender, also in its ACKs */
+    uint64_t seq : 24, size_bytes : 14, entropy : 16, kind : 2, class : 3, is_marked : 1, is_trimmed : 1,
+        generation : 3;
+};
+_Static_assert(sizeof(struct packet) == 16, "a packet is two words");
+
+#define PACKET_BYTES_MAX 16383
+#define FLOW_SLOTS_MAX (1u << 24)
+#define FLOW_PACKETS_MAX (1u << 24)
+#define HOST_PORTS_MAX 64
+
+enum host_event { HOST_TIMER, HOST_OPERATION }; /* in the order law: timers before operations */
+
+struct host_ops {
+    /* The next packet that `host` sends on its `port` (counted within the host), or false: then the port sleeps
+     * until the next kick. */
+    bool (*pull)(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet);
+    /* A packet for this host has arrived, whole. */
+    void (*receive)(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps);
+    /* A timer or operation that was set with engine_timer is due. argument < 2^40. */
+    void (*event)(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps);
+};
+
+struct engine_config {
+    const struct fabric *fabric;
+    const struct routes *routes;
+    uint64_t seed;               /* salts of the switches' hashes */
+    uint32_t cut_through_bytes;  /* what a cut-through switch must have seen: the header */
+    const struct host_ops *ops;
+    void *context;               /* of the ops */
+    const volatile int *interrupted; /* non-zero: engine_run returns early; may be NULL */
+};
+
+/* What an engine counts on each directed link, named by the sending port. */
+struct port_counters {
+    uint64_t tx_packets, tx_bytes;
+    uint64_t busy_ps;          /* time spent sending */
+    uint64_t queue_wait_ps;    /* sum over packets: start - arrival at the queue, dark time left out */
+    uint64_t dark_wait_ps;     /* the part of it before port_up_ps */
+    uint64_t queue_max_bytes;  /* packet in service counted */
+    uint64_t dropped_packets, dropped_bytes;
+    uint64_t marked_packets;
+    uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + in flight */
+};
+
+struct engine;
+struct engine_class {
+    const char *name;
+    struct engine *(*create)(struct arena *arena, const struct engine_config *config);
+    void (*kick)(struct engine *engine, uint32_t host, uint32_t port, uint64_t now_ps);
+    void (*timer)(struct engine *engine, uint32_t host, uint64_t when_ps, enum host_event kind, uint64_t argument);
+    /* Runs all events up to and including until_ps; returns the time of the first one left, TIME_NEVER_PS when
+     * nothing is left to happen. */
+    uint64_t (*run)(struct engine *engine, uint64_t until_ps);
+    void (*counters)(const struct engine *engine, uint32_t port, struct port_counters *counters);
+    uint64_t (*hop_count)(const struct engine *engine); /* packets over links so far */
+    uint64_t (*packets_in_flight)(const struct engine *engine); /* queued or on a link */
+};
+struct engine {
+    const struct engine_class *class;
+};
+
+extern const struct engine_class engine_plain;
+
+static inline void engine_kick(struct engine *engine, uint32_t host, uint32_t port, uint64_t now_ps)
+{
+    engine->class->kick(engine, host, port, now_ps);
+}
+
+static inline void engine_timer(struct engine *engine, uint32_t host, uint64_t when_ps, enum host_event kind,
+                                uint64_t argument)
+{
+    engine->class->timer(engine, host, when_ps, kind, argument);
+}
+
+/* The choice of a switch among equal next hops: the same for all packets of one (source, destination, entropy). */
+static inline uint64_t packet_path_hash(const struct packet *packet, uint64_t salt)
+{
+    uint64_t x = ((uint64_t)packet->src << 40) ^ ((uint64_t)packet->dst << 16) ^ packet->entropy ^ salt;
+    x ^= x >> 32;
+    x *= UINT64_C(0xd6e8feb86659fd93);
+    x ^= x >> 32;
+    x *= UINT64_C(0xd6e8feb86659fd93);
+    return x ^ x >> 32;
+}
+
+#endif

@@ -1,0 +1,91 @@
+#include "netsim/route/path.h"
+
+/* Sums along one of the equal paths (the first port of every set: equal next hops cost the same). */
+struct path_sum {
+    uint64_t delay_ps;        /* links and nodes */
+    uint64_t first_ps;        /* serialisation that a lone packet pays along the way, last link included */
+    uint64_t last_link_ps;    /* serialisation of the last packet on the last link */
+    uint64_t slowest_ps;      /* serialisation of a full packet on the slowest link */
+};
+
+static uint64_t hop_serialisation_ps(const struct fabric *fabric, const struct packet_shape *shape, uint32_t port,
+                                     uint64_t bytes)
+{
+    uint32_t peer = fabric->port_node[fabric->port_peer[port]];
+    bool is_cut = fabric->node_cut_through[peer] && bytes > shape->header_bytes;
+    return serialisation_ps(is_cut ? shape->header_bytes : bytes, fabric->rate_bps[port]);
+}
+
+/* A packet that cuts through waits for its tail where the next link has another rate. */
+static uint64_t rate_change_ps(const struct fabric *fabric, const struct packet_shape *shape, uint32_t in_port,
+                               uint32_t out_port, uint64_t bytes)
+{
+    uint32_t node = fabric->port_node[out_port];
+    bool is_cut = fabric->node_cut_through[node] && bytes > shape->header_bytes;
+    if (!is_cut || fabric->rate_bps[in_port] == fabric->rate_bps[out_port]) {
+        return 0;
+    }
+    return serialisation_ps(bytes, fabric->rate_bps[in_port]) -
+           serialisation_ps(shape->header_bytes, fabric->rate_bps[in_port]);
+}
+
+static void path_walk(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                      uint32_t src, uint32_t dst, uint64_t lone_bytes, uint64_t last_bytes, struct path_sum *sum)
+{
+    *sum = (struct path_sum){0};
+    uint32_t node = src, in_port = ID_NONE;
+    for (uint32_t hop = 0; node != dst; hop++) {
+        assert(hop <= fabric->node_count); /* routes have no loops */
+        struct port_set set = routes_next(routes, node, dst);
+        uint32_t port = fabric->port_first[node] + route_choose(&set, 0);
+        if (in_port != ID_NONE) {
+            sum->delay_ps += fabric->node_latency_ps[node];
+            sum->first_ps += rate_change_ps(fabric, shape, in_port, port, lone_bytes);
+        }
+        uint64_t full_ps = serialisation_ps(shape->packet_bytes, fabric->rate_bps[port]);
+        sum->slowest_ps = full_ps > sum->slowest_ps ? full_ps : sum->slowest_ps;
+        sum->first_ps += hop_serialisation_ps(fabric, shape, port, lone_bytes);
+        sum->last_link_ps = serialisation_ps(last_bytes, fabric->rate_bps[port]);
+        sum->delay_ps += link_delay_ps(fabric, port);
+        in_port = port;
+        node = fabric->port_node[fabric->port_peer[port]];
+    }
+}
+
+uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                      uint32_t src, uint32_t dst, uint64_t bytes)
+{
+    uint64_t packets = shape_packets(shape, bytes);
+    uint64_t last_bytes = shape_packet_bytes(shape, bytes, packets - 1);
+    struct path_sum sum;
+    path_walk(fabric, routes, shape, src, dst, packets > 1 ? shape->packet_bytes : last_bytes, last_bytes, &sum);
+    if (packets == 1) {
+        return sum.first_ps + sum.delay_ps;
+    }
+    /* Packet n-1, the last full one, comes after n-2 others through the slowest link; the short one is behind it. */
+    return (packets - 2) * sum.slowest_ps + sum.first_ps + sum.last_link_ps + sum.delay_ps;
+}
+
+uint64_t path_rtt_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                     uint32_t src, uint32_t dst)
+{
+    struct path_sum out, back;
+    path_walk(fabric, routes, shape, src, dst, shape->packet_bytes, shape->packet_bytes, &out);
+    path_walk(fabric, routes, shape, dst, src, shape->ack_bytes, shape->ack_bytes, &back);
+    return out.first_ps + out.delay_ps + back.first_ps + back.delay_ps;
+}
+
+uint64_t path_rtt_ps_max(const struct fabric *fabric, const struct routes *routes,
+                         const struct packet_shape *shape)
+{
+    uint32_t hosts = fabric->host_count;
+    uint32_t step = (uint64_t)hosts * hosts <= 4096 || hosts < 3 ? 1 : (hosts - 1) / 2;
+    uint64_t rtt_ps_max = 0;
+    for (uint32_t src = 0; src < hosts; src += step) {
+        for (uint32_t dst = 0; dst < hosts; dst++) {
+            uint64_t rtt_ps = src == dst ? 0 : path_rtt_ps(fabric, routes, shape, src, dst);
+            rtt_ps_max = rtt_ps > rtt_ps_max ? rtt_ps : rtt_ps_max;
+        }
+    }
+    return rtt_ps_max;
+}

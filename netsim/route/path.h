@@ -1,0 +1,49 @@
+/* What an idle path costs: the yardstick for windows (round trip) and for slowdowns (ideal completion time). */
+#ifndef PHOTONET_PATH_H
+#define PHOTONET_PATH_H
+
+#include "netsim/route/route.h"
+
+/* How packets are cut; the same for all of a run. */
+struct packet_shape {
+    uint64_t packet_bytes; /* full packet on the wire */
+    uint64_t header_bytes; /* of it; also what a cut-through switch must see */
+    uint64_t ack_bytes;
+};
+
+static inline uint64_t shape_payload_bytes(const struct packet_shape *shape)
+{
+    return shape->packet_bytes - shape->header_bytes;
+}
+
+/* Packets of a message; an empty one has one packet, which is all header. */
+static inline uint64_t shape_packets(const struct packet_shape *shape, uint64_t bytes)
+{
+    uint64_t payload_bytes = shape_payload_bytes(shape);
+    return bytes == 0 ? 1 : (bytes + payload_bytes - 1) / payload_bytes;
+}
+
+/* Wire bytes of packet `seq` of a message. */
+static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint64_t bytes, uint64_t seq)
+{
+    uint64_t left_bytes = bytes - seq * shape_payload_bytes(shape);
+    uint64_t payload_bytes = shape_payload_bytes(shape);
+    return shape->header_bytes + (left_bytes < payload_bytes ? left_bytes : payload_bytes);
+}
+
+/* Time from the start of the first bit at the source to the last bit at the destination, the fabric being idle
+ * and the source never waiting for a window. Exact where all links of the path have one rate; where they
+ * differ, packets queue at the slowest link only, and the time is that of the slowest link's pipeline. */
+uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                      uint32_t src, uint32_t dst, uint64_t bytes);
+
+/* Idle round trip of one full packet and its ACK. */
+uint64_t path_rtt_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                     uint32_t src, uint32_t dst);
+
+/* The largest round trip of any pair: exact over all pairs where there are at most 4096, else over the pairs of
+ * host 0, the middle host and the last host with all others. */
+uint64_t path_rtt_ps_max(const struct fabric *fabric, const struct routes *routes,
+                         const struct packet_shape *shape);
+
+#endif

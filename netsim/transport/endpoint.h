@@ -1,0 +1,88 @@
+/* Both ends of every message: packets out, acknowledgements back, each byte delivered once.
+ *
+ *     replay: endpoint_send(host, message)                 replay: delivered(message)     replay: acked(message)
+ *                   │                                               ▲                            ▲
+ *      ┌────────────▼──── source host ──────────┐      ┌────────────┴─ destination ─┐            │
+ *      │ flow slot: window, next_seq, ACK bits  │─────►│ rx half of the same slot:  │──ACKs──────┘
+ *      │ per port: ring of flows with work      │ data │ count, bits of what came   │
+ *      └────────────────────────────────────────┘      └────────────────────────────┘
+ *
+ * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data packet.
+ * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
+ * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
+ *
+ * I1  A packet leaves only if seq < base + FLOW_WINDOW_PACKETS, base being the oldest one not acknowledged; so both
+ *     bit rings (one at each end) of FLOW_WINDOW_PACKETS bits never wrap onto live bits.
+ * I2  Only the source host writes the sender's half, only the destination the receiver's half. What both read (dst,
+ *     bytes, packets, message) is written before the first packet leaves.
+ * I3  A flow stands in the ring of each port at most once (queued_ports).
+ *
+ * Lost packets: where the fabric can drop (a queue with a capacity), a timer per flow sends everything again that
+ * has been out for `rto` without an acknowledgement. Where nothing can be lost there are no timers. */
+#ifndef PHOTONET_ENDPOINT_H
+#define PHOTONET_ENDPOINT_H
+
+#include "netsim/engine/engine.h"
+#include "netsim/route/balance.h"
+#include "netsim/route/path.h"
+#include "netsim/transport/transport.h"
+
+#define FLOW_WINDOW_PACKETS 4096
+#define FLOW_WINDOW_WORDS (FLOW_WINDOW_PACKETS / 64)
+
+/* A message as the replay knows it. key names it among all messages between its two ranks. */
+struct message {
+    uint32_t src_rank, dst_rank;
+    uint32_t src_host, dst_host;
+    uint64_t bytes;
+    uint64_t key[2];
+    uint64_t posted_ps;
+    uint64_t cookie; /* the sender's own */
+};
+
+struct endpoint_ops {
+    void (*delivered)(void *context, const struct message *message, uint64_t now_ps);
+    void (*acked)(void *context, const struct message *message, uint32_t retransmissions, uint64_t now_ps);
+};
+
+struct endpoint_config {
+    const struct fabric *fabric;
+    const struct routes *routes;
+    struct packet_shape shape;
+    const struct transport *transport;
+    const void *transport_values;
+    const struct balance *balance;
+    uint64_t rto_ps;
+    uint64_t post_ps;  /* software and NIC time between posting and the first bit */
+    uint64_t local_bps; /* copy rate of messages between ranks of one host */
+    uint64_t seed;
+    const struct endpoint_ops *ops;
+    void *context;
+};
+
+struct endpoint;
+struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config);
+/* The engine on which it runs; must be set before the first send. */
+void endpoint_attach(struct endpoint *endpoint, struct engine *engine);
+
+void endpoint_send(struct endpoint *endpoint, const struct message *message, uint64_t now_ps);
+
+/* To be called by the owner of the engine's host_ops. Timers of the endpoint have arguments below
+ * ENDPOINT_ARGUMENTS. */
+#define ENDPOINT_ARGUMENTS (UINT64_C(1) << 32)
+bool endpoint_pull(struct endpoint *endpoint, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet);
+void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps);
+void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps);
+
+struct endpoint_counters {
+    uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;
+    uint64_t payload_bytes_delivered; /* once per destination */
+    uint64_t marked_packets;
+    uint64_t messages_posted, messages_delivered, messages_acked;
+};
+void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters *sum);
+
+/* Longest idle round trip that the default window was computed from. */
+uint64_t endpoint_base_rtt_ps(const struct endpoint *endpoint);
+
+#endif

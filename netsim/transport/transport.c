@@ -1,0 +1,25 @@
+/* The table of transports. */
+#include "netsim/transport/transport.h"
+
+#include <string.h>
+
+#define TRANSPORT(name_) extern const struct transport transport_##name_;
+#include "netsim/transport/transports.def"
+#undef TRANSPORT
+
+const struct transport *const transports[] = {
+#define TRANSPORT(name_) &transport_##name_,
+#include "netsim/transport/transports.def"
+#undef TRANSPORT
+    NULL,
+};
+
+const struct transport *transport_find(const char *name)
+{
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        if (strcmp((*transport)->name, name) == 0) {
+            return *transport;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,47 @@
+/* A fixed window per message.
+ *
+ * Scope: at most `window` bytes of a message are in flight; every data packet is acknowledged by one ACK. The
+ * default is one bandwidth-delay product of the longest idle path plus the packet that its rounding cuts, the least with
+ * which a lone message fills its link.
+ * Not modelled: any reaction to congestion: queues grow as far as the windows let them. Lost packets are sent
+ * again after the endpoint's timeout.
+ * Checked against: the closed form of an idle message (tests/test_engine.c). */
+#include "netsim/transport/transport.h"
+
+struct window_params {
+    uint64_t window_bytes;
+};
+
+static const struct param rows[] = {
+    PARAM_U64(struct window_params, window_bytes, SIZE, "window", "0B", NULL, NULL,
+              "bytes in flight per message; 0B = one bandwidth-delay product of the longest idle path"),
+};
+
+struct window_state {
+    uint64_t window_bytes;
+};
+
+static void begin(const void *values, const struct transport_facts *facts, void *state_)
+{
+    const struct window_params *params = values;
+    struct window_state *state = state_;
+    state->window_bytes = params->window_bytes;
+    if (state->window_bytes == 0) {
+        state->window_bytes = line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+    }
+}
+
+static bool may_send(const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    const struct window_state *state = state_;
+    return flight_bytes == 0 || flight_bytes + packet_bytes <= state->window_bytes;
+}
+
+const struct transport transport_window = {
+    .name = "window",
+    .summary = "a fixed window of one bandwidth-delay product, an ACK per packet",
+    .params = PARAM_TABLE(struct window_params, rows),
+    .state_bytes = sizeof(struct window_state),
+    .begin = begin,
+    .may_send = may_send,
+};
