@@ -51,7 +51,8 @@ const char *op_kind_name(enum op_kind kind);
 
 /* Streams: 0 is compute; a collective runs on the stream of its group, so that collectives of one group run
  * one after the other and those of different groups overlap (NCCL: one stream per communicator). Sends run
- * without a limit unless a stream is given. */
+ * without a limit unless a stream other than 0 is given. The builder stores STREAM_NONE for collectives, receives,
+ * markers and unlimited sends. */
 #define STREAM_COMPUTE 0
 #define STREAM_NONE UINT16_MAX
 
@@ -72,9 +73,16 @@ struct op {
     const char *name;                /* may be NULL */
 };
 
+/* The canonical order of a program is its lexicographically smallest topological order: of the operations whose
+ * dependencies all stand before, the one with the lowest index comes next (so it is 0, 1, 2, ... where no
+ * dependency points forward). It decides whatever time does not:
+ *   - the collectives of one group run in this order on every member, and the i-th of one member is the i-th of all;
+ *   - sends and receives with equal (source, destination, tag) are numbered in it, and equal numbers match;
+ *   - of several ready operations of one stream the first in it is started first. */
 struct program {
     uint32_t op_count;
     uint32_t dep_count;
+    uint32_t slot_count;         /* 1 + the highest group slot in use, 0 without collectives */
     const uint8_t *kind;         /* enum op_kind */
     const uint8_t *collective;   /* enum collective_kind */
     const uint16_t *stream;
@@ -88,7 +96,10 @@ struct program {
     const uint32_t *name;        /* offset into `names` */
     const char *names;           /* strings, each ended by 0; offset 0 is "" */
     const uint32_t *dep_first;   /* op_count + 1; deps of op i are dep[dep_first[i] .. dep_first[i + 1]) */
-    const uint32_t *dep;         /* operations of the same program that must have finished */
+    const uint32_t *dep;         /* operations of the same program that must have finished; ascending, no duplicates */
+    const uint32_t *child_first; /* op_count + 1; the same edges turned round: */
+    const uint32_t *child;       /* child[child_first[i] .. child_first[i + 1]) wait for op i; ascending */
+    const uint32_t *order;       /* position of op i in the canonical order, see below */
     uint64_t digest;             /* XXH3 over the columns; equal programs are stored once */
 };
 
@@ -116,7 +127,7 @@ struct job {
     const uint32_t *rank_group;       /* group ids */
     const struct import_note *notes;
     uint32_t note_count;
-    double scale;                     /* 1, or the factor by which the step was scaled down (reported, marked) */
+    double scale;                     /* 1, or the share of the full step that is left (reported, marked) */
 };
 
 /* ---- building --------------------------------------------------------------------------------------------- */
@@ -130,7 +141,7 @@ struct job_builder *job_builder_new(struct arena *arena, const char *name, const
 enum status job_builder_group(struct job_builder *builder, const char *name, const uint32_t *ranks, uint32_t count,
                               struct origin at, uint32_t *group_id, struct diag *diag);
 
-/* The slot of a group for a rank (added on first use); the rank must be a member. */
+/* The slot of a group for a rank (added on first use); ID_NONE where the rank is no member. */
 uint32_t job_builder_slot(struct job_builder *builder, uint32_t rank, uint32_t group_id);
 
 /* Starts the program of `rank`. Operations are numbered from 0 in the order of the calls. */
@@ -143,11 +154,15 @@ void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on);
  * program up by digest and shares it. `path` names the file in errors. */
 enum status job_builder_rank_end(struct job_builder *builder, const char *path, struct diag *diag);
 
-/* The rank runs the program that `like` runs (which must have ended). */
+/* The rank runs the program that `like` runs (which must have ended). Where `rank` has no slots yet it takes the
+ * groups of `like`, of which it must be a member (else job_builder_finish refuses). */
 void job_builder_rank_like(struct job_builder *builder, uint32_t rank, uint32_t like);
 
 /* Counts up the note with this text. */
 void job_builder_note(struct job_builder *builder, const char *what, const char *action, uint64_t count, uint64_t bytes);
+
+/* The share of the full step that this one stands for; 1 unless set. */
+void job_builder_scale(struct job_builder *builder, double scale);
 
 /* Checks the whole job (every rank has a program; the i-th collective of a group has one kind and size on all
  * its members; sends and receives match one to one in count and size) and freezes it. */

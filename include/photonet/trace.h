@@ -16,8 +16,8 @@ struct trace_format {
     const char *name;          /* "chakra_et"; SPEC may be "chakra_et:PATH" */
     const char *summary;       /* one line */
     struct param_table params; /* keys are given as trace.KEY */
-    /* True where `path` looks like this format; head holds the first bytes of the file that stands for the path
-     * (the file itself, or the first rank's). Never called for synthetic formats (NULL). */
+    /* True where `path` looks like this format; head holds the first bytes, unpacked where gzipped, of the file that
+     * stands for the path (the file itself, or the first rank's). Never called for synthetic formats (NULL). */
     bool (*probe)(const char *path, const uint8_t *head, size_t head_bytes);
     /* Reads everything into the arena. Refuses with one line; nothing is skipped without a note. */
     enum status (*read)(const struct trace_source *source, struct arena *arena, const struct job **job,
@@ -46,10 +46,10 @@ extern const struct trace_format *const trace_formats[];
 extern const struct trace_writer *const trace_writers[];
 extern const struct trace_model *const trace_models[];
 
-/* Splits SPEC into format and path, finds the format by content where none is named, reads. `set` gives the
- * format's parameters ("key=value" texts whose keys are known to the format; others are refused). */
+/* Splits SPEC into format and path, finds the format by content where none is named, reads. `settings` gives the
+ * format's parameters (keys that the format does not know are refused). */
 struct trace_setting {
-    const char *key, *text;
+    const char *key, *text; /* the key without "trace." */
     struct origin at;
 };
 enum status trace_read(const char *spec, uint32_t ranks, const struct trace_setting *settings, size_t setting_count,

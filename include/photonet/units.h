@@ -10,6 +10,7 @@
 #include "photonet/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum quantity {

@@ -1,0 +1,202 @@
+/* A bump allocator over a list of growing blocks.
+ *
+ * Invariants:
+ *   1. The first block of the list is the one that small requests are cut from; `cursor` and `end` lie in it,
+ * or are NULL before the first small request.
+ *   2. Bytes from `cursor` to `end` are zero: blocks come from calloc and nothing is handed out twice. For
+ *      large blocks calloc maps fresh pages, so untouched reserve costs address space and no memory.
+ *   3. A request that would waste most of a block gets a block of its own behind the first, so that one large
+ *      array does not strand the room left in the current block.
+ * An arena serves one thread; threads that allocate have an arena each. */
+#include "photonet/arena.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES_MIN ((size_t)64 << 10)
+/* Doubling stops here: beyond it the number of blocks no longer matters, the unused tail of the last one
+ * does. */
+#define BLOCK_BYTES_MAX ((size_t)64 << 20)
+#define ALIGN_LARGE     ((size_t)64) /* a cache line, and the width of an AVX-512 register */
+#define ALIGN_SMALL     ((size_t)16) /* max_align_t on the machines we know */
+#define GROW_COUNT_MIN  ((size_t)8)
+
+struct block {
+    struct block *next; /* owned */
+};
+
+struct arena {
+    struct block *blocks; /* owned */
+    char *cursor;
+    char *end;
+    size_t block_bytes_next;
+    size_t used_bytes;
+    size_t reserved_bytes;
+    const char *purpose; /* borrowed; a literal in practice */
+};
+
+static _Noreturn void memory_out(size_t count, size_t bytes_each, const char *purpose)
+{
+    fflush(stdout);
+    if (count == 1) {
+        fprintf(stderr, "photonet: out of memory: %zu bytes for %s\n", bytes_each, purpose);
+    } else {
+        fprintf(stderr, "photonet: out of memory: %zu items of %zu bytes for %s\n", count, bytes_each,
+                purpose);
+    }
+    abort();
+}
+
+static void *system_take(size_t bytes, const char *purpose)
+{
+    void *memory = calloc(1, bytes);
+    if (memory == NULL) {
+        memory_out(1, bytes, purpose);
+    }
+    return memory;
+}
+
+struct arena *arena_new(const char *purpose)
+{
+    struct arena *arena = system_take(sizeof *arena, purpose);
+    arena->purpose = purpose;
+    arena->block_bytes_next = BLOCK_BYTES_MIN;
+    return arena;
+}
+
+void arena_free(struct arena *arena)
+{
+    if (arena == NULL) {
+        return;
+    }
+    for (struct block *block = arena->blocks; block != NULL;) {
+        struct block *next = block->next;
+        free(block);
+        block = next;
+    }
+    free(arena);
+}
+
+static size_t padding_bytes(const char *cursor, size_t align)
+{
+    return (size_t)(-(uintptr_t)cursor & (align - 1));
+}
+
+static struct block *block_take(struct arena *arena, size_t bytes)
+{
+    struct block *block = system_take(bytes, arena->purpose);
+    arena->reserved_bytes += bytes;
+    return block;
+}
+
+static void *own_block_alloc(struct arena *arena, size_t bytes, size_t align)
+{
+    struct block *block = block_take(arena, sizeof *block + align + bytes);
+    if (arena->blocks == NULL) {
+        arena->blocks = block;
+    } else {
+        block->next = arena->blocks->next;
+        arena->blocks->next = block;
+    }
+    char *start = (char *)(block + 1);
+    return start + padding_bytes(start, align);
+}
+
+static void current_block_replace(struct arena *arena)
+{
+    size_t bytes = arena->block_bytes_next;
+    struct block *block = block_take(arena, bytes);
+    block->next = arena->blocks;
+    arena->blocks = block;
+    arena->cursor = (char *)(block + 1);
+    arena->end = (char *)block + bytes;
+    if (bytes < BLOCK_BYTES_MAX) {
+        arena->block_bytes_next = bytes * 2;
+    }
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+    size_t taken = bytes > 0 ? bytes : 1;
+    size_t align = bytes >= ALIGN_LARGE ? ALIGN_LARGE : ALIGN_SMALL;
+    if (taken > SIZE_MAX / 2) {
+        memory_out(1, bytes, arena->purpose);
+    }
+    arena->used_bytes += bytes;
+    size_t padding = padding_bytes(arena->cursor, align);
+    if ((size_t)(arena->end - arena->cursor) < padding + taken) {
+        if (taken > arena->block_bytes_next / 4) {
+            return own_block_alloc(arena, taken, align);
+        }
+        current_block_replace(arena);
+        padding = padding_bytes(arena->cursor, align);
+    }
+    char *memory = arena->cursor + padding;
+    arena->cursor = memory + taken;
+    return memory;
+}
+
+void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, bytes_each, &bytes)) {
+        memory_out(count, bytes_each, arena->purpose);
+    }
+    return arena_alloc(arena, bytes);
+}
+
+char *arena_strndup(struct arena *arena, const char *text, size_t length)
+{
+    size_t kept = strnlen(text, length);
+    char *copy = arena_alloc(arena, kept + 1);
+    memcpy(copy, text, kept);
+    return copy;
+}
+
+char *arena_strdup(struct arena *arena, const char *text)
+{
+    return arena_strndup(arena, text, strlen(text));
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    assert(format != NULL);
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    assert(length >= 0);
+    char *text = arena_alloc(arena, (size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+size_t arena_used_bytes(const struct arena *arena)
+{
+    return arena->used_bytes;
+}
+
+size_t arena_reserved_bytes(const struct arena *arena)
+{
+    return arena->reserved_bytes;
+}
+
+void *arena_grow(struct arena *arena, const void *items, size_t count, size_t *capacity, size_t bytes_each)
+{
+    if (*capacity > SIZE_MAX / 2) {
+        memory_out(*capacity, bytes_each, arena->purpose);
+    }
+    *capacity = *capacity < GROW_COUNT_MIN ? GROW_COUNT_MIN : *capacity * 2;
+    void *grown = arena_alloc_array(arena, *capacity, bytes_each);
+    if (count > 0) {
+        memcpy(grown, items, count * bytes_each);
+    }
+    return grown;
+}

@@ -1,0 +1,11 @@
+/* The monotonic clock of the system. */
+#include "netsim/base/clock.h"
+
+#include <time.h>
+
+double wall_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}

@@ -1,0 +1,44 @@
+/* Random numbers without state: a draw is a function of (seed, stream, ordinal).
+ *
+ * Whoever draws names itself (a link, a flow) as the stream and counts its own draws, so that no result
+ * depends on the order in which the parts of a simulation run, nor on how many threads they run on.
+ *
+ * Each word is folded in through the 64-bit finaliser of Stafford ("Mix13"), the one SplitMix64 uses
+ * (Steele, Lea, Flood, OOPSLA 2014): for a fixed (seed, stream) the draws are a SplitMix64 sequence, which
+ * passes BigCrush. The functions are inline because routing draws one number per packet and hop, and
+ * because the compiler then hoists the folding of seed and stream out of loops. */
+#ifndef PHOTONET_BASE_RNG_H
+#define PHOTONET_BASE_RNG_H
+
+#include <stdint.h>
+
+/* 2^64 divided by the golden ratio, made odd; the increment of SplitMix64. */
+#define RNG_STEP UINT64_C(0x9e3779b97f4a7c15)
+
+static inline uint64_t rng_mix(uint64_t word)
+{
+    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return word ^ (word >> 31);
+}
+
+static inline uint64_t rng_draw(uint64_t seed, uint64_t stream, uint64_t ordinal)
+{
+    uint64_t state = rng_mix(seed + RNG_STEP);
+    state = rng_mix(state ^ (stream + RNG_STEP));
+    return rng_mix(state + (ordinal + 1) * RNG_STEP);
+}
+
+/* 0 .. bound - 1 by multiply and shift (Lemire 2019); no value is favoured by more than bound / 2^64. */
+static inline uint32_t rng_below(uint64_t draw, uint32_t bound)
+{
+    return (uint32_t)(((unsigned __int128)draw * bound) >> 64);
+}
+
+/* [0, 1), a multiple of 2^-53. */
+static inline double rng_unit(uint64_t draw)
+{
+    return (double)(draw >> 11) * 0x1p-53;
+}
+
+#endif
