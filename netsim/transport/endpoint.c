@@ -19,15 +19,16 @@ struct flow {
     uint64_t progress_ps;            /* last acknowledgement of something new, or last repeat */
     uint64_t queued_ports;           /* bit p: stands in the ring of port p (I3) */
     uint64_t allowed_ports;
-    bool has_timer, is_local;
-    uint64_t acked_bits[FLOW_WINDOW_WORDS];
+    bool is_local;
+    uint32_t next_free;
 
     /* receiver's half */
-    _Alignas(64) uint64_t received_count;
+    uint64_t received_count;
     uint64_t received_base;          /* everything before has come */
-    uint64_t received_bits[FLOW_WINDOW_WORDS];
 
-    uint32_t next_free;
+    /* window_bits bits of acknowledged packets (sender), as many of received ones (receiver), then the state of
+     * the transport */
+    uint64_t words[];
 };
 
 #define CHUNK_FLOWS 32
@@ -59,9 +60,9 @@ struct endpoint {
     struct engine *engine;
     struct host *hosts;
     struct transport_facts facts;
-    uint8_t *states; /* per host and slot: see flow_state */
     bool can_lose;
-    size_t flow_bytes; /* struct flow + the transport's state behind it */
+    uint32_t window_bits; /* I1; a power of two */
+    size_t flow_bytes;    /* struct flow and what stands behind it */
 };
 
 /* ---- slots ------------------------------------------------------------------------------------------------ */
@@ -72,9 +73,19 @@ static struct flow *flow_at(const struct endpoint *endpoint, uint32_t host, uint
     return (struct flow *)(chunk + (slot % CHUNK_FLOWS) * endpoint->flow_bytes);
 }
 
-static void *flow_state(struct flow *flow)
+static uint64_t *acked_bits(struct flow *flow)
 {
-    return flow + 1;
+    return flow->words;
+}
+
+static uint64_t *received_bits(const struct endpoint *endpoint, struct flow *flow)
+{
+    return flow->words + endpoint->window_bits / 64;
+}
+
+static void *transport_state(const struct endpoint *endpoint, struct flow *flow)
+{
+    return flow->words + endpoint->window_bits / 32;
 }
 
 static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
@@ -150,26 +161,26 @@ static void ack_push(struct endpoint *endpoint, struct ack_ring *ring, const str
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-static bool bit_get(const uint64_t *bits, uint64_t seq)
+static bool bit_get(const struct endpoint *endpoint, const uint64_t *bits, uint64_t seq)
 {
-    seq %= FLOW_WINDOW_PACKETS;
+    seq &= endpoint->window_bits - 1;
     return bits[seq / 64] >> (seq % 64) & 1;
 }
 
-static void bit_put(uint64_t *bits, uint64_t seq, bool is_set)
+static void bit_put(const struct endpoint *endpoint, uint64_t *bits, uint64_t seq, bool is_set)
 {
-    seq %= FLOW_WINDOW_PACKETS;
+    seq &= endpoint->window_bits - 1;
     uint64_t mask = UINT64_C(1) << (seq % 64);
     bits[seq / 64] = is_set ? bits[seq / 64] | mask : bits[seq / 64] & ~mask;
 }
 
 /* Skips what has been acknowledged meanwhile. */
-static bool flow_has_resend(struct flow *flow)
+static bool flow_has_resend(const struct endpoint *endpoint, struct flow *flow)
 {
     if (flow->resend_seq < flow->base_seq) {
         flow->resend_seq = flow->base_seq;
     }
-    while (flow->resend_seq < flow->resend_end && bit_get(flow->acked_bits, flow->resend_seq)) {
+    while (flow->resend_seq < flow->resend_end && bit_get(endpoint, acked_bits(flow), flow->resend_seq)) {
         flow->resend_seq++;
     }
     return flow->resend_seq < flow->resend_end;
@@ -177,14 +188,14 @@ static bool flow_has_resend(struct flow *flow)
 
 static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow)
 {
-    if (flow_has_resend(flow)) {
+    if (flow_has_resend(endpoint, flow)) {
         return true;
     }
-    if (flow->next_seq == flow->packet_count || flow->next_seq >= flow->base_seq + FLOW_WINDOW_PACKETS) { /* I1 */
+    if (flow->next_seq == flow->packet_count || flow->next_seq >= flow->base_seq + endpoint->window_bits) { /* I1 */
         return false;
     }
     uint64_t bytes = shape_packet_bytes(&endpoint->config.shape, flow->message.bytes, flow->next_seq);
-    return endpoint->config.transport->may_send(flow_state(flow), flow->flight_bytes, bytes);
+    return endpoint->config.transport->may_send(transport_state(endpoint, flow), flow->flight_bytes, bytes);
 }
 
 /* Puts the flow into the rings of the ports that it may use and wakes them. */
@@ -219,7 +230,6 @@ static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, ui
 
 static void timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t when_ps)
 {
-    flow->has_timer = true;
     engine_timer(endpoint->engine, flow->message.src_host, when_ps, HOST_TIMER,
                  (uint64_t)flow->generation << 24 | slot);
 }
@@ -230,6 +240,17 @@ static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t sl
     flow->is_local = true;
     uint64_t copy_ps = serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
     timer_set(endpoint, flow, slot, now_ps + copy_ps);
+}
+
+/* From here on the message may use its ports. */
+static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    flow->allowed_ports = ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
+    flow->progress_ps = now_ps;
+    if (endpoint->can_lose) {
+        timer_set(endpoint, flow, slot, now_ps + endpoint->config.rto_ps);
+    }
+    flow_wake(endpoint, flow, slot, now_ps);
 }
 
 void endpoint_send(struct endpoint *endpoint, const struct message *message, uint64_t now_ps)
@@ -249,16 +270,12 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
         local_send(endpoint, flow, slot, now_ps);
         return;
     }
-    flow->allowed_ports = ports_towards(endpoint, host_id, message->dst_host, flow->identity);
-    endpoint->config.transport->begin(endpoint->config.transport_values, &endpoint->facts, flow_state(flow));
+    endpoint->config.transport->begin(endpoint->config.transport_values, &endpoint->facts, transport_state(endpoint, flow));
     if (endpoint->config.post_ps > 0) {
         timer_set(endpoint, flow, slot, now_ps + endpoint->config.post_ps);
         return;
     }
-    if (endpoint->can_lose) {
-        timer_set(endpoint, flow, slot, now_ps + endpoint->config.rto_ps);
-    }
-    flow_wake(endpoint, flow, slot, now_ps);
+    flow_open(endpoint, flow, slot, now_ps);
 }
 
 static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t seq,
@@ -280,7 +297,7 @@ static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint
 static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, struct packet *packet)
 {
     struct host *host = &endpoint->hosts[flow->message.src_host];
-    if (flow_has_resend(flow)) {
+    if (flow_has_resend(endpoint, flow)) {
         packet_fill(endpoint, flow, slot, flow->resend_seq++, packet);
         host->counters.retransmissions++;
     } else {
@@ -308,8 +325,8 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, u
         uint32_t slot = ready_pop(ready);
         struct flow *flow = flow_at(endpoint, host_id, slot);
         flow->queued_ports &= ~(UINT64_C(1) << port);
-        if (!flow_may_send(endpoint, flow)) {
-            continue;
+        if (!(flow->allowed_ports >> port & 1) || !flow_may_send(endpoint, flow)) {
+            continue; /* what stood here may be done, and its slot taken by another */
         }
         flow_send(endpoint, flow, slot, packet);
         if (flow_may_send(endpoint, flow)) { /* one packet a turn: flows share a port by round robin */
@@ -337,15 +354,15 @@ static void ack_send(struct endpoint *endpoint, const struct packet *data, uint6
 }
 
 /* True where the packet is new. */
-static bool receive_note(struct flow *flow, uint64_t seq)
+static bool receive_note(const struct endpoint *endpoint, struct flow *flow, uint64_t seq)
 {
-    if (seq < flow->received_base || bit_get(flow->received_bits, seq)) {
+    if (seq < flow->received_base || bit_get(endpoint, received_bits(endpoint, flow), seq)) {
         return false;
     }
-    bit_put(flow->received_bits, seq, true);
+    bit_put(endpoint, received_bits(endpoint, flow), seq, true);
     flow->received_count++;
-    while (bit_get(flow->received_bits, flow->received_base)) {
-        bit_put(flow->received_bits, flow->received_base++, false);
+    while (bit_get(endpoint, received_bits(endpoint, flow), flow->received_base)) {
+        bit_put(endpoint, received_bits(endpoint, flow), flow->received_base++, false);
     }
     return true;
 }
@@ -355,7 +372,7 @@ static void data_receive(struct endpoint *endpoint, const struct packet *packet,
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
     struct host *host = &endpoint->hosts[packet->dst];
     host->counters.marked_packets += packet->is_marked;
-    if (flow->generation != packet->generation || !receive_note(flow, packet->seq)) {
+    if (flow->generation != packet->generation || !receive_note(endpoint, flow, packet->seq)) {
         host->counters.duplicates++;
         ack_send(endpoint, packet, now_ps); /* its ACK may have been lost */
         return;
@@ -385,19 +402,19 @@ static void ack_receive(struct endpoint *endpoint, const struct packet *packet, 
     endpoint->hosts[host_id].counters.acks_received++;
     bool is_late = flow->generation != packet->generation || packet->seq < flow->base_seq ||
                    flow->acked_count == flow->packet_count;
-    if (is_late || bit_get(flow->acked_bits, packet->seq)) {
+    if (is_late || bit_get(endpoint, acked_bits(flow), packet->seq)) {
         return;
     }
     uint64_t bytes = shape_packet_bytes(&endpoint->config.shape, flow->message.bytes, packet->seq);
-    bit_put(flow->acked_bits, packet->seq, true);
+    bit_put(endpoint, acked_bits(flow), packet->seq, true);
     flow->acked_count++;
     flow->flight_bytes -= bytes;
     flow->progress_ps = now_ps;
-    while (flow->base_seq < flow->next_seq && bit_get(flow->acked_bits, flow->base_seq)) {
-        bit_put(flow->acked_bits, flow->base_seq++, false);
+    while (flow->base_seq < flow->next_seq && bit_get(endpoint, acked_bits(flow), flow->base_seq)) {
+        bit_put(endpoint, acked_bits(flow), flow->base_seq++, false);
     }
     if (endpoint->config.transport->acked != NULL) {
-        endpoint->config.transport->acked(flow_state(flow), bytes, packet->is_marked, now_ps);
+        endpoint->config.transport->acked(transport_state(endpoint, flow), bytes, packet->is_marked, now_ps);
     }
     if (flow->acked_count == flow->packet_count) {
         flow_finish(endpoint, flow, slot, now_ps);
@@ -428,6 +445,24 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
     flow_finish(endpoint, flow, slot, now_ps);
 }
 
+/* Sends everything again that is out and has been quiet for rto; else looks again when that may be. */
+static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    uint64_t due_ps = flow->progress_ps + endpoint->config.rto_ps;
+    if (due_ps > now_ps) {
+        timer_set(endpoint, flow, slot, due_ps);
+        return;
+    }
+    flow->resend_seq = flow->base_seq;
+    flow->resend_end = flow->next_seq;
+    flow->progress_ps = now_ps;
+    if (endpoint->config.transport->timed_out != NULL) {
+        endpoint->config.transport->timed_out(transport_state(endpoint, flow), now_ps);
+    }
+    timer_set(endpoint, flow, slot, now_ps + endpoint->config.rto_ps);
+    flow_wake(endpoint, flow, slot, now_ps);
+}
+
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps)
 {
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
@@ -439,23 +474,11 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
         local_finish(endpoint, flow, slot, now_ps);
         return;
     }
-    if (flow->sent_count > 0 && endpoint->can_lose) {
-        uint64_t due_ps = flow->progress_ps + endpoint->config.rto_ps;
-        if (due_ps > now_ps) {
-            timer_set(endpoint, flow, slot, due_ps);
-            return;
-        }
-        flow->resend_seq = flow->base_seq;
-        flow->resend_end = flow->next_seq;
-        flow->progress_ps = now_ps;
-        if (endpoint->config.transport->timed_out != NULL) {
-            endpoint->config.transport->timed_out(flow_state(flow), now_ps);
-        }
+    if (flow->allowed_ports == 0) {
+        flow_open(endpoint, flow, slot, now_ps);
+        return;
     }
-    if (endpoint->can_lose) {
-        timer_set(endpoint, flow, slot, now_ps + endpoint->config.rto_ps);
-    }
-    flow_wake(endpoint, flow, slot, now_ps);
+    repeat_if_due(endpoint, flow, slot, now_ps);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
@@ -487,14 +510,27 @@ static void facts_init(struct endpoint *endpoint)
     }
 }
 
+static void window_init(struct endpoint *endpoint)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    uint64_t window_bytes = config->transport->window_bytes_max(config->transport_values, &endpoint->facts);
+    uint64_t packets = window_bytes / config->shape.packet_bytes + 1;
+    endpoint->window_bits = 64;
+    while (endpoint->window_bits < 2 * packets && endpoint->window_bits < FLOW_PACKETS_MAX) {
+        endpoint->window_bits *= 2;
+    }
+    size_t bytes = sizeof(struct flow) + endpoint->window_bits / 4 + config->transport->state_bytes;
+    endpoint->flow_bytes = (bytes + 15) / 16 * 16;
+}
+
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config)
 {
     struct endpoint *endpoint = arena_one(arena, struct endpoint);
     endpoint->arena = arena;
     endpoint->config = *config;
-    endpoint->flow_bytes = (sizeof(struct flow) + config->transport->state_bytes + 63) / 64 * 64;
     hosts_init(endpoint);
     facts_init(endpoint);
+    window_init(endpoint);
     return endpoint;
 }
 

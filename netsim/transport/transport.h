@@ -20,6 +20,8 @@ struct transport {
     const char *summary;
     struct param_table params; /* keys are given as transport.KEY */
     uint32_t state_bytes;
+    /* The most that may_send will ever allow. */
+    uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
     void (*begin)(const void *values, const struct transport_facts *facts, void *state);
     /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? Must be true for flight 0. */
     bool (*may_send)(const void *state, uint64_t flight_bytes, uint64_t packet_bytes);

@@ -21,14 +21,19 @@ struct window_state {
     uint64_t window_bytes;
 };
 
-static void begin(const void *values, const struct transport_facts *facts, void *state_)
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
 {
     const struct window_params *params = values;
-    struct window_state *state = state_;
-    state->window_bytes = params->window_bytes;
-    if (state->window_bytes == 0) {
-        state->window_bytes = line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+    if (params->window_bytes != 0) {
+        return params->window_bytes;
     }
+    return line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+}
+
+static void begin(const void *values, const struct transport_facts *facts, void *state_)
+{
+    struct window_state *state = state_;
+    state->window_bytes = window_bytes_max(values, facts);
 }
 
 static bool may_send(const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
@@ -42,6 +47,7 @@ const struct transport transport_window = {
     .summary = "a fixed window of one bandwidth-delay product, an ACK per packet",
     .params = PARAM_TABLE(struct window_params, rows),
     .state_bytes = sizeof(struct window_state),
+    .window_bytes_max = window_bytes_max,
     .begin = begin,
     .may_send = may_send,
 };

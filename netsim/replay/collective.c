@@ -1,0 +1,48 @@
+/* The table of collective algorithms, and how nccl-tests counts. */
+#include "netsim/replay/collective.h"
+
+#include <string.h>
+
+#define COLLECTIVE(symbol_) extern const struct collective_algorithm collective_##symbol_;
+#include "netsim/replay/collectives.def"
+#undef COLLECTIVE
+
+const struct collective_algorithm *const collective_algorithms[] = {
+#define COLLECTIVE(symbol_) &collective_##symbol_,
+#include "netsim/replay/collectives.def"
+#undef COLLECTIVE
+    NULL,
+};
+
+const struct collective_algorithm *collective_find(enum collective_kind kind, const char *name)
+{
+    for (const struct collective_algorithm *const *row = collective_algorithms; *row != NULL; row++) {
+        if ((*row)->kind == kind && (name == NULL || strcmp((*row)->name, name) == 0)) {
+            return *row;
+        }
+    }
+    return NULL;
+}
+
+uint64_t collective_size_bytes(enum collective_kind kind, uint64_t bytes, uint32_t members)
+{
+    /* nccl-tests gives an all-gather the size of the whole result. */
+    return kind == COLLECTIVE_ALL_GATHER || kind == COLLECTIVE_GATHER ? bytes * members : bytes;
+}
+
+double collective_bus_factor(enum collective_kind kind, uint32_t members)
+{
+    double n = members;
+    switch (kind) {
+    case COLLECTIVE_ALL_REDUCE:
+        return 2 * (n - 1) / n;
+    case COLLECTIVE_ALL_GATHER:
+    case COLLECTIVE_REDUCE_SCATTER:
+    case COLLECTIVE_ALL_TO_ALL:
+    case COLLECTIVE_GATHER:
+    case COLLECTIVE_SCATTER:
+        return (n - 1) / n;
+    default:
+        return 1;
+    }
+}

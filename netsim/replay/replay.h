@@ -1,0 +1,98 @@
+/* Walks the programs of a job: ready operations, streams, running collectives.
+ *
+ * The replay knows neither packets nor fabrics. A network carries its messages and wakes it (struct replay_net):
+ * the packet engine's endpoints, or SimGrid. It is driven by three calls: a message has been delivered, a message
+ * has been acknowledged, an operation's time is over. All that they touch belongs to one rank, so ranks on
+ * different threads never meet here, but for the records of collective calls (minimum and maximum of times).
+ *
+ *     dependencies of an operation all done ──► ready ──► its stream is free ──► runs ──► done ──► its children
+ *       compute, memory   one at a time per stream, lowest canonical order first
+ *       collective        one at a time per group, in canonical order
+ *       send              at once; done when acknowledged
+ *       receive           at once; done when the message is there
+ *       marker            at once
+ *
+ * Exposed communication of a rank: time in which a collective, send or receive has started and is not done, and no
+ * operation of the compute stream (STREAM_COMPUTE) runs. */
+#ifndef PHOTONET_REPLAY_H
+#define PHOTONET_REPLAY_H
+
+#include "netsim/replay/collective.h"
+#include "netsim/transport/message.h"
+
+#include <stdio.h>
+
+struct replay_net {
+    void *context;
+    /* Takes a copy of the message. Must not call back before it returns. */
+    void (*send)(void *context, const struct message *message, uint64_t now_ps);
+    /* Calls replay_event with the argument at `when_ps`. argument < 2^40. */
+    void (*timer)(void *context, uint32_t host, uint64_t when_ps, uint64_t argument);
+};
+
+#define RANKS_PER_HOST_MAX 256
+
+struct replay_config {
+    const struct job *job;
+    const uint32_t *rank_host;      /* placement */
+    uint32_t host_count;
+    uint64_t chunk_bytes;           /* of pipelined collectives */
+    uint32_t all_to_all_concurrency;
+    struct replay_net net;
+};
+
+struct replay;
+struct replay *replay_new(struct arena *arena, const struct replay_config *config);
+
+/* Sets the timers that start every rank at time 0. */
+void replay_start(struct replay *replay);
+
+void replay_delivered(struct replay *replay, const struct message *message, uint64_t now_ps);
+void replay_acked(struct replay *replay, const struct message *message, uint64_t now_ps);
+void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint64_t now_ps);
+
+/* ---- what came of it -------------------------------------------------------------------------------------- */
+
+struct replay_rank {
+    uint64_t end_ps;           /* of its last operation so far */
+    uint64_t compute_ps;       /* compute stream busy */
+    uint64_t communication_ps; /* communication outstanding */
+    uint64_t exposed_ps;       /* communication outstanding, compute stream idle */
+    uint64_t done_ops, op_count;
+    uint64_t sent_bytes, received_bytes;
+};
+void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result);
+
+/* One collective call of a group. */
+struct replay_call {
+    enum collective_kind kind;
+    const struct collective_algorithm *algorithm;
+    uint32_t group, ordinal, members;
+    uint32_t started, ended; /* members so far */
+    uint64_t bytes;
+    uint64_t first_start_ps, last_start_ps, end_ps;
+};
+uint32_t replay_call_count(const struct replay *replay);
+const struct replay_call *replay_call_at(const struct replay *replay, uint32_t index);
+
+uint64_t replay_makespan_ps(const struct replay *replay); /* largest end_ps */
+uint64_t replay_done_ops(const struct replay *replay);
+uint64_t replay_op_count(const struct replay *replay);
+bool replay_is_complete(const struct replay *replay);
+
+/* Messages that the whole job will post, and their bytes; exact, and cheap enough to ask before a run. */
+struct replay_volume {
+    uint64_t messages, bytes;
+};
+void replay_volume(const struct replay *replay, struct replay_volume *volume);
+
+/* Adds bytes of every (source rank, destination rank) that the job will send: visit is called once per message
+ * size and pair, `count` times that size. */
+void replay_demand(const struct replay *replay,
+                   void (*visit)(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count),
+                   void *context);
+
+/* Why nothing moves: for up to `limit` stuck ranks, what each of its started or next operations waits for. */
+void replay_explain(const struct replay *replay, FILE *stream, uint32_t limit);
+
+#endif
