@@ -82,6 +82,7 @@ struct op {
 struct program {
     uint32_t op_count;
     uint32_t dep_count;
+    uint32_t names_bytes;
     uint32_t slot_count;         /* 1 + the highest group slot in use, 0 without collectives */
     const uint8_t *kind;         /* enum op_kind */
     const uint8_t *collective;   /* enum collective_kind */

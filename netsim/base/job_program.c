@@ -1,0 +1,382 @@
+/* One program: from collected operations and edges to columns, reversed edges and the canonical order.
+ *
+ * The columns lie in one block, widest first, so that equal programs are equal bytes:
+ *
+ *     duration_ps bytes source_id | peer_delta group_slot root tag name dep_first dep | stream | kind collective names
+ *     8 bytes each                | 4 bytes each                                      | 2      | 1
+ */
+#include "netsim/base/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* The block's columns while they can still be written. */
+struct columns {
+    uint64_t *duration_ps, *bytes, *source_id;
+    int32_t *peer_delta;
+    uint32_t *group_slot, *root, *tag, *name, *dep_first, *dep;
+    uint16_t *stream;
+    uint8_t *kind, *collective;
+    char *names;
+};
+
+static void *take(uint8_t **cursor, size_t count, size_t bytes_each)
+{
+    void *taken = *cursor;
+    *cursor += count * bytes_each;
+    return taken;
+}
+
+static size_t block_bytes(size_t ops, size_t deps, size_t names_bytes)
+{
+    size_t op_bytes = 3 * sizeof(uint64_t) + 6 * sizeof(uint32_t) + sizeof(uint16_t) + 2 * sizeof(uint8_t);
+    return ops * op_bytes + (deps + 1) * sizeof(uint32_t) + names_bytes;
+}
+
+static void columns_place(uint8_t *block, size_t ops, size_t deps, size_t names_bytes, struct columns *at)
+{
+    uint8_t *cursor = block;
+    at->duration_ps = take(&cursor, ops, sizeof(uint64_t));
+    at->bytes = take(&cursor, ops, sizeof(uint64_t));
+    at->source_id = take(&cursor, ops, sizeof(uint64_t));
+    at->peer_delta = take(&cursor, ops, sizeof(int32_t));
+    at->group_slot = take(&cursor, ops, sizeof(uint32_t));
+    at->root = take(&cursor, ops, sizeof(uint32_t));
+    at->tag = take(&cursor, ops, sizeof(uint32_t));
+    at->name = take(&cursor, ops, sizeof(uint32_t));
+    at->dep_first = take(&cursor, ops + 1, sizeof(uint32_t));
+    at->dep = take(&cursor, deps, sizeof(uint32_t));
+    at->stream = take(&cursor, ops, sizeof(uint16_t));
+    at->kind = take(&cursor, ops, sizeof(uint8_t));
+    at->collective = take(&cursor, ops, sizeof(uint8_t));
+    at->names = take(&cursor, names_bytes, sizeof(char));
+    assert((size_t)(cursor - block) == block_bytes(ops, deps, names_bytes));
+}
+
+static void columns_publish(const struct columns *at, struct program *program)
+{
+    program->duration_ps = at->duration_ps;
+    program->bytes = at->bytes;
+    program->source_id = at->source_id;
+    program->peer_delta = at->peer_delta;
+    program->group_slot = at->group_slot;
+    program->root = at->root;
+    program->tag = at->tag;
+    program->name = at->name;
+    program->dep_first = at->dep_first;
+    program->dep = at->dep;
+    program->stream = at->stream;
+    program->kind = at->kind;
+    program->collective = at->collective;
+    program->names = at->names;
+}
+
+/* ---- layout ------------------------------------------------------------------------------------------------- */
+
+/* Into (-ranks/2, ranks/2], so that a ring's last rank sends "one up" like the others. */
+static int32_t delta_between(uint32_t from, uint32_t to, uint32_t ranks)
+{
+    int64_t delta = (int64_t)to - (int64_t)from;
+    if (2 * delta > (int64_t)ranks) {
+        delta -= (int64_t)ranks;
+    } else if (2 * delta <= -(int64_t)ranks) {
+        delta += (int64_t)ranks;
+    }
+    return (int32_t)delta;
+}
+
+static bool has_root(enum collective_kind kind)
+{
+    return kind == COLLECTIVE_REDUCE || kind == COLLECTIVE_GATHER || kind == COLLECTIVE_SCATTER ||
+           kind == COLLECTIVE_BROADCAST;
+}
+
+/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart. */
+static void op_store(const struct job_builder *builder, size_t i, const struct columns *at)
+{
+    const struct op *op = &builder->ops[i];
+    bool is_message = op->kind == OP_SEND || op->kind == OP_RECV, is_collective = op->kind == OP_COLLECTIVE;
+    bool is_timed = op->kind == OP_COMPUTE || op->kind == OP_MEMORY;
+    bool has_bytes = is_message || op->kind == OP_MEMORY ||
+                     (is_collective && op->collective != COLLECTIVE_BARRIER);
+    bool has_stream = is_timed || (op->kind == OP_SEND && op->stream != STREAM_COMPUTE);
+    at->kind[i] = (uint8_t)op->kind;
+    at->collective[i] = is_collective ? (uint8_t)op->collective : 0;
+    at->stream[i] = has_stream ? op->stream : STREAM_NONE;
+    at->duration_ps[i] = is_timed ? op->duration_ps : 0;
+    at->bytes[i] = has_bytes ? op->bytes : 0;
+    at->peer_delta[i] = is_message ? delta_between(builder->rank, op->peer, builder->rank_count) : 0;
+    at->group_slot[i] = is_collective ? op->group_slot : 0;
+    at->root[i] = is_collective && has_root(op->collective) ? op->root : 0;
+    at->tag[i] = is_message ? op->tag : 0;
+    at->source_id[i] = op->source_id;
+    at->name[i] = builder->op_names[i];
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts a row unless it is sorted (it nearly always is), cuts duplicates, returns what is left. */
+static uint32_t row_clean(uint32_t *row, uint32_t count)
+{
+    bool is_sorted = true;
+    for (uint32_t i = 1; i < count; i++) {
+        is_sorted &= row[i - 1] <= row[i];
+    }
+    if (!is_sorted) {
+        qsort(row, count, sizeof *row, compare_u32);
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept == 0 || row[i] != row[kept - 1]) {
+            row[kept++] = row[i];
+        }
+    }
+    return kept;
+}
+
+/* Edges to compressed rows; returns how many are left without duplicates. */
+static uint32_t deps_store(const struct job_builder *builder, uint32_t *first, uint32_t *dep)
+{
+    size_t ops = builder->op_count;
+    for (size_t i = 0; i < builder->edge_count; i++) {
+        assert(builder->edges[i].op < ops && builder->edges[i].on < ops);
+        first[builder->edges[i].op + 1]++;
+    }
+    for (size_t op = 0; op < ops; op++) {
+        first[op + 1] += first[op];
+    }
+    for (size_t i = 0; i < builder->edge_count; i++) {
+        dep[first[builder->edges[i].op]++] = builder->edges[i].on;
+    }
+    uint32_t kept = 0, begin = 0;
+    for (size_t op = 0; op < ops; op++) {
+        uint32_t end = first[op], count = row_clean(dep + begin, end - begin);
+        memmove(dep + kept, dep + begin, count * sizeof *dep);
+        first[op] = kept;
+        kept += count;
+        begin = end;
+    }
+    first[ops] = kept;
+    return kept;
+}
+
+static void block_reserve(struct job_builder *builder, size_t bytes)
+{
+    if (builder->block_capacity < bytes) {
+        builder->block_capacity = 2 * bytes;
+        builder->block = arena_alloc(builder->arena, builder->block_capacity);
+    }
+    memset(builder->block, 0, bytes);
+}
+
+void program_layout(struct job_builder *builder, struct program *program)
+{
+    size_t ops = builder->op_count;
+    assert(ops < ID_NONE && builder->edge_count < ID_NONE && builder->names_count < ID_NONE);
+    struct columns at;
+    block_reserve(builder, block_bytes(ops, builder->edge_count, builder->names_count));
+    columns_place(builder->block, ops, builder->edge_count, builder->names_count, &at);
+    uint32_t deps = deps_store(builder, at.dep_first, at.dep);
+
+    /* The rows have shrunk by the duplicates: what follows them moves up. dep itself stays where it is. */
+    builder->block_bytes = block_bytes(ops, deps, builder->names_count);
+    columns_place(builder->block, ops, deps, builder->names_count, &at);
+    uint32_t slot_count = 0;
+    for (size_t i = 0; i < ops; i++) {
+        op_store(builder, i, &at);
+        bool is_collective = builder->ops[i].kind == OP_COLLECTIVE;
+        if (is_collective && builder->ops[i].group_slot >= slot_count) {
+            slot_count = builder->ops[i].group_slot + 1;
+        }
+    }
+    memcpy(at.names, builder->names, builder->names_count);
+    *program = (struct program){.op_count = (uint32_t)ops, .dep_count = deps, .slot_count = slot_count,
+                                .names_bytes = (uint32_t)builder->names_count};
+    columns_publish(&at, program);
+    XXH64_hash_t seed = (uint64_t)program->op_count << 32 | program->dep_count;
+    program->digest = XXH3_64bits_withSeed(builder->block, builder->block_bytes, seed);
+}
+
+bool program_is_equal(const struct program *a, const struct program *b)
+{
+    if (a->digest != b->digest || a->op_count != b->op_count || a->dep_count != b->dep_count ||
+        a->names_bytes != b->names_bytes) {
+        return false;
+    }
+    return memcmp(a->duration_ps, b->duration_ps, block_bytes(a->op_count, a->dep_count, a->names_bytes)) == 0;
+}
+
+/* ---- order -------------------------------------------------------------------------------------------------- */
+
+static void children_fill(struct program *program, uint32_t *first, uint32_t *child)
+{
+    for (uint32_t i = 0; i < program->dep_count; i++) {
+        first[program->dep[i] + 1]++;
+    }
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        first[op + 1] += first[op];
+    }
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        for (uint32_t i = program->dep_first[op]; i < program->dep_first[op + 1]; i++) {
+            child[first[program->dep[i]]++] = op;
+        }
+    }
+    memmove(first + 1, first, program->op_count * sizeof *first);
+    first[0] = 0;
+    program->child_first = first;
+    program->child = child;
+}
+
+/* A binary heap of operation numbers, lowest on top. */
+struct heap {
+    uint32_t *item;
+    uint32_t count;
+};
+
+static void heap_push(struct heap *heap, uint32_t item)
+{
+    uint32_t at = heap->count++;
+    for (; at > 0 && heap->item[(at - 1) / 2] > item; at = (at - 1) / 2) {
+        heap->item[at] = heap->item[(at - 1) / 2];
+    }
+    heap->item[at] = item;
+}
+
+static uint32_t heap_pop(struct heap *heap)
+{
+    uint32_t top = heap->item[0], item = heap->item[--heap->count], at = 0;
+    for (uint32_t child; (child = 2 * at + 1) < heap->count; at = child) {
+        child += child + 1 < heap->count && heap->item[child + 1] < heap->item[child];
+        if (heap->item[child] >= item) {
+            break;
+        }
+        heap->item[at] = heap->item[child];
+    }
+    heap->item[at] = item;
+    return top;
+}
+
+static bool is_in_order(const struct program *program)
+{
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        for (uint32_t i = program->dep_first[op]; i < program->dep_first[op + 1]; i++) {
+            if (program->dep[i] >= op) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Kahn's algorithm; `waiting` counts the dependencies that are not done. Returns how many operations can run. */
+static uint32_t order_fill(const struct program *program, uint32_t *order, uint32_t *waiting, uint32_t *heap_items)
+{
+    struct heap heap = {heap_items, 0};
+    uint32_t done = 0;
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        waiting[op] = program->dep_first[op + 1] - program->dep_first[op];
+        if (waiting[op] == 0) {
+            heap_push(&heap, op);
+        }
+    }
+    while (heap.count > 0) {
+        uint32_t op = heap_pop(&heap);
+        order[op] = done++;
+        for (uint32_t i = program->child_first[op]; i < program->child_first[op + 1]; i++) {
+            if (--waiting[program->child[i]] == 0) {
+                heap_push(&heap, program->child[i]);
+            }
+        }
+    }
+    return done;
+}
+
+static uint32_t waits_for(const struct program *program, const uint32_t *waiting, uint32_t op)
+{
+    for (uint32_t i = program->dep_first[op]; i < program->dep_first[op + 1]; i++) {
+        if (waiting[program->dep[i]] > 0) {
+            return program->dep[i];
+        }
+    }
+    return ID_NONE;
+}
+
+static enum status cycle_report(const struct program *program, const uint32_t *waiting, const char *path,
+                                struct diag *diag)
+{
+    uint32_t op = 0, length = 1;
+    while (waiting[op] == 0) {
+        op++;
+    }
+    for (uint32_t step = 0; step < program->op_count; step++) {
+        op = waits_for(program, waiting, op); /* after so many steps it is on the cycle */
+    }
+    uint32_t next = waits_for(program, waiting, op);
+    for (uint32_t at = next; at != op; at = waits_for(program, waiting, at)) {
+        length++;
+    }
+    struct op_text a, b;
+    struct origin origin = {.path = path};
+    if (length == 1) {
+        return diag_input(diag, origin, "%s depends on itself; expected dependencies without a cycle",
+                          op_describe(program, op, &a));
+    }
+    return diag_input(diag, origin, "%s depends on itself through %s, a cycle of %u operations; expected none",
+                      op_describe(program, op, &a), op_describe(program, next, &b), length);
+}
+
+static void block_copy(struct job_builder *builder, struct program *program)
+{
+    uint8_t *kept = arena_alloc(builder->arena, builder->block_bytes);
+    memcpy(kept, builder->block, builder->block_bytes);
+    struct columns at;
+    columns_place(kept, program->op_count, program->dep_count, builder->names_count, &at);
+    columns_publish(&at, program);
+}
+
+enum status program_keep(struct job_builder *builder, struct program *program, const char *path, struct diag *diag)
+{
+    uint32_t ops = program->op_count;
+    block_copy(builder, program);
+    children_fill(program, arena_array(builder->arena, (size_t)ops + 1, uint32_t),
+                  arena_array(builder->arena, program->dep_count, uint32_t));
+    uint32_t *order = arena_array(builder->arena, ops, uint32_t);
+    program->order = order;
+    if (is_in_order(program)) {
+        for (uint32_t op = 0; op < ops; op++) {
+            order[op] = op;
+        }
+        return STATUS_OK;
+    }
+    struct arena *scratch = arena_new("order of a program");
+    uint32_t *waiting = arena_array(scratch, ops, uint32_t);
+    uint32_t done = order_fill(program, order, waiting, arena_array(scratch, ops, uint32_t));
+    enum status status = done == ops ? STATUS_OK : cycle_report(program, waiting, path, diag);
+    arena_free(scratch);
+    return status;
+}
+
+void program_sequence(const struct program *program, uint32_t *sequence)
+{
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        sequence[program->order[op]] = op;
+    }
+}
+
+const char *op_describe(const struct program *program, uint32_t op, struct op_text *text)
+{
+    const char *name = op_name(program, op);
+    unsigned long long id = program->source_id[op];
+    if (name[0] == '\0') {
+        snprintf(text->text, sizeof text->text, "%s node %llu", op_kind_name(program->kind[op]), id);
+    } else {
+        snprintf(text->text, sizeof text->text, "%s node %llu \"%.120s\"", op_kind_name(program->kind[op]), id, name);
+    }
+    return text->text;
+}
