@@ -39,8 +39,17 @@ static struct replay_call *record_of(struct replay *replay, const struct rank *r
     return &replay->calls[replay->group_call[group] + rank->slots[slot].next];
 }
 
+/* Of several iterations the last one is recorded. */
+static bool is_recorded(const struct replay *replay, const struct rank *rank)
+{
+    return rank->iteration + 1 == replay->config.iterations;
+}
+
 static void record_start(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
+    if (!is_recorded(replay, rank)) {
+        return;
+    }
     const struct slot *slot = &rank->slots[slot_id];
     struct replay_call *call = record_of(replay, rank, slot_id);
     call->kind = slot->algorithm->kind;
@@ -53,6 +62,9 @@ static void record_start(struct replay *replay, const struct rank *rank, uint32_
 
 static void record_end(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
+    if (!is_recorded(replay, rank)) {
+        return;
+    }
     struct replay_call *call = record_of(replay, rank, slot_id);
     call->end_ps = now_ps > call->end_ps ? now_ps : call->end_ps;
     call->ended++;
@@ -98,7 +110,8 @@ static void receives_advance(const struct replay *replay, struct rank *rank, uin
         uint32_t value;
         if (step.recv_from != ID_NONE &&
             !match_take(&rank->table,
-                        collective_key(group, slot->next, slot->recv_done, group_rank(job, group, step.recv_from)),
+                        collective_key(rank->iteration, group, slot->next, slot->recv_done,
+                                       group_rank(job, group, step.recv_from)),
                         &value)) {
             return;
         }
@@ -124,7 +137,8 @@ static void sends_advance(struct replay *replay, struct rank *rank, uint32_t slo
             continue;
         }
         message_post(replay, rank, group_rank(job, group, step.send_to),
-                     collective_key(group, slot->next, step.send_as, rank->id), step.send_bytes, op, now_ps);
+                     collective_key(rank->iteration, group, slot->next, step.send_as, rank->id), step.send_bytes, op,
+                     now_ps);
     }
 }
 
@@ -191,12 +205,15 @@ void slot_delivered(struct replay *replay, struct rank *rank, const struct messa
     struct slot *slot = &rank->slots[slot_id];
     uint32_t ordinal = (uint32_t)(message->key[1] >> 32);
     uint64_t step = message->key[1] & UINT32_MAX;
-    if (slot->is_running && slot->next == ordinal && slot->recv_done == step) {
+    uint32_t iteration = (uint32_t)((message->key[0] & ~KEY_COLLECTIVE) >> 32);
+    bool is_now = slot->is_running && slot->next == ordinal && iteration == rank->iteration;
+    if (is_now && slot->recv_done == step) {
         slot->recv_done++;
         slot_go_on(replay, rank, slot_id, now_ps);
         return;
     }
-    match_put(&rank->table, replay->arena, collective_key(group, ordinal, step, message->src_rank), MATCH_ARRIVED);
+    match_put(&rank->table, replay->arena, collective_key(iteration, group, ordinal, step, message->src_rank),
+              MATCH_ARRIVED);
 }
 
 void slot_acked(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)

@@ -7,6 +7,7 @@
 #define PHOTONET_MATCH_H
 
 #include "photonet/arena.h"
+#include "photonet/status.h"
 
 #include <stdbool.h>
 

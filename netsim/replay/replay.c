@@ -81,7 +81,8 @@ static void timer_set(struct replay *replay, const struct rank *rank, uint32_t o
 static void send_start(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
 {
     uint32_t peer = job_peer(replay->config.job, rank->id, rank->program, op);
-    struct match_key key = message_key(rank->program->tag[op], rank->plan->match_number[op], rank->id);
+    struct match_key key = message_key(rank->iteration, rank->program->tag[op], rank->plan->match_number[op],
+                                       rank->id);
     communication_begin(rank, now_ps);
     message_post(replay, rank, peer, key, rank->program->bytes[op], op, now_ps);
 }
@@ -89,7 +90,7 @@ static void send_start(struct replay *replay, struct rank *rank, uint32_t op, ui
 static void recv_start(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
 {
     uint32_t peer = job_peer(replay->config.job, rank->id, rank->program, op);
-    struct match_key key = message_key(rank->program->tag[op], rank->plan->match_number[op], peer);
+    struct match_key key = message_key(rank->iteration, rank->program->tag[op], rank->plan->match_number[op], peer);
     uint32_t value;
     if (match_take(&rank->table, key, &value)) {
         op_done(rank, op, now_ps);
@@ -157,9 +158,28 @@ void op_done(struct rank *rank, uint32_t op, uint64_t now_ps)
     rank->work[rank->work_count++] = op;
 }
 
+static void rank_begin(struct replay *replay, struct rank *rank, uint64_t now_ps)
+{
+    for (uint32_t i = 0; i < rank->plan->root_count; i++) {
+        op_ready(replay, rank, rank->plan->roots[i], now_ps);
+    }
+}
+
+/* Everything anew for the next iteration; ranks do not wait for each other in between. */
+static void rank_reset(struct rank *rank)
+{
+    rank->iteration++;
+    for (uint32_t op = 0; op < rank->program->op_count; op++) {
+        rank->waiting[op] = rank->program->dep_first[op + 1] - rank->program->dep_first[op];
+    }
+    for (uint32_t slot = 0; slot < rank->program->slot_count; slot++) {
+        rank->slots[slot].next = 0;
+    }
+}
+
 /* Makes the children of everything that is done ready, until nothing more follows at this moment. A list, not
  * recursion: chains of markers are as long as the input makes them. */
-static void rank_work(struct replay *replay, struct rank *rank, uint64_t now_ps)
+static void rank_settle(struct replay *replay, struct rank *rank, uint64_t now_ps)
 {
     const struct program *program = rank->program;
     while (rank->work_count > 0) {
@@ -177,6 +197,22 @@ static void rank_work(struct replay *replay, struct rank *rank, uint64_t now_ps)
         if (stream != STREAM_NONE) {
             stream_start(replay, rank, stream, now_ps);
         }
+    }
+}
+
+static void rank_work(struct replay *replay, struct rank *rank, uint64_t now_ps)
+{
+    rank_settle(replay, rank, now_ps);
+    while (rank->result.done_ops == (uint64_t)rank->program->op_count * (rank->iteration + 1)) {
+        if (rank->iteration == 0) {
+            rank->result.first_end_ps = rank->result.end_ps;
+        }
+        if (rank->iteration + 1 == replay->config.iterations) {
+            return;
+        }
+        rank_reset(rank);
+        rank_begin(replay, rank, now_ps);
+        rank_settle(replay, rank, now_ps);
     }
 }
 
@@ -212,13 +248,6 @@ void replay_acked(struct replay *replay, const struct message *message, uint64_t
         op_done(rank, op, now_ps);
     }
     rank_work(replay, rank, now_ps);
-}
-
-static void rank_begin(struct replay *replay, struct rank *rank, uint64_t now_ps)
-{
-    for (uint32_t i = 0; i < rank->plan->root_count; i++) {
-        op_ready(replay, rank, rank->plan->roots[i], now_ps);
-    }
 }
 
 void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint64_t now_ps)
@@ -278,13 +307,14 @@ static void rank_init(struct replay *replay, uint32_t id)
     for (uint32_t op = 0; op < program->op_count; op++) {
         rank->waiting[op] = program->dep_first[op + 1] - program->dep_first[op];
     }
-    rank->result.op_count = program->op_count;
+    rank->result.op_count = (uint64_t)program->op_count * replay->config.iterations;
 }
 
 struct replay *replay_new(struct arena *arena, const struct replay_config *config)
 {
     struct replay *replay = arena_one(arena, struct replay);
     replay->config = *config;
+    assert(config->iterations > 0);
     replay->arena = arena;
     replay->ranks = arena_array(arena, config->job->rank_count, struct rank);
     replay->plans = arena_array(arena, config->job->program_count, const struct plan *);
@@ -328,6 +358,16 @@ uint64_t replay_makespan_ps(const struct replay *replay)
     uint64_t end_ps = 0;
     for (uint32_t rank = 0; rank < replay->config.job->rank_count; rank++) {
         end_ps = replay->ranks[rank].result.end_ps > end_ps ? replay->ranks[rank].result.end_ps : end_ps;
+    }
+    return end_ps;
+}
+
+uint64_t replay_first_iteration_ps(const struct replay *replay)
+{
+    uint64_t end_ps = 0;
+    for (uint32_t rank = 0; rank < replay->config.job->rank_count; rank++) {
+        uint64_t first_ps = replay->ranks[rank].result.first_end_ps;
+        end_ps = first_ps > end_ps ? first_ps : end_ps;
     }
     return end_ps;
 }

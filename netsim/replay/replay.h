@@ -38,6 +38,7 @@ struct replay_config {
     uint32_t host_count;
     uint64_t chunk_bytes;           /* of pipelined collectives */
     uint32_t all_to_all_concurrency;
+    uint32_t iterations;            /* at least 1; the job that often, one after the other on each rank */
     struct replay_net net;
 };
 
@@ -55,6 +56,7 @@ void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint6
 
 struct replay_rank {
     uint64_t end_ps;           /* of its last operation so far */
+    uint64_t first_end_ps;     /* of the last operation of the first iteration */
     uint64_t compute_ps;       /* compute stream busy */
     uint64_t communication_ps; /* communication outstanding */
     uint64_t exposed_ps;       /* communication outstanding, compute stream idle */
@@ -63,7 +65,7 @@ struct replay_rank {
 };
 void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result);
 
-/* One collective call of a group. */
+/* One collective call of a group, in the last iteration. */
 struct replay_call {
     enum collective_kind kind;
     const struct collective_algorithm *algorithm;
@@ -76,11 +78,12 @@ uint32_t replay_call_count(const struct replay *replay);
 const struct replay_call *replay_call_at(const struct replay *replay, uint32_t index);
 
 uint64_t replay_makespan_ps(const struct replay *replay); /* largest end_ps */
+uint64_t replay_first_iteration_ps(const struct replay *replay); /* largest first_end_ps */
 uint64_t replay_done_ops(const struct replay *replay);
 uint64_t replay_op_count(const struct replay *replay);
 bool replay_is_complete(const struct replay *replay);
 
-/* Messages that the whole job will post, and their bytes; exact, and cheap enough to ask before a run. */
+/* Messages that one iteration will post, and their bytes; exact, and cheap enough to ask before a run. */
 struct replay_volume {
     uint64_t messages, bytes;
 };

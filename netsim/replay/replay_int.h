@@ -43,6 +43,7 @@ struct rank {
     const struct program *program;
     const struct plan *plan;
     uint32_t id, host, local; /* local: which of the host's ranks */
+    uint32_t iteration;
     uint32_t *waiting;        /* per op: dependencies that are not done */
     struct stream *streams;
     struct slot *slots;
@@ -67,17 +68,19 @@ struct replay {
     uint32_t call_count;
 };
 
-/* Keys of messages: collectives set the top bit of the first word. */
+/* Keys of messages: collectives set the top bit of the first word; the iteration stands in bits 32 to 62 of both. */
 #define KEY_COLLECTIVE (UINT64_C(1) << 63)
 
-static inline struct match_key collective_key(uint32_t group, uint32_t ordinal, uint64_t step, uint32_t src_rank)
+static inline struct match_key collective_key(uint32_t iteration, uint32_t group, uint32_t ordinal, uint64_t step,
+                                              uint32_t src_rank)
 {
-    return (struct match_key){{KEY_COLLECTIVE | group, (uint64_t)ordinal << 32 | step}, src_rank};
+    return (struct match_key){{KEY_COLLECTIVE | (uint64_t)iteration << 32 | group, (uint64_t)ordinal << 32 | step},
+                              src_rank};
 }
 
-static inline struct match_key message_key(uint32_t tag, uint32_t number, uint32_t src_rank)
+static inline struct match_key message_key(uint32_t iteration, uint32_t tag, uint32_t number, uint32_t src_rank)
 {
-    return (struct match_key){{tag, number}, src_rank};
+    return (struct match_key){{(uint64_t)iteration << 32 | tag, number}, src_rank};
 }
 
 /* ---- replay.c --------------------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ struct flow {
     /* receiver's half */
     uint64_t received_count;
     uint64_t received_base;          /* everything before has come */
+    uint64_t delivered_ps;           /* read by the sender after the last ACK */
 
     /* window_bits bits of acknowledged packets (sender), as many of received ones (receiver), then the state of
      * the transport */
@@ -382,6 +383,7 @@ static void data_receive(struct endpoint *endpoint, const struct packet *packet,
     ack_send(endpoint, packet, now_ps);
     if (flow->received_count == flow->packet_count) {
         host->counters.messages_delivered++;
+        flow->delivered_ps = now_ps;
         endpoint->config.ops->delivered(endpoint->config.context, &flow->message, now_ps);
     }
 }
@@ -389,10 +391,11 @@ static void data_receive(struct endpoint *endpoint, const struct packet *packet,
 static void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     struct message message = flow->message;
+    uint64_t delivered_ps = flow->delivered_ps;
     uint32_t retransmissions = (uint32_t)(flow->sent_count - (flow->is_local ? 0 : flow->packet_count));
     endpoint->hosts[message.src_host].counters.messages_acked++;
     slot_free(endpoint, message.src_host, slot);
-    endpoint->config.ops->acked(endpoint->config.context, &message, retransmissions, now_ps);
+    endpoint->config.ops->acked(endpoint->config.context, &message, delivered_ps, retransmissions, now_ps);
 }
 
 static void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
@@ -441,6 +444,7 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
     struct message message = flow->message;
     endpoint->hosts[message.src_host].counters.messages_delivered++;
     endpoint->hosts[message.src_host].counters.payload_bytes_delivered += message.bytes;
+    flow->delivered_ps = now_ps;
     endpoint->config.ops->delivered(endpoint->config.context, &message, now_ps);
     flow_finish(endpoint, flow, slot, now_ps);
 }

@@ -31,7 +31,8 @@
 
 struct endpoint_ops {
     void (*delivered)(void *context, const struct message *message, uint64_t now_ps);
-    void (*acked)(void *context, const struct message *message, uint32_t retransmissions, uint64_t now_ps);
+    void (*acked)(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
+                  uint64_t now_ps);
 };
 
 struct endpoint_config {

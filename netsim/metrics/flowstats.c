@@ -1,0 +1,51 @@
+#include "netsim/metrics/flowstats.h"
+
+#include <xxhash.h>
+
+void flowstats_init(struct flowstats *stats, struct arena *arena, uint64_t expected, uint64_t kept)
+{
+    *stats = (struct flowstats){.arena = arena};
+    histogram_init(&stats->fct_ps, arena);
+    histogram_init(&stats->slowdown_milli, arena);
+    while (kept > 0 && expected / (stats->sample_mask + 1) > kept) {
+        stats->sample_mask = stats->sample_mask * 2 + 1;
+    }
+    if (kept == 0) {
+        stats->sample_mask = UINT64_MAX;
+    }
+}
+
+static void row_keep(struct flowstats *stats, const struct flow_record *record)
+{
+    vec_push(stats->arena, stats->rows, stats->row_count, stats->row_capacity) = (struct result_messages){
+        .source_rank = record->src_rank,
+        .destination_rank = record->dst_rank,
+        .bytes = record->bytes,
+        .posted_ps = record->posted_ps,
+        .delivered_ps = record->delivered_ps,
+        .acked_ps = record->acked_ps,
+        .ideal_ps = record->ideal_ps,
+        .retransmissions = record->retransmissions,
+    };
+}
+
+void flowstats_add(struct flowstats *stats, const struct flow_record *record)
+{
+    uint64_t fct_ps = record->delivered_ps - record->posted_ps;
+    histogram_add(&stats->fct_ps, fct_ps);
+    if (record->ideal_ps > 0) {
+        histogram_add(&stats->slowdown_milli, (uint64_t)((double)fct_ps * 1000 / (double)record->ideal_ps + 0.5));
+    }
+    uint64_t identity[4] = {(uint64_t)record->src_rank << 32 | record->dst_rank, record->key[0], record->key[1],
+                            record->bytes};
+    uint64_t hash = XXH3_64bits(identity, sizeof identity);
+    stats->digest += XXH3_64bits_withSeed(&record->delivered_ps, sizeof record->delivered_ps, hash);
+    if ((hash & stats->sample_mask) == 0) {
+        row_keep(stats, record);
+    }
+}
+
+uint64_t digest_links(uint64_t digest, const uint64_t *link_bytes, uint32_t count)
+{
+    return XXH3_64bits_withSeed(link_bytes, count * sizeof *link_bytes, digest);
+}

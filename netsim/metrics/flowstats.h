@@ -1,0 +1,35 @@
+/* Statistics of finished messages: completion times, slowdowns, the run's digest, sampled rows.
+ *
+ * The digest is a sum of hashes, so that it depends on what happened and not on the order in which hosts report it. */
+#ifndef PHOTONET_FLOWSTATS_H
+#define PHOTONET_FLOWSTATS_H
+
+#include "netsim/metrics/histogram.h"
+#include "photonet/results.h"
+
+/* A finished message. */
+struct flow_record {
+    uint32_t src_rank, dst_rank;
+    uint64_t bytes, key[2];
+    uint64_t posted_ps, delivered_ps, acked_ps, ideal_ps;
+    uint32_t retransmissions;
+};
+
+struct flowstats {
+    struct arena *arena;
+    struct histogram fct_ps;
+    struct histogram slowdown_milli; /* slowdown times 1000 */
+    uint64_t digest;
+    uint64_t sample_mask; /* a message is kept where (hash & sample_mask) == 0 */
+    struct result_messages *rows; /* kept and not yet taken */
+    size_t row_count, row_capacity;
+};
+
+/* `expected` messages in all, of which at most about `kept` are kept as rows. */
+void flowstats_init(struct flowstats *stats, struct arena *arena, uint64_t expected, uint64_t kept);
+void flowstats_add(struct flowstats *stats, const struct flow_record *record);
+
+/* The digest with the bytes of every link worked in. */
+uint64_t digest_links(uint64_t digest, const uint64_t *link_bytes, uint32_t count);
+
+#endif
