@@ -25,7 +25,9 @@ LDLIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhdf5_hl -lm -lpthr
 
 PROTO_C = $(patsubst traces/%.proto,$(BUILD)/gen/traces/%.pb-c.c,$(wildcard traces/*.proto))
 SOURCES = $(wildcard netsim/*.c netsim/*/*.c topologies/*.c traces/*.c analysis/*.c)
-LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out netsim/main.c,$(SOURCES))) $(PROTO_C:.c=.o)
+PRESETS = $(sort $(wildcard topologies/presets/*.yaml))
+LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out netsim/main.c,$(SOURCES))) $(PROTO_C:.c=.o) \
+              $(BUILD)/gen/topologies/presets.o
 TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support_*.c))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 PHOTONET = $(BUILD)/photonet
@@ -54,6 +56,19 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 $(BUILD)/gen/traces/%.pb-c.c: traces/%.proto
 	@mkdir -p $(@D)
 	protoc-c --proto_path=traces --c_out=$(BUILD)/gen/traces $<
+
+# The presets are compiled in, each line of YAML as a C string. The folder is named because files come and go.
+$(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "photonet/fabric.h"'; \
+	   echo '#define PRESET(name_, text_) {name_, text_, sizeof(text_) - 1}'; \
+	   echo 'const struct fabric_preset fabric_presets[] = {'; \
+	   for file in $(PRESETS); do \
+	       echo "    PRESET(\"$$(basename $$file .yaml)\","; \
+	       sed 's/\\/\\\\/g; s/"/\\"/g; s/^/        "/; s/$$/\\n"/' $$file; \
+	       echo '        ),'; \
+	   done; \
+	   echo '    {0, 0, 0}};'; } >$@
 
 # What changes with every commit is compiled into one small file only.
 $(BUILD)/netsim/version.o: CPPFLAGS += -DPHOTONET_COMMIT='"$(COMMIT)"'

@@ -69,8 +69,9 @@ struct fabric {
     const uint32_t *port_node;
     uint32_t *port_peer;
     const uint64_t *rate_bps;
-    uint64_t *propagation_ps;         /* fibre or copper */
-    uint64_t *device_ps;              /* modules and FEC of both ends */
+    uint64_t *propagation_ps;         /* fibre or copper; of the own fibre only while port_peer = ID_NONE */
+    uint64_t *device_ps;              /* modules, adapters and FEC of both ends; of the own end (and half of the
+                                         FEC) only while port_peer = ID_NONE */
     const uint32_t *port_part;        /* module or cable at this end */
     const uint32_t *port_adapter;     /* NIC behind a host's port, else PART_ID_NONE */
     uint64_t *port_up_ps;             /* dark before; 0 where nothing is reconfigured */
@@ -81,11 +82,18 @@ struct fabric {
     uint32_t optical_count;
     const struct optical *optical;
     enum plan_kind plan;
+    const char *planner;              /* a row of netsim/circuit/planners.def; NULL with PLAN_NONE */
     const char *plan_text;            /* what was planned, for reports; NULL before */
     uint32_t circuit_count;           /* duplex circuits that are set */
     uint32_t reconfigurations;
 
     const struct part_table *parts;
+};
+
+/* A key that the user gave, and where. */
+struct fabric_key {
+    const char *key;
+    struct origin at;
 };
 
 /* What a builder gets. */
@@ -94,6 +102,8 @@ struct fabric_request {
     const struct part_table *parts;
     uint32_t hosts_wanted; /* ranks of the job; a family may size itself by it where `hosts` is not given; 0 = unknown */
     struct origin at;      /* the `fabric:` line, for errors about combinations */
+    const struct fabric_key *keys; /* for errors about one key */
+    size_t key_count;
 };
 
 struct fabric_family {
@@ -117,6 +127,9 @@ extern const struct fabric_preset fabric_presets[];
 /* Checks what every fabric must hold (peers are mutual, rates not 0, hosts have ports, part ids exist, every
  * host reaches every other where nothing is left to a planner) and names the node that breaks it. */
 enum status fabric_validate(const struct fabric *fabric, struct diag *diag);
+
+/* "host 3", "switch 40 (tier 2)", "optical switch 64". Returns `text`; 48 bytes hold any. */
+char *fabric_node_text(const struct fabric *fabric, uint32_t node, char *text, size_t text_bytes);
 
 static inline uint64_t link_delay_ps(const struct fabric *fabric, uint32_t port)
 {

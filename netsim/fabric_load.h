@@ -1,0 +1,35 @@
+/* From a fabric's description to a fabric.
+ *
+ *     fabric: fat_tree              the family; its parameters stand beside it
+ *     radix: 8
+ *     part.connectx7.static: 20W    a number of components.def, overridden
+ *     transport: {window: 1MiB}     nested maps are dotted keys; what is neither a parameter of the family nor a
+ *                                   part belongs to others and is handed on
+ *
+ * `title` and `name` are for people. Settings from the command line come last and win. */
+#ifndef PHOTONET_FABRIC_LOAD_H
+#define PHOTONET_FABRIC_LOAD_H
+
+#include "photonet/fabric.h"
+#include "photonet/trace.h"
+
+struct fabric_config {
+    struct fabric *fabric;
+    struct part_table *parts; /* of this fabric, with overrides */
+    const char *title;        /* NULL where the description has none */
+    const char *text;         /* all parameters resolved and all parts overridden, as YAML */
+    const struct trace_setting *left; /* settings of other modules ("transport.window"), in order */
+    size_t left_count;
+};
+
+/* `spec` is a preset, a family or a file. hosts_wanted: ranks of the job, 0 = unknown; a fabric with fewer hosts is
+ * refused. */
+enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
+                        uint32_t hosts_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
+
+/* The name of `spec` in results: "clos-dsp", "my-fabric" of path/my-fabric.yaml. */
+const char *fabric_spec_name(const char *spec, struct arena *arena);
+
+const struct fabric_preset *fabric_preset_find(const char *name);
+
+#endif
