@@ -1,0 +1,179 @@
+#include "netsim/scenario.h"
+
+#include <string.h>
+
+static const struct param packet_rows[] = {
+    PARAM_U64(struct scenario_packet, size_bytes, SIZE, "size", "4150B", "65B", "16383B",
+              "a full packet on the wire, header counted (uet-htsim: 4150 B)"),
+    PARAM_U64(struct scenario_packet, header_bytes, SIZE, "header", "64B", "1B", "1024B",
+              "of it the header; a cut-through switch forwards once it has seen it"),
+    PARAM_U64(struct scenario_packet, ack_bytes, SIZE, "ack", "64B", "1B", "1024B", "an acknowledgement on the wire"),
+};
+
+static const struct param routing_rows[] = {
+    PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
+                 "ecmp: one path a message; spray: one path a packet"),
+};
+
+static const struct param host_rows[] = {
+    PARAM_U64(struct scenario_host, post_ps, TIME, "post", "0ns", "0ns", "1ms",
+              "software time between posting a message and its first bit at the NIC"),
+    PARAM_U64(struct scenario_host, local_bps, RATE, "local_rate", "3600Gbps", "1Gbps", "1000Tbps",
+              "copies between ranks of one host (one way of NVLink4, 450 GB/s)"),
+    PARAM_U64(struct scenario_host, rto_ps, TIME, "rto", "100us", "1us", "10s",
+              "a message is repeated after so long without an acknowledgement; where queues are bounded"),
+};
+
+static const struct param replay_rows[] = {
+    PARAM_U64(struct scenario_replay, chunk_bytes, SIZE, "chunk", "512KiB", "1B", "1GiB",
+              "step of pipelined broadcast and reduce (NCCL, Simple protocol: 512 KiB)"),
+    PARAM_U64(struct scenario_replay, all_to_all_concurrency, COUNT, "all_to_all_concurrency", "8", "1", "1048576",
+              "exchanges of a pairwise all-to-all that are under way at once"),
+};
+
+static const struct param results_rows[] = {
+    PARAM_U64(struct scenario_results, messages_max, COUNT, "messages", "1000000", "0", NULL,
+              "rows kept of the messages table; beyond it messages are sampled by hash"),
+    PARAM_U64(struct scenario_results, flush_ps, TIME, "flush", "0ns", "0ns", NULL,
+              "simulated time between flushes of the result file; 0ns: every two seconds of wall time"),
+};
+
+struct section {
+    const char *prefix;
+    struct param_table table;
+    size_t offset; /* of the pointer to its values in struct scenario */
+};
+
+static const struct section sections[] = {
+    {"packet", PARAM_TABLE(struct scenario_packet, packet_rows), offsetof(struct scenario, packet)},
+    {"routing", PARAM_TABLE(struct scenario_routing, routing_rows), offsetof(struct scenario, routing)},
+    {"host", PARAM_TABLE(struct scenario_host, host_rows), offsetof(struct scenario, host)},
+    {"replay", PARAM_TABLE(struct scenario_replay, replay_rows), offsetof(struct scenario, replay)},
+    {"results", PARAM_TABLE(struct scenario_results, results_rows), offsetof(struct scenario, results)},
+};
+#define SECTION_COUNT (sizeof sections / sizeof sections[0])
+
+static void **section_values(struct scenario *scenario, const struct section *section)
+{
+    return (void **)((char *)scenario + section->offset);
+}
+
+/* The key behind "PREFIX.", or NULL. */
+static const char *key_in(const char *key, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return strncmp(key, prefix, length) == 0 && key[length] == '.' ? key + length + 1 : NULL;
+}
+
+static enum status transport_choose(const struct trace_setting *settings, size_t count, const char *name,
+                                    struct arena *arena, struct scenario *scenario, struct diag *diag)
+{
+    struct origin at = {"--transport", 0, 0};
+    for (size_t i = 0; i < count && name == NULL; i++) {
+        if (strcmp(settings[i].key, "transport.name") == 0) {
+            at = settings[i].at;
+            scenario->transport = transport_find(settings[i].text);
+            name = scenario->transport == NULL ? settings[i].text : NULL;
+        }
+    }
+    if (name != NULL) {
+        scenario->transport = transport_find(name);
+    } else if (scenario->transport == NULL) {
+        scenario->transport = transports[0];
+    }
+    if (scenario->transport == NULL) {
+        return diag_input(diag, at, "unknown transport \"%s\"; `photonet run --help` lists them", name);
+    }
+    scenario->transport_values = param_defaults(&scenario->transport->params, arena);
+    return STATUS_OK;
+}
+
+static enum status setting_apply(const struct trace_setting *setting, struct arena *arena, struct scenario *scenario,
+                                 struct diag *diag)
+{
+    const char *key = key_in(setting->key, "transport");
+    if (key != NULL) {
+        return strcmp(key, "name") == 0
+                   ? STATUS_OK
+                   : param_assign(&scenario->transport->params, scenario->transport_values, key, setting->text,
+                                  setting->at, arena, diag);
+    }
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        key = key_in(setting->key, sections[i].prefix);
+        if (key != NULL) {
+            return param_assign(&sections[i].table, *section_values(scenario, &sections[i]), key, setting->text,
+                                setting->at, arena, diag);
+        }
+    }
+    return diag_input(diag, setting->at,
+                      "unknown key \"%s\"; sections are packet, routing, host, replay, results, transport, part, trace",
+                      setting->key);
+}
+
+static enum status scenario_check(const struct scenario *scenario, struct diag *diag)
+{
+    const struct scenario_packet *packet = scenario->packet;
+    if (packet->header_bytes >= packet->size_bytes) {
+        return diag_set(diag, STATUS_INPUT, "packet.header is %lu B of packet.size %lu B; a packet needs payload",
+                        packet->header_bytes, packet->size_bytes);
+    }
+    return STATUS_OK;
+}
+
+/* ---- the resolved text ------------------------------------------------------------------------------------ */
+
+static char *table_text(const char *text, const char *prefix, const struct param_table *table, const void *values,
+                        struct arena *arena)
+{
+    char value[256];
+    char *all = arena_printf(arena, "%s%s:\n", text, prefix);
+    for (size_t i = 0; i < table->row_count; i++) {
+        all = arena_printf(arena, "%s  %s: %s\n", all, table->rows[i].key,
+                           param_text(&table->rows[i], values, value, sizeof value));
+    }
+    return all;
+}
+
+static const char *scenario_text(struct scenario *scenario, struct arena *arena)
+{
+    const char *text = "";
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        text = table_text(text, sections[i].prefix, &sections[i].table, *section_values(scenario, &sections[i]),
+                          arena);
+    }
+    text = table_text(text, "transport", &scenario->transport->params, scenario->transport_values, arena);
+    return arena_printf(arena, "%s  name: %s\n", text, scenario->transport->name);
+}
+
+enum status scenario_load(const struct trace_setting *settings, size_t count, const char *transport,
+                          struct arena *arena, struct scenario *scenario, struct diag *diag)
+{
+    *scenario = (struct scenario){0};
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        *section_values(scenario, &sections[i]) = param_defaults(&sections[i].table, arena);
+    }
+    enum status status = transport_choose(settings, count, transport, arena, scenario, diag);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = setting_apply(&settings[i], arena, scenario, diag);
+    }
+    if (status == STATUS_OK) {
+        status = scenario_check(scenario, diag);
+    }
+    if (status == STATUS_OK) {
+        scenario->text = scenario_text(scenario, arena);
+    }
+    return status;
+}
+
+void scenario_help(FILE *stream)
+{
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "%s.", sections[i].prefix);
+        param_help(&sections[i].table, prefix, stream);
+    }
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        fprintf(stream, "transport %s: %s\n", (*transport)->name, (*transport)->summary);
+        param_help(&(*transport)->params, "transport.", stream);
+    }
+}

@@ -1,0 +1,57 @@
+/* The parameters of a run that belong to no plug-in: packets, hosts, load balancing, replay, results.
+ *
+ * A setting `packet.size` is the row `size` of the section `packet`. A section is one row in scenario.c. The
+ * section `transport` is that of the transport which transport.name or --transport chooses. */
+#ifndef PHOTONET_SCENARIO_H
+#define PHOTONET_SCENARIO_H
+
+#include "netsim/route/balance.h"
+#include "netsim/route/path.h"
+#include "netsim/transport/transport.h"
+#include "photonet/trace.h"
+
+struct scenario_packet {
+    uint64_t size_bytes, header_bytes, ack_bytes;
+};
+
+struct scenario_routing {
+    uint32_t balance;
+};
+
+struct scenario_host {
+    uint64_t post_ps, local_bps, rto_ps;
+};
+
+struct scenario_replay {
+    uint64_t chunk_bytes, all_to_all_concurrency;
+};
+
+struct scenario_results {
+    uint64_t messages_max, flush_ps;
+};
+
+struct scenario {
+    struct scenario_packet *packet;
+    struct scenario_routing *routing;
+    struct scenario_host *host;
+    struct scenario_replay *replay;
+    struct scenario_results *results;
+    const struct transport *transport;
+    void *transport_values;
+    const char *text; /* all of it resolved, as YAML */
+};
+
+/* `transport` NULL: what transport.name says, else the default. Unknown keys are refused where they stand. */
+enum status scenario_load(const struct trace_setting *settings, size_t count, const char *transport,
+                          struct arena *arena, struct scenario *scenario, struct diag *diag);
+
+/* All rows of all sections, for --help. */
+void scenario_help(FILE *stream);
+
+static inline struct packet_shape scenario_shape(const struct scenario *scenario)
+{
+    return (struct packet_shape){scenario->packet->size_bytes, scenario->packet->header_bytes,
+                                 scenario->packet->ack_bytes};
+}
+
+#endif

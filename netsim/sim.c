@@ -1,0 +1,211 @@
+#include "netsim/sim.h"
+
+#include "netsim/circuit/planner.h"
+
+/* ---- replay to endpoint ----------------------------------------------------------------------------------- */
+
+static void net_send(void *context, const struct message *message, uint64_t now_ps)
+{
+    struct sim *sim = context;
+    endpoint_send(sim->endpoint, message, now_ps);
+}
+
+static void net_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
+{
+    struct sim *sim = context;
+    engine_timer(sim->engine, host, when_ps, HOST_OPERATION, argument);
+}
+
+/* ---- endpoint to replay ----------------------------------------------------------------------------------- */
+
+static void on_delivered(void *context, const struct message *message, uint64_t now_ps)
+{
+    struct sim *sim = context;
+    replay_delivered(sim->replay, message, now_ps);
+}
+
+static void on_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
+                     uint64_t now_ps)
+{
+    struct sim *sim = context;
+    struct packet_shape shape = scenario_shape(&sim->scenario);
+    struct flow_record record = {
+        .src_rank = message->src_rank,
+        .dst_rank = message->dst_rank,
+        .bytes = message->bytes,
+        .key = {message->key[0], message->key[1]},
+        .posted_ps = message->posted_ps,
+        .delivered_ps = delivered_ps,
+        .acked_ps = now_ps,
+        .retransmissions = retransmissions,
+    };
+    if (message->src_host != message->dst_host) {
+        record.ideal_ps = sim->scenario.host->post_ps + path_idle_ps(sim->fabric, sim->routes, &shape,
+                                                                     message->src_host, message->dst_host,
+                                                                     message->bytes);
+    }
+    flowstats_add(&sim->stats, &record);
+    replay_acked(sim->replay, message, now_ps);
+}
+
+static const struct endpoint_ops endpoint_ops = {.delivered = on_delivered, .acked = on_acked};
+
+/* ---- engine to endpoint and replay ------------------------------------------------------------------------ */
+
+static bool on_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct sim *sim = context;
+    return endpoint_pull(sim->endpoint, host, port, now_ps, packet);
+}
+
+static void on_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct sim *sim = context;
+    endpoint_receive(sim->endpoint, host, packet, now_ps);
+}
+
+static void on_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    struct sim *sim = context;
+    if (kind == HOST_TIMER) {
+        endpoint_timer(sim->endpoint, host, argument, now_ps);
+    } else {
+        replay_event(sim->replay, host, argument, now_ps);
+    }
+}
+
+static const struct host_ops host_ops = {.pull = on_pull, .receive = on_receive, .event = on_event};
+
+/* ---- building --------------------------------------------------------------------------------------------- */
+
+/* Rank r on host r. */
+static const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count)
+{
+    uint32_t *rank_host = arena_array(arena, rank_count, uint32_t);
+    for (uint32_t rank = 0; rank < rank_count; rank++) {
+        rank_host[rank] = rank;
+    }
+    return rank_host;
+}
+
+static void replay_init(struct sim *sim, const struct sim_config *config)
+{
+    sim->rank_host = placement_linear(sim->arena, sim->job->rank_count);
+    const struct replay_config replay_config = {
+        .job = sim->job,
+        .rank_host = sim->rank_host,
+        .host_count = sim->fabric->host_count,
+        .chunk_bytes = sim->scenario.replay->chunk_bytes,
+        .all_to_all_concurrency = (uint32_t)sim->scenario.replay->all_to_all_concurrency,
+        .iterations = config->iterations,
+        .net = {.context = sim, .send = net_send, .timer = net_timer},
+    };
+    sim->replay = replay_new(sim->arena, &replay_config);
+    replay_volume(sim->replay, &sim->volume);
+}
+
+struct demand_sum {
+    const struct sim *sim;
+    struct demand_builder *builder;
+};
+
+static void demand_visit(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count)
+{
+    const struct demand_sum *sum = context;
+    uint32_t src = sum->sim->rank_host[src_rank], dst = sum->sim->rank_host[dst_rank];
+    if (src != dst) {
+        demand_add(sum->builder, src, dst, bytes * count);
+    }
+}
+
+/* Circuits of a fabric that plans them from what the job will send. */
+static enum status circuits_set(struct sim *sim, struct diag *diag)
+{
+    if (sim->fabric->plan == PLAN_NONE) {
+        return STATUS_OK;
+    }
+    struct demand_sum sum = {sim, demand_builder_new(sim->arena, sim->fabric->host_count)};
+    replay_demand(sim->replay, demand_visit, &sum);
+    struct circuit_plan plan;
+    enum status status = plan_circuits(sim->fabric, demand_build(sum.builder), sim->arena, &plan, diag);
+    if (status == STATUS_OK) {
+        plan_apply(sim->fabric, &plan);
+    }
+    return status;
+}
+
+static void network_init(struct sim *sim, const struct sim_config *config)
+{
+    const struct scenario *scenario = &sim->scenario;
+    const struct endpoint_config endpoint_config = {
+        .fabric = sim->fabric,
+        .routes = sim->routes,
+        .shape = scenario_shape(scenario),
+        .transport = scenario->transport,
+        .transport_values = scenario->transport_values,
+        .balance = balances[scenario->routing->balance],
+        .rto_ps = scenario->host->rto_ps,
+        .post_ps = scenario->host->post_ps,
+        .local_bps = scenario->host->local_bps,
+        .seed = config->seed,
+        .ops = &endpoint_ops,
+        .context = sim,
+    };
+    sim->endpoint = endpoint_new(sim->arena, &endpoint_config);
+    const struct engine_config engine_config = {
+        .fabric = sim->fabric,
+        .routes = sim->routes,
+        .seed = config->seed,
+        .cut_through_bytes = (uint32_t)scenario->packet->header_bytes,
+        .ops = &host_ops,
+        .context = sim,
+        .interrupted = config->interrupted,
+    };
+    sim->engine = engine_plain.create(sim->arena, &engine_config);
+    endpoint_attach(sim->endpoint, sim->engine);
+}
+
+enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **result, struct diag *diag)
+{
+    struct sim *sim = arena_one(arena, struct sim);
+    *result = sim;
+    sim->arena = arena;
+    sim->job = config->job;
+    sim->fabric = config->fabric;
+    sim->scenario = *config->scenario;
+    replay_init(sim, config);
+    enum status status = circuits_set(sim, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sim->routes = routes_new(sim->fabric, arena);
+    status = routes_check(sim->routes, sim->fabric->host_count, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    network_init(sim, config);
+    flowstats_init(&sim->stats, arena, sim->volume.messages * config->iterations,
+                   sim->scenario.results->messages_max);
+    replay_start(sim->replay);
+    return STATUS_OK;
+}
+
+uint64_t sim_run(struct sim *sim, uint64_t until_ps)
+{
+    return sim->engine->class->run(sim->engine, until_ps);
+}
+
+uint64_t sim_digest(const struct sim *sim)
+{
+    uint32_t ports = sim->fabric->port_count;
+    struct arena *scratch = arena_new("digest");
+    uint64_t *bytes = arena_array(scratch, ports, uint64_t);
+    for (uint32_t port = 0; port < ports; port++) {
+        struct port_counters counters;
+        sim->engine->class->counters(sim->engine, port, &counters);
+        bytes[port] = counters.tx_bytes;
+    }
+    uint64_t digest = digest_links(sim->stats.digest, bytes, ports);
+    arena_free(scratch);
+    return digest;
+}

@@ -1,0 +1,47 @@
+/* One simulation: the parts of a run joined to each other, in one arena.
+ *
+ *      replay ──send, timer──► endpoint ──kick, timer──► engine
+ *      replay ◄─delivered, acked── endpoint ◄─pull, receive, event── engine
+ *
+ * Timers of the endpoint are HOST_TIMER events of the engine, those of the replay are HOST_OPERATION events. */
+#ifndef PHOTONET_SIM_H
+#define PHOTONET_SIM_H
+
+#include "netsim/metrics/flowstats.h"
+#include "netsim/replay/replay.h"
+#include "netsim/scenario.h"
+#include "netsim/transport/endpoint.h"
+
+struct sim {
+    struct arena *arena;
+    const struct job *job;
+    struct fabric *fabric;
+    struct scenario scenario;
+    const uint32_t *rank_host;
+    struct routes *routes;
+    struct replay *replay;
+    struct endpoint *endpoint;
+    struct engine *engine;
+    struct flowstats stats;
+    struct replay_volume volume;
+};
+
+struct sim_config {
+    const struct job *job;
+    struct fabric *fabric; /* connections of planned fabrics are set by sim_new */
+    const struct scenario *scenario;
+    uint64_t seed;
+    uint32_t iterations;
+    const volatile int *interrupted;
+};
+
+/* Replay, circuits, routes, endpoints, engine; nothing has happened yet. Refuses where ranks cannot reach each other. */
+enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **sim, struct diag *diag);
+
+/* Runs up to `until_ps`; the time of the first event left, TIME_NEVER_PS when nothing is left to happen. */
+uint64_t sim_run(struct sim *sim, uint64_t until_ps);
+
+/* Message and link bytes worked into one number. */
+uint64_t sim_digest(const struct sim *sim);
+
+#endif
