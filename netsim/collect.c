@@ -1,0 +1,390 @@
+#include "netsim/collect.h"
+
+#include "netsim/metrics/energy.h"
+
+#include <string.h>
+
+static struct port_counters port_counters(const struct sim *sim, uint32_t port)
+{
+    struct port_counters counters;
+    sim->engine->class->counters(sim->engine, port, &counters);
+    return counters;
+}
+
+static bool is_connected(const struct fabric *fabric, uint32_t port)
+{
+    return fabric->port_peer[port] != ID_NONE;
+}
+
+/* ---- as the run goes -------------------------------------------------------------------------------------- */
+
+static struct result_collectives call_row(const struct replay_call *call)
+{
+    uint64_t size_bytes = collective_size_bytes(call->kind, call->bytes, call->members);
+    uint64_t time_ps = call->end_ps - call->last_start_ps;
+    double algbw_gbps = time_ps == 0 ? 0 : (double)size_bytes / (double)time_ps * 1e3; /* B/ps to GB/s */
+    return (struct result_collectives){
+        .kind = collective_name(call->kind),
+        .algorithm = call->algorithm->name,
+        .group_id = call->group,
+        .ordinal = call->ordinal,
+        .members = call->members,
+        .bytes = call->bytes,
+        .size_bytes = size_bytes,
+        .first_start_ps = call->first_start_ps,
+        .last_start_ps = call->last_start_ps,
+        .end_ps = call->end_ps,
+        .algbw_gbps = algbw_gbps,
+        .busbw_gbps = algbw_gbps * collective_bus_factor(call->kind, call->members),
+    };
+}
+
+enum status collect_progress(struct sim *sim, struct collect_cursor *cursor, struct results_run *run,
+                             struct diag *diag)
+{
+    struct flowstats *stats = &sim->stats;
+    enum status status = results_append(run, RESULT_TABLE_messages, stats->rows, stats->row_count, diag);
+    stats->row_count = 0;
+    uint32_t calls = replay_call_count(sim->replay);
+    if (cursor->is_written == NULL) {
+        cursor->is_written = arena_array(sim->arena, calls, uint8_t);
+    }
+    for (uint32_t i = 0; i < calls && status == STATUS_OK; i++) {
+        const struct replay_call *call = replay_call_at(sim->replay, i);
+        if (!cursor->is_written[i] && call->ended == call->members) {
+            struct result_collectives row = call_row(call);
+            cursor->is_written[i] = 1;
+            status = results_append(run, RESULT_TABLE_collectives, &row, 1, diag);
+        }
+    }
+    return status;
+}
+
+/* ---- tables ----------------------------------------------------------------------------------------------- */
+
+static enum status ranks_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t id = 0; id < sim->job->rank_count && status == STATUS_OK; id++) {
+        struct replay_rank rank;
+        replay_rank(sim->replay, id, &rank);
+        uint64_t active_ps = rank.compute_ps + rank.exposed_ps;
+        struct result_ranks row = {
+            .rank = id,
+            .host = sim->rank_host[id],
+            .end_ps = rank.end_ps,
+            .compute_ps = rank.compute_ps,
+            .communication_ps = rank.communication_ps,
+            .exposed_communication_ps = rank.exposed_ps,
+            .idle_ps = active_ps < makespan_ps ? makespan_ps - active_ps : 0,
+            .operations = rank.done_ops,
+            .sent_bytes = rank.sent_bytes,
+            .received_bytes = rank.received_bytes,
+        };
+        status = results_append(run, RESULT_TABLE_ranks, &row, 1, diag);
+    }
+    return status;
+}
+
+static struct result_links link_row(const struct sim *sim, uint32_t port, uint64_t makespan_ps)
+{
+    const struct fabric *fabric = sim->fabric;
+    struct port_counters counters = port_counters(sim, port);
+    uint32_t node = fabric->port_node[port], peer = fabric->port_node[fabric->port_peer[port]];
+    uint8_t tier = fabric->node_tier[node], peer_tier = fabric->node_tier[peer];
+    return (struct result_links){
+        .port = port,
+        .node = node,
+        .peer_node = peer,
+        .tier = tier > peer_tier ? tier : peer_tier,
+        .rate_bps = fabric->rate_bps[port],
+        .delay_ps = link_delay_ps(fabric, port),
+        .tx_packets = counters.tx_packets,
+        .tx_bytes = counters.tx_bytes,
+        .busy_ps = counters.busy_ps,
+        .utilisation = makespan_ps == 0 ? 0 : (double)counters.busy_ps / (double)makespan_ps,
+        .queue_wait_ps = counters.queue_wait_ps,
+        .queue_max_bytes = counters.queue_max_bytes,
+        .dropped_packets = counters.dropped_packets,
+        .marked_packets = counters.marked_packets,
+        .dark_wait_ps = counters.dark_wait_ps,
+    };
+}
+
+static enum status links_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t port = 0; port < sim->fabric->port_count && status == STATUS_OK; port++) {
+        if (is_connected(sim->fabric, port)) {
+            struct result_links row = link_row(sim, port, makespan_ps);
+            status = results_append(run, RESULT_TABLE_links, &row, 1, diag);
+        }
+    }
+    return status;
+}
+
+static enum status nodes_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+{
+    static const char *const kinds[] = {[NODE_HOST] = "host", [NODE_SWITCH] = "switch", [NODE_OPTICAL] = "optical"};
+    const struct fabric *fabric = sim->fabric;
+    enum status status = STATUS_OK;
+    for (uint32_t node = 0; node < fabric->node_count && status == STATUS_OK; node++) {
+        struct result_nodes row = {
+            .node = node,
+            .kind = kinds[fabric->node_kind[node]],
+            .tier = fabric->node_tier[node],
+            .part = fabric->parts->parts[fabric->node_part[node]].name,
+        };
+        for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
+            struct port_counters counters = port_counters(sim, port);
+            row.tx_bytes += counters.tx_bytes;
+            row.forwarded_packets += node < fabric->host_count ? 0 : counters.tx_packets;
+        }
+        status = results_append(run, RESULT_TABLE_nodes, &row, 1, diag);
+    }
+    return status;
+}
+
+/* A port that was joined by a planner: its fibre ends at an optical switch. */
+static enum status circuits_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run,
+                                    struct diag *diag)
+{
+    const struct fabric *fabric = sim->fabric;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+        const struct optical *optical = &fabric->optical[i];
+        for (uint32_t j = 0; j < optical->port_count && status == STATUS_OK; j++) {
+            uint32_t port = optical->port[j], peer = fabric->port_peer[port];
+            if (peer == ID_NONE || peer < port) {
+                continue;
+            }
+            struct result_circuits row = {
+                .port_a = port,
+                .port_b = peer,
+                .node_a = fabric->port_node[port],
+                .node_b = fabric->port_node[peer],
+                .usable_from_ps = fabric->port_up_ps[port],
+                .usable_until_ps = makespan_ps,
+                .a_to_b_bytes = port_counters(sim, port).tx_bytes,
+                .b_to_a_bytes = port_counters(sim, peer).tx_bytes,
+            };
+            status = results_append(run, RESULT_TABLE_circuits, &row, 1, diag);
+        }
+    }
+    return status;
+}
+
+/* Sums over packets and hops of what each link and switch adds. */
+static enum status breakdown_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+{
+    const struct fabric *fabric = sim->fabric;
+    struct result_breakdown rows[] = {{.cause = "serialisation"}, {.cause = "propagation"}, {.cause = "device"},
+                                      {.cause = "switch"}, {.cause = "queueing"}, {.cause = "circuit_wait"}};
+    uint64_t all_ps = 0;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        struct port_counters counters = port_counters(sim, port);
+        uint32_t node = fabric->port_node[port];
+        rows[0].total_ps += counters.busy_ps;
+        rows[1].total_ps += counters.tx_packets * fabric->propagation_ps[port];
+        rows[2].total_ps += counters.tx_packets * fabric->device_ps[port];
+        rows[3].total_ps += node < fabric->host_count ? 0 : counters.tx_packets * fabric->node_latency_ps[node];
+        rows[4].total_ps += counters.queue_wait_ps;
+        rows[5].total_ps += counters.dark_wait_ps;
+    }
+    size_t count = sizeof rows / sizeof rows[0];
+    for (size_t i = 0; i < count; i++) {
+        all_ps += rows[i].total_ps;
+    }
+    for (size_t i = 0; i < count; i++) {
+        rows[i].share = all_ps == 0 ? 0 : (double)rows[i].total_ps / (double)all_ps;
+    }
+    return results_append(run, RESULT_TABLE_breakdown, rows, count, diag);
+}
+
+static enum status histograms_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+{
+    uint64_t edges[HISTOGRAM_COARSE], counts[HISTOGRAM_COARSE];
+    uint32_t used = histogram_coarse(&sim->stats.fct_ps, edges, counts);
+    enum status status = results_histogram(run, "fct", "messages by completion time (lower edges)", "ps", edges,
+                                           counts, used, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    used = histogram_coarse(&sim->stats.slowdown_milli, edges, counts);
+    return results_histogram(run, "slowdown", "messages by completion time over idle fabric, times 1000 (lower edges)",
+                             "1", edges, counts, used, diag);
+}
+
+/* ---- energy ----------------------------------------------------------------------------------------------- */
+
+static void energy_of(struct sim *sim, uint64_t makespan_ps, struct arena *arena, struct energy_row **rows,
+                      uint32_t *count)
+{
+    const struct fabric *fabric = sim->fabric;
+    uint64_t *tx_bytes = arena_array(arena, fabric->port_count, uint64_t);
+    uint64_t *busy_ps = arena_array(arena, fabric->host_count, uint64_t);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        tx_bytes[port] = port_counters(sim, port).tx_bytes;
+    }
+    for (uint32_t id = 0; id < sim->job->rank_count; id++) {
+        struct replay_rank rank;
+        replay_rank(sim->replay, id, &rank);
+        busy_ps[sim->rank_host[id]] += rank.compute_ps;
+    }
+    const struct energy_input input = {
+        .time_ps = makespan_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps};
+    energy_account(fabric, &input, arena, rows, count);
+}
+
+static enum status energy_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+{
+    struct arena *scratch = arena_new("energy rows");
+    struct energy_row *rows;
+    uint32_t count;
+    energy_of(sim, makespan_ps, scratch, &rows, &count);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        double all_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
+        struct result_energy row = {
+            .part = rows[i].part,
+            .class = rows[i].class,
+            .count = rows[i].count,
+            .static_j = rows[i].static_pj * 1e-12,
+            .dynamic_j = rows[i].dynamic_pj * 1e-12,
+            .reconfiguration_j = rows[i].reconfigure_pj * 1e-12,
+            .mean_w = makespan_ps == 0 ? 0 : all_pj / (double)makespan_ps, /* pJ per ps */
+        };
+        status = results_append(run, RESULT_TABLE_energy, &row, 1, diag);
+    }
+    arena_free(scratch);
+    return status;
+}
+
+enum status collect_tables(struct sim *sim, const struct result_summary *summary, struct results_run *run,
+                           struct diag *diag)
+{
+    uint64_t makespan_ps = summary->makespan_ps;
+    enum status status = results_append(run, RESULT_TABLE_summary, summary, 1, diag);
+    status = status == STATUS_OK ? ranks_collect(sim, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? links_collect(sim, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? nodes_collect(sim, run, diag) : status;
+    status = status == STATUS_OK ? circuits_collect(sim, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? energy_collect(sim, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? breakdown_collect(sim, run, diag) : status;
+    return status == STATUS_OK ? histograms_collect(sim, run, diag) : status;
+}
+
+/* ---- summary ---------------------------------------------------------------------------------------------- */
+
+static void ranks_summarise(struct sim *sim, uint32_t iterations, struct result_summary *summary)
+{
+    uint64_t compute_ps = 0, exposed_ps = 0;
+    for (uint32_t id = 0; id < sim->job->rank_count; id++) {
+        struct replay_rank rank;
+        replay_rank(sim->replay, id, &rank);
+        compute_ps += rank.compute_ps;
+        exposed_ps += rank.exposed_ps;
+    }
+    uint64_t shares = (uint64_t)sim->job->rank_count * iterations;
+    summary->compute_ps = compute_ps / shares;
+    summary->exposed_communication_ps = exposed_ps / shares;
+    summary->exposed_communication_fraction =
+        summary->iteration_time_ps == 0
+            ? 0
+            : (double)summary->exposed_communication_ps / (double)summary->iteration_time_ps;
+}
+
+static void messages_summarise(struct sim *sim, struct result_summary *summary)
+{
+    const struct histogram *fct = &sim->stats.fct_ps, *slowdown = &sim->stats.slowdown_milli;
+    struct endpoint_counters counters;
+    endpoint_counters(sim->endpoint, &counters);
+    summary->fct_p50_ps = histogram_percentile(fct, 0.5);
+    summary->fct_p95_ps = histogram_percentile(fct, 0.95);
+    summary->fct_p99_ps = histogram_percentile(fct, 0.99);
+    summary->fct_p999_ps = histogram_percentile(fct, 0.999);
+    summary->fct_max_ps = fct->max;
+    summary->slowdown_p50 = (double)histogram_percentile(slowdown, 0.5) / 1000;
+    summary->slowdown_p99 = (double)histogram_percentile(slowdown, 0.99) / 1000;
+    summary->useful_bytes = counters.payload_bytes_delivered;
+    summary->message_count = counters.messages_delivered;
+    summary->packet_count = counters.data_packets_delivered;
+    summary->retransmission_count = counters.retransmissions;
+    summary->mark_count = counters.marked_packets;
+}
+
+static void links_summarise(struct sim *sim, struct result_summary *summary)
+{
+    for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
+        struct port_counters counters = port_counters(sim, port);
+        summary->wire_bytes += counters.tx_bytes;
+        summary->drop_count += counters.dropped_packets;
+        if (sim->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
+            summary->reconfiguration_ps = sim->fabric->port_up_ps[port];
+        }
+    }
+    summary->packet_hop_count = sim->engine->class->hop_count(sim->engine);
+    summary->reconfiguration_count = sim->fabric->reconfigurations;
+}
+
+static void calls_summarise(struct sim *sim, struct result_summary *summary)
+{
+    double weighted = 0, weight = 0;
+    for (uint32_t i = 0; i < replay_call_count(sim->replay); i++) {
+        const struct replay_call *call = replay_call_at(sim->replay, i);
+        if (call->ended == call->members && call->members > 1 && call->bytes > 0) {
+            struct result_collectives row = call_row(call);
+            weighted += row.busbw_gbps * (double)row.size_bytes;
+            weight += (double)row.size_bytes;
+        }
+    }
+    summary->collective_busbw_gbps = weight == 0 ? 0 : weighted / weight;
+}
+
+static void energy_summarise(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary)
+{
+    struct energy_row *rows;
+    uint32_t count;
+    energy_of(sim, summary->makespan_ps, arena, &rows, &count);
+    double network_pj = 0, all_pj = 0, compute_pj = 0, wait_pj = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        double row_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
+        all_pj += row_pj;
+        network_pj += rows[i].use == ENERGY_NETWORK ? row_pj : 0;
+        compute_pj += rows[i].use == ENERGY_GPU_COMPUTE ? row_pj : 0;
+        wait_pj += rows[i].use == ENERGY_GPU_WAIT ? row_pj : 0;
+    }
+    summary->energy_per_iteration_j = all_pj * 1e-12 / iterations;
+    summary->network_energy_per_iteration_j = network_pj * 1e-12 / iterations;
+    summary->gpu_compute_energy_j = compute_pj * 1e-12;
+    summary->gpu_wait_energy_j = wait_pj * 1e-12;
+    if (summary->makespan_ps > 0) {
+        summary->network_w_per_gpu = network_pj / (double)summary->makespan_ps / sim->job->rank_count;
+    }
+    if (summary->useful_bytes > 0) {
+        summary->energy_pj_per_useful_bit = network_pj / ((double)summary->useful_bytes * 8);
+    }
+}
+
+/* Of several iterations the first one, with cold queues and dark circuits, is left out of the time of a step. */
+static uint64_t iteration_ps(const struct sim *sim, uint32_t iterations)
+{
+    uint64_t makespan_ps = replay_makespan_ps(sim->replay);
+    if (iterations == 1 || !replay_is_complete(sim->replay)) {
+        return makespan_ps / iterations;
+    }
+    return (makespan_ps - replay_first_iteration_ps(sim->replay)) / (iterations - 1);
+}
+
+void collect_summary(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary)
+{
+    *summary = (struct result_summary){0};
+    summary->makespan_ps = replay_makespan_ps(sim->replay);
+    summary->iteration_time_ps = iteration_ps(sim, iterations);
+    summary->operation_count = replay_done_ops(sim->replay);
+    ranks_summarise(sim, iterations, summary);
+    messages_summarise(sim, summary);
+    links_summarise(sim, summary);
+    calls_summarise(sim, summary);
+    energy_summarise(sim, iterations, arena, summary);
+}
