@@ -1,0 +1,338 @@
+/* photonet run: a trace over one or more fabrics. */
+#include "netsim/cli.h"
+#include "netsim/run.h"
+#include "netsim/scenario.h"
+#include "netsim/table.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPT_SET = 256, OPT_ENGINE, OPT_TRANSPORT, OPT_SEED, OPT_UNTIL, OPT_ITERATIONS, OPT_ESTIMATE, OPT_FORMAT,
+       OPT_RANKS, OPT_STABLE, OPT_PARAMETERS };
+
+static const struct argp_option options[] = {
+    {"trace", 't', "SPEC", 0, "trace: a file, a prefix of rank files, a directory, or pattern:NAME,key=value", 0},
+    {"fabric", 'f', "FILE|PRESET", 0, "fabric; several give several runs in one file", 0},
+    {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of the fabric, part.NAME.QUANTITY, trace.KEY, packet.KEY, ...", 0},
+    {"parameters", OPT_PARAMETERS, NULL, 0, "list the parameters that belong to no fabric and exit", 0},
+    {"ranks", OPT_RANKS, "N", 0, "ranks, where the trace leaves it open", 0},
+    {"engine", OPT_ENGINE, "packet|simgrid", 0, "packet (default), or SimGrid's fluid model as a second opinion", 0},
+    {"transport", OPT_TRANSPORT, "NAME", 0, "transport (default: window)", 0},
+    {"seed", OPT_SEED, "N", 0, "seed of all random draws (default: 1)", 0},
+    {"until", OPT_UNTIL, "TIME", 0, "stop at this simulated time", 0},
+    {"iterations", OPT_ITERATIONS, "N", 0, "repeat the step; all but the first count (default: 1)", 0},
+    {"estimate", OPT_ESTIMATE, NULL, 0, "say what the run would cost and exit", 0},
+    {"output", 'o', "OUT.h5", 0, "result file", 0},
+    {"stable", OPT_STABLE, NULL, 0, "leave wall-clock times out, so that equal runs give equal bytes", 0},
+    {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
+    {"quiet", 'q', NULL, 0, "no progress", 0},
+    {0},
+};
+
+struct arguments {
+    struct arena *arena;
+    struct diag *diag;
+    struct cli_settings settings;
+    struct run_request request;
+    const char **fabrics;
+    size_t fabric_count, fabric_capacity;
+    const char *output;
+    bool is_estimate, is_json, is_stable, is_parameters;
+};
+
+static error_t usage(struct arguments *arguments, const char *option, const char *text, const char *expected)
+{
+    diag_set(arguments->diag, STATUS_USAGE, "%s %s: %s was expected", option, text, expected);
+    return EINVAL;
+}
+
+static error_t count_parse(struct arguments *arguments, const char *option, const char *text, uint64_t low,
+                           uint64_t high, uint64_t *value)
+{
+    char why[256];
+    if (!quantity_parse_u64(QUANTITY_COUNT, text, value, why) || *value < low || *value > high) {
+        snprintf(why, sizeof why, "a whole number from %" PRIu64 " to %" PRIu64, low, high);
+        return usage(arguments, option, text, why);
+    }
+    return 0;
+}
+
+static error_t engine_parse(struct arguments *arguments, const char *text)
+{
+    if (strcmp(text, "packet") != 0 && strcmp(text, "simgrid") != 0) {
+        return usage(arguments, "--engine", text, "packet or simgrid");
+    }
+    arguments->request.engine = strcmp(text, "packet") == 0 ? RUN_ENGINE_PACKET : RUN_ENGINE_SIMGRID;
+    return 0;
+}
+
+static error_t format_parse(struct arguments *arguments, const char *text)
+{
+    if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
+        return usage(arguments, "--format", text, "table or json");
+    }
+    arguments->is_json = strcmp(text, "json") == 0;
+    return 0;
+}
+
+static error_t until_parse(struct arguments *arguments, const char *text)
+{
+    char why[256];
+    if (!quantity_parse_u64(QUANTITY_TIME, text, &arguments->request.until_ps, why)) {
+        return usage(arguments, "--until", text, "a time with a unit (10ms)");
+    }
+    return 0;
+}
+
+static error_t number_option(struct arguments *arguments, int key, const char *text)
+{
+    uint64_t value;
+    error_t error;
+    switch (key) {
+    case OPT_RANKS:
+        error = count_parse(arguments, "--ranks", text, 1, FABRIC_HOSTS_MAX, &value);
+        arguments->request.ranks = (uint32_t)value;
+        return error;
+    case OPT_ITERATIONS:
+        error = count_parse(arguments, "--iterations", text, 1, 1000000, &value);
+        arguments->request.iterations = (uint32_t)value;
+        return error;
+    default:
+        return count_parse(arguments, "--seed", text, 0, UINT64_MAX, &arguments->request.seed);
+    }
+}
+
+static error_t option_parse(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 't':
+        if (arguments->request.trace != NULL) {
+            return usage(arguments, "--trace", text, "one trace");
+        }
+        arguments->request.trace = text;
+        return 0;
+    case 'f':
+        vec_push(arguments->arena, arguments->fabrics, arguments->fabric_count, arguments->fabric_capacity) = text;
+        return 0;
+    case OPT_SET:
+        return cli_setting_add(&arguments->settings, "--set", text, arguments->diag) == STATUS_OK ? 0 : EINVAL;
+    case OPT_ENGINE:
+        return engine_parse(arguments, text);
+    case OPT_TRANSPORT:
+        arguments->request.transport = text;
+        return 0;
+    case OPT_UNTIL:
+        return until_parse(arguments, text);
+    case OPT_FORMAT:
+        return format_parse(arguments, text);
+    case 'o':
+        arguments->output = text;
+        return 0;
+    case OPT_RANKS:
+    case OPT_SEED:
+    case OPT_ITERATIONS:
+        return number_option(arguments, key, text);
+    case OPT_ESTIMATE:
+        arguments->is_estimate = true;
+        return 0;
+    case OPT_STABLE:
+        arguments->is_stable = true;
+        return 0;
+    case OPT_PARAMETERS:
+        arguments->is_parameters = true;
+        return 0;
+    case 'q':
+        arguments->request.is_quiet = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        return usage(arguments, "argument", text, "an option (--trace, --fabric)");
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, option_parse, "--trace SPEC --fabric FILE|PRESET [-o OUT.h5]",
+    "Replays a trace over one or more fabrics, prints a summary and writes the result file.\v"
+    "Sizes, times and rates carry their unit: 4MiB, 500ns, 400Gbps. `photonet fabric list` names the presets, "
+    "`photonet run --parameters` the other parameters. The last line of a run is its digest: equal runs have equal "
+    "digests.", NULL, NULL, NULL};
+
+static enum status arguments_check(const struct arguments *arguments, struct diag *diag)
+{
+    if (arguments->request.trace == NULL) {
+        return diag_set(diag, STATUS_USAGE, "--trace is missing; try `photonet run --help`");
+    }
+    if (arguments->fabric_count == 0) {
+        return diag_set(diag, STATUS_USAGE, "--fabric is missing; `photonet fabric list` names the presets");
+    }
+    return STATUS_OK;
+}
+
+/* ---- printing --------------------------------------------------------------------------------------------- */
+
+static void import_print(const struct job *job)
+{
+    struct job_totals totals;
+    job_totals(job, &totals);
+    printf("trace   %s (%s): %u ranks, %u programs, %u groups", job->name, job->format, job->rank_count,
+           job->program_count, job->group_count);
+    for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
+        if (totals.ops[kind] > 0) {
+            printf(", %" PRIu64 " %s", totals.ops[kind], op_kind_name((enum op_kind)kind));
+        }
+    }
+    printf("\n");
+    for (uint32_t i = 0; i < job->note_count; i++) {
+        printf("        %" PRIu64 " %s: %s\n", job->notes[i].count, job->notes[i].what, job->notes[i].action);
+    }
+    if (job->scale != 1) {
+        printf("        scaled: the step stands for %.4g of the full one\n", job->scale);
+    }
+}
+
+static void result_print(const struct run_result *result)
+{
+    printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
+           result->wall_s);
+    if (result->plan_text != NULL) {
+        printf("        circuits: %s\n", result->plan_text);
+    }
+    summary_print(&result->summary, stdout);
+    if (result->explanation != NULL) {
+        printf("what everybody waits for:\n%s", result->explanation);
+    }
+    printf("digest  %016" PRIx64 "\n", result->digest);
+}
+
+static json_t *result_json(const struct run_result *result)
+{
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016" PRIx64, result->digest);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:f, s:s}", "run", result->name, "trace", result->trace, "fabric",
+                               result->fabric, "status", result->status, "wall_s", result->wall_s, "digest", digest);
+    json_object_update_new(object, summary_json(&result->summary));
+    return object;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------- */
+
+static void estimate_print(const char *fabric, const struct run_estimate *estimate)
+{
+    printf("%s: %" PRIu64 " messages, %.4g B of payload, %.4g packets, %.4g packet-hops (acknowledgements counted), "
+           "about %.3g s on this machine, %.3g MB before packets\n",
+           fabric, estimate->messages, (double)estimate->payload_bytes, (double)estimate->packets,
+           (double)estimate->packet_hops, estimate->wall_s, (double)estimate->memory_bytes / 1e6);
+}
+
+static enum status fabrics_estimate(struct arguments *arguments, const struct job *job, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < arguments->fabric_count && status == STATUS_OK; i++) {
+        struct arena *arena = arena_new("estimate");
+        struct run_estimate estimate;
+        arguments->request.fabric = arguments->fabrics[i];
+        status = run_estimate(&arguments->request, job, arena, &estimate, diag);
+        if (status == STATUS_OK) {
+            estimate_print(arguments->fabrics[i], &estimate);
+        }
+        arena_free(arena);
+    }
+    return status;
+}
+
+/* One fabric after the other; a deadlock or an interruption ends the row, but what was run is shown. */
+static enum status fabrics_run(struct arguments *arguments, const struct job *job, struct results *results,
+                               json_t *runs, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < arguments->fabric_count && status == STATUS_OK; i++) {
+        struct arena *arena = arena_new("run");
+        struct run_result result;
+        arguments->request.fabric = arguments->fabrics[i];
+        status = run_job(&arguments->request, job, results, arena, &result, diag);
+        if (result.status != NULL && arguments->is_json) {
+            json_array_append_new(runs, result_json(&result));
+        } else if (result.status != NULL) {
+            result_print(&result);
+            fflush(stdout);
+        }
+        arena_free(arena);
+    }
+    return status;
+}
+
+static enum status runs_write(struct arguments *arguments, const struct job *job, json_t *runs, struct diag *diag)
+{
+    struct results *results = NULL;
+    enum status status = STATUS_OK;
+    if (arguments->output != NULL) {
+        status = results_create(arguments->output, arguments->is_stable, arguments->arena, &results, diag);
+    }
+    if (status == STATUS_OK) {
+        status = fabrics_run(arguments, job, results, runs, diag);
+    }
+    if (results != NULL) {
+        struct diag closing = {{0}};
+        enum status closed = results_close(results, &closing);
+        if (status == STATUS_OK && closed != STATUS_OK) {
+            status = closed;
+            *diag = closing;
+        }
+    }
+    return status;
+}
+
+static enum status request_serve(struct arguments *arguments, struct diag *diag)
+{
+    const struct job *job;
+    enum status status = run_read(&arguments->request, arguments->arena, &job, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (arguments->is_estimate) {
+        return fabrics_estimate(arguments, job, diag);
+    }
+    json_t *runs = json_array();
+    if (!arguments->is_json) {
+        import_print(job);
+    }
+    cli_catch_signals();
+    status = runs_write(arguments, job, runs, diag);
+    if (arguments->is_json && json_array_size(runs) > 0) {
+        json_t *document = json_pack("{s:O}", "runs", runs);
+        json_dumpf(document, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        printf("\n");
+        json_decref(document);
+    }
+    json_decref(runs);
+    return status;
+}
+
+enum status command_run(int argc, char **argv, struct diag *diag)
+{
+    struct arena *arena = arena_new("command line and job");
+    struct arguments arguments = {.arena = arena, .diag = diag, .settings = {.arena = arena}};
+    arguments.request = (struct run_request){.seed = 1, .until_ps = TIME_NEVER_PS - 1, .iterations = 1,
+                                             .command_line = cli_command_line(argc, argv, arena),
+                                             .interrupted = &cli_interrupted};
+    bool is_done;
+    enum status status = cli_parse(&argp, argc, argv, &arguments, &is_done, diag);
+    if (status == STATUS_OK && !is_done && arguments.is_parameters) {
+        scenario_help(stdout);
+        is_done = true;
+    }
+    if (status == STATUS_OK && !is_done) {
+        arguments.request.settings = arguments.settings.items;
+        arguments.request.setting_count = arguments.settings.count;
+        status = arguments_check(&arguments, diag);
+        if (status == STATUS_OK) {
+            status = request_serve(&arguments, diag);
+        }
+    }
+    arena_free(arena);
+    return status;
+}

@@ -1,0 +1,91 @@
+#include "netsim/inputs.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+struct input_list {
+    struct arena *arena;
+    struct results_input *items;
+    size_t count, capacity;
+};
+
+static bool file_digest(const char *path, uint64_t *bytes, uint64_t *digest)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return false;
+    }
+    static const size_t block_bytes = 1 << 16;
+    struct arena *scratch = arena_new("digest of an input");
+    uint8_t *block = arena_alloc(scratch, block_bytes);
+    XXH3_state_t *state = XXH3_createState();
+    XXH3_64bits_reset(state);
+    *bytes = 0;
+    for (size_t got; (got = fread(block, 1, block_bytes, file)) > 0; *bytes += got) {
+        XXH3_64bits_update(state, block, got);
+    }
+    *digest = XXH3_64bits_digest(state);
+    bool is_good = ferror(file) == 0;
+    XXH3_freeState(state);
+    arena_free(scratch);
+    fclose(file);
+    return is_good;
+}
+
+static void file_add(struct input_list *list, const char *path)
+{
+    struct stat stat_;
+    uint64_t bytes, digest;
+    if (stat(path, &stat_) != 0 || !S_ISREG(stat_.st_mode) || !file_digest(path, &bytes, &digest)) {
+        return;
+    }
+    vec_push(list->arena, list->items, list->count, list->capacity) =
+        (struct results_input){arena_strdup(list->arena, path), bytes, digest};
+}
+
+/* Characters of the path that mean something to glob lose their meaning. */
+static const char *glob_quoted(struct arena *arena, const char *path)
+{
+    char *quoted = arena_alloc(arena, 2 * strlen(path) + 1), *to = quoted;
+    for (const char *from = path; *from != '\0'; from++) {
+        if (strchr("*?[]\\", *from) != NULL) {
+            *to++ = '\\';
+        }
+        *to++ = *from;
+    }
+    return quoted;
+}
+
+static void pattern_add(struct input_list *list, const char *path, const char *tail)
+{
+    glob_t found;
+    const char *pattern = arena_printf(list->arena, "%s%s", glob_quoted(list->arena, path), tail);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            file_add(list, found.gl_pathv[i]);
+        }
+    }
+    globfree(&found);
+}
+
+void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
+                 const struct results_input **inputs, uint32_t *count)
+{
+    struct input_list list = {.arena = arena};
+    struct stat stat_;
+    const char *colon = strchr(trace_spec, ':');
+    const char *path = colon != NULL && stat(trace_spec, &stat_) != 0 ? colon + 1 : trace_spec;
+    if (stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode)) {
+        pattern_add(&list, path, "/*");
+    } else {
+        file_add(&list, path);
+        pattern_add(&list, path, ".[0-9]*");
+        pattern_add(&list, path, ".json");
+    }
+    file_add(&list, fabric_spec);
+    *inputs = list.items;
+    *count = (uint32_t)list.count;
+}

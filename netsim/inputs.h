@@ -1,0 +1,13 @@
+/* The files that a run was made of, with their digests: what makes a result reproducible. */
+#ifndef PHOTONET_INPUTS_H
+#define PHOTONET_INPUTS_H
+
+#include "photonet/arena.h"
+#include "photonet/results.h"
+
+/* The files behind a trace SPEC (a file, a directory, a prefix of rank files; with or without FORMAT:) and a fabric
+ * (none for a preset). Files that cannot be read are left out: whoever read them has complained already. */
+void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
+                 const struct results_input **inputs, uint32_t *count);
+
+#endif

@@ -1,0 +1,276 @@
+#include "netsim/run.h"
+
+#include "netsim/base/clock.h"
+#include "netsim/collect.h"
+#include "netsim/fabric_load.h"
+#include "netsim/inputs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLUSH_WALL_S 2.0
+#define SLICE_WALL_S 0.05
+
+/* What a run is made of, before anything moves. */
+struct run_parts {
+    struct fabric_config fabric;
+    struct scenario scenario;
+};
+
+static bool is_trace_setting(const struct trace_setting *setting)
+{
+    return strncmp(setting->key, "trace.", 6) == 0;
+}
+
+/* The settings that are (or are not) the trace reader's, which knows its keys without the prefix. */
+static const struct trace_setting *settings_pick(const struct run_request *request, bool of_trace, struct arena *arena,
+                                                 size_t *count)
+{
+    struct trace_setting *picked = arena_array(arena, request->setting_count, struct trace_setting);
+    *count = 0;
+    for (size_t i = 0; i < request->setting_count; i++) {
+        if (is_trace_setting(&request->settings[i]) == of_trace) {
+            picked[*count] = request->settings[i];
+            picked[(*count)++].key += of_trace ? 6 : 0;
+        }
+    }
+    return picked;
+}
+
+enum status run_read(const struct run_request *request, struct arena *arena, const struct job **job, struct diag *diag)
+{
+    size_t count;
+    const struct trace_setting *settings = settings_pick(request, true, arena, &count);
+    return trace_read(request->trace, request->ranks, settings, count, arena, job, diag);
+}
+
+static enum status parts_load(const struct run_request *request, const struct job *job, struct arena *arena,
+                              struct run_parts *parts, struct diag *diag)
+{
+    size_t count;
+    const struct trace_setting *settings = settings_pick(request, false, arena, &count);
+    enum status status =
+        fabric_load(request->fabric, settings, count, job->rank_count, arena, &parts->fabric, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return scenario_load(parts->fabric.left, parts->fabric.left_count, request->transport, arena, &parts->scenario,
+                         diag);
+}
+
+/* ---- the file --------------------------------------------------------------------------------------------- */
+
+static const char *import_report_text(const struct job *job, struct arena *arena)
+{
+    const char *text = "";
+    for (uint32_t i = 0; i < job->note_count; i++) {
+        const struct import_note *note = &job->notes[i];
+        text = arena_printf(arena, "%s%" PRIu64 " %s: %s\n", text, note->count, note->what, note->action);
+    }
+    return text;
+}
+
+static enum status file_begin(const struct run_request *request, const struct job *job,
+                              const struct run_parts *parts, struct results *results, struct results_run **run,
+                              struct arena *arena, struct diag *diag)
+{
+    struct results_provenance from = {
+        .command_line = request->command_line,
+        .config_yaml = arena_printf(arena, "%s%s", parts->fabric.text, parts->scenario.text),
+        .engine = request->engine == RUN_ENGINE_PACKET ? "packet" : "simgrid",
+        .simd = "scalar",
+        .threads = 1,
+        .seed = request->seed,
+        .trace = request->trace,
+        .fabric = parts->fabric.fabric->name,
+        .fabric_family = parts->fabric.fabric->family,
+        .import_report = import_report_text(job, arena),
+        .scale = job->scale,
+    };
+    inputs_find(request->trace, request->fabric, arena, &from.inputs, &from.input_count);
+    return results_run_begin(results, parts->fabric.fabric->name, &from, run, diag);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------- */
+
+struct run_loop {
+    const struct run_request *request;
+    struct sim *sim;
+    struct results *results;  /* NULL: no file */
+    struct results_run *run;
+    struct collect_cursor cursor;
+    struct progress *progress;
+    double flushed_s;
+    uint64_t flushed_ps;
+};
+
+static enum status loop_flush(struct run_loop *loop, struct diag *diag)
+{
+    if (loop->results == NULL) {
+        loop->sim->stats.row_count = 0;
+        return STATUS_OK;
+    }
+    enum status status = collect_progress(loop->sim, &loop->cursor, loop->run, diag);
+    loop->flushed_s = wall_seconds();
+    return status == STATUS_OK ? results_flush(loop->results, diag) : status;
+}
+
+static bool flush_is_due(const struct run_loop *loop, uint64_t now_ps)
+{
+    uint64_t every_ps = loop->sim->scenario.results->flush_ps;
+    return every_ps > 0 ? now_ps / every_ps > loop->flushed_ps / every_ps
+                        : wall_seconds() - loop->flushed_s > FLUSH_WALL_S;
+}
+
+static double share_done(const struct sim *sim)
+{
+    return (double)replay_done_ops(sim->replay) / (double)replay_op_count(sim->replay);
+}
+
+/* In slices of simulated time that take about SLICE_WALL_S each, so that progress is shown, files are flushed and
+ * signals are heard. The slices do not change what happens. */
+static enum status loop_run(struct run_loop *loop, struct diag *diag)
+{
+    const struct run_request *request = loop->request;
+    uint64_t slice_ps = 10 * PS_PER_US, next_ps = 0;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && next_ps != TIME_NEVER_PS && next_ps <= request->until_ps &&
+           !(request->interrupted != NULL && *request->interrupted)) {
+        uint64_t until_ps = next_ps > TIME_NEVER_PS - 1 - slice_ps ? TIME_NEVER_PS - 1 : next_ps + slice_ps;
+        until_ps = until_ps > request->until_ps ? request->until_ps : until_ps;
+        double start_s = wall_seconds();
+        next_ps = sim_run(loop->sim, until_ps);
+        double took_s = wall_seconds() - start_s;
+        if (took_s < SLICE_WALL_S / 2 && slice_ps < PS_PER_S) {
+            slice_ps *= 2;
+        } else if (took_s > SLICE_WALL_S * 2 && slice_ps > 1000) {
+            slice_ps /= 2;
+        }
+        progress_update(loop->progress, until_ps, share_done(loop->sim),
+                        loop->sim->engine->class->hop_count(loop->sim->engine));
+        if (flush_is_due(loop, until_ps)) {
+            loop->flushed_ps = until_ps;
+            status = loop_flush(loop, diag);
+        }
+    }
+    progress_end(loop->progress);
+    return status;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------- */
+
+/* Per link: sent = received + dropped + in flight; per message: delivered once. Broken accounts are a bug. */
+static void conservation_check(const struct sim *sim)
+{
+    const struct engine_class *class = sim->engine->class;
+    uint64_t sent = 0, received = 0;
+    for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
+        struct port_counters counters;
+        class->counters(sim->engine, port, &counters);
+        assert(counters.rx_packets <= counters.tx_packets && counters.rx_bytes <= counters.tx_bytes);
+        sent += counters.tx_packets;
+        received += counters.rx_packets;
+    }
+    struct endpoint_counters ends;
+    endpoint_counters(sim->endpoint, &ends);
+    assert(ends.messages_delivered <= ends.messages_posted && ends.messages_acked <= ends.messages_delivered);
+    assert(class->packets_in_flight(sim->engine) > 0 || sent == received);
+}
+
+static const char *explanation_text(const struct sim *sim, struct arena *arena)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *stream = open_memstream(&text, &bytes);
+    replay_explain(sim->replay, stream, 16);
+    fclose(stream);
+    const char *copy = arena_strdup(arena, text);
+    free(text);
+    return copy;
+}
+
+static enum status run_verdict(const struct run_request *request, struct sim *sim, uint64_t next_ps,
+                               struct arena *arena, struct run_result *result, struct diag *diag)
+{
+    if (replay_is_complete(sim->replay)) {
+        result->status = "complete";
+        return STATUS_OK;
+    }
+    if (next_ps != TIME_NEVER_PS) {
+        result->status = "interrupted";
+        bool is_signal = request->interrupted != NULL && *request->interrupted;
+        return is_signal ? diag_set(diag, STATUS_INTERRUPTED, "interrupted; results so far are kept") : STATUS_OK;
+    }
+    char time[32];
+    result->status = "deadlock";
+    result->explanation = explanation_text(sim, arena);
+    return diag_set(diag, STATUS_DEADLOCK,
+                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
+                    sim->fabric->name,
+                    quantity_print_u64(QUANTITY_TIME, replay_makespan_ps(sim->replay), time, sizeof time),
+                    replay_done_ops(sim->replay), replay_op_count(sim->replay));
+}
+
+static enum status file_end(struct run_loop *loop, const struct run_result *result, struct diag *diag)
+{
+    if (loop->results == NULL) {
+        return STATUS_OK;
+    }
+    enum status status = collect_progress(loop->sim, &loop->cursor, loop->run, diag);
+    if (status == STATUS_OK) {
+        status = collect_tables(loop->sim, &result->summary, loop->run, diag);
+    }
+    if (status == STATUS_OK) {
+        status = results_run_end(loop->run, result->status, result->summary.makespan_ps, result->digest,
+                                 result->wall_s, diag);
+    }
+    return status == STATUS_OK ? results_flush(loop->results, diag) : status;
+}
+
+static enum status packets_run(const struct run_request *request, const struct job *job, struct run_parts *parts,
+                               struct results *results, struct arena *arena, struct run_result *result,
+                               struct diag *diag)
+{
+    double start_s = wall_seconds();
+    struct run_loop loop = {.request = request, .results = results, .flushed_s = start_s};
+    const struct sim_config config = {.job = job, .fabric = parts->fabric.fabric, .scenario = &parts->scenario,
+                                      .seed = request->seed, .iterations = request->iterations,
+                                      .interrupted = request->interrupted};
+    enum status status = sim_new(arena, &config, &loop.sim, diag);
+    if (status == STATUS_OK && results != NULL) {
+        status = file_begin(request, job, parts, results, &loop.run, arena, diag);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    loop.progress = progress_new(arena, request->is_quiet);
+    status = loop_run(&loop, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    conservation_check(loop.sim);
+    collect_summary(loop.sim, request->iterations, arena, &result->summary);
+    result->digest = sim_digest(loop.sim);
+    result->plan_text = loop.sim->fabric->plan_text;
+    result->wall_s = wall_seconds() - start_s;
+    enum status verdict = run_verdict(request, loop.sim, sim_run(loop.sim, 0), arena, result, diag);
+    status = file_end(&loop, result, diag);
+    return status != STATUS_OK ? status : verdict;
+}
+
+enum status run_job(const struct run_request *request, const struct job *job, struct results *results,
+                    struct arena *arena, struct run_result *result, struct diag *diag)
+{
+    *result = (struct run_result){.trace = job->name};
+    struct run_parts parts;
+    enum status status = parts_load(request, job, arena, &parts, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    result->name = result->fabric = parts.fabric.fabric->name;
+    if (request->engine == RUN_ENGINE_PACKET) {
+        return packets_run(request, job, &parts, results, arena, result, diag);
+    }
+    return diag_set(diag, STATUS_INPUT, "--engine simgrid is not wired in");
+}
