@@ -1,4 +1,4 @@
-/* A subcommand: one function, one line in netsim/commands.def. It parses its own arguments with argp, prints its
+/* A subcommand: one function, one line in include/photonet/commands.def. It parses its own arguments with argp, prints its
  * result to stdout and returns a status; only main prints the diag and exits. */
 #ifndef PHOTONET_COMMAND_H
 #define PHOTONET_COMMAND_H
@@ -11,6 +11,10 @@ struct command {
     enum status (*run)(int argc, char **argv, struct diag *diag); /* argv[0] is "photonet NAME" */
 };
 extern const struct command commands[]; /* ends with name == NULL */
+
+#define COMMAND(name_, summary_) enum status command_##name_(int argc, char **argv, struct diag *diag);
+#include "photonet/commands.def"
+#undef COMMAND
 
 /* The version, commit, compiler and flags that this binary was made of. */
 extern const char photonet_version[];
