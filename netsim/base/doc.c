@@ -21,8 +21,8 @@
 
 #define DEPTH_MAX      64
 #define NODE_COUNT_MAX ((size_t)4 << 20)
-/* 64 bytes for each of the nodes allowed. A larger file is no configuration. */
-#define FILE_BYTES_MAX  ((size_t)256 << 20)
+/* 16 bytes for each of the nodes allowed. A larger file is no configuration. */
+#define FILE_BYTES_MAX  ((size_t)64 << 20)
 #define SLOT_COUNT_MIN  ((size_t)64)
 #define READ_BYTES_MIN  ((size_t)64 << 10)
 #define SHOWN_BYTES_MAX 80 /* of a key in a message */

@@ -18,15 +18,23 @@ static void control_characters_replace(char *text)
     }
 }
 
+/* How long the UTF-8 sequence is that `lead` begins. */
+static size_t character_bytes(unsigned char lead)
+{
+    return lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+}
+
 /* Truncation may cut a UTF-8 sequence in half; the half is taken away. */
 static void partial_character_cut(char *text, size_t length)
 {
-    size_t start = length;
-    while (start > 0 && length - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
-        start--;
-    }
-    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
-        text[start - 1] = '\0';
+    for (size_t tail = 1; tail <= 3 && tail <= length; tail++) {
+        unsigned char byte = (unsigned char)text[length - tail];
+        if ((byte & 0xc0) != 0x80) {
+            if (character_bytes(byte) > tail) {
+                text[length - tail] = '\0';
+            }
+            return;
+        }
     }
 }
 
