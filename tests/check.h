@@ -69,7 +69,7 @@ int test_shell(char *output, size_t output_bytes, const char *format, ...) __att
 #define CHECK_TEXT(actual_, expected_)                                                                    \
     do {                                                                                                  \
         const char *a_ = (actual_), *e_ = (expected_);                                                    \
-        char text_[1024];                                                                                 \
+        char text_[4096];                                                                                 \
         snprintf(text_, sizeof text_, "%s is \"%s\", expected \"%s\"", #actual_, a_, e_);                 \
         CU_assertImplementation(strcmp(a_, e_) == 0, __LINE__, text_, __FILE__, __func__, CU_FALSE);      \
     } while (0)
@@ -77,7 +77,7 @@ int test_shell(char *output, size_t output_bytes, const char *format, ...) __att
 #define CHECK_HOLDS(text_, part_)                                                                         \
     do {                                                                                                  \
         const char *t_ = (text_), *p_ = (part_);                                                          \
-        char line_[1400];                                                                                 \
+        char line_[4096];                                                                                 \
         snprintf(line_, sizeof line_, "\"%s\" does not hold \"%s\"", t_, p_);                             \
         CU_assertImplementation(strstr(t_, p_) != NULL, __LINE__, line_, __FILE__, __func__, CU_FALSE);   \
     } while (0)
