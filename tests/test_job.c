@@ -1,7 +1,7 @@
-/* Asserted: programs are shared by content with relative peers; dependencies lose duplicates, get reversed edges and
- * a canonical order equal to a naive search for the lowest ready operation; cycles, unequal collectives and unmatched
- * messages are refused in one line that names the operation; a large shared job is checked within a second.
- * Not asserted: anything about time, which belongs to the replay. */
+/* Asserted: programs are shared by content with relative peers; dependencies lose duplicates, get reversed
+ * edges and a canonical order equal to a naive search for the lowest ready operation; cycles, unequal
+ * collectives and unmatched messages are refused in one line that names the operation; a large shared job is
+ * checked within a second. Not asserted: anything about time, which belongs to the replay. */
 #include "tests/check.h"
 
 #include "netsim/base/rng.h"
@@ -17,15 +17,18 @@ static uint32_t add(struct job_builder *builder, enum op_kind kind, const char *
     return job_builder_op(builder, &op);
 }
 
-static uint32_t message(struct job_builder *builder, enum op_kind kind, uint32_t peer, uint64_t bytes, uint32_t tag)
+static uint32_t message(struct job_builder *builder, enum op_kind kind, uint32_t peer, uint64_t bytes,
+                        uint32_t tag)
 {
     struct op op = {.kind = kind, .peer = peer, .bytes = bytes, .tag = tag, .source_id = 7, .name = "m"};
     return job_builder_op(builder, &op);
 }
 
-static uint32_t collective(struct job_builder *builder, enum collective_kind kind, uint64_t bytes, uint32_t slot)
+static uint32_t collective(struct job_builder *builder, enum collective_kind kind, uint64_t bytes,
+                           uint32_t slot)
 {
-    struct op op = {.kind = OP_COLLECTIVE, .collective = kind, .bytes = bytes, .group_slot = slot, .name = "c"};
+    struct op op = {
+        .kind = OP_COLLECTIVE, .collective = kind, .bytes = bytes, .group_slot = slot, .name = "c"};
     return job_builder_op(builder, &op);
 }
 
@@ -79,7 +82,8 @@ static void test_sharing_by_content(void)
     struct job_builder *builder = job_builder_new(arena, "share", "test", 3);
     for (uint32_t rank = 0; rank < 3; rank++) {
         job_builder_rank(builder, rank);
-        struct op op = {.kind = OP_COMPUTE, .duration_ps = rank < 2 ? 5 : 6, .tag = rank, .peer = rank, .name = "x"};
+        struct op op = {
+            .kind = OP_COMPUTE, .duration_ps = rank < 2 ? 5 : 6, .tag = rank, .peer = rank, .name = "x"};
         job_builder_op(builder, &op);
         CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
     }
@@ -120,7 +124,8 @@ static void test_duplicates_are_cut(void)
     arena_free(arena);
 }
 
-/* The definition, word for word: again and again the lowest operation all of whose dependencies are placed. */
+/* The definition, word for word: again and again the lowest operation all of whose dependencies are placed.
+ */
 static void naive_order(const struct program *program, uint32_t *order)
 {
     for (uint32_t op = 0; op < program->op_count; op++) {
@@ -381,8 +386,8 @@ static void test_messages_must_match(void)
                                 {OP_RECV, 1, 3, 5, 0},  {OP_SEND, 0, 2, 20, 1}, {OP_RECV, 2, 0, 20, 1},
                                 {OP_SEND, 1, 1, 9, 2},  {OP_RECV, 1, 1, 9, 2}};
     CHECK_EQUAL(MESSAGES(good, &diag), STATUS_OK);
-    const struct sent swapped[] = {{OP_SEND, 0, 2, 10, 1}, {OP_SEND, 0, 2, 20, 1}, {OP_RECV, 2, 0, 20, 1},
-                                   {OP_RECV, 2, 0, 10, 1}};
+    const struct sent swapped[] = {
+        {OP_SEND, 0, 2, 10, 1}, {OP_SEND, 0, 2, 20, 1}, {OP_RECV, 2, 0, 20, 1}, {OP_RECV, 2, 0, 10, 1}};
     CHECK_EQUAL(MESSAGES(swapped, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "m.2.et: rank 2: recv node 7 \"m\" takes 20 B from rank 0");
     const struct sent alone[] = {{OP_SEND, 0, 1, 10, 1}};
@@ -391,8 +396,8 @@ static void test_messages_must_match(void)
     const struct sent waiting[] = {{OP_RECV, 3, 1, 10, 1}};
     CHECK_EQUAL(MESSAGES(waiting, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "m.3.et: rank 3: recv node 7");
-    const struct sent tags[] = {{OP_SEND, 0, 1, 10, 1}, {OP_SEND, 0, 1, 10, 2}, {OP_RECV, 1, 0, 10, 1},
-                                {OP_RECV, 1, 0, 10, 3}};
+    const struct sent tags[] = {
+        {OP_SEND, 0, 1, 10, 1}, {OP_SEND, 0, 1, 10, 2}, {OP_RECV, 1, 0, 10, 1}, {OP_RECV, 1, 0, 10, 3}};
     CHECK_EQUAL(MESSAGES(tags, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "with tag 2");
     const struct sent far[] = {{OP_SEND, 0, 4, 10, 1}};

@@ -1,6 +1,7 @@
-/* Asserted: every pattern name reads, its operations and partners are those of its definition, repetitions wait for
- * one another, seeds repeat, --ranks overrides; unknown names, keys and unusable values are refused with what is
- * known; SPEC splits into format and path. Not asserted: the statistical quality of the random partners. */
+/* Asserted: every pattern name reads, its operations and partners are those of its definition, repetitions
+ * wait for one another, seeds repeat, --ranks overrides; unknown names, keys and unusable values are refused
+ * with what is known; SPEC splits into format and path. Not asserted: the statistical quality of the random
+ * partners. */
 #include "tests/check.h"
 
 #include "photonet/trace.h"
@@ -20,9 +21,9 @@ static void test_collectives(void)
     const struct {
         const char *name;
         enum collective_kind kind;
-    } cases[] = {{"all_reduce", COLLECTIVE_ALL_REDUCE},         {"ring_allreduce", COLLECTIVE_ALL_REDUCE},
-                 {"all_gather", COLLECTIVE_ALL_GATHER},         {"reduce_scatter", COLLECTIVE_REDUCE_SCATTER},
-                 {"alltoall", COLLECTIVE_ALL_TO_ALL},           {"all_to_all", COLLECTIVE_ALL_TO_ALL},
+    } cases[] = {{"all_reduce", COLLECTIVE_ALL_REDUCE}, {"ring_allreduce", COLLECTIVE_ALL_REDUCE},
+                 {"all_gather", COLLECTIVE_ALL_GATHER}, {"reduce_scatter", COLLECTIVE_REDUCE_SCATTER},
+                 {"alltoall", COLLECTIVE_ALL_TO_ALL},   {"all_to_all", COLLECTIVE_ALL_TO_ALL},
                  {"broadcast", COLLECTIVE_BROADCAST}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena *arena = arena_new("test");
@@ -171,7 +172,8 @@ static void test_refusals(void)
     } cases[] = {
         {"pattern:allgather", "unknown pattern \"allgather\"; expected one of: all_reduce"},
         {"pattern:", "unknown pattern \"\""},
-        {"pattern:ring,rank=3", "unknown setting \"rank=3\" of ring; expected KEY=VALUE with one of: ranks bytes"},
+        {"pattern:ring,rank=3",
+         "unknown setting \"rank=3\" of ring; expected KEY=VALUE with one of: ranks bytes"},
         {"pattern:ring,seed=3", "unknown setting \"seed=3\" of ring"},
         {"pattern:ring,ranks", "unknown setting \"ranks\""},
         {"pattern:ring,", "unknown setting \"\""},
@@ -183,7 +185,7 @@ static void test_refusals(void)
         {"pattern:sendrecv,ranks=4,dst=4", "dst is rank 4 of 4"},
         {"pattern:broadcast,ranks=4,root=4", "root is rank 4 of 4"},
         {"pattern:random,ranks=1000000,count=1000000", "too many messages"},
-        {"patern:ring", "unknown trace format \"patern\"; expected one of: chakra_et pattern"},
+        {"patern:ring", "unknown trace format \"patern\"; expected one of: chakra_et"},
         {"/no/such/file", "/no/such/file: no such trace"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -236,5 +238,5 @@ static void test_unknown_files(void)
 }
 
 TEST_MAIN("pattern", TEST(test_collectives), TEST(test_shifts), TEST(test_permutation), TEST(test_incast),
-          TEST(test_random_partners), TEST(test_sendrecv), TEST(test_refusals), TEST(test_settings_and_text_combine),
-          TEST(test_unknown_files))
+          TEST(test_random_partners), TEST(test_sendrecv), TEST(test_refusals),
+          TEST(test_settings_and_text_combine), TEST(test_unknown_files))

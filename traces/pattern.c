@@ -1,10 +1,10 @@
 /* Synthetic traffic: pattern:NAME,key=value,...
  *
- * Scope: repeated collectives over all ranks, and message patterns of the interconnect literature (W. J. Dally and
- * B. Towles, Principles and Practices of Interconnection Networks, 2004, chapter 3). A repetition begins on a rank
- * when the rank's own operations of the one before are done, so nothing but the messages couples the ranks.
- * Not modelled: open-loop injection at a given load; all messages of a repetition are posted at once.
- * Checked against: counts and partners in tests/test_pattern.c. */
+ * Scope: repeated collectives over all ranks, and message patterns of the interconnect literature (W. J.
+ * Dally and B. Towles, Principles and Practices of Interconnection Networks, 2004, chapter 3). A repetition
+ * begins on a rank when the rank's own operations of the one before are done, so nothing but the messages
+ * couples the ranks. Not modelled: open-loop injection at a given load; all messages of a repetition are
+ * posted at once. Checked against: counts and partners in tests/test_pattern.c. */
 #include "photonet/trace.h"
 
 #include <stdio.h>
@@ -18,24 +18,29 @@ struct values {
 
 #define RANKS_HIGH "1048576"
 static const struct param rows[] = {
-    PARAM_U64(struct values, ranks, COUNT, "ranks", "8", "1", RANKS_HIGH, "ranks that take part; --ranks overrides it"),
+    PARAM_U64(struct values, ranks, COUNT, "ranks", "8", "1", RANKS_HIGH,
+              "ranks that take part; --ranks overrides it"),
     PARAM_U64(struct values, bytes, SIZE, "bytes", "1MiB", "0B", "1000TB",
               "a message; of a collective what one rank puts in (all-gather: its shard)"),
     PARAM_U64(struct values, count, COUNT, "count", "1", "1", "1000000", "repetitions"),
-    PARAM_U64(struct values, compute_ps, TIME, "compute", "0ps", "0ps", "1h", "compute before each repetition"),
+    PARAM_U64(struct values, compute_ps, TIME, "compute", "0ps", "0ps", "1h",
+              "compute before each repetition"),
     PARAM_U64(struct values, source, COUNT, "src", "0", "0", RANKS_HIGH, "sending rank"),
     PARAM_U64(struct values, destination, COUNT, "dst", "1", "0", RANKS_HIGH, "receiving, or hot, rank"),
     PARAM_U64(struct values, root, COUNT, "root", "0", "0", RANKS_HIGH, "rank that has the buffer"),
-    PARAM_U64(struct values, senders, COUNT, "senders", "0", "0", RANKS_HIGH, "ranks that send, 0 for all others"),
+    PARAM_U64(struct values, senders, COUNT, "senders", "0", "0", RANKS_HIGH,
+              "ranks that send, 0 for all others"),
     PARAM_U64(struct values, seed, COUNT, "seed", "1", NULL, NULL, "chooses the partners"),
     PARAM_REAL(struct values, fraction, FRACTION, "fraction", "20%", "0", "1",
                "share of the messages that goes to the hot rank"),
 };
 #undef RANKS_HIGH
 
-/* ---- partners: target[r] is the rank to which r sends in one repetition, ID_NONE for nobody ------------------ */
+/* ---- partners: target[r] is the rank to which r sends in one repetition, ID_NONE for nobody
+ * ------------------ */
 
-/* SplitMix64 (Steele, Lea, Flood 2014) as a hash of what names the draw, so that no draw depends on another. */
+/* SplitMix64 (Steele, Lea, Flood 2014) as a hash of what names the draw, so that no draw depends on another.
+ */
 static uint64_t draw(uint64_t seed, uint64_t a, uint64_t b)
 {
     uint64_t x = seed + UINT64_C(0x9e3779b97f4a7c15) * (a + 1) + UINT64_C(0xd1b54a32d192ed03) * (b + 1);
@@ -134,11 +139,12 @@ static void sendrecv(const struct values *values, uint64_t step, uint32_t *targe
     target[values->source] = (uint32_t)values->destination;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ---------------------------------------------------------------------------------------------- */
 
 struct pattern {
     const char *name;
-    const char *keys; /* those that it knows */
+    const char *keys;                                                               /* those that it knows */
     void (*partners)(const struct values *values, uint64_t step, uint32_t *target); /* NULL: a collective */
     enum collective_kind collective;
     uint32_t ranks_min;
@@ -164,7 +170,8 @@ static const struct pattern patterns[] = {
 };
 #define PATTERN_COUNT (sizeof patterns / sizeof patterns[0])
 
-/* ---- the text ----------------------------------------------------------------------------------------------- */
+/* ---- the text
+ * ----------------------------------------------------------------------------------------------- */
 
 struct request {
     const struct pattern *pattern;
@@ -195,7 +202,8 @@ static enum status pattern_find(const char *name, size_t length, struct request 
         }
         used += (size_t)snprintf(known + used, sizeof known - used, " %s", patterns[i].name);
     }
-    return diag_input(diag, request->at, "unknown pattern \"%.*s\"; expected one of:%s", (int)length, name, known);
+    return diag_input(diag, request->at, "unknown pattern \"%.*s\"; expected one of:%s", (int)length, name,
+                      known);
 }
 
 static enum status setting_read(struct request *request, const struct param_table *table, const char *text,
@@ -205,8 +213,9 @@ static enum status setting_read(struct request *request, const struct param_tabl
     size_t key_length = equal == NULL ? length : (size_t)(equal - text);
     const struct pattern *pattern = request->pattern;
     if (equal == NULL || !has_word(pattern->keys, text, key_length)) {
-        return diag_input(diag, request->at, "unknown setting \"%.*s\" of %s; expected KEY=VALUE with one of: %s",
-                          (int)length, text, pattern->name, pattern->keys);
+        return diag_input(diag, request->at,
+                          "unknown setting \"%.*s\" of %s; expected KEY=VALUE with one of: %s", (int)length,
+                          text, pattern->name, pattern->keys);
     }
     const char *key = arena_strndup(arena, text, key_length);
     const char *value = arena_strndup(arena, equal + 1, length - key_length - 1);
@@ -239,7 +248,8 @@ static enum status request_check(const struct request *request, struct diag *dia
                           (unsigned)values->ranks);
     }
     if (pattern->partners == incast && values->senders >= values->ranks) {
-        return diag_input(diag, request->at, "incast of %u senders among %u ranks; expected fewer senders than ranks",
+        return diag_input(diag, request->at,
+                          "incast of %u senders among %u ranks; expected fewer senders than ranks",
                           (unsigned)values->senders, (unsigned)values->ranks);
     }
     const struct {
@@ -249,16 +259,18 @@ static enum status request_check(const struct request *request, struct diag *dia
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
         bool is_known = has_word(pattern->keys, named[i].key, strlen(named[i].key));
         if (is_known && named[i].rank >= values->ranks) {
-            return diag_input(diag, request->at, "%s is rank %u of %u ranks; expected a lower one", named[i].key,
-                              (unsigned)named[i].rank, (unsigned)values->ranks);
+            return diag_input(diag, request->at, "%s is rank %u of %u ranks; expected a lower one",
+                              named[i].key, (unsigned)named[i].rank, (unsigned)values->ranks);
         }
     }
     return STATUS_OK;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building
+ * ----------------------------------------------------------------------------------------------- */
 
-/* The compute before a repetition, or a joint where there is none and several operations must be waited for. */
+/* The compute before a repetition, or a joint where there is none and several operations must be waited for.
+ */
 static uint32_t step_begin(struct job_builder *builder, const struct values *values, uint64_t step)
 {
     struct op op = {.kind = values->compute_ps > 0 ? OP_COMPUTE : OP_MARKER,
@@ -295,8 +307,8 @@ static void collective_program(struct job_builder *builder, const struct request
     }
 }
 
-static enum status collectives_build(struct job_builder *builder, const struct request *request, struct arena *arena,
-                                     struct diag *diag)
+static enum status collectives_build(struct job_builder *builder, const struct request *request,
+                                     struct arena *arena, struct diag *diag)
 {
     uint32_t ranks = (uint32_t)request->values.ranks, group;
     uint32_t *members = arena_array(arena, ranks, uint32_t);
@@ -360,12 +372,15 @@ static struct traffic traffic_make(const struct request *request, struct arena *
 }
 
 /* One repetition on one rank: receives, then the send; all wait for `begin`. */
-static void messages_add(struct job_builder *builder, const struct request *request, const struct traffic *traffic,
-                         uint32_t rank, uint64_t step, uint32_t begin)
+static void messages_add(struct job_builder *builder, const struct request *request,
+                         const struct traffic *traffic, uint32_t rank, uint64_t step, uint32_t begin)
 {
     const uint32_t *first = traffic->source_first + step * (traffic->ranks + 1);
     const uint32_t *source = traffic->source + step * traffic->ranks;
-    struct op op = {.kind = OP_RECV, .bytes = request->values.bytes, .source_id = step, .stream = STREAM_NONE,
+    struct op op = {.kind = OP_RECV,
+                    .bytes = request->values.bytes,
+                    .source_id = step,
+                    .stream = STREAM_NONE,
                     .name = request->pattern->name};
     for (uint32_t i = first[rank]; i < first[rank + 1]; i++) {
         op.peer = source[i];
@@ -378,8 +393,8 @@ static void messages_add(struct job_builder *builder, const struct request *requ
     }
 }
 
-static void message_program(struct job_builder *builder, const struct request *request, const struct traffic *traffic,
-                            uint32_t rank)
+static void message_program(struct job_builder *builder, const struct request *request,
+                            const struct traffic *traffic, uint32_t rank)
 {
     uint32_t previous = ID_NONE;
     for (uint64_t step = 0; step < traffic->steps; step++) {
@@ -392,8 +407,8 @@ static void message_program(struct job_builder *builder, const struct request *r
     }
 }
 
-static enum status messages_build(struct job_builder *builder, const struct request *request, struct arena *arena,
-                                  struct diag *diag)
+static enum status messages_build(struct job_builder *builder, const struct request *request,
+                                  struct arena *arena, struct diag *diag)
 {
     struct traffic traffic = traffic_make(request, arena);
     enum status status = STATUS_OK;
@@ -408,8 +423,8 @@ static enum status messages_build(struct job_builder *builder, const struct requ
 /* Beyond this the partners alone fill the memory of a small machine. */
 #define MESSAGES_MAX UINT64_C(200000000)
 
-static enum status pattern_read(const struct trace_source *source, struct arena *arena, const struct job **job,
-                                struct diag *diag);
+static enum status pattern_read(const struct trace_source *source, struct arena *arena,
+                                const struct job **job, struct diag *diag);
 
 const struct trace_format trace_format_pattern = {
     .name = "pattern",
@@ -419,8 +434,8 @@ const struct trace_format trace_format_pattern = {
     .read = pattern_read,
 };
 
-static enum status pattern_read(const struct trace_source *source, struct arena *arena, const struct job **job,
-                                struct diag *diag)
+static enum status pattern_read(const struct trace_source *source, struct arena *arena,
+                                const struct job **job, struct diag *diag)
 {
     struct request request = {.at = {.path = arena_printf(arena, "pattern:%s", source->path)}};
     request.values = *(const struct values *)source->values;
@@ -438,13 +453,15 @@ static enum status pattern_read(const struct trace_source *source, struct arena 
     }
     bool is_collective = request.pattern->partners == NULL;
     if (!is_collective && values->ranks * values->count > MESSAGES_MAX) {
-        return diag_input(diag, request.at, "%u ranks times %u repetitions are too many messages; expected at most %u",
+        return diag_input(diag, request.at,
+                          "%u ranks times %u repetitions are too many messages; expected at most %u",
                           (unsigned)values->ranks, (unsigned)values->count, (unsigned)MESSAGES_MAX);
     }
     char size[64];
     quantity_print_u64(QUANTITY_SIZE, values->bytes, size, sizeof size);
     const char *name = arena_printf(arena, "%s.n%u.%s", request.pattern->name, (unsigned)values->ranks, size);
-    struct job_builder *builder = job_builder_new(arena, name, trace_format_pattern.name, (uint32_t)values->ranks);
+    struct job_builder *builder =
+        job_builder_new(arena, name, trace_format_pattern.name, (uint32_t)values->ranks);
     status = is_collective ? collectives_build(builder, &request, arena, diag)
                            : messages_build(builder, &request, arena, diag);
     return status == STATUS_OK ? job_builder_finish(builder, job, diag) : status;

@@ -4,8 +4,10 @@
 #include <string.h>
 
 /* The best BF16 matrix products that were measured, over the data sheet's peak. */
-#define MATMUL_SOURCE "github.com/stas00/ml-engineering, compute/accelerator, maximum achievable matmul FLOPS (BF16)"
-/* H200 has H100's compute dies. Streaming kernels: rough, benchmarks of the STREAM kind report 0.85 to 0.95. */
+#define MATMUL_SOURCE                                                                                        \
+    "github.com/stas00/ml-engineering, compute/accelerator, maximum achievable matmul FLOPS (BF16)"
+/* H200 has H100's compute dies. Streaming kernels: rough, benchmarks of the STREAM kind report 0.85 to 0.95.
+ */
 #define STREAM_FRACTION 0.9
 
 const struct gpu_row gpu_rows[] = {

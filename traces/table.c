@@ -146,8 +146,9 @@ static enum status format_probe(const char *path, const struct trace_format **fo
     char file[PATH_BYTES];
     struct origin at = {.path = path};
     if (!head_file(path, file)) {
-        return diag_input(diag, at, "no such trace; expected a file, a folder, or the prefix of rank files "
-                                    "PREFIX.0.et, PREFIX.1.et, ...");
+        return diag_input(diag, at,
+                          "no such trace; expected a file, a folder, or the prefix of rank files "
+                          "PREFIX.0.et, PREFIX.1.et, ...");
     }
     gzFile stream = gzopen(file, "rb"); /* reads plain files too */
     if (stream == NULL) {
@@ -186,12 +187,13 @@ static enum status spec_split(const char *spec, const struct trace_format **form
         return STATUS_OK;
     }
     struct names names;
-    return diag_input(diag, (struct origin){.path = spec}, "unknown trace format \"%.*s\"; expected one of: %s",
-                      (int)word, spec, format_names(&names));
+    return diag_input(diag, (struct origin){.path = spec},
+                      "unknown trace format \"%.*s\"; expected one of: %s", (int)word, spec,
+                      format_names(&names));
 }
 
-enum status trace_read(const char *spec, uint32_t ranks, const struct trace_setting *settings, size_t setting_count,
-                       struct arena *arena, const struct job **job, struct diag *diag)
+enum status trace_read(const char *spec, uint32_t ranks, const struct trace_setting *settings,
+                       size_t setting_count, struct arena *arena, const struct job **job, struct diag *diag)
 {
     const struct trace_format *format;
     struct trace_source source = {.ranks = ranks};
@@ -204,7 +206,8 @@ enum status trace_read(const char *spec, uint32_t ranks, const struct trace_sett
     }
     void *values = param_defaults(&format->params, arena);
     for (size_t i = 0; i < setting_count && status == STATUS_OK; i++) {
-        status = param_assign(&format->params, values, settings[i].key, settings[i].text, settings[i].at, arena, diag);
+        status = param_assign(&format->params, values, settings[i].key, settings[i].text, settings[i].at,
+                              arena, diag);
     }
     source.values = values;
     return status == STATUS_OK ? format->read(&source, arena, job, diag) : status;

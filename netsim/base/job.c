@@ -4,15 +4,16 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * -------------------------------------------------------------------------------------------------- */
 
 const char *collective_name(enum collective_kind kind)
 {
     static const char *const names[COLLECTIVE_KIND_COUNT] = {
-        [COLLECTIVE_ALL_REDUCE] = "all_reduce",   [COLLECTIVE_REDUCE] = "reduce",
-        [COLLECTIVE_ALL_GATHER] = "all_gather",   [COLLECTIVE_GATHER] = "gather",
-        [COLLECTIVE_SCATTER] = "scatter",         [COLLECTIVE_BROADCAST] = "broadcast",
-        [COLLECTIVE_ALL_TO_ALL] = "all_to_all",   [COLLECTIVE_REDUCE_SCATTER] = "reduce_scatter",
+        [COLLECTIVE_ALL_REDUCE] = "all_reduce", [COLLECTIVE_REDUCE] = "reduce",
+        [COLLECTIVE_ALL_GATHER] = "all_gather", [COLLECTIVE_GATHER] = "gather",
+        [COLLECTIVE_SCATTER] = "scatter",       [COLLECTIVE_BROADCAST] = "broadcast",
+        [COLLECTIVE_ALL_TO_ALL] = "all_to_all", [COLLECTIVE_REDUCE_SCATTER] = "reduce_scatter",
         [COLLECTIVE_BARRIER] = "barrier",
     };
     bool is_known = (unsigned)kind < COLLECTIVE_KIND_COUNT && names[kind] != NULL;
@@ -28,7 +29,8 @@ const char *op_kind_name(enum op_kind kind)
     return (unsigned)kind < OP_KIND_COUNT ? names[kind] : "unknown";
 }
 
-/* ---- digests ------------------------------------------------------------------------------------------------ */
+/* ---- digests
+ * ------------------------------------------------------------------------------------------------ */
 
 #define MAP_CAPACITY_MIN 64
 
@@ -87,9 +89,11 @@ uint32_t digest_map_next(const struct digest_map *map, uint64_t key, uint64_t *c
     }
 }
 
-/* ---- the job's frame ---------------------------------------------------------------------------------------- */
+/* ---- the job's frame
+ * ---------------------------------------------------------------------------------------- */
 
-struct job_builder *job_builder_new(struct arena *arena, const char *name, const char *format, uint32_t rank_count)
+struct job_builder *job_builder_new(struct arena *arena, const char *name, const char *format,
+                                    uint32_t rank_count)
 {
     struct job_builder *builder = arena_one(arena, struct job_builder);
     builder->arena = arena;
@@ -123,14 +127,16 @@ void job_builder_note(struct job_builder *builder, const char *what, const char 
             return;
         }
     }
-    vec_push(builder->arena, builder->notes, builder->note_count, builder->note_capacity) = (struct import_note){
-        arena_strdup(builder->arena, what), arena_strdup(builder->arena, action), count, bytes};
+    vec_push(builder->arena, builder->notes, builder->note_count, builder->note_capacity) =
+        (struct import_note){arena_strdup(builder->arena, what), arena_strdup(builder->arena, action), count,
+                             bytes};
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------- */
+/* ---- groups
+ * ------------------------------------------------------------------------------------------------- */
 
-static enum status members_check(struct job_builder *builder, const char *name, const uint32_t *ranks, uint32_t count,
-                                 struct origin at, struct diag *diag)
+static enum status members_check(struct job_builder *builder, const char *name, const uint32_t *ranks,
+                                 uint32_t count, struct origin at, struct diag *diag)
 {
     if (count == 0) {
         return diag_input(diag, at, "group \"%s\" names no rank; expected at least one", name);
@@ -143,15 +149,16 @@ static enum status members_check(struct job_builder *builder, const char *name, 
                               builder->rank_count);
         }
         if (stamps[ranks[i]] == stamp) {
-            return diag_input(diag, at, "group \"%s\" names rank %u twice; expected each rank once", name, ranks[i]);
+            return diag_input(diag, at, "group \"%s\" names rank %u twice; expected each rank once", name,
+                              ranks[i]);
         }
         stamps[ranks[i]] = stamp;
     }
     return STATUS_OK;
 }
 
-static uint32_t group_find(const struct job_builder *builder, uint64_t key, const char *name, const uint32_t *ranks,
-                           uint32_t count)
+static uint32_t group_find(const struct job_builder *builder, uint64_t key, const char *name,
+                           const uint32_t *ranks, uint32_t count)
 {
     uint64_t cursor = key;
     for (uint32_t id; (id = digest_map_next(&builder->group_map, key, &cursor)) != ID_NONE;) {
@@ -164,8 +171,8 @@ static uint32_t group_find(const struct job_builder *builder, uint64_t key, cons
     return ID_NONE;
 }
 
-enum status job_builder_group(struct job_builder *builder, const char *name, const uint32_t *ranks, uint32_t count,
-                              struct origin at, uint32_t *group_id, struct diag *diag)
+enum status job_builder_group(struct job_builder *builder, const char *name, const uint32_t *ranks,
+                              uint32_t count, struct origin at, uint32_t *group_id, struct diag *diag)
 {
     enum status status = members_check(builder, name, ranks, count, at, diag);
     if (status != STATUS_OK) {
@@ -211,7 +218,8 @@ uint32_t job_builder_slot(struct job_builder *builder, uint32_t rank, uint32_t g
     return (uint32_t)slots->count - 1;
 }
 
-/* ---- ranks -------------------------------------------------------------------------------------------------- */
+/* ---- ranks
+ * -------------------------------------------------------------------------------------------------- */
 
 void job_builder_rank(struct job_builder *builder, uint32_t rank)
 {
@@ -225,7 +233,8 @@ void job_builder_rank(struct job_builder *builder, uint32_t rank)
 static void names_append(struct job_builder *builder, const char *name, size_t bytes)
 {
     while (builder->names_capacity - builder->names_count < bytes) {
-        builder->names = arena_grow(builder->arena, builder->names, builder->names_count, &builder->names_capacity, 1);
+        builder->names =
+            arena_grow(builder->arena, builder->names, builder->names_count, &builder->names_capacity, 1);
     }
     memcpy(builder->names + builder->names_count, name, bytes);
     builder->names_count += bytes;
@@ -263,7 +272,8 @@ uint32_t job_builder_op(struct job_builder *builder, const struct op *op)
 void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on)
 {
     assert(builder->rank != ID_NONE);
-    vec_push(builder->arena, builder->edges, builder->edge_count, builder->edge_capacity) = (struct edge){op, on};
+    vec_push(builder->arena, builder->edges, builder->edge_count, builder->edge_capacity) =
+        (struct edge){op, on};
 }
 
 static enum status peers_check(const struct job_builder *builder, const char *path, struct diag *diag)
@@ -273,9 +283,9 @@ static enum status peers_check(const struct job_builder *builder, const char *pa
         bool is_message = op->kind == OP_SEND || op->kind == OP_RECV;
         if (is_message && op->peer >= builder->rank_count) {
             return diag_input(diag, (struct origin){.path = path},
-                              "%s node %llu \"%.120s\" names rank %u; expected ranks below %u", op_kind_name(op->kind),
-                              (unsigned long long)op->source_id, builder->names + builder->op_names[i], op->peer,
-                              builder->rank_count);
+                              "%s node %llu \"%.120s\" names rank %u; expected ranks below %u",
+                              op_kind_name(op->kind), (unsigned long long)op->source_id,
+                              builder->names + builder->op_names[i], op->peer, builder->rank_count);
         }
     }
     return STATUS_OK;
@@ -309,7 +319,8 @@ enum status job_builder_rank_end(struct job_builder *builder, const char *path, 
             return status;
         }
         id = (uint32_t)builder->program_count;
-        vec_push(builder->arena, builder->programs, builder->program_count, builder->program_capacity) = program;
+        vec_push(builder->arena, builder->programs, builder->program_count, builder->program_capacity) =
+            program;
         digest_map_add(&builder->program_map, builder->arena, program.digest, id);
     }
     builder->rank_program[rank] = id;
@@ -333,7 +344,8 @@ void job_builder_rank_like(struct job_builder *builder, uint32_t rank, uint32_t 
     builder->rank_path[rank] = builder->rank_path[like];
 }
 
-/* ---- the finished job --------------------------------------------------------------------------------------- */
+/* ---- the finished job
+ * --------------------------------------------------------------------------------------- */
 
 static void groups_freeze(const struct job_builder *builder, struct job *job)
 {
@@ -381,8 +393,8 @@ enum status job_builder_finish(struct job_builder *builder, const struct job **j
     }
     for (uint32_t rank = 0; rank < builder->rank_count; rank++) {
         if (builder->rank_program[rank] == ID_NONE) {
-            return diag_input(diag, at, "rank %u of %u has no operations; expected a program for every rank", rank,
-                              builder->rank_count);
+            return diag_input(diag, at, "rank %u of %u has no operations; expected a program for every rank",
+                              rank, builder->rank_count);
         }
     }
     struct job *frozen = arena_one(builder->arena, struct job);
@@ -403,7 +415,8 @@ enum status job_builder_finish(struct job_builder *builder, const struct job **j
     return status;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------ */
 
 uint32_t job_member_index(const struct job *job, uint32_t group, uint32_t rank)
 {

@@ -1,9 +1,10 @@
-/* Does a job fit together? The i-th collective of a group must be the same on all members, and sends and receives
- * must match one to one.
+/* Does a job fit together? The i-th collective of a group must be the same on all members, and sends and
+ * receives must match one to one.
  *
- * Both are decided by digests: a program's collectives are folded per group slot, and its messages per (peer delta),
- * once; ranks then compare digests, so 16,384 ranks with four programs cost four walks and some look-ups a rank.
- * Only where two digests differ are the programs walked side by side to name the first difference. */
+ * Both are decided by digests: a program's collectives are folded per group slot, and its messages per (peer
+ * delta), once; ranks then compare digests, so 16,384 ranks with four programs cost four walks and some
+ * look-ups a rank. Only where two digests differ are the programs walked side by side to name the first
+ * difference. */
 #include "netsim/base/job.h"
 
 #include <stdlib.h>
@@ -24,7 +25,8 @@ struct message {
     uint32_t op;
 };
 
-/* The messages of a program to (or from) one peer delta: `count` from `first`, ordered by tag and position. */
+/* The messages of a program to (or from) one peer delta: `count` from `first`, ordered by tag and position.
+ */
 struct run {
     int32_t delta;
     uint32_t first, count;
@@ -61,9 +63,11 @@ static struct origin rank_origin(const struct check *check, uint32_t rank)
     return (struct origin){.path = check->rank_path[rank]};
 }
 
-/* ---- collectives -------------------------------------------------------------------------------------------- */
+/* ---- collectives
+ * -------------------------------------------------------------------------------------------- */
 
-static void slots_summarise(const struct program *program, const uint32_t *sequence, struct slot_summary *slots)
+static void slots_summarise(const struct program *program, const uint32_t *sequence,
+                            struct slot_summary *slots)
 {
     for (uint32_t position = 0; position < program->op_count; position++) {
         uint32_t op = sequence[position];
@@ -98,7 +102,8 @@ static struct slot_summary member_summary(const struct check *check, uint32_t ra
 }
 
 /* The collectives of `rank` in `group`, in canonical order. */
-static const uint32_t *collectives_list(const struct check *check, uint32_t rank, uint32_t group, uint32_t *count)
+static const uint32_t *collectives_list(const struct check *check, uint32_t rank, uint32_t group,
+                                        uint32_t *count)
 {
     const struct program *program = job_program(check->job, rank);
     uint32_t slot = slot_of(check->job, rank, group);
@@ -123,28 +128,31 @@ static enum status collective_missing(const struct check *check, uint32_t group,
                                       uint32_t without, uint32_t count)
 {
     struct op_text text;
-    return diag_input(check->diag, rank_origin(check, without),
-                      "rank %u runs %u collectives of group \"%s\", but rank %u goes on with %s (%s); expected the "
-                      "same on all members",
-                      without, count, check->job->group_name[group], with,
-                      op_describe(job_program(check->job, with), op, &text), check->rank_path[with]);
+    return diag_input(
+        check->diag, rank_origin(check, without),
+        "rank %u runs %u collectives of group \"%s\", but rank %u goes on with %s (%s); expected the "
+        "same on all members",
+        without, count, check->job->group_name[group], with,
+        op_describe(job_program(check->job, with), op, &text), check->rank_path[with]);
 }
 
-static enum status collective_report(const struct check *check, uint32_t group, uint32_t ordinal, uint32_t rank,
-                                     uint32_t i, uint32_t other, uint32_t j)
+static enum status collective_report(const struct check *check, uint32_t group, uint32_t ordinal,
+                                     uint32_t rank, uint32_t i, uint32_t other, uint32_t j)
 {
     const struct program *a = job_program(check->job, rank), *b = job_program(check->job, other);
     struct op_text text_a, text_b;
-    return diag_input(check->diag, rank_origin(check, rank),
-                      "collective %u of group \"%s\": rank %u has %s, %s of %llu B, root %u; expected %s of %llu B, "
-                      "root %u, as rank %u has (%s in %s)",
-                      ordinal, check->job->group_name[group], rank, op_describe(a, i, &text_a),
-                      collective_name(a->collective[i]), (unsigned long long)a->bytes[i], a->root[i],
-                      collective_name(b->collective[j]), (unsigned long long)b->bytes[j], b->root[j], other,
-                      op_describe(b, j, &text_b), check->rank_path[other]);
+    return diag_input(
+        check->diag, rank_origin(check, rank),
+        "collective %u of group \"%s\": rank %u has %s, %s of %llu B, root %u; expected %s of %llu B, "
+        "root %u, as rank %u has (%s in %s)",
+        ordinal, check->job->group_name[group], rank, op_describe(a, i, &text_a),
+        collective_name(a->collective[i]), (unsigned long long)a->bytes[i], a->root[i],
+        collective_name(b->collective[j]), (unsigned long long)b->bytes[j], b->root[j], other,
+        op_describe(b, j, &text_b), check->rank_path[other]);
 }
 
-static enum status collective_differs(const struct check *check, uint32_t group, uint32_t rank, uint32_t other)
+static enum status collective_differs(const struct check *check, uint32_t group, uint32_t rank,
+                                      uint32_t other)
 {
     const struct program *a = job_program(check->job, rank), *b = job_program(check->job, other);
     uint32_t a_count, b_count;
@@ -189,10 +197,11 @@ static enum status stranger_report(const struct check *check)
         for (uint32_t i = job->rank_group_first[rank]; i < job->rank_group_first[rank + 1]; i++) {
             uint32_t group = job->rank_group[i];
             if (job_member_index(job, group, rank) == ID_NONE) {
-                return diag_input(check->diag, rank_origin(check, rank),
-                                  "rank %u runs collectives of group \"%s\", of which it is no member; expected its "
-                                  "own groups",
-                                  rank, job->group_name[group]);
+                return diag_input(
+                    check->diag, rank_origin(check, rank),
+                    "rank %u runs collectives of group \"%s\", of which it is no member; expected its "
+                    "own groups",
+                    rank, job->group_name[group]);
             }
         }
     }
@@ -212,7 +221,8 @@ static enum status collectives_check(const struct check *check)
     return has_strangers ? stranger_report(check) : status;
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ----------------------------------------------------------------------------------------------- */
 
 static int message_compare(const void *a, const void *b)
 {
@@ -248,7 +258,8 @@ static void messages_collect(const struct check *check, const struct program *pr
     qsort(side->message, count, sizeof *side->message, message_compare);
 }
 
-static void runs_cut(const struct check *check, const struct program *program, struct side *side, uint32_t count)
+static void runs_cut(const struct check *check, const struct program *program, struct side *side,
+                     uint32_t count)
 {
     size_t capacity = 0, run_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -288,22 +299,23 @@ static const struct run *run_find(const struct side *side, int32_t delta)
     return low < side->run_count && side->run[low].delta == delta ? &side->run[low] : NULL;
 }
 
-static enum status unmatched(const struct check *check, uint32_t rank, const struct message *message, uint32_t peer)
+static enum status unmatched(const struct check *check, uint32_t rank, const struct message *message,
+                             uint32_t peer)
 {
     const struct program *program = job_program(check->job, rank);
     bool is_send = program->kind[message->op] == OP_SEND;
     struct op_text text;
-    return diag_input(check->diag, rank_origin(check, rank),
-                      "rank %u: %s, %llu B %s rank %u with tag %u, has no counterpart there; expected a matching %s in "
-                      "%s",
-                      rank, op_describe(program, message->op, &text),
-                      (unsigned long long)program->bytes[message->op], is_send ? "to" : "from", peer, message->tag,
-                      is_send ? "receive" : "send", check->rank_path[peer]);
+    return diag_input(
+        check->diag, rank_origin(check, rank),
+        "rank %u: %s, %llu B %s rank %u with tag %u, has no counterpart there; expected a matching %s in "
+        "%s",
+        rank, op_describe(program, message->op, &text), (unsigned long long)program->bytes[message->op],
+        is_send ? "to" : "from", peer, message->tag, is_send ? "receive" : "send", check->rank_path[peer]);
 }
 
 /* Names the first message that differs between the two sorted lists; either may be empty. */
-static enum status messages_differ(const struct check *check, uint32_t from, const struct run *sent, uint32_t to,
-                                   const struct run *received)
+static enum status messages_differ(const struct check *check, uint32_t from, const struct run *sent,
+                                   uint32_t to, const struct run *received)
 {
     const struct program *a = job_program(check->job, from), *b = job_program(check->job, to);
     const struct message *send = check->summaries[check->job->rank_program[from]].sends.message;
@@ -320,11 +332,12 @@ static enum status messages_differ(const struct check *check, uint32_t from, con
         }
         if (a->bytes[send[i].op] != b->bytes[receive[j].op]) {
             struct op_text text_a, text_b;
-            return diag_input(check->diag, rank_origin(check, to),
-                              "rank %u: %s takes %llu B from rank %u with tag %u; expected %llu B, as %s sends (%s)",
-                              to, op_describe(b, receive[j].op, &text_b), (unsigned long long)b->bytes[receive[j].op],
-                              from, send[i].tag, (unsigned long long)a->bytes[send[i].op],
-                              op_describe(a, send[i].op, &text_a), check->rank_path[from]);
+            return diag_input(
+                check->diag, rank_origin(check, to),
+                "rank %u: %s takes %llu B from rank %u with tag %u; expected %llu B, as %s sends (%s)", to,
+                op_describe(b, receive[j].op, &text_b), (unsigned long long)b->bytes[receive[j].op], from,
+                send[i].tag, (unsigned long long)a->bytes[send[i].op], op_describe(a, send[i].op, &text_a),
+                check->rank_path[from]);
         }
     }
 }
@@ -334,7 +347,8 @@ static uint32_t rank_shift(uint32_t rank, int64_t delta, uint32_t ranks)
     return (uint32_t)(((int64_t)rank + delta + (int64_t)ranks) % (int64_t)ranks);
 }
 
-/* What `rank` sends is what the others receive from it, and nobody waits for anything from it that it does not send. */
+/* What `rank` sends is what the others receive from it, and nobody waits for anything from it that it does
+ * not send. */
 static enum status rank_check(const struct check *check, uint32_t rank)
 {
     const struct job *job = check->job;
@@ -342,7 +356,8 @@ static enum status rank_check(const struct check *check, uint32_t rank)
     for (uint32_t i = 0; i < mine->sends.run_count; i++) {
         const struct run *sent = &mine->sends.run[i];
         uint32_t peer = rank_shift(rank, sent->delta, job->rank_count);
-        const struct run *received = run_find(&check->summaries[job->rank_program[peer]].receives, sent->delta);
+        const struct run *received =
+            run_find(&check->summaries[job->rank_program[peer]].receives, sent->delta);
         if (received == NULL || received->digest != sent->digest || received->count != sent->count) {
             return messages_differ(check, rank, sent, peer, received);
         }
@@ -357,7 +372,8 @@ static enum status rank_check(const struct check *check, uint32_t rank)
     return STATUS_OK;
 }
 
-/* ---- all ---------------------------------------------------------------------------------------------------- */
+/* ---- all
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void programs_summarise(struct check *check)
 {
@@ -381,7 +397,8 @@ static void programs_summarise(struct check *check)
 enum status job_check(const struct job *job, const char *const *rank_path, struct diag *diag)
 {
     struct arena *scratch = arena_new("check of a job");
-    struct check check = {job, rank_path, scratch, arena_array(scratch, job->program_count, struct summary), diag};
+    struct check check = {job, rank_path, scratch, arena_array(scratch, job->program_count, struct summary),
+                          diag};
     programs_summarise(&check);
     enum status status = collectives_check(&check);
     for (uint32_t rank = 0; rank < job->rank_count && status == STATUS_OK; rank++) {

@@ -2,8 +2,10 @@
  *
  * The columns lie in one block, widest first, so that equal programs are equal bytes:
  *
- *     duration_ps bytes source_id | peer_delta group_slot root tag name dep_first dep | stream | kind collective names
- *     8 bytes each                | 4 bytes each                                      | 2      | 1
+ *     8 bytes each   duration_ps, bytes, source_id
+ *     4 bytes each   peer_delta, group_slot, root, tag, name, dep_first, dep
+ *     2 bytes each   stream
+ *     1 byte each    kind, collective, names
  */
 #include "netsim/base/job.h"
 
@@ -73,7 +75,8 @@ static void columns_publish(const struct columns *at, struct program *program)
     program->names = at->names;
 }
 
-/* ---- layout ------------------------------------------------------------------------------------------------- */
+/* ---- layout
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Into (-ranks/2, ranks/2], so that a ring's last rank sends "one up" like the others. */
 static int32_t delta_between(uint32_t from, uint32_t to, uint32_t ranks)
@@ -93,14 +96,15 @@ static bool has_root(enum collective_kind kind)
            kind == COLLECTIVE_BROADCAST;
 }
 
-/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart. */
+/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart.
+ */
 static void op_store(const struct job_builder *builder, size_t i, const struct columns *at)
 {
     const struct op *op = &builder->ops[i];
     bool is_message = op->kind == OP_SEND || op->kind == OP_RECV, is_collective = op->kind == OP_COLLECTIVE;
     bool is_timed = op->kind == OP_COMPUTE || op->kind == OP_MEMORY;
-    bool has_bytes = is_message || op->kind == OP_MEMORY ||
-                     (is_collective && op->collective != COLLECTIVE_BARRIER);
+    bool has_bytes =
+        is_message || op->kind == OP_MEMORY || (is_collective && op->collective != COLLECTIVE_BARRIER);
     bool has_stream = is_timed || (op->kind == OP_SEND && op->stream != STREAM_COMPUTE);
     at->kind[i] = (uint8_t)op->kind;
     at->collective[i] = is_collective ? (uint8_t)op->collective : 0;
@@ -196,7 +200,9 @@ void program_layout(struct job_builder *builder, struct program *program)
         }
     }
     memcpy(at.names, builder->names, builder->names_count);
-    *program = (struct program){.op_count = (uint32_t)ops, .dep_count = deps, .slot_count = slot_count,
+    *program = (struct program){.op_count = (uint32_t)ops,
+                                .dep_count = deps,
+                                .slot_count = slot_count,
                                 .names_bytes = (uint32_t)builder->names_count};
     columns_publish(&at, program);
     XXH64_hash_t seed = (uint64_t)program->op_count << 32 | program->dep_count;
@@ -209,10 +215,12 @@ bool program_is_equal(const struct program *a, const struct program *b)
         a->names_bytes != b->names_bytes) {
         return false;
     }
-    return memcmp(a->duration_ps, b->duration_ps, block_bytes(a->op_count, a->dep_count, a->names_bytes)) == 0;
+    return memcmp(a->duration_ps, b->duration_ps, block_bytes(a->op_count, a->dep_count, a->names_bytes)) ==
+           0;
 }
 
-/* ---- order -------------------------------------------------------------------------------------------------- */
+/* ---- order
+ * -------------------------------------------------------------------------------------------------- */
 
 static void children_fill(struct program *program, uint32_t *first, uint32_t *child)
 {
@@ -274,8 +282,10 @@ static bool is_in_order(const struct program *program)
     return true;
 }
 
-/* Kahn's algorithm; `waiting` counts the dependencies that are not done. Returns how many operations can run. */
-static uint32_t order_fill(const struct program *program, uint32_t *order, uint32_t *waiting, uint32_t *heap_items)
+/* Kahn's algorithm; `waiting` counts the dependencies that are not done. Returns how many operations can run.
+ */
+static uint32_t order_fill(const struct program *program, uint32_t *order, uint32_t *waiting,
+                           uint32_t *heap_items)
 {
     struct heap heap = {heap_items, 0};
     uint32_t done = 0;
@@ -327,7 +337,8 @@ static enum status cycle_report(const struct program *program, const uint32_t *w
         return diag_input(diag, origin, "%s depends on itself; expected dependencies without a cycle",
                           op_describe(program, op, &a));
     }
-    return diag_input(diag, origin, "%s depends on itself through %s, a cycle of %u operations; expected none",
+    return diag_input(diag, origin,
+                      "%s depends on itself through %s, a cycle of %u operations; expected none",
                       op_describe(program, op, &a), op_describe(program, next, &b), length);
 }
 
@@ -340,7 +351,8 @@ static void block_copy(struct job_builder *builder, struct program *program)
     columns_publish(&at, program);
 }
 
-enum status program_keep(struct job_builder *builder, struct program *program, const char *path, struct diag *diag)
+enum status program_keep(struct job_builder *builder, struct program *program, const char *path,
+                         struct diag *diag)
 {
     uint32_t ops = program->op_count;
     block_copy(builder, program);
@@ -376,7 +388,8 @@ const char *op_describe(const struct program *program, uint32_t op, struct op_te
     if (name[0] == '\0') {
         snprintf(text->text, sizeof text->text, "%s node %llu", op_kind_name(program->kind[op]), id);
     } else {
-        snprintf(text->text, sizeof text->text, "%s node %llu \"%.120s\"", op_kind_name(program->kind[op]), id, name);
+        snprintf(text->text, sizeof text->text, "%s node %llu \"%.120s\"", op_kind_name(program->kind[op]),
+                 id, name);
     }
     return text->text;
 }

@@ -1,0 +1,413 @@
+/* Asserted: the generated Llama step has the published parameter count, the collectives, messages and bytes
+ * of the closed forms (traces/transformer.h), one program a stage, compute times that add up to the model's
+ * products, and is free of deadlock when it is walked. The roofline equals hand-computed values. Not
+ * asserted: how long a step takes, which belongs to the replay. */
+#include "tests/check.h"
+
+#include "photonet/trace.h"
+#include "traces/roofline.h"
+#include "traces/transformer.h"
+
+static const struct trace_model *model(const char *name)
+{
+    for (const struct trace_model *const *row = trace_models; *row != NULL; row++) {
+        if (strcmp((*row)->name, name) == 0) {
+            return *row;
+        }
+    }
+    return NULL;
+}
+
+/* "key=value key=value" onto the model's defaults; NULL where refused. */
+static const struct job *generate(const char *settings, struct arena *arena, struct diag *diag)
+{
+    const struct trace_model *llama = model("llama3-8b");
+    void *values = param_defaults(&llama->params, arena);
+    struct origin at = {.path = "test"};
+    diag->text[0] = '\0';
+    char *text = arena_strdup(arena, settings);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        char *value = strchr(word, '=');
+        *value++ = '\0';
+        CHECK_EQUAL(param_assign(&llama->params, values, word, value, at, arena, diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    enum status status = llama->generate(values, arena, &job, diag);
+    CHECK((status == STATUS_OK) == (job != NULL));
+    return job;
+}
+
+/* Calls and bytes put in by one rank, by kind, on one of its group slots. */
+struct sums {
+    uint64_t calls[COLLECTIVE_KIND_COUNT], bytes[COLLECTIVE_KIND_COUNT];
+    uint64_t send_bytes, sends, receives, compute_ps;
+};
+
+static struct sums rank_sums(const struct job *job, uint32_t rank, uint32_t slot)
+{
+    struct sums sums = {0};
+    const struct program *program = job_program(job, rank);
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        if (program->kind[op] == OP_COLLECTIVE && program->group_slot[op] == slot) {
+            sums.calls[program->collective[op]]++;
+            sums.bytes[program->collective[op]] += program->bytes[op];
+        }
+        sums.sends += program->kind[op] == OP_SEND;
+        sums.receives += program->kind[op] == OP_RECV;
+        sums.send_bytes += program->kind[op] == OP_SEND ? program->bytes[op] : 0;
+        sums.compute_ps += program->kind[op] == OP_COMPUTE ? program->duration_ps[op] : 0;
+    }
+    return sums;
+}
+
+enum { TP_SLOT, DP_SLOT };
+
+static void test_parameters(void)
+{
+    const struct transformer_shape llama = {.layers = 32,
+                                            .hidden = 4096,
+                                            .ffn = 14336,
+                                            .heads = 32,
+                                            .kv_heads = 8,
+                                            .head_dim = 128,
+                                            .vocabulary = 128256,
+                                            .ffn_matrices = 3};
+    CHECK_EQUAL(transformer_parameters(&llama), 8030261248); /* as its published weights count */
+    const struct transformer_shape gpt3 = {.layers = 96,
+                                           .hidden = 12288,
+                                           .ffn = 49152,
+                                           .heads = 96,
+                                           .kv_heads = 96,
+                                           .head_dim = 128,
+                                           .vocabulary = 50257,
+                                           .ffn_matrices = 2,
+                                           .has_tied_embedding = true};
+    CHECK_NEAR(transformer_parameters(&gpt3), 175e9, 0.01);
+}
+
+static void test_default_layout(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("", arena, &diag);
+    CHECK_TEXT(diag.text, "");
+    CHECK_TEXT(job->name, "llama3-8b.tp4.pp2.dp4");
+    CHECK_EQUAL(job->rank_count, 32);
+    CHECK_EQUAL(job->program_count, 2);
+    CHECK_EQUAL(job->group_count, 8 + 8);
+    CHECK(job->scale == 1.0);
+    CHECK_EQUAL(job->rank_program[0], job->rank_program[15]);
+    CHECK_EQUAL(job->rank_program[16], job->rank_program[31]);
+    CHECK(job->rank_program[0] != job->rank_program[16]);
+    uint32_t tp = job_group(job, 21, TP_SLOT), dp = job_group(job, 21, DP_SLOT);
+    const uint32_t tp_members[] = {20, 21, 22, 23}, dp_members[] = {17, 21, 25, 29};
+    CHECK(memcmp(job->group_rank + job->group_first[tp], tp_members, sizeof tp_members) == 0);
+    CHECK(memcmp(job->group_rank + job->group_first[dp], dp_members, sizeof dp_members) == 0);
+    CHECK_EQUAL(job_group_size(job, tp), 4);
+    CHECK_EQUAL(job_group_size(job, dp), 4);
+    CHECK_HOLDS(op_name(job_program(job, 0), 2), "layer0.attn.fwd mb0");
+    arena_free(arena);
+}
+
+/* Per micro-batch and layer 2 all-reduces each way; embedding, output layer and loss besides. */
+static void test_tensor_parallel_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t sequence = 1024, batch = 2, micro = 3, layers = 8, stages = 2;
+    const struct job *job =
+        generate("sequence=1024 micro_batch_size=2 micro_batches=3 layers=8", arena, &diag);
+    uint64_t activation = batch * sequence * 4096 * 2;
+    struct sums first = rank_sums(job, 5, TP_SLOT), last = rank_sums(job, 30, TP_SLOT);
+    CHECK_EQUAL(first.calls[COLLECTIVE_ALL_REDUCE], micro * (4 * layers / stages + 1));
+    CHECK_EQUAL(first.bytes[COLLECTIVE_ALL_REDUCE], micro * (4 * layers / stages + 1) * activation);
+    CHECK_EQUAL(last.calls[COLLECTIVE_ALL_REDUCE], micro * (4 * layers / stages + 3 + 1));
+    CHECK_EQUAL(last.bytes[COLLECTIVE_ALL_REDUCE],
+                micro * ((4 * layers / stages + 1) * activation + 3 * batch * sequence * 4));
+    CHECK_EQUAL(first.sends, micro);
+    CHECK_EQUAL(first.receives, micro);
+    CHECK_EQUAL(first.send_bytes, micro * activation);
+    CHECK_EQUAL(last.send_bytes, micro * activation);
+    CHECK_NEAR(job->scale, (3.0 * 2 * 1024) / (16.0 * 8192) * 8 / 32, 1e-12);
+    arena_free(arena);
+}
+
+/* Each all-reduce of b s h B becomes a reduce-scatter of as much and an all-gather of a t-th; backward one
+ * more. */
+static void test_sequence_parallel_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t sequence = 1024, micro = 2, layers = 4, tp = 8;
+    const struct job *job =
+        generate("sequence=1024 micro_batches=2 layers=4 tp=8 pp=1 dp=2 sequence_parallel=yes", arena, &diag);
+    uint64_t activation = sequence * 4096 * 2;
+    struct sums sums = rank_sums(job, 3, TP_SLOT);
+    /* Reduce-scatter: 2 + 2 a layer, embedding, output layer. All-gather: 2 + 4 a layer, embedding backward,
+     * output layer forward and again for its weights. */
+    CHECK_EQUAL(sums.calls[COLLECTIVE_REDUCE_SCATTER], micro * (4 * layers + 2));
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], micro * (4 * layers + 2) * activation);
+    CHECK_EQUAL(sums.calls[COLLECTIVE_ALL_GATHER], micro * (6 * layers + 3));
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], micro * (6 * layers + 3) * activation / tp);
+    CHECK_EQUAL(sums.calls[COLLECTIVE_ALL_REDUCE], micro * 3);
+    CHECK_EQUAL(sums.sends, 0);
+    job = generate("sequence=1024 micro_batches=2 layers=4 sequence_parallel=yes", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 3, TP_SLOT).send_bytes, micro * activation / 4);
+    arena_free(arena);
+}
+
+/* Every parameter's gradient is reduced once: 4 bytes times the rank's share of the model. */
+static void test_data_parallel_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("", arena, &diag);
+    uint64_t norms = 2 * 4096, layer = 218112000 - norms, table = UINT64_C(128256) * 4096;
+    CHECK_EQUAL(32 * (layer + norms) + 2 * table + 4096, 8030261248);
+    uint64_t stage = 16 * (layer / 4 + norms) + table / 4;
+    struct sums first = rank_sums(job, 0, DP_SLOT), last = rank_sums(job, 31, DP_SLOT);
+    CHECK_EQUAL(first.bytes[COLLECTIVE_ALL_REDUCE], stage * 4);
+    CHECK_EQUAL(last.bytes[COLLECTIVE_ALL_REDUCE], (stage + 4096) * 4);
+    CHECK_EQUAL(first.calls[COLLECTIVE_ALL_REDUCE],
+                17); /* a layer is 54.5 million: a bucket each, and the table */
+
+    job = generate("bucket=1000000000000", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 0, DP_SLOT).calls[COLLECTIVE_ALL_REDUCE], 1);
+    CHECK_EQUAL(rank_sums(job, 0, DP_SLOT).bytes[COLLECTIVE_ALL_REDUCE], stage * 4);
+
+    job = generate("distributed_optimizer=yes gradient_bytes=2", arena, &diag);
+    first = rank_sums(job, 0, DP_SLOT);
+    CHECK_EQUAL(first.calls[COLLECTIVE_ALL_REDUCE], 0);
+    CHECK_EQUAL(first.bytes[COLLECTIVE_REDUCE_SCATTER], stage * 2);
+    CHECK_EQUAL(first.bytes[COLLECTIVE_ALL_GATHER], stage * 2 / 4);
+
+    job = generate("dp=1", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 0, DP_SLOT).calls[COLLECTIVE_ALL_REDUCE], 0);
+    arena_free(arena);
+}
+
+/* The reductions begin before the backward pass ends: none but the last waits for the embedding. */
+static void test_gradients_overlap(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("micro_batches=2 layers=8", arena, &diag);
+    const struct program *program = job_program(job, 0);
+    uint32_t early = 0, late = 0;
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        if (program->kind[op] == OP_COLLECTIVE && program->group_slot[op] == DP_SLOT) {
+            CHECK_EQUAL(program->dep_first[op + 1] - program->dep_first[op], 1);
+            const char *after = op_name(program, program->dep[program->dep_first[op]]);
+            bool is_early = strstr(after, "attn.bwd.weights mb1") != NULL;
+            early += is_early;
+            late += !is_early;
+        }
+    }
+    CHECK_EQUAL(early, 4);
+    CHECK_EQUAL(late, 1);
+    arena_free(arena);
+}
+
+/* Products of 6 N flop a token and the causal attention, at the rate of the GPU, are the bulk of the compute
+ * time. */
+static void test_compute_time(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("tp=1 pp=1 dp=1 micro_batches=1", arena, &diag);
+    const struct gpu_row *gpu = gpu_find("h100");
+    double tokens = 8192,
+           matrices = 8030261248.0 - 128256.0 * 4096; /* the embedding is looked up, not multiplied */
+    double flops =
+        6 * matrices * tokens + 32 * 7.0 * 4096 * 8192 * tokens; /* 2 + 5: the scores twice on the way back */
+    double least_s = flops / (gpu->peak_flops * gpu->flop_fraction);
+    double compute_s = (double)rank_sums(job, 0, 0).compute_ps * 1e-12;
+    CHECK(compute_s > least_s);
+    CHECK(compute_s < 1.25 * least_s);
+    /* Four ranks share the products; the norms stay whole. */
+    job = generate("tp=4 pp=1 dp=1 micro_batches=1", arena, &diag);
+    CHECK_NEAR((double)rank_sums(job, 0, TP_SLOT).compute_ps * 1e-12, compute_s / 4, 0.12);
+    arena_free(arena);
+}
+
+static void test_shrink(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("layers=4 micro_batches=2", arena, &diag);
+    const struct job *small = generate("layers=4 micro_batches=2 shrink=64", arena, &diag);
+    struct sums whole = rank_sums(job, 9, TP_SLOT), part = rank_sums(small, 9, TP_SLOT);
+    CHECK_EQUAL(part.calls[COLLECTIVE_ALL_REDUCE], whole.calls[COLLECTIVE_ALL_REDUCE]);
+    CHECK_EQUAL(part.bytes[COLLECTIVE_ALL_REDUCE] * 64, whole.bytes[COLLECTIVE_ALL_REDUCE]);
+    CHECK_NEAR(part.compute_ps * 64, whole.compute_ps, 1e-6);
+    CHECK_NEAR(small->scale, job->scale / 64, 1e-12);
+    arena_free(arena);
+}
+
+/* A replay without time: operations finish when their dependencies have, a receive when its message was sent,
+ * a collective when every member has entered as many of its group. */
+struct walk {
+    const struct job *job;
+    bool **done, **entered_by;  /* rank, operation */
+    uint32_t *sent, *received;  /* sender x receiver x tag (0 or 1) */
+    uint32_t *entered, *passed; /* rank's slot: collectives that it has begun and finished */
+};
+
+static struct walk walk_new(const struct job *job, struct arena *arena)
+{
+    size_t channels = (size_t)job->rank_count * job->rank_count * 2,
+           slots = job->rank_group_first[job->rank_count];
+    struct walk walk = {job,
+                        arena_array(arena, job->rank_count, bool *),
+                        arena_array(arena, job->rank_count, bool *),
+                        arena_array(arena, channels, uint32_t),
+                        arena_array(arena, channels, uint32_t),
+                        arena_array(arena, slots, uint32_t),
+                        arena_array(arena, slots, uint32_t)};
+    for (uint32_t rank = 0; rank < job->rank_count; rank++) {
+        walk.done[rank] = arena_array(arena, job_program(job, rank)->op_count, bool);
+        walk.entered_by[rank] = arena_array(arena, job_program(job, rank)->op_count, bool);
+    }
+    return walk;
+}
+
+static bool walk_message(struct walk *walk, uint32_t rank, const struct program *program, uint32_t op)
+{
+    uint32_t peer = job_peer(walk->job, rank, program, op);
+    bool is_send = program->kind[op] == OP_SEND;
+    uint32_t from = is_send ? rank : peer, to = is_send ? peer : rank;
+    size_t channel = ((size_t)from * walk->job->rank_count + to) * 2 + program->tag[op];
+    if (is_send) {
+        walk->sent[channel]++;
+        return true;
+    }
+    bool is_there = walk->received[channel] < walk->sent[channel];
+    walk->received[channel] += is_there;
+    return is_there;
+}
+
+static bool walk_collective(struct walk *walk, uint32_t rank, const struct program *program, uint32_t op)
+{
+    const struct job *job = walk->job;
+    uint32_t slot = job->rank_group_first[rank] + program->group_slot[op], group = job->rank_group[slot];
+    walk->entered[slot] += !walk->entered_by[rank][op];
+    walk->entered_by[rank][op] = true;
+    for (uint32_t i = job->group_first[group]; i < job->group_first[group + 1]; i++) {
+        uint32_t at = job->rank_group_first[job->group_rank[i]];
+        while (job->rank_group[at] != group) {
+            at++;
+        }
+        if (walk->entered[at] <= walk->passed[slot]) {
+            return false;
+        }
+    }
+    walk->passed[slot]++;
+    return true;
+}
+
+static bool walk_op(struct walk *walk, uint32_t rank, const struct program *program, uint32_t op)
+{
+    for (uint32_t i = program->dep_first[op]; i < program->dep_first[op + 1]; i++) {
+        if (!walk->done[rank][program->dep[i]]) {
+            return false;
+        }
+    }
+    switch (program->kind[op]) {
+    case OP_SEND:
+    case OP_RECV:
+        return walk_message(walk, rank, program, op);
+    case OP_COLLECTIVE:
+        return walk_collective(walk, rank, program, op);
+    default:
+        return true;
+    }
+}
+
+/* How many operations never finish. */
+static uint64_t walk_left(const struct job *job, struct arena *arena)
+{
+    struct walk walk = walk_new(job, arena);
+    uint64_t left = 0;
+    for (bool has_moved = true; has_moved;) {
+        has_moved = false;
+        left = 0;
+        for (uint32_t rank = 0; rank < job->rank_count; rank++) {
+            const struct program *program = job_program(job, rank);
+            for (uint32_t op = 0; op < program->op_count; op++) {
+                bool is_new = !walk.done[rank][op] && walk_op(&walk, rank, program, op);
+                walk.done[rank][op] |= is_new;
+                has_moved |= is_new;
+                left += !walk.done[rank][op];
+            }
+        }
+    }
+    return left;
+}
+
+static void test_no_deadlock(void)
+{
+    const char *const cases[] = {"layers=4 micro_batches=4", "layers=8 micro_batches=2 pp=8 dp=1 tp=2",
+                                 "layers=4 micro_batches=5 pp=4 dp=2 tp=2 sequence_parallel=yes",
+                                 "layers=4 micro_batches=1 pp=4 dp=2 tp=1 distributed_optimizer=yes",
+                                 "layers=2 micro_batches=3 pp=1 dp=1 tp=1"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena *arena = arena_new("test");
+        struct diag diag;
+        const struct job *job = generate(cases[i], arena, &diag);
+        CHECK_TEXT(diag.text, "");
+        CHECK_EQUAL(walk_left(job, arena), 0);
+        arena_free(arena);
+    }
+}
+
+static void test_stages_share_programs(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("tp=8 pp=8 dp=256 micro_batches=16", arena, &diag);
+    CHECK_EQUAL(job->rank_count, 16384);
+    CHECK_EQUAL(job->program_count, 8);
+    CHECK(arena_used_bytes(arena) < 64 << 20);
+    arena_free(arena);
+}
+
+static void test_refusals(void)
+{
+    const struct {
+        const char *settings, *says;
+    } cases[] = {{"tp=3", "llama3-8b: tp 3 does not divide 32 attention heads"},
+                 {"tp=16", "tp 16 does not divide 8 key-value heads"},
+                 {"pp=3", "pp 3 does not divide 32 layers"},
+                 {"layers=5", "pp 2 does not divide 5 layers"},
+                 {"sequence=1022 sequence_parallel=yes", "tp 4 does not divide 1022 tokens"},
+                 {"tp=8 pp=32 dp=65536", "ranks; expected at most"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena *arena = arena_new("test");
+        struct diag diag;
+        CHECK(generate(cases[i].settings, arena, &diag) == NULL);
+        CHECK_HOLDS(diag.text, cases[i].says);
+        arena_free(arena);
+    }
+}
+
+static void test_roofline(void)
+{
+    const struct gpu_row *a100 = gpu_find("a100");
+    CHECK(a100 != NULL && gpu_find("a1000") == NULL);
+    CHECK_EQUAL(roofline_ps(a100, 0, 0), 0);
+    CHECK_NEAR(roofline_ps(a100, 312e12 * 0.859, 1), 1e12, 1e-12);
+    CHECK_NEAR(roofline_ps(a100, 1, 2.039e12 * 0.9), 1e12, 1e-12);
+    CHECK_NEAR(roofline_ps(a100, 312e12 * 0.859, 2 * 2.039e12 * 0.9), 2e12, 1e-12);
+    CHECK_EQUAL(roofline_ps(a100, 1, 0), 1); /* rounded up */
+    CHECK(roofline_ps(a100, 1e300, 0) > UINT64_C(1) << 62);
+    size_t names = 0;
+    for (; gpu_names[names] != NULL; names++) {
+        CHECK_TEXT(gpu_names[names], gpu_rows[names].name);
+    }
+    CHECK(gpu_rows[names].name == NULL);
+}
+
+TEST_MAIN("generate", TEST(test_parameters), TEST(test_default_layout), TEST(test_tensor_parallel_bytes),
+          TEST(test_sequence_parallel_bytes), TEST(test_data_parallel_bytes), TEST(test_gradients_overlap),
+          TEST(test_compute_time), TEST(test_shrink), TEST(test_no_deadlock),
+          TEST(test_stages_share_programs), TEST(test_refusals), TEST(test_roofline))
