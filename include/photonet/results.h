@@ -94,7 +94,8 @@ enum status results_timeseries(struct results_run *run, const char *name, const 
                                const char *index_name, const uint64_t *time_ps, size_t time_count,
                                const uint32_t *index, size_t index_count, const double *values, struct diag *diag);
 
-/* After this the file on disk is readable by a plain reader even if the process is killed. */
+/* After this the file on disk is readable by a plain reader, with everything up to here, even if the process is
+ * killed. A stable file is published where runs begin and end only, or its bytes would depend on the clock. */
 enum status results_flush(struct results *results, struct diag *diag);
 
 /* Marks the run: "complete", "interrupted" or "deadlock", with its end time, digest and wall time. */

@@ -6,8 +6,8 @@
  * library then never has to read a chunk back. results_flush publishes through twin.h, which is what makes the file
  * readable after kill -9.
  *
- * Equal calls give equal bytes. The place of a chunk in the file depends on when it was first stored, so equal bytes
- * also need flushes at equal points of the run: at simulated times, not at wall-clock ones. */
+ * Equal rows give equal bytes in a stable file. The place of a chunk depends on when it was first stored, and flushes
+ * come by the wall clock; so a stable file is published at the borders of runs only. */
 #include "photonet/results.h"
 
 #include "netsim/output/h5.h"
@@ -363,7 +363,7 @@ enum status results_create(const char *path, bool stable, struct arena *arena, s
     return STATUS_OK;
 }
 
-enum status results_flush(struct results *results, struct diag *diag)
+static enum status publish(struct results *results, struct diag *diag)
 {
     for (struct results_run *run = results->open_runs; run != NULL; run = run->next) {
         for (int id = 0; id < RESULT_TABLE_COUNT; id++) {
@@ -376,6 +376,11 @@ enum status results_flush(struct results *results, struct diag *diag)
     }
     enum status status = outcome(results, diag);
     return status != STATUS_OK ? status : twin_publish(results->twin, diag);
+}
+
+enum status results_flush(struct results *results, struct diag *diag)
+{
+    return results->stable ? outcome(results, diag) : publish(results, diag);
 }
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
@@ -455,7 +460,7 @@ enum status results_run_begin(struct results *results, const char *name, const s
     results->open_runs = run;
     enum status status = inputs_append(run, from, diag);
     if (status == STATUS_OK) {
-        status = results_flush(results, diag);
+        status = publish(results, diag);
     }
     *out = run;
     return status;
@@ -525,7 +530,7 @@ enum status results_run_end(struct results_run *run, const char *status_text, ui
     }
     clock_attribute(results, run->group, "ended");
     run_close(run);
-    return results_flush(results, diag);
+    return publish(results, diag);
 }
 
 /* A run that has not ended stays "interrupted", with all rows up to here. */
