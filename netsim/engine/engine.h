@@ -21,11 +21,15 @@
  * complete, pause or credit, arrival, timer, operation. Nodes meet through links only, so nothing depends on a
  * global order, and an engine may run nodes in any order that respects the links' delays.
  *
+ * A packet pulled for a closed class is an error of the host (engine_class.open_classes tells). pull must not kick its
+ * own port.
+ *
  * Callbacks of different hosts may run at once in different threads; those of one host never do. They may call
  * engine_kick and engine_timer for their own host only, with times not before `now_ps`. */
 #ifndef PHOTONET_ENGINE_H
 #define PHOTONET_ENGINE_H
 
+#include "netsim/engine/queue.h"
 #include "netsim/route/route.h"
 #include "photonet/fabric.h"
 
@@ -61,6 +65,8 @@ struct engine_config {
     const struct routes *routes;
     uint64_t seed;               /* salts of the switches' hashes */
     uint32_t cut_through_bytes;  /* what a cut-through switch must have seen: the header */
+    uint32_t packet_bytes_max;   /* of this run; a class without credit for so much is closed to pulls */
+    const struct queue_profile *switch_queues, *host_queues; /* NULL: queue_profile_plain */
     const struct host_ops *ops;
     void *context;               /* of the ops */
     const volatile int *interrupted; /* non-zero: engine_run returns early; may be NULL */
@@ -75,6 +81,8 @@ struct port_counters {
     uint64_t queue_max_bytes;  /* packet in service counted */
     uint64_t dropped_packets, dropped_bytes;
     uint64_t marked_packets;
+    uint64_t trimmed_packets, trimmed_bytes; /* packets cut down in this queue, and the bytes cut off */
+    uint64_t pauses, pause_ps;               /* XOFF frames obeyed by this port, time with a class paused */
     uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + in flight */
 };
 
@@ -88,6 +96,8 @@ struct engine_class {
      * nothing is left to happen. */
     uint64_t (*run)(struct engine *engine, uint64_t until_ps);
     void (*counters)(const struct engine *engine, uint32_t port, struct port_counters *counters);
+    /* Bit c: class c is neither paused nor without credit on this port of a host. To be asked in pull. */
+    uint32_t (*open_classes)(const struct engine *engine, uint32_t host, uint32_t port);
     uint64_t (*hop_count)(const struct engine *engine); /* packets over links so far */
     uint64_t (*packets_in_flight)(const struct engine *engine); /* queued or on a link */
 };

@@ -1,11 +1,16 @@
-/* The plain engine: one binary heap of events, one function per kind of event. It is small, exact and slow (about a
+/* The plain engine: one binary heap of events, one function per kind of event. It is small, exact and slow (some
  * million packet-hops a second), and it is the specification: any faster engine must give the same digest.
  *
- * Scope: output queues with a capacity (tail drop), store-and-forward and cut-through switches, hosts that forward,
- * ports that come up later, one FIFO class.
- * Not modelled: priorities, pauses, credits, marking, trimming, shared buffers, links that fail.
- * Checked against: closed forms of idle flows, incast and shared links (tests/test_engine.c), conservation of packets and
- * bytes per link, SimGrid on long transfers (tests/test_simgrid.c). */
+ *   plain.c        events: arrivals, departures, timers; the class
+ *   plain_port.c   output ports: classes, what fits, what is sent next
+ *   plain_link.c   what goes back over a link: pauses and credits
+ *   event_heap.c   pending events
+ *
+ * Scope: store-and-forward and cut-through switches, hosts that forward, ports that come up later, and all of
+ * queue.h.
+ * Not modelled: links that fail during a run, multicast.
+ * Checked against: closed forms (tests/test_engine.c, tests/test_queue.c), conservation of packets and bytes per link,
+ * SimGrid on long transfers (tests/test_simgrid.c). */
 #ifndef PHOTONET_ENGINE_PLAIN_H
 #define PHOTONET_ENGINE_PLAIN_H
 
@@ -15,6 +20,8 @@
 enum event_kind {
     EVENT_LINK_UP,
     EVENT_DEPARTED, /* the last bit of a packet has left a port */
+    EVENT_PAUSE,    /* argument: class * 2 + 1 for XOFF, class * 2 for XON */
+    EVENT_CREDIT,   /* argument: class << 32 | bytes that are free again */
     EVENT_ARRIVED,  /* at the node behind a port's link, its latency included */
     EVENT_HOST_TIMER,
     EVENT_HOST_OPERATION,
@@ -22,9 +29,9 @@ enum event_kind {
 
 struct event {
     uint64_t time_ps;
-    uint64_t argument; /* timers and operations */
+    uint64_t argument;
     uint32_t node;
-    uint32_t port; /* of the node: the one that departs, comes up, or has received */
+    uint32_t port; /* of the node: the one that departs, comes up, is told, or has received */
     uint8_t kind;
     bool is_whole; /* EVENT_ARRIVED at a cut-through switch: the tail is in as well */
     struct packet packet;
@@ -38,5 +45,79 @@ struct event_heap {
 };
 void event_heap_push(struct event_heap *heap, const struct event *event);
 struct event event_heap_pop(struct event_heap *heap); /* count > 0 */
+
+/* ---- shared by the files of this engine ------------------------------------------------------------------- */
+
+/* A packet in an output queue, or in service. */
+struct waiting {
+    struct packet packet;
+    uint64_t since_ps;
+    uint32_t in_port;        /* by which it came, ID_NONE where the host itself sends it */
+    uint32_t in_bytes;       /* its size when it came: what pause and credit accounts hold of it */
+    uint8_t in_class;
+};
+
+struct class_queue {
+    struct waiting *ring; /* capacity 2^k */
+    uint32_t head, count, capacity;
+    uint64_t bytes;       /* packet in service counted */
+    uint64_t deficit_bytes;
+};
+
+struct port {
+    const struct queue_profile *profile;
+    struct class_queue *classes;
+    uint32_t turn;            /* class whose turn it is in the round robin */
+    uint64_t queued_bytes;    /* of all classes, packet in service counted */
+    struct waiting service;   /* while is_busy */
+    uint8_t service_class;
+    bool is_busy, is_dark;
+    bool is_transit_next;     /* host ports: whose turn it is */
+    uint32_t paused;          /* bit per class: told to stop by the node behind the link */
+    uint64_t paused_since_ps;
+    uint64_t credit_bytes[CLASSES_MAX];
+    uint64_t packet_number;   /* keys the draws */
+    /* as an input */
+    uint64_t held_bytes[CLASSES_MAX]; /* came in here and has not left the node */
+    uint32_t pausing;         /* bit per class: XOFF sent to the node behind the link */
+    struct port_counters counters;
+};
+
+struct plain {
+    struct engine base; /* first: an engine is one of these */
+    struct engine_config config;
+    const struct fabric *fabric;
+    struct arena *arena;
+    struct event_heap heap;
+    struct port *ports;
+    uint64_t *salt;        /* per node */
+    uint64_t *used_bytes;  /* per node: buffered, for shared buffers */
+    uint64_t hop_count;
+    uint64_t in_flight;
+};
+
+/* plain_port.c */
+void port_init(struct plain *plain, uint32_t port_id);
+/* Sends the next packet if the port is free, up, and has one. */
+void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps);
+/* A packet for this port has come by in_port: queued, trimmed or dropped. */
+void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
+                 uint64_t now_ps);
+void port_departed(struct plain *plain, uint32_t port_id, uint64_t now_ps);
+bool port_class_is_open(const struct plain *plain, const struct port *port, uint32_t class, uint64_t bytes);
+
+/* plain_link.c */
+/* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */
+void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
+void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
+void on_pause(struct plain *plain, const struct event *event);
+void on_credit(struct plain *plain, const struct event *event);
+/* The profile of the node to which a port belongs. */
+const struct queue_profile *profile_of(const struct plain *plain, uint32_t node);
+
+static inline uint32_t class_of(const struct queue_profile *profile, const struct packet *packet)
+{
+    return packet->class < profile->class_count ? packet->class : profile->class_count - 1;
+}
 
 #endif

@@ -1,0 +1,75 @@
+/* What goes back over a link: pause frames and credits. Both take the link's delay and no serialisation. */
+#include "netsim/engine/plain.h"
+
+const struct queue_profile *profile_of(const struct plain *plain, uint32_t node)
+{
+    const struct queue_profile *profile =
+        node < plain->fabric->host_count ? plain->config.host_queues : plain->config.switch_queues;
+    return profile != NULL ? profile : &queue_profile_plain;
+}
+
+/* Tells the port at the other end of the link by which packets come in at `in_port`. */
+static void upstream_tell(struct plain *plain, uint32_t in_port, enum event_kind kind, uint64_t argument,
+                          uint64_t now_ps)
+{
+    uint32_t upstream = plain->fabric->port_peer[in_port];
+    struct event event = {.time_ps = now_ps + link_delay_ps(plain->fabric, in_port), .kind = (uint8_t)kind,
+                          .node = plain->fabric->port_node[upstream], .port = upstream, .argument = argument};
+    event_heap_push(&plain->heap, &event);
+}
+
+void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps)
+{
+    uint32_t node = plain->fabric->port_node[in_port];
+    const struct queue_class *rule = &profile_of(plain, node)->class[class];
+    struct port *input = &plain->ports[in_port];
+    input->held_bytes[class] += bytes;
+    plain->used_bytes[node] += bytes;
+    bool is_host = node < plain->fabric->host_count;
+    if (!is_host && rule->xoff_bytes > 0 && input->held_bytes[class] > rule->xoff_bytes &&
+        !(input->pausing >> class & 1)) {
+        input->pausing |= 1u << class;
+        upstream_tell(plain, in_port, EVENT_PAUSE, class * 2 + 1, now_ps);
+    }
+}
+
+void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps)
+{
+    uint32_t node = plain->fabric->port_node[in_port];
+    const struct queue_class *rule = &profile_of(plain, node)->class[class];
+    struct port *input = &plain->ports[in_port];
+    assert(input->held_bytes[class] >= bytes);
+    input->held_bytes[class] -= bytes;
+    plain->used_bytes[node] -= bytes;
+    if ((input->pausing >> class & 1) && input->held_bytes[class] <= rule->xon_bytes) {
+        input->pausing &= ~(1u << class);
+        upstream_tell(plain, in_port, EVENT_PAUSE, class * 2, now_ps);
+    }
+    uint32_t upstream_node = plain->fabric->port_node[plain->fabric->port_peer[in_port]];
+    if (profile_of(plain, upstream_node)->class[class].credit_bytes > 0) {
+        upstream_tell(plain, in_port, EVENT_CREDIT, (uint64_t)class << 32 | bytes, now_ps);
+    }
+}
+
+void on_pause(struct plain *plain, const struct event *event)
+{
+    struct port *port = &plain->ports[event->port];
+    uint32_t bit = 1u << (event->argument / 2);
+    if (event->argument % 2 == 1) {
+        port->counters.pauses++;
+        port->paused_since_ps = port->paused == 0 ? event->time_ps : port->paused_since_ps;
+        port->paused |= bit;
+        return;
+    }
+    port->paused &= ~bit;
+    if (port->paused == 0) {
+        port->counters.pause_ps += event->time_ps - port->paused_since_ps;
+    }
+    port_start(plain, event->port, event->time_ps);
+}
+
+void on_credit(struct plain *plain, const struct event *event)
+{
+    plain->ports[event->port].credit_bytes[event->argument >> 32] += event->argument & UINT32_MAX;
+    port_start(plain, event->port, event->time_ps);
+}

@@ -1,0 +1,376 @@
+/* Output ports: classes of queues, what fits into them, what is sent next. */
+#include "netsim/engine/plain.h"
+
+#include "netsim/base/rng.h"
+
+const struct queue_profile queue_profile_plain = {.class_count = 1, .class = {{.quantum_bytes = 1}}};
+
+/* ---- queues of a class ------------------------------------------------------------------------------------ */
+
+static void queue_grow(struct plain *plain, struct class_queue *queue)
+{
+    uint32_t capacity = queue->capacity == 0 ? 4 : queue->capacity * 2;
+    struct waiting *ring = arena_array(plain->arena, capacity, struct waiting);
+    for (uint32_t i = 0; i < queue->count; i++) {
+        ring[i] = queue->ring[(queue->head + i) & (queue->capacity - 1)];
+    }
+    queue->ring = ring;
+    queue->head = 0;
+    queue->capacity = capacity;
+}
+
+static struct waiting *queue_head(struct class_queue *queue)
+{
+    return &queue->ring[queue->head];
+}
+
+static struct waiting queue_pop(struct class_queue *queue)
+{
+    struct waiting first = *queue_head(queue);
+    queue->head = (queue->head + 1) & (queue->capacity - 1);
+    queue->count--;
+    return first;
+}
+
+static struct waiting queue_pop_newest(struct class_queue *queue)
+{
+    queue->count--;
+    return queue->ring[(queue->head + queue->count) & (queue->capacity - 1)];
+}
+
+static void port_count_bytes(struct port *port, uint32_t class, uint64_t bytes)
+{
+    port->classes[class].bytes += bytes;
+    port->queued_bytes += bytes;
+    if (port->queued_bytes > port->counters.queue_max_bytes) {
+        port->counters.queue_max_bytes = port->queued_bytes;
+    }
+}
+
+static void port_push(struct plain *plain, struct port *port, uint32_t class, const struct waiting *waiting)
+{
+    struct class_queue *queue = &port->classes[class];
+    if (queue->count == queue->capacity) {
+        queue_grow(plain, queue);
+    }
+    queue->ring[(queue->head + queue->count++) & (queue->capacity - 1)] = *waiting;
+    port_count_bytes(port, class, waiting->packet.size_bytes);
+}
+
+/* ---- arriving --------------------------------------------------------------------------------------------- */
+
+/* Bytes that the class may hold now. */
+static uint64_t class_limit_bytes(const struct plain *plain, uint32_t port_id, uint32_t class)
+{
+    const struct port *port = &plain->ports[port_id];
+    uint64_t own_bytes = port->profile->class[class].capacity_bytes;
+    uint64_t limit_bytes = own_bytes > 0 ? own_bytes : plain->fabric->port_queue_bytes[port_id];
+    uint64_t shared_bytes = port->profile->shared_bytes;
+    if (shared_bytes == 0) {
+        return limit_bytes;
+    }
+    uint64_t used_bytes = plain->used_bytes[plain->fabric->port_node[port_id]];
+    uint64_t free_bytes = used_bytes < shared_bytes ? shared_bytes - used_bytes : 0;
+    int32_t shift = port->profile->alpha_log2;
+    uint64_t threshold_bytes = shift >= 0 ? free_bytes << shift : free_bytes >> -shift;
+    return threshold_bytes < limit_bytes ? threshold_bytes : limit_bytes;
+}
+
+static bool packet_fits(const struct plain *plain, uint32_t port_id, uint32_t class, uint64_t bytes)
+{
+    uint64_t held_bytes = plain->ports[port_id].classes[class].bytes, limit_bytes = class_limit_bytes(plain, port_id, class);
+    return held_bytes <= limit_bytes && bytes <= limit_bytes - held_bytes;
+}
+
+static uint64_t port_draw(const struct plain *plain, uint32_t port_id, uint64_t purpose)
+{
+    return rng_draw(plain->config.seed, purpose ^ port_id, plain->ports[port_id].packet_number);
+}
+
+/* Never below low, always from high on, linear between. */
+static bool is_to_be_marked(const struct plain *plain, uint32_t port_id, const struct queue_class *rule, uint64_t bytes)
+{
+    if (bytes <= rule->mark_low_bytes) {
+        return false;
+    }
+    if (bytes >= rule->mark_high_bytes) {
+        return true;
+    }
+    uint64_t span_bytes = rule->mark_high_bytes - rule->mark_low_bytes;
+    uint64_t draw = port_draw(plain, port_id, RNG_MARK);
+    return (uint64_t)((unsigned __int128)draw * span_bytes >> 64) < bytes - rule->mark_low_bytes;
+}
+
+static void mark(struct plain *plain, uint32_t port_id, struct packet *packet, enum mark_point point, uint64_t bytes)
+{
+    struct port *port = &plain->ports[port_id];
+    const struct queue_class *rule = &port->profile->class[class_of(port->profile, packet)];
+    if (rule->mark == point && packet->kind == PACKET_DATA && !packet->is_trimmed &&
+        is_to_be_marked(plain, port_id, rule, bytes)) {
+        port->counters.marked_packets += !packet->is_marked;
+        packet->is_marked = 1;
+    }
+}
+
+static void packet_drop(struct plain *plain, struct port *port, const struct waiting *waiting, uint64_t now_ps)
+{
+    port->counters.dropped_packets++;
+    port->counters.dropped_bytes += waiting->packet.size_bytes;
+    plain->in_flight--;
+    input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+}
+
+/* Cuts the packet to a header and puts that into the trim class, where it still has to fit. */
+static void packet_trim(struct plain *plain, uint32_t port_id, struct waiting waiting, uint32_t trim_class,
+                        uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint32_t left_bytes = port->profile->trim_bytes < waiting.packet.size_bytes ? port->profile->trim_bytes
+                                                                                 : (uint32_t)waiting.packet.size_bytes;
+    port->counters.trimmed_packets++;
+    port->counters.trimmed_bytes += waiting.packet.size_bytes - left_bytes;
+    waiting.packet.size_bytes = left_bytes & PACKET_BYTES_MAX;
+    waiting.packet.is_trimmed = 1;
+    waiting.packet.class = trim_class & 7;
+    if (!packet_fits(plain, port_id, trim_class, left_bytes)) {
+        packet_drop(plain, port, &waiting, now_ps);
+        return;
+    }
+    port_push(plain, port, trim_class, &waiting);
+}
+
+/* Half and half by chance, the newest waiting packet gives its place up instead of the arriving one. */
+static bool newest_gives_way(const struct plain *plain, uint32_t port_id, uint32_t class)
+{
+    const struct port *port = &plain->ports[port_id];
+    return port->profile->class[class].full == FULL_TRIM_EITHER && port->classes[class].count > 0 &&
+           port_draw(plain, port_id, RNG_TRIM) >> 63 == 1;
+}
+
+static void queue_is_full(struct plain *plain, uint32_t port_id, uint32_t class, const struct waiting *waiting,
+                          uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    const struct queue_class *rule = &port->profile->class[class];
+    if (rule->full == FULL_DROP || waiting->packet.kind != PACKET_DATA) {
+        packet_drop(plain, port, waiting, now_ps);
+        return;
+    }
+    if (!newest_gives_way(plain, port_id, class)) {
+        packet_trim(plain, port_id, *waiting, rule->trim_class, now_ps);
+        return;
+    }
+    struct waiting newest = queue_pop_newest(&port->classes[class]);
+    port->classes[class].bytes -= newest.packet.size_bytes;
+    port->queued_bytes -= newest.packet.size_bytes;
+    port_push(plain, port, class, waiting);
+    packet_trim(plain, port_id, newest, rule->trim_class, now_ps);
+}
+
+void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
+                 uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint32_t class = class_of(port->profile, packet);
+    struct waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
+                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)class};
+    port->packet_number++;
+    bool is_fitting = packet_fits(plain, port_id, class, packet->size_bytes);
+    input_hold(plain, in_port, class, packet->size_bytes, now_ps);
+    if (!is_fitting) {
+        queue_is_full(plain, port_id, class, &waiting, now_ps);
+    } else {
+        mark(plain, port_id, &waiting.packet, MARK_ENQUEUE, port->classes[class].bytes);
+        port_push(plain, port, class, &waiting);
+    }
+    port_start(plain, port_id, now_ps);
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+bool port_class_is_open(const struct plain *plain, const struct port *port, uint32_t class, uint64_t bytes)
+{
+    (void)plain;
+    if (port->paused >> class & 1) {
+        return false;
+    }
+    return port->profile->class[class].credit_bytes == 0 || port->credit_bytes[class] >= bytes;
+}
+
+static bool class_may_send(const struct plain *plain, struct port *port, uint32_t class)
+{
+    struct class_queue *queue = &port->classes[class];
+    return queue->count > 0 && port_class_is_open(plain, port, class, queue_head(queue)->packet.size_bytes);
+}
+
+/* Classes of the best priority that have a packet which may leave, as bits. */
+static uint32_t classes_best(const struct plain *plain, struct port *port)
+{
+    uint32_t best = 0, priority = UINT32_MAX;
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        uint32_t own = port->profile->class[class].priority;
+        if (own > priority || !class_may_send(plain, port, class)) {
+            continue;
+        }
+        best = own < priority ? 0 : best;
+        priority = own;
+        best |= 1u << class;
+    }
+    return best;
+}
+
+/* Deficit round robin among several classes: a class sends while its deficit lasts; each time the turn comes to it, the deficit grows
+ * by its quantum. */
+static uint32_t class_by_turn(struct port *port, uint32_t classes)
+{
+    for (;;) {
+        uint32_t class = port->turn;
+        struct class_queue *queue = &port->classes[class];
+        if (classes >> class & 1 && queue->deficit_bytes >= queue_head(queue)->packet.size_bytes) {
+            queue->deficit_bytes -= queue_head(queue)->packet.size_bytes;
+            return class;
+        }
+        queue->deficit_bytes = classes >> class & 1 ? queue->deficit_bytes : 0;
+        port->turn = (class + 1) % port->profile->class_count;
+        if (classes >> port->turn & 1) {
+            port->classes[port->turn].deficit_bytes += port->profile->class[port->turn].quantum_bytes;
+        }
+    }
+}
+
+static bool transit_next(struct plain *plain, struct port *port, struct waiting *next)
+{
+    uint32_t classes = classes_best(plain, port);
+    if (classes == 0) {
+        return false;
+    }
+    bool is_one = (classes & (classes - 1)) == 0;
+    uint32_t class = is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(port, classes);
+    *next = queue_pop(&port->classes[class]);
+    return true;
+}
+
+/* A packet pulled from the host never waited. */
+static bool pull_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, struct waiting *next)
+{
+    uint32_t node = plain->fabric->port_node[port_id];
+    if (node >= plain->fabric->host_count) {
+        return false;
+    }
+    *next = (struct waiting){.since_ps = now_ps, .in_port = ID_NONE};
+    if (!plain->config.ops->pull(plain->config.context, node, port_id - plain->fabric->port_first[node], now_ps,
+                                 &next->packet)) {
+        return false;
+    }
+    struct port *port = &plain->ports[port_id];
+    uint32_t class = class_of(port->profile, &next->packet);
+    assert(port_class_is_open(plain, port, class, next->packet.size_bytes));
+    port_count_bytes(port, class, next->packet.size_bytes);
+    plain->in_flight++;
+    return true;
+}
+
+/* The next packet to send: transit and own packets of a host take turns. */
+static bool port_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, struct waiting *next)
+{
+    struct port *port = &plain->ports[port_id];
+    if (port->is_transit_next && transit_next(plain, port, next)) {
+        port->is_transit_next = false;
+        return true;
+    }
+    if (pull_next(plain, port_id, now_ps, next)) {
+        port->is_transit_next = true;
+        return true;
+    }
+    return transit_next(plain, port, next);
+}
+
+/* When the packet reaches the node behind the link, as that node sees it. */
+static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const struct packet *packet,
+                           uint64_t start_ps, uint64_t sent_ps, bool *is_whole)
+{
+    const struct fabric *fabric = plain->fabric;
+    uint32_t peer = fabric->port_node[fabric->port_peer[port_id]];
+    uint64_t seen_ps = sent_ps;
+    *is_whole = true;
+    if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes) {
+        seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
+        *is_whole = false;
+    }
+    bool is_destination = peer == packet->dst;
+    return seen_ps + link_delay_ps(fabric, port_id) + (is_destination ? 0 : fabric->node_latency_ps[peer]);
+}
+
+static void wait_count(struct port_counters *counters, uint64_t since_ps, uint64_t up_ps, uint64_t now_ps)
+{
+    uint64_t dark_ps = since_ps < up_ps ? up_ps - since_ps : 0;
+    counters->dark_wait_ps += dark_ps;
+    counters->queue_wait_ps += now_ps - since_ps - dark_ps;
+}
+
+static void link_send(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
+{
+    const struct fabric *fabric = plain->fabric;
+    uint32_t peer_port = fabric->port_peer[port_id];
+    uint64_t service_ps = serialisation_ps(packet->size_bytes, fabric->rate_bps[port_id]);
+    plain->ports[port_id].counters.busy_ps += service_ps;
+    plain->hop_count++;
+    struct event departed = {
+        .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};
+    event_heap_push(&plain->heap, &departed);
+    struct event arrived = {
+        .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = *packet};
+    arrived.time_ps = arrival_ps(plain, port_id, packet, now_ps, now_ps + service_ps, &arrived.is_whole);
+    event_heap_push(&plain->heap, &arrived);
+}
+
+void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    struct waiting next;
+    if (port->is_busy || port->is_dark || !port_next(plain, port_id, now_ps, &next)) {
+        return;
+    }
+    uint32_t class = class_of(port->profile, &next.packet);
+    uint64_t bytes = next.packet.size_bytes;
+    if (next.in_port != ID_NONE) {
+        mark(plain, port_id, &next.packet, MARK_DEQUEUE, port->classes[class].bytes - bytes);
+    }
+    port->is_busy = true;
+    port->service = next;
+    port->service_class = (uint8_t)class;
+    port->credit_bytes[class] -= port->profile->class[class].credit_bytes > 0 ? bytes : 0;
+    port->counters.tx_packets++;
+    port->counters.tx_bytes += bytes;
+    wait_count(&port->counters, next.since_ps, plain->fabric->port_up_ps[port_id], now_ps);
+    link_send(plain, port_id, &next.packet, now_ps);
+}
+
+void port_departed(struct plain *plain, uint32_t port_id, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    struct waiting done = port->service;
+    port->is_busy = false;
+    port->classes[port->service_class].bytes -= done.packet.size_bytes;
+    port->queued_bytes -= done.packet.size_bytes;
+    if (done.in_port != ID_NONE) {
+        input_release(plain, done.in_port, done.in_class, done.in_bytes, now_ps);
+    }
+    port_start(plain, port_id, now_ps);
+}
+
+void port_init(struct plain *plain, uint32_t port_id)
+{
+    struct port *port = &plain->ports[port_id];
+    port->profile = profile_of(plain, plain->fabric->port_node[port_id]);
+    port->classes = arena_array(plain->arena, port->profile->class_count, struct class_queue);
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        port->credit_bytes[class] = port->profile->class[class].credit_bytes;
+    }
+    if (plain->fabric->port_up_ps[port_id] > 0) {
+        port->is_dark = true;
+        struct event up = {.time_ps = plain->fabric->port_up_ps[port_id], .kind = EVENT_LINK_UP,
+                           .node = plain->fabric->port_node[port_id], .port = port_id};
+        event_heap_push(&plain->heap, &up);
+    }
+}

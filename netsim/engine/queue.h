@@ -1,0 +1,63 @@
+/* What an output queue does beyond FIFO: classes, marking, trimming, pauses, credits, shared buffers, adaptive choice.
+ *
+ *   arrival ─► choose port ─► fits? ──no──► drop, or cut down to a header in the trim class
+ *              (hash, or       │ yes
+ *               least backlog) ▼
+ *                        class queues ─► strict priority, then deficit round robin ─► link
+ *                        mark at enqueue      a class that is paused or without        mark at dequeue
+ *                        pause upstream       credit is passed over                    resume, return credit
+ *
+ * A profile holds for all ports of all switches, or of all hosts (whose queues hold packets in transit only: what a
+ * host sends itself is pulled, not queued). Byte counts of a class include the packet in service.
+ *
+ * Where a rule needs chance, the draw is keyed by (seed, port, number of the packet on that port), so it depends on
+ * nothing else. */
+#ifndef PHOTONET_QUEUE_H
+#define PHOTONET_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLASSES_MAX 8
+
+enum mark_point { MARK_NEVER, MARK_ENQUEUE, MARK_DEQUEUE };
+
+/* What happens to a packet that does not fit. */
+enum full_rule {
+    FULL_DROP,
+    FULL_TRIM,         /* the arriving packet is cut to a header, which goes to the trim class */
+    FULL_TRIM_EITHER,  /* by chance half and half the arriving packet, or the newest one of the queue, whose place the
+                          arriving one then takes (htsim's composite queue) */
+};
+
+struct queue_class {
+    uint32_t priority;        /* 0 first, strictly */
+    uint64_t quantum_bytes;   /* share among classes of equal priority (deficit round robin, Shreedhar 1995); >= 1 */
+    uint64_t capacity_bytes;  /* 0: the port's queue_bytes of the fabric */
+    enum full_rule full;
+    uint32_t trim_class;
+    enum mark_point mark;     /* ECN: never below low, always above high, linear between; data packets only */
+    uint64_t mark_low_bytes, mark_high_bytes;
+    /* PFC (IEEE 802.1Qbb): pause the upstream port when more than xoff bytes of this class that came in by one port
+     * have not left, resume at xon; xoff 0: never. The frame takes one link delay. Hosts obey, and never send it. */
+    uint64_t xoff_bytes, xon_bytes;
+    /* Credits (InfiniBand, NVLink): buffer behind every link for this class; 0: none. A packet leaves only if its
+     * bytes are free there; they are free again when it has left the next port, plus one link delay. */
+    uint64_t credit_bytes;
+};
+
+struct queue_profile {
+    uint32_t class_count; /* 1 .. CLASSES_MAX; a packet of a higher class goes to the last one */
+    struct queue_class class[CLASSES_MAX];
+    /* Shared buffer with dynamic thresholds (Choudhury, Hahne 1998): a class of a port may hold at most
+     * alpha * (shared - used) bytes, alpha = 2^alpha_log2; shared 0: buffers are per port. */
+    uint64_t shared_bytes;
+    int32_t alpha_log2;
+    bool is_adaptive;     /* least backlog among equal next hops; equal backlogs by hash of the packet */
+    uint32_t trim_bytes;  /* what is left of a trimmed packet */
+};
+
+/* One class, no limit but the port's: what a port is without a profile. */
+extern const struct queue_profile queue_profile_plain;
+
+#endif
