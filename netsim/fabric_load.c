@@ -1,6 +1,7 @@
 #include "netsim/fabric_load.h"
 
 #include "netsim/base/nearest.h"
+#include "netsim/circuit/planner.h"
 #include "photonet/doc.h"
 
 #include <inttypes.h>
@@ -188,6 +189,23 @@ static void config_text(struct loader *loader)
     loader->config->text = text;
 }
 
+static enum status planner_check(const struct loader *loader, const struct fabric *fabric)
+{
+    if (fabric->plan == PLAN_NONE || planner_find(fabric->planner) != NULL) {
+        return STATUS_OK;
+    }
+    struct origin at = loader->family_at;
+    for (size_t i = 0; i < loader->key_count; i++) {
+        at = strcmp(loader->keys[i].key, "planner") == 0 ? loader->keys[i].at : at;
+    }
+    char known[300] = "";
+    for (size_t i = 0; planners[i] != NULL; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", planners[i]->name);
+    }
+    return diag_input(loader->diag, at, "unknown planner \"%.80s\"; expected one of: %s", fabric->planner, known);
+}
+
 static enum status build(struct loader *loader, uint32_t hosts_wanted)
 {
     struct fabric *fabric = arena_one(loader->arena, struct fabric);
@@ -197,6 +215,7 @@ static enum status build(struct loader *loader, uint32_t hosts_wanted)
     fabric->name = loader->name;
     fabric->family = loader->family->name;
     enum status status = loader->family->build(loader->values, &request, fabric, loader->diag);
+    status = status == STATUS_OK ? planner_check(loader, fabric) : status;
     if (status != STATUS_OK) {
         return status;
     }

@@ -68,6 +68,7 @@ static const struct quantity_info quantities[PART_QUANTITY_COUNT] = {
     [PART_RECONFIGURE_PJ] = {"reconfigure_pj", "reconfigure", "pJ", QUANTITY_ENERGY, 1},
     [PART_PRICE_USD] = {"price_usd", "price", "USD", QUANTITY_NUMBER, 1},
     [PART_IDLE_MW] = {"idle_mw", "idle", "mW", QUANTITY_POWER, 1},
+    [PART_OVERHEAD_FRACTION] = {"overhead_fraction", "overhead", "1", QUANTITY_FRACTION, 1},
 };
 
 const char *part_quantity_name(enum part_quantity quantity)

@@ -32,10 +32,22 @@ struct circuit_plan {
     const char *text; /* "per_job: 32 hosts x 4 ports, ring strides 1 5, 31 direct pairs ..." */
 };
 
+/* The graph that planners work on (graph.h), and a row of planners.def: it adds links to an empty graph and leaves one
+ * line about them, an arena string, in `text`. */
+struct plan_graph;
+struct planner {
+    const char *name;
+    const char *summary;
+    enum status (*plan)(struct plan_graph *graph, struct arena *arena, const char **text, struct diag *diag);
+};
+extern const struct planner *const planners[]; /* ends with a NULL */
+const struct planner *planner_find(const char *name);
+
 /* By the planner that the fabric names. STATUS_INPUT where the demand cannot be served at all. */
 enum status plan_circuits(const struct fabric *fabric, const struct demand *demand, struct arena *arena,
                           struct circuit_plan *plan, struct diag *diag);
 
+/* At most once a fabric; routes made before are void. */
 void plan_apply(struct fabric *fabric, const struct circuit_plan *plan);
 
 #endif
