@@ -1,7 +1,10 @@
 /* `photonet compare`: loads the summaries of all runs in the files, names them and finds the baseline. */
 #include "analysis/compare.h"
 
-#include <argp.h>
+#include "analysis/arguments.h"
+#include "photonet/command.h"
+
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -137,7 +140,6 @@ struct options {
     const char *baseline;
     const struct output_format *format;
     struct diag *diag;
-    enum status status;
 };
 
 static const struct argp_option option_rows[] = {
@@ -164,15 +166,14 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case 'f':
         options->format = format_find(text);
         if (options->format == NULL) {
-            options->status = diag_set(options->diag, STATUS_USAGE,
-                                       "--format: %s is not known; expected table, csv, json or md", text);
+            diag_set(options->diag, STATUS_USAGE, "--format: %s is not known; expected table, csv, json or md", text);
             return EINVAL;
         }
         return 0;
     case ARGP_KEY_ARG: options->paths[options->path_count++] = text; return 0;
     case ARGP_KEY_END:
         if (options->path_count == 0) {
-            options->status = diag_set(options->diag, STATUS_USAGE, "no result file is given; expected FILE.h5...");
+            diag_set(options->diag, STATUS_USAGE, "no result file is given; expected FILE.h5...");
             return EINVAL;
         }
         return 0;
@@ -192,14 +193,13 @@ enum status command_compare(int argc, char **argv, struct diag *diag)
     struct options options = {
         .paths = arena_array(arena, (size_t)argc + 1, const char *), .format = &formats[0], .diag = diag};
     struct comparison *comparison;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0) {
-        arena_free(arena);
-        return options.status != STATUS_OK ? options.status : STATUS_USAGE;
-    }
-    enum status status =
-        comparison_load(options.paths, options.path_count, options.baseline, arena, &comparison, diag);
-    if (status == STATUS_OK) {
-        options.format->print(comparison, stdout);
+    bool is_done;
+    enum status status = arguments_parse(&argp, argc, argv, &options, &is_done, diag);
+    if (status == STATUS_OK && !is_done) {
+        status = comparison_load(options.paths, options.path_count, options.baseline, arena, &comparison, diag);
+        if (status == STATUS_OK) {
+            options.format->print(comparison, stdout);
+        }
     }
     arena_free(arena);
     return status;

@@ -32,7 +32,4 @@ void compare_markdown(const struct comparison *comparison, FILE *out);
 void compare_csv(const struct comparison *comparison, FILE *out);
 void compare_json(const struct comparison *comparison, FILE *out);
 
-/* `photonet compare` */
-enum status command_compare(int argc, char **argv, struct diag *diag);
-
 #endif

@@ -2,9 +2,9 @@
  * output. */
 #include "analysis/schema.h"
 
+#include "analysis/arguments.h"
+#include "photonet/command.h"
 #include "photonet/results.h"
-
-#include <argp.h>
 
 static const char head[] =
     "# The result file\n"
@@ -63,10 +63,10 @@ void schema_print(FILE *out)
 enum status command_schema(int argc, char **argv, struct diag *diag)
 {
     static const struct argp argp = {.doc = "Describes the result file: its groups, columns and units, as Markdown."};
-    (void)diag;
-    if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0) {
-        return STATUS_USAGE;
+    bool is_done;
+    enum status status = arguments_parse(&argp, argc, argv, NULL, &is_done, diag);
+    if (status == STATUS_OK && !is_done) {
+        schema_print(stdout);
     }
-    schema_print(stdout);
-    return STATUS_OK;
+    return status;
 }
