@@ -2,7 +2,7 @@
 #include "netsim/cli.h"
 #include "netsim/run.h"
 #include "netsim/scenario.h"
-#include "netsim/table.h"
+#include "netsim/summary.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* A summary for people and for programs. */
-#ifndef PHOTONET_TABLE_H
-#define PHOTONET_TABLE_H
+#ifndef PHOTONET_SUMMARY_H
+#define PHOTONET_SUMMARY_H
 
 #include "photonet/results.h"
 

@@ -1,4 +1,4 @@
-#include "netsim/table.h"
+#include "netsim/summary.h"
 
 #include <inttypes.h>
 
