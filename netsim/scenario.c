@@ -31,6 +31,21 @@ static const struct param replay_rows[] = {
               "exchanges of a pairwise all-to-all that are under way at once"),
 };
 
+#define ALGORITHM(kind_, key_)                                                                                \
+    PARAM_TEXT(struct scenario_collective, name[kind_], key_, NULL, "algorithm; the first of those listed below is the default")
+static const struct param collective_rows[] = {
+    ALGORITHM(COLLECTIVE_ALL_REDUCE, "all_reduce"),
+    ALGORITHM(COLLECTIVE_ALL_GATHER, "all_gather"),
+    ALGORITHM(COLLECTIVE_REDUCE_SCATTER, "reduce_scatter"),
+    ALGORITHM(COLLECTIVE_ALL_TO_ALL, "all_to_all"),
+    ALGORITHM(COLLECTIVE_BROADCAST, "broadcast"),
+    ALGORITHM(COLLECTIVE_REDUCE, "reduce"),
+    ALGORITHM(COLLECTIVE_GATHER, "gather"),
+    ALGORITHM(COLLECTIVE_SCATTER, "scatter"),
+    ALGORITHM(COLLECTIVE_BARRIER, "barrier"),
+};
+#undef ALGORITHM
+
 static const struct param results_rows[] = {
     PARAM_U64(struct scenario_results, messages_max, COUNT, "messages", "1000000", "0", NULL,
               "rows kept of the messages table; beyond it messages are sampled by hash"),
@@ -49,6 +64,7 @@ static const struct section sections[] = {
     {"routing", PARAM_TABLE(struct scenario_routing, routing_rows), offsetof(struct scenario, routing)},
     {"host", PARAM_TABLE(struct scenario_host, host_rows), offsetof(struct scenario, host)},
     {"replay", PARAM_TABLE(struct scenario_replay, replay_rows), offsetof(struct scenario, replay)},
+    {"collective", PARAM_TABLE(struct scenario_collective, collective_rows), offsetof(struct scenario, collective)},
     {"results", PARAM_TABLE(struct scenario_results, results_rows), offsetof(struct scenario, results)},
 };
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])
@@ -88,6 +104,23 @@ static enum status transport_choose(const struct trace_setting *settings, size_t
     return STATUS_OK;
 }
 
+/* Looks the named algorithms up; the setting that was just applied is to blame for an unknown one. */
+static enum status algorithms_find(struct scenario *scenario, const struct trace_setting *setting, struct diag *diag)
+{
+    for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+        const char *name = scenario->collective->name[kind];
+        if (name == NULL) {
+            continue;
+        }
+        scenario->algorithm[kind] = collective_find((enum collective_kind)kind, name);
+        if (scenario->algorithm[kind] == NULL) {
+            return diag_input(diag, setting->at, "unknown algorithm \"%s\" for %s; `photonet run --parameters` lists them",
+                              name, collective_name((enum collective_kind)kind));
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status setting_apply(const struct trace_setting *setting, struct arena *arena, struct scenario *scenario,
                                  struct diag *diag)
 {
@@ -100,13 +133,15 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
     }
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         key = key_in(setting->key, sections[i].prefix);
-        if (key != NULL) {
-            return param_assign(&sections[i].table, *section_values(scenario, &sections[i]), key, setting->text,
-                                setting->at, arena, diag);
+        if (key == NULL) {
+            continue;
         }
+        enum status status = param_assign(&sections[i].table, *section_values(scenario, &sections[i]), key,
+                                          setting->text, setting->at, arena, diag);
+        return status == STATUS_OK ? algorithms_find(scenario, setting, diag) : status;
     }
     return diag_input(diag, setting->at,
-                      "unknown key \"%s\"; sections are packet, routing, host, replay, results, transport, part, trace",
+                      "unknown key \"%s\"; sections are packet, routing, host, replay, collective, results, transport, part, trace",
                       setting->key);
 }
 
@@ -171,6 +206,10 @@ void scenario_help(FILE *stream)
         char prefix[32];
         snprintf(prefix, sizeof prefix, "%s.", sections[i].prefix);
         param_help(&sections[i].table, prefix, stream);
+    }
+    fprintf(stream, "algorithms of collectives:\n");
+    for (const struct collective_algorithm *const *row = collective_algorithms; *row != NULL; row++) {
+        fprintf(stream, "  %-15s %-15s %s\n", collective_name((*row)->kind), (*row)->name, (*row)->summary);
     }
     for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
         fprintf(stream, "transport %s: %s\n", (*transport)->name, (*transport)->summary);

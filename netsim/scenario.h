@@ -5,6 +5,7 @@
 #ifndef PHOTONET_SCENARIO_H
 #define PHOTONET_SCENARIO_H
 
+#include "netsim/replay/collective.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
 #include "netsim/transport/transport.h"
@@ -26,6 +27,11 @@ struct scenario_replay {
     uint64_t chunk_bytes, all_to_all_concurrency;
 };
 
+/* Names of algorithms, NULL or "" = the default of the kind. */
+struct scenario_collective {
+    const char *name[COLLECTIVE_KIND_COUNT];
+};
+
 struct scenario_results {
     uint64_t messages_max, flush_ps;
 };
@@ -35,7 +41,9 @@ struct scenario {
     struct scenario_routing *routing;
     struct scenario_host *host;
     struct scenario_replay *replay;
+    struct scenario_collective *collective;
     struct scenario_results *results;
+    const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* what `collective` names; NULL = default */
     const struct transport *transport;
     void *transport_values;
     const char *text; /* all of it resolved, as YAML */
@@ -45,7 +53,7 @@ struct scenario {
 enum status scenario_load(const struct trace_setting *settings, size_t count, const char *transport,
                           struct arena *arena, struct scenario *scenario, struct diag *diag);
 
-/* All rows of all sections, for --help. */
+/* All rows of all sections, transports and collective algorithms, for --help. */
 void scenario_help(FILE *stream);
 
 static inline struct packet_shape scenario_shape(const struct scenario *scenario)

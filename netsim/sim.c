@@ -40,7 +40,8 @@ static void on_acked(void *context, const struct message *message, uint64_t deli
         .retransmissions = retransmissions,
     };
     if (message->src_host != message->dst_host) {
-        record.ideal_ps = sim->scenario.host->post_ps + path_idle_ps(sim->fabric, sim->routes, &shape,
+        bool is_pinned = balances[sim->scenario.routing->balance]->is_pinned;
+        record.ideal_ps = sim->scenario.host->post_ps + path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned,
                                                                      message->src_host, message->dst_host,
                                                                      message->bytes);
     }
@@ -91,7 +92,7 @@ static const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count
 static void replay_init(struct sim *sim, const struct sim_config *config)
 {
     sim->rank_host = placement_linear(sim->arena, sim->job->rank_count);
-    const struct replay_config replay_config = {
+    struct replay_config replay_config = {
         .job = sim->job,
         .rank_host = sim->rank_host,
         .host_count = sim->fabric->host_count,
@@ -100,6 +101,9 @@ static void replay_init(struct sim *sim, const struct sim_config *config)
         .iterations = config->iterations,
         .net = {.context = sim, .send = net_send, .timer = net_timer},
     };
+    for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+        replay_config.algorithm[kind] = sim->scenario.algorithm[kind];
+    }
     sim->replay = replay_new(sim->arena, &replay_config);
     replay_volume(sim->replay, &sim->volume);
 }

@@ -31,6 +31,13 @@ struct collective_call call_of(const struct replay *replay, const struct rank *r
     };
 }
 
+const struct collective_algorithm *algorithm_of(const struct replay *replay, const struct rank *rank, uint32_t op)
+{
+    enum collective_kind kind = rank->program->collective[op];
+    const struct collective_algorithm *chosen = replay->config.algorithm[kind];
+    return chosen != NULL ? chosen : collective_find(kind, NULL);
+}
+
 /* ---- records ---------------------------------------------------------------------------------------------- */
 
 static struct replay_call *record_of(struct replay *replay, const struct rank *rank, uint32_t slot)
@@ -165,7 +172,7 @@ static void call_begin(struct replay *replay, struct rank *rank, uint32_t slot_i
 {
     struct slot *slot = &rank->slots[slot_id];
     slot->call = call_of(replay, rank, op);
-    slot->algorithm = collective_find(rank->program->collective[op], NULL);
+    slot->algorithm = algorithm_of(replay, rank, op);
     slot->step_count = slot->call.members > 1 ? slot->algorithm->step_count(&slot->call) : 0;
     slot->step_next = slot->recv_done = slot->send_done = 0;
     slot->is_running = true;

@@ -21,7 +21,7 @@ static void call_walk(const struct demand_walk *walk, const struct rank *rank, u
         return;
     }
     uint32_t group = job_group(job, rank->id, rank->program->group_slot[op]);
-    const struct collective_algorithm *algorithm = collective_find(rank->program->collective[op], NULL);
+    const struct collective_algorithm *algorithm = algorithm_of(walk->replay, rank, op);
     uint64_t steps = algorithm->step_count(&call);
     for (uint64_t k = 0; k < steps; k++) {
         struct collective_step step;

@@ -38,6 +38,7 @@ struct replay_config {
     uint32_t host_count;
     uint64_t chunk_bytes;           /* of pipelined collectives */
     uint32_t all_to_all_concurrency;
+    const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: the default of the kind */
     uint32_t iterations;            /* at least 1; the job that often, one after the other on each rank */
     struct replay_net net;
 };

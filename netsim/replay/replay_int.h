@@ -104,5 +104,6 @@ void slot_acked(struct replay *replay, struct rank *rank, uint32_t op, uint64_t 
 
 /* The call that `op` of a rank makes, as its algorithm wants it. */
 struct collective_call call_of(const struct replay *replay, const struct rank *rank, uint32_t op);
+const struct collective_algorithm *algorithm_of(const struct replay *replay, const struct rank *rank, uint32_t op);
 
 #endif

@@ -53,8 +53,9 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
 }
 
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
-                      uint32_t src, uint32_t dst, uint64_t bytes)
+                      bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes)
 {
+    uint64_t ports = is_pinned ? 1 : routes_next(routes, src, dst).count;
     uint64_t packets = shape_packets(shape, bytes);
     uint64_t last_bytes = shape_packet_bytes(shape, bytes, packets - 1);
     struct path_sum sum;
@@ -63,6 +64,9 @@ uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, 
         return sum.first_ps + sum.delay_ps;
     }
     /* Packet n-1, the last full one, comes after n-2 others through the slowest link; the short one is behind it. */
+    if (ports > 1) {
+        return (packets - 1) / ports * sum.slowest_ps + sum.first_ps + sum.delay_ps;
+    }
     return (packets - 2) * sum.slowest_ps + sum.first_ps + sum.last_link_ps + sum.delay_ps;
 }
 

@@ -33,9 +33,10 @@ static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint
 
 /* Time from the start of the first bit at the source to the last bit at the destination, the fabric being idle
  * and the source never waiting for a window. Exact where all links of the path have one rate; where they
- * differ, packets queue at the slowest link only, and the time is that of the slowest link's pipeline. */
+ * differ, packets queue at the slowest link only, and the time is that of the slowest link's pipeline. A message
+ * that is not pinned to one port of its host leaves by all that lead to the destination at once. */
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
-                      uint32_t src, uint32_t dst, uint64_t bytes);
+                      bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes);
 
 /* Idle round trip of one full packet and its ACK. */
 uint64_t path_rtt_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
