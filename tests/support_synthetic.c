@@ -130,7 +130,7 @@ static void summary_add(struct filling *filling, uint32_t ordinal)
     struct result_summary row = {
         .makespan_ps = filling->makespan_ps, .iteration_time_ps = filling->makespan_ps,
         .exposed_communication_ps = (uint64_t)(filling->look->exposed_share * (double)filling->makespan_ps),
-        .exposed_communication_fraction = filling->look->exposed_share, .compute_ps = 7700000000,
+        .exposed_communication_fraction = filling->look->exposed_share, .compute_ps = 7400000000,
         .reconfiguration_ps = ordinal == 4 ? 25000000 : 0, .collective_busbw_gbps = 38.5 / filling->look->slowdown,
         .fct_p50_ps = 3456789, .fct_p95_ps = 23456789, .fct_p99_ps = (uint64_t)(45678901 * filling->look->slowdown),
         .fct_p999_ps = 98765432, .fct_max_ps = 123456789, .slowdown_p50 = 1.1, .slowdown_p99 = 2.5 * filling->look->slowdown,
