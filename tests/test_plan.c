@@ -309,7 +309,7 @@ static void test_circuits_have_delays(void)
     CHECK_EQUAL(fabric->device_ps[0], 2 * 650000 + 100000);
     CHECK_EQUAL(fabric->port_up_ps[0], UINT64_C(13000000000)); /* 2 ms + 1 ms + 10 ms */
     CHECK_EQUAL(fabric->circuit_count, 4);
-    CHECK_EQUAL(fabric->reconfigurations, 1);
+    CHECK_EQUAL(fabric->reconfigurations, 4);
     struct routes *routes = routes_new(fabric, planned.arena);
     struct port_set set = routes_next(routes, 0, 2); /* opposite: both ways round, both ports */
     CHECK_EQUAL(set.count, 2);

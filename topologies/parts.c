@@ -2,6 +2,7 @@
 #include "photonet/component.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +80,17 @@ const char *part_quantity_name(enum part_quantity quantity)
 const char *part_quantity_unit(enum part_quantity quantity)
 {
     return quantities[quantity].unit;
+}
+
+char *part_value_text(enum part_quantity quantity, double value, char *text, size_t text_bytes)
+{
+    const struct quantity_info *info = &quantities[quantity];
+    if (quantity_is_integer(info->quantity)) {
+        quantity_print_u64(info->quantity, (uint64_t)llround(value / info->scale), text, text_bytes);
+    } else {
+        quantity_print_real(info->quantity, value / info->scale, text, text_bytes);
+    }
+    return text;
 }
 
 const char *part_class_name(enum part_class class)

@@ -75,6 +75,9 @@ enum status part_assign(struct part_table *table, const char *key, const char *t
 const char *part_quantity_name(enum part_quantity quantity); /* "static_mw" */
 const char *part_quantity_unit(enum part_quantity quantity); /* "mW" */
 
+/* The value as a user would write it: "9W", "50ns", "2.5dB". Returns `text`. */
+char *part_value_text(enum part_quantity quantity, double value, char *text, size_t text_bytes);
+
 static inline double part_normal(const struct part_table *table, uint32_t part_id, enum part_quantity quantity)
 {
     return table->parts[part_id].value[quantity].normal;

@@ -85,7 +85,7 @@ struct fabric {
     const char *planner;              /* a row of netsim/circuit/planners.def; NULL with PLAN_NONE */
     const char *plan_text;            /* what was planned, for reports; NULL before */
     uint32_t circuit_count;           /* duplex circuits that are set */
-    uint32_t reconfigurations;
+    uint32_t reconfigurations;        /* circuits set, each time they are set */
 
     const struct part_table *parts;
 };

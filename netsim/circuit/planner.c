@@ -177,6 +177,6 @@ void plan_apply(struct fabric *fabric, const struct circuit_plan *plan)
         fabric->port_up_ps[left] = fabric->port_up_ps[right] = up_ps;
     }
     fabric->circuit_count = plan->count;
-    fabric->reconfigurations = plan->count > 0;
+    fabric->reconfigurations = plan->count; /* each is set once */
     fabric->plan_text = plan->text;
 }

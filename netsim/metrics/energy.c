@@ -101,7 +101,7 @@ static void optical_account(struct account *account, const struct optical *optic
     double ports = normal(account, part, PART_PORTS);
     uint64_t box_ports = ports >= 1 ? (uint64_t)ports : optical->port_count;
     uint64_t boxes = box_ports > 0 ? (optical->port_count + box_ports - 1) / box_ports : 0;
-    double circuits = (double)account->fabric->reconfigurations * account->fabric->circuit_count;
+    double circuits = account->fabric->reconfigurations;
     struct sum sum = {.count = boxes,
                       .static_mw = normal(account, part, PART_STATIC_MW) * (double)boxes,
                       .reconfigure_pj = normal(account, part, PART_RECONFIGURE_PJ) * circuits};

@@ -1,0 +1,33 @@
+/* What can be said of a fabric without running anything. */
+#ifndef PHOTONET_FABRIC_FACTS_H
+#define PHOTONET_FABRIC_FACTS_H
+
+#include "netsim/metrics/energy.h"
+
+#include <stdbool.h>
+
+#define FACTS_TIERS_MAX 8
+
+struct fabric_facts {
+    uint32_t tiers;                          /* of packet switches */
+    uint32_t switches[FACTS_TIERS_MAX + 1];  /* by tier, from 1 */
+    uint32_t radix[FACTS_TIERS_MAX + 1];     /* most connected ports of a switch of the tier */
+    uint64_t links;                          /* duplex, fibres to optical switches not counted */
+    uint64_t fibres;                         /* to optical switches */
+    uint64_t host_bps;                       /* sum of all hosts' ports, one way */
+    bool is_planned;                         /* false: links, bisection and hops are not known before a job */
+    uint64_t bisection_bps;                  /* half of the narrowest cut between two tiers, one way */
+    uint32_t hops_max;                       /* links on the longest shortest way between hosts */
+    bool is_sampled;                         /* hops_max over some of the hosts only */
+    uint64_t far_delay_ps;                   /* links and switches from host 0 to the last host, nothing sent */
+    const struct energy_row *rows;           /* a second without traffic: pJ are watts * 1e12; GPUs waiting */
+    uint32_t row_count;
+    double network_w;                        /* static */
+    double gpu_w;                            /* busy */
+    double price_usd;                        /* of the network's parts that have one */
+    uint32_t unpriced;                       /* kinds of parts that have none */
+};
+
+void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts);
+
+#endif
