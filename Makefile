@@ -1,27 +1,40 @@
 # Photonet. `make` builds, `make demo` runs the main job, `make check` runs the tests; both of the latter install
-# what is missing first. Settings that a user may give: CC, BUILD, CFLAGS_EXTRA, PREFIX.
+# what is missing first.
 
-# ---- settings ------------------------------------------------------------------------------------------------
+# ---- settings: may be given on the command line, as in `make CC=clang BUILD=build-clang` -------------------------
 CC = gcc
 BUILD = build
-PREFIX = /usr/local
-CFLAGS_EXTRA =
 OPTIMISE = -O3
+CFLAGS_EXTRA =
+PREFIX = /usr/local
+DESTDIR =
+JOBS = 2
+# V=1 shows the commands.
+V =
 
 # ---- nothing below needs changing to add a file: sources are found by wildcard ---------------------------------
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
-HAVE_SIMGRID := $(if $(wildcard /usr/include/simgrid/engine.h),1,0)
 PACKAGES = hdf5 yaml-0.1 jansson libxxhash zlib libprotobuf-c
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+HAVE_SIMGRID := $(if $(wildcard /usr/include/simgrid/engine.h),1,0)
+LIB_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIB_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
+VERSION := $(shell sed -n 's/.*photonet_version.*"\(.*\)".*/\1/p' netsim/version.c)
+SOVERSION = 0
 
-CPPFLAGS = -Iinclude -I. -I$(BUILD)/gen -DPHOTONET_HAVE_SIMGRID=$(HAVE_SIMGRID) \
-           $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-CFLAGS = -std=gnu11 -g $(OPTIMISE) -ffp-contract=off -fno-strict-aliasing $(WARN) $(CFLAGS_EXTRA)
-LDLIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhdf5_hl -lm -lpthread $(if $(filter 1,$(HAVE_SIMGRID)),-lsimgrid)
+# Position-independent with hidden symbols: one set of objects serves program, archive and shared library, and calls
+# inside it stay direct.
+CPPFLAGS = -Iinclude -I. -I$(BUILD)/gen -DPHOTONET_HAVE_SIMGRID=$(HAVE_SIMGRID) $(LIB_CFLAGS)
+CFLAGS = -std=gnu11 -g $(OPTIMISE) -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing $(WARN) \
+         $(CFLAGS_EXTRA)
+LDLIBS = $(LIB_LIBS) -lhdf5_hl -lm -lpthread $(if $(filter 1,$(HAVE_SIMGRID)),-lsimgrid)
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS)
 
 # Instruction-set variants are named by their suffix; everything else runs on any machine of its kind.
-%_avx2.o: CFLAGS += -mavx2 -mbmi2
-%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mbmi2
+ifeq ($(shell uname -m),x86_64)
+%_avx2.o: private CFLAGS += -mavx2 -mbmi2
+%_avx512.o: private CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mavx2 -mbmi2
+endif
 
 PROTO_C = $(patsubst traces/%.proto,$(BUILD)/gen/traces/%.pb-c.c,$(wildcard traces/*.proto))
 SOURCES = $(wildcard netsim/*.c netsim/*/*.c topologies/*.c traces/*.c analysis/*.c)
@@ -29,33 +42,43 @@ PRESETS = $(sort $(wildcard topologies/presets/*.yaml))
 LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out netsim/main.c,$(SOURCES))) $(PROTO_C:.c=.o) \
               $(BUILD)/gen/topologies/presets.o
 TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support_*.c))
-TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 PHOTONET = $(BUILD)/photonet
 
-.PHONY: all deps demo check bench stress asan layers golden install clean tests
+.PHONY: all tests deps deps-check demo demo-run check check-run check-programs bench stress asan layers golden \
+        install uninstall clean libraries FORCE
 .SUFFIXES:
 .SECONDARY:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+quiet = $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)  $(patsubst $(BUILD)/%,%,$(2))")
 
 all: $(PHOTONET) $(BUILD)/libphotonet.a
 
 $(PHOTONET): $(BUILD)/netsim/main.o $(BUILD)/libphotonet.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,link,$@)
+	$(quiet)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libphotonet.a: $(LIB_OBJECTS)
-	@rm -f $@
-	ar rcs $@ $^
+	$(call say,ar  ,$@)
+	$(quiet)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c | $(PROTO_C)
+$(BUILD)/%.o: %.c $(BUILD)/gen/flags | libraries $(PROTO_C)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  ,$<)
+	$(quiet)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Generated code is not ours to warn about.
-$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/gen/flags | libraries
+	$(call say,cc  ,$<)
+	$(quiet)$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
 
-$(BUILD)/gen/traces/%.pb-c.c: traces/%.proto
+$(BUILD)/gen/traces/%.pb-c.c: traces/%.proto | libraries
 	@mkdir -p $(@D)
-	protoc-c --proto_path=traces --c_out=$(BUILD)/gen/traces $<
+	$(call say,gen ,$@)
+	$(quiet)protoc-c --proto_path=traces --c_out=$(BUILD)/gen/traces $<
 
 # The presets are compiled in, each line of YAML as a C string. The folder is named because files come and go.
 $(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
@@ -70,15 +93,140 @@ $(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
 	   done; \
 	   echo '    {0, 0, 0}};'; } >$@
 
+# One line each, rewritten only where it changed: what depends on it is rebuilt then and not before.
+write_if_new = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@
+$(BUILD)/gen/flags: FORCE
+	$(call write_if_new,$(FLAGS))
+$(BUILD)/gen/commit: FORCE
+	$(call write_if_new,$(COMMIT))
+
 # What changes with every commit is compiled into one small file only.
-$(BUILD)/netsim/version.o: CPPFLAGS += -DPHOTONET_COMMIT='"$(COMMIT)"'
+$(BUILD)/netsim/version.o: $(BUILD)/gen/commit
+$(BUILD)/netsim/version.o: private CPPFLAGS += -DPHOTONET_COMMIT='"$(COMMIT)"' \
+    -DPHOTONET_FLAGS='"$(strip $(subst ",\",$(OPTIMISE) $(CFLAGS_EXTRA)))"'
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(BUILD)/libphotonet.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcunit
-
-tests: $(TESTS)
+# pkg-config says nothing where it, or one of the libraries, is missing.
+libraries:
+	@test -n "$(LIB_LIBS)" || { echo "libraries or pkg-config are missing: \`make deps\` installs them" >&2; exit 1; }
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/gen/*/*.d)
 
+# ---- packages ----------------------------------------------------------------------------------------------------
+# Silent where everything is there. What needs packages is made by a second make, which sees them.
+deps:
+	@tests/deps.sh build
+deps-check:
+	@tests/deps.sh build check
+
+# ---- the main job ------------------------------------------------------------------------------------------------
+DEMO = $(BUILD)/demo
+DEMO_FABRICS = clos-dsp clos-cpo clos-dsp-4to1 optical-patch
+# The step of Llama 3 8B on 32 GPUs, cut down to about ten million packet-hops a fabric.
+DEMO_MODEL = --model llama3-8b --set tp=4 --set pp=2 --set dp=4 --set layers=8 --set micro_batches=4 --set shrink=32
+
+demo: deps
+	@$(MAKE) demo-run
+
+demo-run: $(PHOTONET)
+	@mkdir -p $(DEMO)
+	@echo "-- a trace: one training step of Llama 3 8B on 32 GPUs, scaled down"
+	$(PHOTONET) trace generate $(DEMO_MODEL) --to chakra_et -o $(DEMO)/llama
+	@echo "-- replayed over $(words $(DEMO_FABRICS)) fabrics"
+	$(PHOTONET) run --trace $(DEMO)/llama $(DEMO_FABRICS:%=--fabric %) -o $(DEMO)/demo.h5
+	@echo "-- side by side"
+	$(PHOTONET) compare $(DEMO)/demo.h5
+	@echo
+	@echo "The results are in $(DEMO)/demo.h5 (HDF5): open them with h5py, pandas, xarray or analysis/photonet.py."
+
+# ---- tests -------------------------------------------------------------------------------------------------------
+# Programs find the binary and the build through their environment.
+TEST_ENV = PHOTONET=$(abspath $(PHOTONET)) PHOTONET_BUILD=$(abspath $(BUILD)) CC="$(CC)"
+
+tests: $(TESTS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(BUILD)/libphotonet.a
+	$(call say,link,$@)
+	$(quiet)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+check: deps-check
+	@$(MAKE) -j $(JOBS) $(PHOTONET) tests
+	@$(MAKE) check-run
+
+check-run: $(PHOTONET) $(TESTS)
+	@$(TEST_ENV) tests/run.sh -j $(JOBS) tests/layers.awk $(TESTS) tests/notebook.sh
+
+check-programs: $(PHOTONET) $(TESTS)
+	@$(TEST_ENV) tests/run.sh -j $(JOBS) $(TESTS)
+
+# Address and undefined-behaviour sanitizers, debug assertions.
+asan: deps-check
+	@$(MAKE) -j $(JOBS) check-programs BUILD=$(BUILD)-asan OPTIMISE=-O1 \
+	    CFLAGS_EXTRA="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPHOTONET_DEBUG"
+
+# Shrunken limits, so that growth and wrap-around happen all the time.
+stress: deps-check
+	@$(MAKE) -j $(JOBS) check-programs BUILD=$(BUILD)-stress CFLAGS_EXTRA="-DPHOTONET_STRESS -DPHOTONET_DEBUG"
+
+layers:
+	@tests/layers.awk
+
+# Writes the golden results anew; what moved is for the eye of a reviewer.
+golden: $(PHOTONET) $(BUILD)/tests/test_golden
+	$(TEST_ENV) PHOTONET_GOLDEN_UPDATE=1 $(BUILD)/tests/test_golden
+	git --no-pager diff --stat -p -- tests/golden.csv
+
+bench: $(PHOTONET)
+	$(PHOTONET) bench all
+
+# ---- installing --------------------------------------------------------------------------------------------------
+# The installed libraries show the embedding API alone: hidden symbols are made local in the archive too.
+$(BUILD)/install/libphotonet.a: $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,ar  ,$@)
+	$(quiet)$(CC) -r -nostdlib -o $(@D)/photonet.o $^
+	$(quiet)objcopy --localize-hidden $(@D)/photonet.o
+	$(quiet)rm -f $@ && ar rcs $@ $(@D)/photonet.o
+
+$(BUILD)/install/libphotonet.so: $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(quiet)$(CC) $(CFLAGS) -shared -Wl,-soname,libphotonet.so.$(SOVERSION) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/install/photonet.1: $(PHOTONET) netsim/manpage.awk
+	@mkdir -p $(@D)
+	$(call say,gen ,$@)
+	@{ $(PHOTONET) --help; for command in $$(sed -n 's/^COMMAND(\([a-z]*\),.*/\1/p' include/photonet/commands.def); do \
+	    echo "@@ $$command"; $(PHOTONET) $$command --help; done; } | awk -v version=$(VERSION) -f netsim/manpage.awk >$@
+
+$(BUILD)/install/photonet.pc: netsim/version.c Makefile FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' \
+	    'presetdir=$${prefix}/share/photonet/presets' '' 'Name: photonet' \
+	    'Description: replays AI training traces over electrical and photonic fabrics' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lphotonet' 'Libs.private: $(LDLIBS)' >$@
+
+PYTHON_FOLDER = $(shell /usr/bin/python3 -c 'import sys; print("python%d.%d/dist-packages" % sys.version_info[:2])' \
+                  2>/dev/null || echo python3/dist-packages)
+TO = $(DESTDIR)$(PREFIX)
+
+install: $(PHOTONET) $(BUILD)/install/libphotonet.a $(BUILD)/install/libphotonet.so $(BUILD)/install/photonet.1 \
+         $(BUILD)/install/photonet.pc
+	install -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/photonet $(TO)/share/man/man1 \
+	    $(TO)/share/photonet/presets $(TO)/lib/$(PYTHON_FOLDER)
+	install -m 755 $(PHOTONET) $(TO)/bin/photonet
+	install -m 644 $(BUILD)/install/libphotonet.a $(TO)/lib/libphotonet.a
+	install -m 755 $(BUILD)/install/libphotonet.so $(TO)/lib/libphotonet.so.$(SOVERSION)
+	ln -sf libphotonet.so.$(SOVERSION) $(TO)/lib/libphotonet.so
+	install -m 644 $(BUILD)/install/photonet.pc $(TO)/lib/pkgconfig/photonet.pc
+	install -m 644 include/photonet/photonet.h $(TO)/include/photonet/photonet.h
+	install -m 644 $(BUILD)/install/photonet.1 $(TO)/share/man/man1/photonet.1
+	install -m 644 $(PRESETS) $(TO)/share/photonet/presets
+	$(foreach module,$(wildcard analysis/photonet.py),install -m 644 $(module) $(TO)/lib/$(PYTHON_FOLDER))
+
+uninstall:
+	rm -f $(TO)/bin/photonet $(TO)/lib/libphotonet.a $(TO)/lib/libphotonet.so $(TO)/lib/libphotonet.so.$(SOVERSION) \
+	    $(TO)/lib/pkgconfig/photonet.pc $(TO)/share/man/man1/photonet.1 $(TO)/lib/$(PYTHON_FOLDER)/photonet.py
+	rm -rf $(TO)/include/photonet $(TO)/share/photonet
+
 clean:
-	rm -rf build build-*
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-stress
