@@ -122,7 +122,7 @@ deps-check:
 DEMO = $(BUILD)/demo
 DEMO_FABRICS = clos-dsp clos-cpo clos-dsp-4to1 optical-patch
 # The step of Llama 3 8B on 32 GPUs, cut down to about ten million packet-hops a fabric.
-DEMO_MODEL = --model llama3-8b --set tp=4 --set pp=2 --set dp=4 --set layers=8 --set micro_batches=4 --set shrink=32
+DEMO_MODEL = --model llama3-8b --set tp=4 --set pp=2 --set dp=4 --set layers=8 --set micro_batches=2 --set shrink=32
 
 demo: deps
 	@$(MAKE) demo-run
@@ -132,7 +132,7 @@ demo-run: $(PHOTONET)
 	@echo "-- a trace: one training step of Llama 3 8B on 32 GPUs, scaled down"
 	$(PHOTONET) trace generate $(DEMO_MODEL) --to chakra_et -o $(DEMO)/llama
 	@echo "-- replayed over $(words $(DEMO_FABRICS)) fabrics"
-	$(PHOTONET) run --trace $(DEMO)/llama $(DEMO_FABRICS:%=--fabric %) -o $(DEMO)/demo.h5
+	$(PHOTONET) run --trace $(DEMO)/llama $(DEMO_FABRICS:%=--fabric %) --iterations 2 -o $(DEMO)/demo.h5
 	@echo "-- side by side"
 	$(PHOTONET) compare $(DEMO)/demo.h5
 	@echo

@@ -217,22 +217,24 @@ static enum status histograms_collect(struct sim *sim, struct results_run *run, 
 
 /* ---- energy ----------------------------------------------------------------------------------------------- */
 
-static void energy_of(struct sim *sim, uint64_t makespan_ps, struct arena *arena, struct energy_row **rows,
-                      uint32_t *count)
+/* Over `time_ps`, in which `share` of `shares` of all bytes were sent; of the compute of the first iteration nothing
+ * counts where `is_steady`. */
+static void energy_of(struct sim *sim, uint64_t time_ps, uint64_t share, uint64_t shares, bool is_steady,
+                      struct arena *arena, struct energy_row **rows, uint32_t *count)
 {
     const struct fabric *fabric = sim->fabric;
     uint64_t *tx_bytes = arena_array(arena, fabric->port_count, uint64_t);
     uint64_t *busy_ps = arena_array(arena, fabric->host_count, uint64_t);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        tx_bytes[port] = port_counters(sim, port).tx_bytes;
+        tx_bytes[port] = (uint64_t)((unsigned __int128)port_counters(sim, port).tx_bytes * share / shares);
     }
     for (uint32_t id = 0; id < sim->job->rank_count; id++) {
         struct replay_rank rank;
         replay_rank(sim->replay, id, &rank);
-        busy_ps[sim->rank_host[id]] += rank.compute_ps;
+        busy_ps[sim->rank_host[id]] += rank.compute_ps - (is_steady ? rank.first_compute_ps : 0);
     }
     const struct energy_input input = {
-        .time_ps = makespan_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps};
+        .time_ps = time_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps};
     energy_account(fabric, &input, arena, rows, count);
 }
 
@@ -241,7 +243,7 @@ static enum status energy_collect(struct sim *sim, uint64_t makespan_ps, struct 
     struct arena *scratch = arena_new("energy rows");
     struct energy_row *rows;
     uint32_t count;
-    energy_of(sim, makespan_ps, scratch, &rows, &count);
+    energy_of(sim, makespan_ps, 1, 1, false, scratch, &rows, &count);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         double all_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
@@ -276,16 +278,32 @@ enum status collect_tables(struct sim *sim, const struct result_summary *summary
 
 /* ---- summary ---------------------------------------------------------------------------------------------- */
 
-static void ranks_summarise(struct sim *sim, uint32_t iterations, struct result_summary *summary)
+/* Of several iterations the first one, with empty queues and dark circuits, is left out of what a step costs. */
+struct steady {
+    bool is_steady;
+    uint64_t iterations; /* that count */
+    uint64_t time_ps;    /* of them */
+};
+
+static struct steady steady_of(const struct sim *sim, uint32_t iterations)
+{
+    uint64_t makespan_ps = replay_makespan_ps(sim->replay);
+    if (iterations == 1 || !replay_is_complete(sim->replay)) {
+        return (struct steady){false, iterations, makespan_ps};
+    }
+    return (struct steady){true, iterations - 1, makespan_ps - replay_first_iteration_ps(sim->replay)};
+}
+
+static void ranks_summarise(struct sim *sim, struct steady steady, struct result_summary *summary)
 {
     uint64_t compute_ps = 0, exposed_ps = 0;
     for (uint32_t id = 0; id < sim->job->rank_count; id++) {
         struct replay_rank rank;
         replay_rank(sim->replay, id, &rank);
-        compute_ps += rank.compute_ps;
-        exposed_ps += rank.exposed_ps;
+        compute_ps += rank.compute_ps - (steady.is_steady ? rank.first_compute_ps : 0);
+        exposed_ps += rank.exposed_ps - (steady.is_steady ? rank.first_exposed_ps : 0);
     }
-    uint64_t shares = (uint64_t)sim->job->rank_count * iterations;
+    uint64_t shares = (uint64_t)sim->job->rank_count * steady.iterations;
     summary->compute_ps = compute_ps / shares;
     summary->exposed_communication_ps = exposed_ps / shares;
     summary->exposed_communication_fraction =
@@ -341,12 +359,13 @@ static void calls_summarise(struct sim *sim, struct result_summary *summary)
     summary->collective_busbw_gbps = weight == 0 ? 0 : weighted / weight;
 }
 
-static void energy_summarise(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary)
+static void energy_summarise(struct sim *sim, struct steady steady, uint32_t iterations, struct arena *arena,
+                             struct result_summary *summary)
 {
     struct energy_row *rows;
     uint32_t count;
-    energy_of(sim, summary->makespan_ps, arena, &rows, &count);
-    double network_pj = 0, all_pj = 0, compute_pj = 0, wait_pj = 0;
+    energy_of(sim, steady.time_ps, steady.iterations, iterations, steady.is_steady, arena, &rows, &count);
+    double network_pj = 0, all_pj = 0, compute_pj = 0, wait_pj = 0, steps = (double)steady.iterations;
     for (uint32_t i = 0; i < count; i++) {
         double row_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
         all_pj += row_pj;
@@ -354,37 +373,29 @@ static void energy_summarise(struct sim *sim, uint32_t iterations, struct arena 
         compute_pj += rows[i].use == ENERGY_GPU_COMPUTE ? row_pj : 0;
         wait_pj += rows[i].use == ENERGY_GPU_WAIT ? row_pj : 0;
     }
-    summary->energy_per_iteration_j = all_pj * 1e-12 / iterations;
-    summary->network_energy_per_iteration_j = network_pj * 1e-12 / iterations;
-    summary->gpu_compute_energy_j = compute_pj * 1e-12;
-    summary->gpu_wait_energy_j = wait_pj * 1e-12;
-    if (summary->makespan_ps > 0) {
-        summary->network_w_per_gpu = network_pj / (double)summary->makespan_ps / sim->job->rank_count;
+    summary->energy_per_iteration_j = all_pj * 1e-12 / steps;
+    summary->network_energy_per_iteration_j = network_pj * 1e-12 / steps;
+    summary->gpu_compute_energy_j = compute_pj * 1e-12 / steps;
+    summary->gpu_wait_energy_j = wait_pj * 1e-12 / steps;
+    if (steady.time_ps > 0) {
+        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / sim->job->rank_count;
     }
     if (summary->useful_bytes > 0) {
-        summary->energy_pj_per_useful_bit = network_pj / ((double)summary->useful_bytes * 8);
+        double useful_bits = (double)summary->useful_bytes * 8 * steps / iterations;
+        summary->energy_pj_per_useful_bit = network_pj / useful_bits;
     }
-}
-
-/* Of several iterations the first one, with cold queues and dark circuits, is left out of the time of a step. */
-static uint64_t iteration_ps(const struct sim *sim, uint32_t iterations)
-{
-    uint64_t makespan_ps = replay_makespan_ps(sim->replay);
-    if (iterations == 1 || !replay_is_complete(sim->replay)) {
-        return makespan_ps / iterations;
-    }
-    return (makespan_ps - replay_first_iteration_ps(sim->replay)) / (iterations - 1);
 }
 
 void collect_summary(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary)
 {
     *summary = (struct result_summary){0};
     summary->makespan_ps = replay_makespan_ps(sim->replay);
-    summary->iteration_time_ps = iteration_ps(sim, iterations);
+    struct steady steady = steady_of(sim, iterations);
+    summary->iteration_time_ps = steady.time_ps / steady.iterations;
     summary->operation_count = replay_done_ops(sim->replay);
-    ranks_summarise(sim, iterations, summary);
+    ranks_summarise(sim, steady, summary);
     messages_summarise(sim, summary);
     links_summarise(sim, summary);
     calls_summarise(sim, summary);
-    energy_summarise(sim, iterations, arena, summary);
+    energy_summarise(sim, steady, iterations, arena, summary);
 }

@@ -205,7 +205,10 @@ static void rank_work(struct replay *replay, struct rank *rank, uint64_t now_ps)
     rank_settle(replay, rank, now_ps);
     while (rank->result.done_ops == (uint64_t)rank->program->op_count * (rank->iteration + 1)) {
         if (rank->iteration == 0) {
+            rank_account(rank, now_ps);
             rank->result.first_end_ps = rank->result.end_ps;
+            rank->result.first_compute_ps = rank->result.compute_ps;
+            rank->result.first_exposed_ps = rank->result.exposed_ps;
         }
         if (rank->iteration + 1 == replay->config.iterations) {
             return;

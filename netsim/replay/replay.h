@@ -57,7 +57,8 @@ void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint6
 
 struct replay_rank {
     uint64_t end_ps;           /* of its last operation so far */
-    uint64_t first_end_ps;     /* of the last operation of the first iteration */
+    /* the first iteration alone: end, compute, exposed communication */
+    uint64_t first_end_ps, first_compute_ps, first_exposed_ps;
     uint64_t compute_ps;       /* compute stream busy */
     uint64_t communication_ps; /* communication outstanding */
     uint64_t exposed_ps;       /* communication outstanding, compute stream idle */
