@@ -153,7 +153,8 @@ static void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
         .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};
     event_heap_push(&plain->heap, &departed);
     struct event arrived = {
-        .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = next.packet};
+        .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = next.packet,
+        .argument = port->counters.tx_packets}; /* a host's latency can make two arrivals on a port coincide */
     arrived.time_ps = arrival_ps(plain, port_id, &next.packet, now_ps, now_ps + service_ps, &arrived.is_whole);
     event_heap_push(&plain->heap, &arrived);
 }
