@@ -105,7 +105,7 @@ struct engine {
     const struct engine_class *class;
 };
 
-extern const struct engine_class engine_plain;
+extern const struct engine_class engine_plain, engine_window;
 
 static inline void engine_kick(struct engine *engine, uint32_t host, uint32_t port, uint64_t now_ps)
 {

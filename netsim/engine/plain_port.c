@@ -319,7 +319,8 @@ static void link_send(struct plain *plain, uint32_t port_id, const struct packet
         .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};
     event_heap_push(&plain->heap, &departed);
     struct event arrived = {
-        .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = *packet};
+        .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = *packet,
+        .argument = plain->ports[port_id].counters.tx_packets}; /* a host's latency can make two arrivals coincide */
     arrived.time_ps = arrival_ps(plain, port_id, packet, now_ps, now_ps + service_ps, &arrived.is_whole);
     event_heap_push(&plain->heap, &arrived);
 }

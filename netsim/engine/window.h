@@ -1,0 +1,342 @@
+/* The windowed engine, inside. */
+#ifndef PHOTONET_ENGINE_WINDOW_H
+#define PHOTONET_ENGINE_WINDOW_H
+
+#include "netsim/engine/engine.h"
+
+#ifdef PHOTONET_STRESS
+enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1 };
+#else
+enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64 };
+#endif
+enum { CHUNK_PACKETS = 12, CHUNK_BYTES = 256, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
+
+/* Packets on their way to one node in one window, filled from the last lane down. */
+struct chunk {
+    struct packet packets[CHUNK_PACKETS];
+    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
+    struct chunk *older;
+};
+_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is four cache lines");
+
+struct window_waiting {
+    struct packet packet;
+    uint64_t since_ps;
+};
+
+struct window_port {
+    uint64_t free_ps; /* the packet in service has left, or the port comes up */
+    struct window_waiting *queue; /* ring of capacity 2^k */
+    uint32_t head, count, capacity;
+    uint32_t peer, peer_port; /* inner number of the node behind the link; port there */
+    bool is_busy, is_dark, is_transit_next; /* hosts only: their departures are events */
+    bool is_peer_cut;
+    const uint32_t *service_ps; /* by size; NULL: computed */
+    uint64_t rate_bps;
+    uint64_t delay_ps, latency_ps; /* link; node behind it unless it is the destination */
+    uint64_t up_ps, capacity_bytes;
+    uint64_t queued_bytes, in_service_bytes;
+    struct port_counters counters;
+};
+
+struct window_node {
+    uint32_t id; /* in the fabric */
+    uint32_t port_first, port_count;
+    uint32_t owner; /* worker */
+    bool is_host, is_cut;
+    uint32_t due_first; /* list in worker.due */
+    uint64_t salt;
+};
+
+/* Timers: a binary heap by (time, payload). */
+struct timer {
+    uint64_t time_ps;
+    uint64_t payload; /* inner number of the node << 42 | what << 40 | argument */
+};
+struct timer_heap {
+    struct timer *items;
+    size_t count, capacity;
+    struct arena *arena;
+};
+enum timer_what { TIMER_WAKE = 2 }; /* beside enum host_event */
+
+#define TIMER_ARGUMENT_BITS 40
+static inline uint64_t timer_payload(uint32_t node, uint32_t what, uint64_t argument)
+{
+    DASSERT(argument >> TIMER_ARGUMENT_BITS == 0);
+    return (uint64_t)node << (TIMER_ARGUMENT_BITS + 2) | (uint64_t)what << TIMER_ARGUMENT_BITS | argument;
+}
+static inline uint32_t timer_node(uint64_t payload)
+{
+    return (uint32_t)(payload >> (TIMER_ARGUMENT_BITS + 2));
+}
+static inline uint32_t timer_what(uint64_t payload)
+{
+    return (uint32_t)(payload >> TIMER_ARGUMENT_BITS) & 3;
+}
+static inline uint64_t timer_argument(uint64_t payload)
+{
+    return payload & ((UINT64_C(1) << TIMER_ARGUMENT_BITS) - 1);
+}
+
+void timer_push(struct timer_heap *heap, uint64_t time_ps, uint64_t payload);
+struct timer timer_pop(struct timer_heap *heap);
+
+/* A packet beyond the ring of windows. */
+struct far_packet {
+    uint64_t time_ps, sequence;
+    uint32_t node, port_whole;
+    struct packet packet;
+};
+struct far_heap {
+    struct far_packet *items;
+    size_t count, capacity;
+    uint64_t sequence;
+    struct arena *arena;
+};
+
+struct due {
+    struct timer timer;
+    uint32_t next;
+};
+
+/* An arrival in the order of service: offset and port above, newest-first position and is_whole below. */
+struct arrivals {
+    uint64_t *items;
+    const struct packet **where;
+    uint32_t count, capacity;
+};
+
+struct worker {
+    struct window_core *core;
+    uint32_t id;
+    uint32_t slot;                 /* of the current window in the ring */
+    uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
+    uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
+    uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
+    uint64_t pending;              /* slots with a bit in `active` */
+    struct chunk *chunk_free;
+    struct timer_heap timers;      /* of this worker's nodes */
+    struct timer_heap local;       /* of the host that runs, due in this window */
+    uint32_t host_now;             /* inner number, ID_NONE outside */
+    struct far_heap far;
+    struct due *due;
+    size_t due_count, due_capacity;
+    struct arrivals arrivals;
+    struct chunk **taken;          /* per writer: chunks that `arrivals` points into */
+    uint32_t *outs;
+    uint32_t out_capacity;
+    uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
+    uint64_t *port_items;
+    int64_t in_flight;
+    uint64_t hop_count;
+    struct arena *arena;
+};
+
+struct window_core {
+    struct engine base; /* first: an engine is one of these */
+    struct engine_config config;
+    const struct fabric *fabric;
+    struct arena *arena;
+    struct window_node *nodes;   /* by inner number: of each worker the switches, then the hosts */
+    uint32_t *inner;             /* node of the fabric -> inner number */
+    uint32_t node_count;         /* inner ones, padding counted */
+    uint32_t word_count;
+    uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
+    struct window_port *ports;
+    uint64_t width_ps, width_reciprocal;
+    uint32_t slot_bits, slot_mask;
+    uint32_t key_shift;          /* of the offset in a key */
+    struct worker *workers;
+    uint32_t worker_count;
+    bool is_running;
+    uint64_t done_ps;            /* every event up to here has happened */
+    struct link_load *on_link;   /* made by window_counters, valid until the next run */
+    bool is_on_link_valid;
+};
+
+struct link_load {
+    uint64_t packets, bytes;
+};
+
+/* ---- inboxes (window_inbox.c) ----------------------------------------------------------------------------- */
+
+uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot);
+void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole,
+             const struct packet *packet);
+void far_drain(struct worker *worker); /* what has come within the ring */
+void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps);
+/* The chain of a node that one writer has filled; its newest chunk has `room` empty lanes in front. */
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room);
+void chunks_free(struct worker *worker, struct chunk *chunk);
+
+static inline uint64_t windows_ahead(const struct worker *worker, uint64_t time_ps)
+{
+    uint64_t ahead_ps = time_ps - worker->start_ps;
+    if (ahead_ps >> 32 != 0 || worker->core->width_reciprocal == 0) { /* a window of 1 ps has none */
+        return ahead_ps / worker->core->width_ps;
+    }
+    return (uint64_t)(((unsigned __int128)ahead_ps * worker->core->width_reciprocal) >> 64);
+}
+
+static inline void node_activate(struct worker *worker, uint32_t node, uint32_t slot)
+{
+    worker->active[(size_t)slot * worker->core->word_count + node / 64] |= UINT64_C(1) << (node % 64);
+    worker->pending |= UINT64_C(1) << slot;
+}
+
+static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot, uint32_t key,
+                             const struct packet *packet)
+{
+    uintptr_t *tail = &worker->tails[(size_t)node << worker->core->slot_bits | slot];
+    uintptr_t at = *tail;
+    if ((at & CHUNK_ROOM_MASK) == 0) {
+        at = inbox_open(worker, node, slot);
+    }
+    at--;
+    struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    chunk->packets[at & CHUNK_ROOM_MASK] = *packet;
+    chunk->keys[at & CHUNK_ROOM_MASK] = key;
+    *tail = at;
+}
+
+/* Sends a packet to a node at a time that is not before the current window. */
+static inline void packet_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole,
+                              const struct packet *packet)
+{
+    const struct window_core *core = worker->core;
+    DASSERT(time_ps >= worker->start_ps);
+    uint64_t ahead = windows_ahead(worker, time_ps);
+    if (ahead > core->slot_mask) {
+        far_put(worker, node, time_ps, port_whole, packet);
+        return;
+    }
+    uint64_t offset_ps = time_ps - worker->start_ps - ahead * core->width_ps;
+    uint32_t slot = (worker->slot + (uint32_t)ahead) & core->slot_mask;
+    inbox_put(worker, node, slot, (uint32_t)offset_ps << core->key_shift | port_whole, packet);
+}
+
+/* The node has something to do at this time. */
+static inline void node_wake(struct worker *worker, uint32_t node, uint64_t time_ps)
+{
+    uint64_t ahead = windows_ahead(worker, time_ps);
+    if (ahead > worker->core->slot_mask) {
+        wake_far(worker, node, time_ps);
+        return;
+    }
+    node_activate(worker, node, (worker->slot + (uint32_t)ahead) & worker->core->slot_mask);
+}
+
+/* ---- ports ------------------------------------------------------------------------------------------------ */
+
+void port_queue_grow(struct worker *worker, struct window_port *port);
+
+static inline uint64_t port_service_ps(const struct window_port *port, uint64_t size_bytes)
+{
+    return port->service_ps != NULL ? port->service_ps[size_bytes] : serialisation_ps(size_bytes, port->rate_bps);
+}
+
+static inline void port_queued(struct window_port *port, uint64_t size_bytes)
+{
+    port->queued_bytes += size_bytes;
+    if (port->queued_bytes > port->counters.queue_max_bytes) {
+        port->counters.queue_max_bytes = port->queued_bytes;
+    }
+}
+
+static inline void port_push(struct worker *worker, struct window_port *port, const struct packet *packet,
+                             uint64_t now_ps)
+{
+    if (port->count == port->capacity) {
+        port_queue_grow(worker, port);
+    }
+    port->queue[(port->head + port->count++) & (port->capacity - 1)] = (struct window_waiting){*packet, now_ps};
+}
+
+static inline struct window_waiting port_pop(struct window_port *port)
+{
+    struct window_waiting first = port->queue[port->head];
+    port->head = (port->head + 1) & (port->capacity - 1);
+    port->count--;
+    return first;
+}
+
+/* Puts a packet on the link at start_ps and lets it arrive. */
+static inline void port_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
+                                 uint64_t since_ps, uint64_t start_ps)
+{
+    const struct window_core *core = worker->core;
+    uint64_t service_ps = port_service_ps(port, packet->size_bytes);
+    struct port_counters *counters = &port->counters;
+    uint64_t dark_ps = since_ps < port->up_ps ? port->up_ps - since_ps : 0;
+    counters->tx_packets++;
+    counters->tx_bytes += packet->size_bytes;
+    counters->busy_ps += service_ps;
+    counters->dark_wait_ps += dark_ps;
+    counters->queue_wait_ps += start_ps - since_ps - dark_ps;
+    worker->hop_count++;
+    port->free_ps = start_ps + service_ps;
+    port->in_service_bytes = packet->size_bytes;
+
+    bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
+    uint64_t seen_ps = start_ps + (is_cut ? port_service_ps(port, core->config.cut_through_bytes) : service_ps);
+    bool is_destination = core->nodes[port->peer].id == packet->dst;
+    uint64_t arrival_ps = seen_ps + port->delay_ps + (is_destination ? 0 : port->latency_ps);
+    packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | !is_cut, packet);
+}
+
+/* The output port of a packet at a node. */
+static inline uint32_t node_route(const struct window_core *core, const struct window_node *node,
+                                  const struct packet *packet)
+{
+    struct port_set set = routes_next(core->config.routes, node->id, packet->dst);
+    return node->port_first + route_choose(&set, packet_path_hash(packet, node->salt));
+}
+
+/* How much longer a packet that is not whole must be waited for before it goes out on a link of another rate;
+ * 0: it may go. */
+static inline uint64_t tail_wait_ps(const struct window_core *core, const struct window_node *node,
+                                    uint32_t in_port, uint32_t out, const struct packet *packet)
+{
+    const struct window_port *in = &core->ports[core->fabric->port_peer[node->port_first + in_port]];
+    if (in->rate_bps == core->ports[out].rate_bps) {
+        return 0;
+    }
+    return port_service_ps(in, packet->size_bytes) - port_service_ps(in, core->config.cut_through_bytes);
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------------------ */
+
+void arrivals_take(struct worker *worker, uint32_t node);
+void arrivals_sort(uint64_t *items, uint32_t count);
+/* A run may end inside a window: what is later goes back. */
+void arrival_return(struct worker *worker, uint32_t node, uint64_t item);
+void arrivals_release(struct worker *worker);
+
+static inline uint64_t arrival_offset_ps(const struct window_core *core, uint64_t item)
+{
+    return item >> (31 + core->key_shift);
+}
+static inline uint32_t arrival_port(const struct window_core *core, uint64_t item)
+{
+    return (uint32_t)(item >> 32) & ((1u << (core->key_shift - 1)) - 1);
+}
+static inline uint32_t arrival_at(uint64_t item)
+{
+    return INT32_MAX - ((uint32_t)item >> 1);
+}
+static inline bool arrival_is_whole(uint64_t item)
+{
+    return item & 1;
+}
+
+void host_serve(struct worker *worker, uint32_t node);
+void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
+void switch_serve(struct worker *worker, uint32_t node);
+
+struct engine *window_create(struct arena *arena, const struct engine_config *config);
+void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);
+uint64_t window_first_left_ps(const struct window_core *core);
+uint64_t window_last_ps(const struct window_core *core);
+
+#endif

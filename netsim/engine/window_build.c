@@ -1,0 +1,232 @@
+/* Numbers, ports and the width of the window, before anything runs. */
+#include "netsim/engine/window.h"
+
+#include "netsim/base/rng.h"
+
+/* ---- numbering -------------------------------------------------------------------------------------------- */
+
+static bool is_host(const struct fabric *fabric, uint32_t node)
+{
+    return node < fabric->host_count;
+}
+
+static uint32_t round_up_64(uint32_t count)
+{
+    return (count + 63) / 64 * 64;
+}
+
+/* Nodes of a tier are split into equal runs, so that pods stay together where a builder numbers them so. */
+static void owners_assign(const struct fabric *fabric, uint32_t worker_count, uint32_t *owner)
+{
+    uint32_t tier_size[256] = {0}, tier_seen[256] = {0};
+    for (uint32_t node = 0; node < fabric->node_count; node++) {
+        tier_size[fabric->node_tier[node]]++;
+    }
+    for (uint32_t node = 0; node < fabric->node_count; node++) {
+        uint8_t tier = fabric->node_tier[node];
+        owner[node] = (uint32_t)((uint64_t)tier_seen[tier]++ * worker_count / tier_size[tier]);
+    }
+}
+
+static uint32_t number_nodes(struct window_core *core, const uint32_t *owner, uint32_t worker, bool hosts, uint32_t next)
+{
+    for (uint32_t node = 0; node < core->fabric->node_count; node++) {
+        if (owner[node] == worker && is_host(core->fabric, node) == hosts) {
+            core->inner[node] = next++;
+        }
+    }
+    return round_up_64(next);
+}
+
+static void nodes_number(struct window_core *core)
+{
+    const struct fabric *fabric = core->fabric;
+    uint32_t *owner = arena_array(core->arena, fabric->node_count, uint32_t);
+    owners_assign(fabric, core->worker_count, owner);
+    core->inner = arena_array(core->arena, fabric->node_count, uint32_t);
+    core->switch_first = arena_array(core->arena, core->worker_count, uint32_t);
+    core->host_first = arena_array(core->arena, core->worker_count, uint32_t);
+    core->worker_end = arena_array(core->arena, core->worker_count, uint32_t);
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        core->switch_first[i] = next;
+        core->host_first[i] = number_nodes(core, owner, i, false, next);
+        core->worker_end[i] = next = number_nodes(core, owner, i, true, core->host_first[i]);
+    }
+    core->node_count = next;
+    core->word_count = next / 64;
+    core->nodes = arena_array(core->arena, next, struct window_node);
+    for (uint32_t node = 0; node < fabric->node_count; node++) {
+        core->nodes[core->inner[node]] = (struct window_node){
+            .id = node,
+            .owner = owner[node],
+            .port_first = fabric->port_first[node],
+            .port_count = fabric->port_first[node + 1] - fabric->port_first[node],
+            .is_host = is_host(fabric, node),
+            .is_cut = fabric->node_cut_through[node],
+            .due_first = ID_NONE,
+            .salt = rng_draw(core->config.seed, RNG_SWITCH_SALT, node),
+        };
+    }
+}
+
+/* ---- ports ------------------------------------------------------------------------------------------------ */
+
+struct rate_table {
+    uint64_t rate_bps;
+    const uint32_t *service_ps;
+};
+
+/* Serialisation by size, one table a rate; NULL where times do not fit or rates are too many. */
+static const uint32_t *rate_table_find(struct window_core *core, struct rate_table *tables, uint32_t *count,
+                                       uint64_t rate_bps)
+{
+    for (uint32_t i = 0; i < *count; i++) {
+        if (tables[i].rate_bps == rate_bps) {
+            return tables[i].service_ps;
+        }
+    }
+    if (*count == RATE_TABLES_MAX || serialisation_ps(PACKET_BYTES_MAX, rate_bps) > UINT32_MAX) {
+        return NULL;
+    }
+    uint32_t *service_ps = arena_array(core->arena, PACKET_BYTES_MAX + 1, uint32_t);
+    for (uint32_t size = 0; size <= PACKET_BYTES_MAX; size++) {
+        service_ps[size] = (uint32_t)serialisation_ps(size, rate_bps);
+    }
+    tables[(*count)++] = (struct rate_table){rate_bps, service_ps};
+    return service_ps;
+}
+
+static void port_make(struct window_core *core, uint32_t id, const uint32_t *service_ps)
+{
+    const struct fabric *fabric = core->fabric;
+    struct window_port *port = &core->ports[id];
+    port->service_ps = service_ps;
+    port->rate_bps = fabric->rate_bps[id];
+    port->capacity_bytes = fabric->port_queue_bytes[id];
+    port->up_ps = port->free_ps = fabric->port_up_ps[id];
+    port->is_dark = port->up_ps > 0;
+    port->peer = ID_NONE;
+    uint32_t peer_port = fabric->port_peer[id];
+    if (peer_port == ID_NONE) {
+        return;
+    }
+    uint32_t peer = fabric->port_node[peer_port];
+    port->peer = core->inner[peer];
+    port->peer_port = peer_port - fabric->port_first[peer];
+    port->is_peer_cut = fabric->node_cut_through[peer];
+    port->delay_ps = link_delay_ps(fabric, id);
+    port->latency_ps = fabric->node_latency_ps[peer];
+}
+
+static void ports_make(struct window_core *core)
+{
+    const struct fabric *fabric = core->fabric;
+    struct rate_table tables[RATE_TABLES_MAX];
+    uint32_t table_count = 0;
+    core->ports = arena_array(core->arena, fabric->port_count, struct window_port);
+    for (uint32_t id = 0; id < fabric->port_count; id++) {
+        port_make(core, id, rate_table_find(core, tables, &table_count, fabric->rate_bps[id]));
+    }
+}
+
+/* A host's port comes up by itself: it may have been waiting for it with something to send. */
+static void ports_wake(struct window_core *core)
+{
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        uint32_t node = core->inner[core->fabric->port_node[id]];
+        if (core->ports[id].is_dark && core->nodes[node].is_host) {
+            node_wake(&core->workers[core->nodes[node].owner], node, core->ports[id].up_ps);
+        }
+    }
+}
+
+/* ---- the window ------------------------------------------------------------------------------------------- */
+
+#define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
+
+/* How long a packet is under way at least, or TIME_NEVER_PS where that does not matter: hosts are served after the
+ * switches of the same window. */
+static uint64_t port_lookahead_ps(const struct fabric *fabric, uint32_t id)
+{
+    if (fabric->port_peer[id] == ID_NONE) {
+        return TIME_NEVER_PS;
+    }
+    uint32_t peer = fabric->port_node[fabric->port_peer[id]];
+    if (is_host(fabric, peer) && !is_host(fabric, fabric->port_node[id])) {
+        return TIME_NEVER_PS;
+    }
+    uint64_t latency_ps = is_host(fabric, peer) ? 0 : fabric->node_latency_ps[peer];
+    return serialisation_ps(1, fabric->rate_bps[id]) + link_delay_ps(fabric, id) + latency_ps;
+}
+
+static void width_choose(struct window_core *core)
+{
+    const struct fabric *fabric = core->fabric;
+    uint64_t lookahead_ps = TIME_NEVER_PS, reach_ps = 0;
+    uint32_t ports_max = 1;
+    for (uint32_t id = 0; id < fabric->port_count; id++) {
+        uint64_t ahead_ps = port_lookahead_ps(fabric, id);
+        lookahead_ps = ahead_ps < lookahead_ps ? ahead_ps : lookahead_ps;
+        const struct window_port *port = &core->ports[id];
+        uint64_t latest_ps = port_service_ps(port, PACKET_BYTES_MAX) + port->delay_ps + port->latency_ps;
+        reach_ps = latest_ps > reach_ps ? latest_ps : reach_ps;
+        uint32_t node = fabric->port_node[id];
+        uint32_t ports = fabric->port_first[node + 1] - fabric->port_first[node];
+        ports_max = ports > ports_max ? ports : ports_max;
+    }
+    uint32_t port_bits = 32 - (uint32_t)__builtin_clz(ports_max);
+    core->key_shift = port_bits + 1;
+    uint64_t width_ps_max = UINT64_C(1) << (32 - core->key_shift);
+    uint64_t wanted_ps = reach_ps / (SLOTS_MAX - 2) + 1; /* the ring should reach as far as packets do */
+    wanted_ps = wanted_ps > UINT64_C(1) << WIDTH_BITS ? wanted_ps : UINT64_C(1) << WIDTH_BITS;
+    core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
+    core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
+    core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
+    uint32_t slots = SLOTS_MIN;
+    while (slots < SLOTS_MAX && slots < reach_ps / core->width_ps + 2) {
+        slots *= 2;
+    }
+    core->slot_mask = slots - 1;
+    core->slot_bits = (uint32_t)__builtin_ctz(slots);
+}
+
+/* ---- workers ---------------------------------------------------------------------------------------------- */
+
+static void worker_make(struct window_core *core, uint32_t id)
+{
+    struct worker *worker = &core->workers[id];
+    uint32_t ports_max = 1;
+    for (uint32_t node = 0; node < core->node_count; node++) {
+        ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
+    }
+    worker->core = core;
+    worker->id = id;
+    worker->arena = core->arena;
+    worker->timers.arena = worker->local.arena = worker->far.arena = core->arena;
+    worker->host_now = ID_NONE;
+    worker->end_ps = 1;
+    worker->tails = arena_array(core->arena, (size_t)core->node_count << core->slot_bits, uintptr_t);
+    worker->active = arena_array(core->arena, (size_t)core->word_count << core->slot_bits, uint64_t);
+    worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
+    worker->port_end = arena_array(core->arena, ports_max, uint32_t);
+}
+
+struct engine *window_create(struct arena *arena, const struct engine_config *config)
+{
+    struct window_core *core = arena_one(arena, struct window_core);
+    core->base.class = &engine_window;
+    core->config = *config;
+    core->fabric = config->fabric;
+    core->arena = arena;
+    core->worker_count = 1;
+    nodes_number(core);
+    ports_make(core);
+    width_choose(core);
+    core->workers = arena_array(arena, core->worker_count, struct worker);
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        worker_make(core, i);
+    }
+    ports_wake(core);
+    return &core->base;
+}

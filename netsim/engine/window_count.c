@@ -1,0 +1,113 @@
+/* What is asked between runs: counters of a link, and when something happens next. */
+#include "netsim/engine/window.h"
+
+/* ---- every packet on a link ------------------------------------------------------------------------------- */
+
+/* time_ps is when it arrives. */
+typedef void on_packet(void *context, uint32_t node, uint32_t port, uint64_t time_ps, const struct packet *packet);
+
+static void chain_walk(const struct worker *worker, uint32_t node, uint32_t slot, on_packet *visit, void *context)
+{
+    const struct window_core *core = worker->core;
+    uintptr_t at = worker->tails[(size_t)node << core->slot_bits | slot];
+    uint32_t room = at & CHUNK_ROOM_MASK;
+    uint64_t start_ps = worker->start_ps + ((slot - worker->slot) & core->slot_mask) * core->width_ps;
+    const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    for (; chunk != NULL; chunk = chunk->older, room = 0) {
+        for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+            uint32_t key = chunk->keys[lane];
+            uint32_t port = (key & ((1u << core->key_shift) - 1)) >> 1;
+            visit(context, node, port, start_ps + (key >> core->key_shift), &chunk->packets[lane]);
+        }
+    }
+}
+
+static void links_walk(const struct window_core *core, on_packet *visit, void *context)
+{
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        const struct worker *worker = &core->workers[i];
+        for (uint32_t node = 0; node < core->node_count; node++) {
+            for (uint32_t slot = 0; slot <= core->slot_mask; slot++) {
+                chain_walk(worker, node, slot, visit, context);
+            }
+        }
+        for (size_t k = 0; k < worker->far.count; k++) {
+            const struct far_packet *far = &worker->far.items[k];
+            visit(context, far->node, far->port_whole >> 1, far->time_ps, &far->packet);
+        }
+    }
+}
+
+/* ---- counters --------------------------------------------------------------------------------------------- */
+
+static void count_on_link(void *context, uint32_t node, uint32_t port, uint64_t time_ps, const struct packet *packet)
+{
+    struct window_core *core = context;
+    (void)time_ps;
+    struct link_load *load = &core->on_link[core->fabric->port_peer[core->nodes[node].port_first + port]];
+    load->packets++;
+    load->bytes += packet->size_bytes;
+}
+
+static void on_link_make(struct window_core *core)
+{
+    if (core->on_link == NULL) {
+        core->on_link = arena_array(core->arena, core->fabric->port_count, struct link_load);
+    }
+    for (uint32_t i = 0; i < core->fabric->port_count; i++) {
+        core->on_link[i] = (struct link_load){0};
+    }
+    links_walk(core, count_on_link, core);
+    core->is_on_link_valid = true;
+}
+
+/* Received is sent less what is on the link now, so that the hot loops need not count it. */
+void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters)
+{
+    struct window_core *core = (struct window_core *)engine;
+    if (!core->is_on_link_valid) {
+        on_link_make(core);
+    }
+    *counters = core->ports[port].counters;
+    counters->rx_packets = counters->tx_packets - core->on_link[port].packets;
+    counters->rx_bytes = counters->tx_bytes - core->on_link[port].bytes;
+}
+
+/* ---- what is left ----------------------------------------------------------------------------------------- */
+
+static void first_of_packets(void *context, uint32_t node, uint32_t port, uint64_t time_ps,
+                             const struct packet *packet)
+{
+    (void)node, (void)port, (void)packet;
+    uint64_t *first_ps = context;
+    *first_ps = time_ps < *first_ps ? time_ps : *first_ps;
+}
+
+/* The first event that is left; that a packet leaves an output port or a port comes up is one. */
+uint64_t window_first_left_ps(const struct window_core *core)
+{
+    uint64_t first_ps = TIME_NEVER_PS;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        if (core->workers[i].timers.count > 0 && core->workers[i].timers.items[0].time_ps < first_ps) {
+            first_ps = core->workers[i].timers.items[0].time_ps;
+        }
+    }
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        uint64_t free_ps = core->ports[id].free_ps;
+        if (free_ps > core->done_ps && free_ps < first_ps) {
+            first_ps = free_ps;
+        }
+    }
+    links_walk(core, first_of_packets, &first_ps);
+    return first_ps;
+}
+
+/* When nothing is left: nothing has happened after this. */
+uint64_t window_last_ps(const struct window_core *core)
+{
+    uint64_t last_ps = core->workers[0].end_ps - 1;
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        last_ps = core->ports[id].free_ps > last_ps ? core->ports[id].free_ps : last_ps;
+    }
+    return last_ps;
+}

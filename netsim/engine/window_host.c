@@ -1,0 +1,231 @@
+/* One host in one window: every event of it in the order of the law, callbacks included. Hosts that forward use
+ * the same loop. */
+#include "netsim/engine/window.h"
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+static bool port_pull(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps,
+                      struct packet *packet)
+{
+    const struct window_core *core = worker->core;
+    struct window_node *host = &core->nodes[node];
+    if (!core->config.ops->pull(core->config.context, host->id, port_local, now_ps, packet)) {
+        return false;
+    }
+    port_queued(&core->ports[host->port_first + port_local], packet->size_bytes);
+    worker->in_flight++;
+    return true;
+}
+
+/* Transit and own packets take turns. */
+static void port_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct window_port *port = &core->ports[core->nodes[node].port_first + port_local];
+    struct packet packet;
+    if (port->is_busy || port->is_dark) {
+        return;
+    }
+    uint64_t since_ps = now_ps;
+    bool is_transit = port->count > 0 && port->is_transit_next;
+    if (!is_transit && !port_pull(worker, node, port_local, now_ps, &packet)) {
+        if (port->count == 0) {
+            return;
+        }
+        is_transit = true;
+    }
+    if (is_transit) {
+        struct window_waiting first = port_pop(port);
+        packet = first.packet;
+        since_ps = first.since_ps;
+    }
+    port->is_transit_next = !is_transit;
+    port->is_busy = true;
+    port_transmit(worker, port, &packet, since_ps, now_ps);
+}
+
+void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps)
+{
+    port_start(worker, node, port, now_ps);
+    struct window_port *kicked = &worker->core->ports[worker->core->nodes[node].port_first + port];
+    if (worker->host_now != node && kicked->is_busy) {
+        node_wake(worker, node, kicked->free_ps);
+    }
+}
+
+/* ---- what can happen -------------------------------------------------------------------------------------- */
+
+enum host_kind { HOST_LINK_UP, HOST_DEPARTED, HOST_ARRIVED, HOST_DUE }; /* the order law */
+
+struct host_step {
+    uint64_t time_ps;
+    uint32_t kind, port;
+};
+
+static void step_ports(const struct window_core *core, const struct window_node *host, struct host_step *step)
+{
+    for (uint32_t i = 0; i < host->port_count; i++) {
+        const struct window_port *port = &core->ports[host->port_first + i];
+        if (!port->is_busy && !port->is_dark) {
+            continue;
+        }
+        uint32_t kind = port->is_dark ? HOST_LINK_UP : HOST_DEPARTED;
+        if (port->free_ps < step->time_ps || (port->free_ps == step->time_ps && kind < step->kind)) {
+            *step = (struct host_step){port->free_ps, kind, i};
+        }
+    }
+}
+
+static struct host_step host_next(const struct worker *worker, const struct window_node *host, uint32_t arrived)
+{
+    const struct window_core *core = worker->core;
+    struct host_step step = {worker->end_ps, 0, 0}; /* nothing before the end */
+    step_ports(core, host, &step);
+    if (arrived < worker->arrivals.count) {
+        uint64_t time_ps = worker->start_ps + arrival_offset_ps(core, worker->arrivals.items[arrived]);
+        if (time_ps < step.time_ps) {
+            step = (struct host_step){time_ps, HOST_ARRIVED, 0};
+        }
+    }
+    if (worker->local.count > 0 && worker->local.items[0].time_ps < step.time_ps) {
+        step = (struct host_step){worker->local.items[0].time_ps, HOST_DUE, 0};
+    }
+    return step;
+}
+
+static void on_port(struct worker *worker, uint32_t node, const struct host_step *step)
+{
+    struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + step->port];
+    if (step->kind == HOST_LINK_UP) {
+        port->is_dark = false;
+    } else {
+        port->is_busy = false;
+        port->queued_bytes -= port->in_service_bytes;
+        port->in_service_bytes = 0;
+    }
+    port_start(worker, node, step->port, step->time_ps);
+}
+
+static void on_due(struct worker *worker, uint32_t node)
+{
+    struct timer timer = timer_pop(&worker->local);
+    const struct engine_config *config = &worker->core->config;
+    config->ops->event(config->context, worker->core->nodes[node].id, timer_what(timer.payload),
+                       timer_argument(timer.payload), timer.time_ps);
+}
+
+/* ---- arrivals --------------------------------------------------------------------------------------------- */
+
+/* The packet must be whole to go on: it arrives again, in this window or later. */
+static void arrival_repeat(struct worker *worker, uint32_t node, uint32_t arrived, uint64_t time_ps)
+{
+    struct arrivals *arrivals = &worker->arrivals;
+    uint64_t item = arrivals->items[arrived];
+    uint32_t key_port = arrival_port(worker->core, item) << 1 | 1;
+    if (time_ps >= worker->end_ps) {
+        packet_put(worker, node, time_ps, key_port, arrivals->where[arrival_at(item)]);
+        return;
+    }
+    uint64_t key = (time_ps - worker->start_ps) << worker->core->key_shift | key_port;
+    uint64_t again = (key >> 1) << 32 | (uint32_t)item | 1;
+    uint32_t at = arrived; /* its own place is free */
+    for (; at + 1 < arrivals->count && arrivals->items[at + 1] < again; at++) {
+        arrivals->items[at] = arrivals->items[at + 1];
+    }
+    arrivals->items[at] = again;
+}
+
+/* False where the packet must arrive again. */
+static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, const struct packet *packet,
+                       uint64_t now_ps, uint64_t *again_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *host = &core->nodes[node];
+    uint32_t out = node_route(core, host, packet);
+    uint64_t wait_ps = arrival_is_whole(item) ? 0 : tail_wait_ps(core, host, arrival_port(core, item), out, packet);
+    if (wait_ps > 0) {
+        *again_ps = now_ps + wait_ps;
+        return false;
+    }
+    struct window_port *port = &core->ports[out];
+    if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
+        port->counters.dropped_packets++;
+        port->counters.dropped_bytes += packet->size_bytes;
+        worker->in_flight--;
+        return true;
+    }
+    port_queued(port, packet->size_bytes);
+    port_push(worker, port, packet, now_ps);
+    port_start(worker, node, out - host->port_first, now_ps);
+    return true;
+}
+
+/* How many places of the list are done with: 0 where the packet arrives again within it. */
+static uint32_t on_arrived(struct worker *worker, uint32_t node, uint32_t arrived, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    uint64_t item = worker->arrivals.items[arrived], again_ps;
+    const struct packet *packet = worker->arrivals.where[arrival_at(item)];
+    if (packet->dst == core->nodes[node].id) {
+        worker->in_flight--;
+        core->config.ops->receive(core->config.context, packet->dst, packet, now_ps);
+        return 1;
+    }
+    if (on_forward(worker, node, item, packet, now_ps, &again_ps)) {
+        return 1;
+    }
+    arrival_repeat(worker, node, arrived, again_ps);
+    return again_ps >= worker->end_ps;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------- */
+
+static void due_take(struct worker *worker, struct window_node *host)
+{
+    for (uint32_t i = host->due_first; i != ID_NONE; i = worker->due[i].next) {
+        timer_push(&worker->local, worker->due[i].timer.time_ps, worker->due[i].timer.payload);
+    }
+    host->due_first = ID_NONE;
+}
+
+static void host_leave(struct worker *worker, uint32_t node)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *host = &core->nodes[node];
+    for (uint32_t i = 0; i < host->port_count; i++) {
+        const struct window_port *port = &core->ports[host->port_first + i];
+        /* The wake of a dark port stands until its window, which may be this one, cut short. */
+        if (port->is_busy || (port->is_dark && port->free_ps < worker->start_ps + core->width_ps)) {
+            node_wake(worker, node, port->free_ps);
+        }
+    }
+    worker->host_now = ID_NONE;
+}
+
+void host_serve(struct worker *worker, uint32_t node)
+{
+    struct window_node *host = &worker->core->nodes[node];
+    worker->host_now = node;
+    due_take(worker, host);
+    arrivals_take(worker, node);
+    arrivals_sort(worker->arrivals.items, worker->arrivals.count);
+    uint32_t arrived = 0;
+    for (;;) {
+        struct host_step step = host_next(worker, host, arrived);
+        if (step.time_ps >= worker->end_ps) {
+            break;
+        }
+        if (step.kind <= HOST_DEPARTED) {
+            on_port(worker, node, &step);
+        } else if (step.kind == HOST_ARRIVED) {
+            arrived += on_arrived(worker, node, arrived, step.time_ps);
+        } else {
+            on_due(worker, node);
+        }
+    }
+    for (; arrived < worker->arrivals.count; arrived++) {
+        arrival_return(worker, node, worker->arrivals.items[arrived]);
+    }
+    arrivals_release(worker);
+    host_leave(worker, node);
+}

@@ -1,0 +1,277 @@
+/* Chunks of packets between nodes, packets far ahead, and the timers. */
+#include "netsim/engine/window.h"
+
+#include <string.h>
+
+/* ---- chunks ----------------------------------------------------------------------------------------------- */
+
+#ifdef PHOTONET_STRESS
+enum { CHUNKS_PER_BLOCK = 2 };
+#else
+enum { CHUNKS_PER_BLOCK = 256 };
+#endif
+
+static void chunks_make(struct worker *worker)
+{
+    uint8_t *block = arena_alloc(worker->arena, (CHUNKS_PER_BLOCK + 1) * CHUNK_BYTES);
+    block += -(uintptr_t)block & CHUNK_ROOM_MASK;
+    for (uint32_t i = CHUNKS_PER_BLOCK; i-- > 0;) {
+        struct chunk *chunk = (struct chunk *)(block + (size_t)i * CHUNK_BYTES);
+        chunk->older = worker->chunk_free;
+        worker->chunk_free = chunk;
+    }
+}
+
+uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
+{
+    if (worker->chunk_free == NULL) {
+        chunks_make(worker);
+    }
+    struct chunk *chunk = worker->chunk_free;
+    worker->chunk_free = chunk->older;
+    uintptr_t full = worker->tails[(size_t)node << worker->core->slot_bits | slot];
+    chunk->older = (struct chunk *)full; /* room left 0: a plain pointer */
+    if (full == 0) {
+        node_activate(worker, node, slot);
+    }
+    return (uintptr_t)chunk | CHUNK_PACKETS;
+}
+
+void chunks_free(struct worker *worker, struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *older = chunk->older;
+        chunk->older = worker->chunk_free;
+        worker->chunk_free = chunk;
+        chunk = older;
+    }
+}
+
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room)
+{
+    uintptr_t *tail = &writer->tails[(size_t)node << writer->core->slot_bits | slot];
+    uintptr_t at = *tail;
+    *tail = 0;
+    *room = at & CHUNK_ROOM_MASK;
+    return (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+}
+
+/* ---- arrivals of a node in time order --------------------------------------------------------------------- */
+
+static void arrivals_reserve(struct worker *worker, uint32_t count)
+{
+    struct arrivals *arrivals = &worker->arrivals;
+    if (count <= arrivals->capacity) {
+        return;
+    }
+    uint32_t capacity = arrivals->capacity == 0 ? 64 : arrivals->capacity;
+    while (capacity < count) {
+        capacity *= 2;
+    }
+    uint64_t *items = arena_array(worker->arena, capacity, uint64_t);
+    const struct packet **where = arena_array(worker->arena, capacity, const struct packet *);
+    if (arrivals->count > 0) {
+        memcpy(items, arrivals->items, arrivals->count * sizeof *items);
+        memcpy(where, arrivals->where, arrivals->count * sizeof *where);
+    }
+    arrivals->items = items;
+    arrivals->where = where;
+    arrivals->capacity = capacity;
+}
+
+static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room)
+{
+    struct arrivals *arrivals = &worker->arrivals;
+    arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
+    for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+        uint32_t key = chunk->keys[lane], at = arrivals->count++;
+        arrivals->where[at] = &chunk->packets[lane];
+        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | (uint64_t)(INT32_MAX - at) << 1 | (key & 1);
+    }
+}
+
+static void chain_take(struct worker *worker, struct worker *writer, uint32_t node)
+{
+    uint32_t room;
+    struct chunk *chunk = inbox_take(writer, node, worker->slot, &room);
+    worker->taken[writer->id] = chunk;
+    for (; chunk != NULL; chunk = chunk->older, room = 0) {
+        chunk_gather(worker, chunk, room);
+    }
+}
+
+/* Newest first; the worker's own chain last, since what an earlier run left over stands there. */
+void arrivals_take(struct worker *worker, uint32_t node)
+{
+    struct window_core *core = worker->core;
+    worker->arrivals.count = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        if (i != worker->id) {
+            chain_take(worker, &core->workers[i], node);
+        }
+    }
+    chain_take(worker, worker, node);
+}
+
+void arrival_return(struct worker *worker, uint32_t node, uint64_t item)
+{
+    uint64_t time_ps = worker->start_ps + arrival_offset_ps(worker->core, item);
+    uint32_t port_whole = arrival_port(worker->core, item) << 1 | arrival_is_whole(item);
+    packet_put(worker, node, time_ps, port_whole, worker->arrivals.where[arrival_at(item)]);
+}
+
+void arrivals_release(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->core->worker_count; i++) {
+        chunks_free(worker, worker->taken[i]);
+    }
+}
+
+static void sift_down(uint64_t *items, uint32_t at, uint32_t count)
+{
+    uint64_t item = items[at];
+    for (uint32_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        child += child + 1 < count && items[child + 1] > items[child];
+        if (items[child] <= item) {
+            break;
+        }
+        items[at] = items[child];
+        at = child;
+    }
+    items[at] = item;
+}
+
+#ifdef PHOTONET_FAULT
+/* The deliberate fault that the differential test must find: ports of equal times in the wrong order. */
+static uint64_t tie_break(uint64_t item)
+{
+    return item ^ (UINT64_C(1) << 32);
+}
+#else
+static uint64_t tie_break(uint64_t item)
+{
+    return item;
+}
+#endif
+
+/* Insertion for what is usual, a heap sort for the rest: no batch is quadratic. */
+void arrivals_sort(uint64_t *items, uint32_t count)
+{
+    if (count > 48) {
+        for (uint32_t i = count / 2; i-- > 0;) {
+            sift_down(items, i, count);
+        }
+        for (uint32_t left = count; left-- > 1;) {
+            uint64_t last = items[left];
+            items[left] = items[0];
+            items[0] = last;
+            sift_down(items, 0, left);
+        }
+        return;
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        uint64_t item = items[i];
+        uint32_t at = i;
+        for (; at > 0 && tie_break(items[at - 1]) > tie_break(item); at--) {
+            items[at] = items[at - 1];
+        }
+        items[at] = item;
+    }
+}
+
+/* ---- packets beyond the ring ------------------------------------------------------------------------------ */
+
+static bool far_before(const struct far_packet *a, const struct far_packet *b)
+{
+    return a->time_ps != b->time_ps ? a->time_ps < b->time_ps : a->sequence < b->sequence;
+}
+
+void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole,
+             const struct packet *packet)
+{
+    struct far_heap *heap = &worker->far;
+    struct far_packet item = {time_ps, heap->sequence++, node, port_whole, *packet};
+    vec_push(heap->arena, heap->items, heap->count, heap->capacity) = item;
+    size_t at = heap->count - 1;
+    for (; at > 0 && far_before(&item, &heap->items[(at - 1) / 2]); at = (at - 1) / 2) {
+        heap->items[at] = heap->items[(at - 1) / 2];
+    }
+    heap->items[at] = item;
+}
+
+static struct far_packet far_pop(struct far_heap *heap)
+{
+    struct far_packet first = heap->items[0], last = heap->items[--heap->count];
+    size_t at = 0;
+    for (size_t child = 1; child < heap->count; child = 2 * at + 1) {
+        child += child + 1 < heap->count && far_before(&heap->items[child + 1], &heap->items[child]);
+        if (!far_before(&heap->items[child], &last)) {
+            break;
+        }
+        heap->items[at] = heap->items[child];
+        at = child;
+    }
+    heap->items[at] = last;
+    return first;
+}
+
+void far_drain(struct worker *worker)
+{
+    while (worker->far.count > 0 && windows_ahead(worker, worker->far.items[0].time_ps) <= worker->core->slot_mask) {
+        struct far_packet item = far_pop(&worker->far);
+        packet_put(worker, item.node, item.time_ps, item.port_whole, &item.packet);
+    }
+}
+
+/* ---- timers ----------------------------------------------------------------------------------------------- */
+
+static bool timer_before(struct timer a, struct timer b)
+{
+    return a.time_ps != b.time_ps ? a.time_ps < b.time_ps : a.payload < b.payload;
+}
+
+void timer_push(struct timer_heap *heap, uint64_t time_ps, uint64_t payload)
+{
+    struct timer item = {time_ps, payload};
+    vec_push(heap->arena, heap->items, heap->count, heap->capacity) = item;
+    size_t at = heap->count - 1;
+    for (; at > 0 && timer_before(item, heap->items[(at - 1) / 2]); at = (at - 1) / 2) {
+        heap->items[at] = heap->items[(at - 1) / 2];
+    }
+    heap->items[at] = item;
+}
+
+struct timer timer_pop(struct timer_heap *heap)
+{
+    struct timer first = heap->items[0], last = heap->items[--heap->count];
+    size_t at = 0;
+    for (size_t child = 1; child < heap->count; child = 2 * at + 1) {
+        child += child + 1 < heap->count && timer_before(heap->items[child + 1], heap->items[child]);
+        if (!timer_before(heap->items[child], last)) {
+            break;
+        }
+        heap->items[at] = heap->items[child];
+        at = child;
+    }
+    heap->items[at] = last;
+    return first;
+}
+
+void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
+{
+    struct worker *owner = &worker->core->workers[worker->core->nodes[node].owner];
+    DASSERT(owner == worker || !worker->core->is_running);
+    timer_push(&owner->timers, time_ps, timer_payload(node, TIMER_WAKE, 0));
+}
+
+void port_queue_grow(struct worker *worker, struct window_port *port)
+{
+    uint32_t capacity = port->capacity == 0 ? 4 : port->capacity * 2;
+    struct window_waiting *queue = arena_array(worker->arena, capacity, struct window_waiting);
+    for (uint32_t i = 0; i < port->count; i++) {
+        queue[i] = port->queue[(port->head + i) & (port->capacity - 1)];
+    }
+    port->queue = queue;
+    port->head = 0;
+    port->capacity = capacity;
+}

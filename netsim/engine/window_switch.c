@@ -1,0 +1,130 @@
+/* One switch in one window: its arrivals are dealt to output ports, and every port is served on its own. */
+#include "netsim/engine/window.h"
+
+#include <string.h>
+
+/* ---- a port ----------------------------------------------------------------------------------------------- */
+
+/* Everything that leaves or starts up to now. A port with a queue is busy until free_ps, or dark. */
+static void port_advance(struct worker *worker, struct window_port *port, uint64_t now_ps)
+{
+    while (port->free_ps <= now_ps) {
+        port->queued_bytes -= port->in_service_bytes;
+        port->in_service_bytes = 0;
+        if (port->count == 0) {
+            break;
+        }
+        struct window_waiting first = port_pop(port);
+        port_transmit(worker, port, &first.packet, first.since_ps, port->free_ps);
+    }
+}
+
+static void port_arrive(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t now_ps)
+{
+    port_advance(worker, port, now_ps);
+    if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
+        port->counters.dropped_packets++;
+        port->counters.dropped_bytes += packet->size_bytes;
+        worker->in_flight--;
+        return;
+    }
+    port_queued(port, packet->size_bytes);
+    if (port->free_ps <= now_ps) {
+        port_transmit(worker, port, packet, now_ps, now_ps);
+    } else {
+        port_push(worker, port, packet, now_ps);
+    }
+}
+
+static void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count)
+{
+    arrivals_sort(items, count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t now_ps = worker->start_ps + arrival_offset_ps(worker->core, items[i]);
+        port_arrive(worker, port, worker->arrivals.where[arrival_at(items[i])], now_ps);
+    }
+    port_advance(worker, port, worker->end_ps - 1);
+}
+
+/* ---- dealing ---------------------------------------------------------------------------------------------- */
+
+/* The output port (counted within the node) of one arrival, which may be put off to when it is whole; ID_NONE: it
+ * has been sent back into the inbox. */
+static uint32_t arrival_deal(struct worker *worker, uint32_t node, uint64_t *item)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *here = &core->nodes[node];
+    const struct packet *packet = worker->arrivals.where[arrival_at(*item)];
+    uint64_t offset_end_ps = worker->end_ps - worker->start_ps;
+    if (arrival_offset_ps(core, *item) >= offset_end_ps) {
+        arrival_return(worker, node, *item);
+        return ID_NONE;
+    }
+    uint32_t out = node_route(core, here, packet);
+    if (!arrival_is_whole(*item)) {
+        uint64_t wait_ps = tail_wait_ps(core, here, arrival_port(core, *item), out, packet);
+        uint64_t whole_ps = worker->start_ps + arrival_offset_ps(core, *item) + wait_ps;
+        if (whole_ps >= worker->end_ps) {
+            packet_put(worker, node, whole_ps, arrival_port(core, *item) << 1 | 1, packet);
+            return ID_NONE;
+        }
+        *item += wait_ps << (31 + core->key_shift);
+    }
+    return out - here->port_first;
+}
+
+static void outs_reserve(struct worker *worker)
+{
+    if (worker->out_capacity < worker->arrivals.capacity) {
+        worker->out_capacity = worker->arrivals.capacity;
+        worker->outs = arena_array(worker->arena, worker->out_capacity, uint32_t);
+        worker->port_items = arena_array(worker->arena, worker->out_capacity, uint64_t);
+    }
+}
+
+/* A counting sort by output port: the arrivals of port p end at port_end[p] of port_items. */
+static void arrivals_deal(struct worker *worker, uint32_t node)
+{
+    const struct window_node *here = &worker->core->nodes[node];
+    struct arrivals *arrivals = &worker->arrivals;
+    uint32_t *port_end = worker->port_end;
+    outs_reserve(worker);
+    memset(port_end, 0, here->port_count * sizeof *port_end);
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        worker->outs[i] = arrival_deal(worker, node, &arrivals->items[i]);
+        if (worker->outs[i] != ID_NONE) {
+            port_end[worker->outs[i]]++;
+        }
+    }
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < here->port_count; i++) {
+        uint32_t count = port_end[i];
+        port_end[i] = before;
+        before += count;
+    }
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        if (worker->outs[i] != ID_NONE) {
+            worker->port_items[port_end[worker->outs[i]]++] = arrivals->items[i];
+        }
+    }
+}
+
+void switch_serve(struct worker *worker, uint32_t node)
+{
+    const struct window_node *here = &worker->core->nodes[node];
+    arrivals_take(worker, node);
+    arrivals_deal(worker, node);
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < here->port_count; i++) {
+        struct window_port *port = &worker->core->ports[here->port_first + i];
+        uint32_t end = worker->port_end[i];
+        if (end > first || port->count > 0) {
+            port_serve(worker, port, worker->port_items + first, end - first);
+        }
+        if (port->count > 0) {
+            node_wake(worker, node, port->free_ps);
+        }
+        first = end;
+    }
+    arrivals_release(worker);
+}

@@ -1,0 +1,498 @@
+/* The windowed engine against the plain one, which is the specification: on small random scenarios both must make
+ * the same callbacks at the same times, event by event and host by host, and the same counters on every link.
+ * Asserted: equality only; what the times should be is asserted of the plain engine in test_engine.c. Build with
+ * -DPHOTONET_FAULT (equal times at a node served in the wrong order) to see it fail. */
+#include "netsim/base/rng.h"
+#include "netsim/engine/engine.h"
+#include "netsim/transport/endpoint.h"
+#include "tests/check.h"
+
+/* ---- a random fabric -------------------------------------------------------------------------------------- */
+
+#define NODES_MAX 64
+#define LINKS_MAX 400
+
+struct draw {
+    uint64_t seed, ordinal;
+};
+
+static uint32_t draw_below(struct draw *draw, uint32_t bound)
+{
+    return rng_below(rng_draw(draw->seed, 77, draw->ordinal++), bound);
+}
+
+static bool draw_once_in(struct draw *draw, uint32_t n)
+{
+    return draw_below(draw, n) == 0;
+}
+
+struct link {
+    uint32_t a, b;
+};
+
+struct scenario {
+    struct draw draw;
+    uint32_t hosts, switches, link_count;
+    struct link links[LINKS_MAX];
+    struct fabric fabric;
+    uint32_t cut_through_bytes;
+};
+
+static void link_add(struct scenario *s, uint32_t a, uint32_t b)
+{
+    if (a != b && s->link_count < LINKS_MAX) {
+        s->links[s->link_count++] = (struct link){a, b};
+    }
+}
+
+/* Two tiers, with parallel links at times. */
+static void links_tree(struct scenario *s)
+{
+    uint32_t leaves = 1 + draw_below(&s->draw, 4), spines = 1 + draw_below(&s->draw, 4);
+    uint32_t parallel = 1 + draw_below(&s->draw, 2), per_leaf = 1 + draw_below(&s->draw, 4);
+    s->hosts = leaves * per_leaf + (leaves * per_leaf == 1);
+    s->switches = leaves + spines;
+    for (uint32_t host = 0; host < s->hosts; host++) {
+        link_add(s, host, s->hosts + host / per_leaf % leaves);
+    }
+    for (uint32_t leaf = 0; leaf < leaves; leaf++) {
+        for (uint32_t i = 0; i < spines * parallel; i++) {
+            link_add(s, s->hosts + leaf, s->hosts + leaves + i / parallel);
+        }
+    }
+}
+
+/* A random tree over all nodes plus more links; hosts forward for others. */
+static void links_random(struct scenario *s)
+{
+    s->hosts = 2 + draw_below(&s->draw, 10);
+    s->switches = draw_below(&s->draw, 8);
+    uint32_t nodes = s->hosts + s->switches;
+    for (uint32_t node = 1; node < nodes; node++) {
+        link_add(s, node, draw_below(&s->draw, node));
+    }
+    for (uint32_t more = draw_below(&s->draw, 2 * nodes); more > 0; more--) {
+        link_add(s, draw_below(&s->draw, nodes), draw_below(&s->draw, nodes));
+    }
+}
+
+/* Every host at every one of some switches: hosts with many ports. */
+static void links_rails(struct scenario *s)
+{
+    s->hosts = 2 + draw_below(&s->draw, 8);
+    s->switches = 1 + draw_below(&s->draw, 6);
+    for (uint32_t host = 0; host < s->hosts; host++) {
+        for (uint32_t rail = 0; rail < s->switches; rail++) {
+            link_add(s, host, s->hosts + rail);
+        }
+    }
+}
+
+/* How times are drawn: all equal (many ties), short, mixed, from nothing to far beyond the ring of windows. */
+static uint64_t delay_draw(struct scenario *s, uint32_t how)
+{
+    static const uint64_t mixed_ns[] = {0, 1, 5, 50, 100, 500, 500, 1000, 5000, 100000};
+    switch (how) {
+    case 0: return 500 * PS_PER_NS;
+    case 1: return (5 + draw_below(&s->draw, 45)) * PS_PER_NS;
+    case 2: return (100 + 100 * draw_below(&s->draw, 10)) * PS_PER_NS;
+    case 3: return 0;
+    default: return mixed_ns[draw_below(&s->draw, 10)] * PS_PER_NS;
+    }
+}
+
+static uint64_t rate_draw(struct scenario *s, uint32_t how)
+{
+    static const uint64_t rates[] = {100000000000, 200000000000, 400000000000, 800000000000, 123456789123, 7200000000000};
+    return rates[how < 2 ? 2 : how < 4 ? draw_below(&s->draw, 3) : draw_below(&s->draw, 6)];
+}
+
+static void ports_make(struct scenario *s, struct arena *arena)
+{
+    struct fabric *f = &s->fabric;
+    uint32_t *first = arena_array(arena, f->node_count + 1, uint32_t);
+    uint32_t *next = arena_array(arena, f->node_count, uint32_t);
+    for (uint32_t i = 0; i < s->link_count; i++) {
+        first[s->links[i].a + 1]++;
+        first[s->links[i].b + 1]++;
+    }
+    for (uint32_t node = 0; node < f->node_count; node++) {
+        first[node + 1] += first[node];
+        next[node] = first[node];
+    }
+    uint32_t *node_of = arena_array(arena, f->port_count, uint32_t);
+    f->port_peer = arena_array(arena, f->port_count, uint32_t);
+    for (uint32_t i = 0; i < s->link_count; i++) {
+        uint32_t a = next[s->links[i].a]++, b = next[s->links[i].b]++;
+        f->port_peer[a] = b;
+        f->port_peer[b] = a;
+        node_of[a] = s->links[i].a;
+        node_of[b] = s->links[i].b;
+    }
+    f->port_first = first;
+    f->port_node = node_of;
+}
+
+static void links_fill(struct scenario *s, struct arena *arena)
+{
+    struct fabric *f = &s->fabric;
+    uint32_t delays = draw_below(&s->draw, 5), rates = draw_below(&s->draw, 6);
+    bool is_bounded = draw_once_in(&s->draw, 3), is_late = draw_once_in(&s->draw, 4);
+    uint64_t *rate = arena_array(arena, f->port_count, uint64_t), *queue = arena_array(arena, f->port_count, uint64_t);
+    f->propagation_ps = arena_array(arena, f->port_count, uint64_t);
+    f->device_ps = arena_array(arena, f->port_count, uint64_t);
+    f->port_up_ps = arena_array(arena, f->port_count, uint64_t);
+    for (uint32_t port = 0; port < f->port_count; port++) {
+        rate[port] = rate_draw(s, rates);
+        f->propagation_ps[port] = delay_draw(s, delays);
+        queue[port] = is_bounded ? 5000 + draw_below(&s->draw, 60000) : UINT64_MAX;
+        f->port_up_ps[port] = is_late && draw_once_in(&s->draw, 2) ? draw_below(&s->draw, 20000000) : 0;
+    }
+    f->rate_bps = rate;
+    f->port_queue_bytes = queue;
+}
+
+static void nodes_fill(struct scenario *s, struct arena *arena)
+{
+    struct fabric *f = &s->fabric;
+    uint8_t *kind = arena_array(arena, f->node_count, uint8_t), *cut = arena_array(arena, f->node_count, uint8_t);
+    uint8_t *tier = arena_array(arena, f->node_count, uint8_t);
+    uint64_t *latency = arena_array(arena, f->node_count, uint64_t);
+    uint32_t latencies = draw_below(&s->draw, 3), cuts = draw_below(&s->draw, 4);
+    for (uint32_t node = 0; node < f->node_count; node++) {
+        kind[node] = node < s->hosts ? NODE_HOST : NODE_SWITCH;
+        tier[node] = node >= s->hosts;
+        cut[node] = cuts == 1 ? node >= s->hosts : cuts > 1 && draw_once_in(&s->draw, 2);
+        latency[node] = latencies == 0 ? 0 : latencies == 1 ? 300000 : 100 * (uint64_t)draw_below(&s->draw, 10000);
+    }
+    f->node_kind = kind;
+    f->node_cut_through = cut;
+    f->node_tier = tier;
+    f->node_latency_ps = latency;
+}
+
+static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
+{
+    static void (*const shapes[])(struct scenario *) = {links_tree, links_random, links_rails};
+    memset(s, 0, sizeof *s);
+    s->draw.seed = seed;
+    shapes[draw_below(&s->draw, 3)](s);
+    s->cut_through_bytes = 64;
+    s->fabric = (struct fabric){.arena = arena, .name = "random", .family = "test", .host_count = s->hosts,
+                                .node_count = s->hosts + s->switches, .port_count = 2 * s->link_count};
+    ports_make(s, arena);
+    links_fill(s, arena);
+    nodes_fill(s, arena);
+}
+
+/* ---- traffic of its own: every callback answers by chance ---------------------------------------------------- */
+
+struct storm_host {
+    uint64_t hash, ordinal, budget, replies;
+    struct packet reply[64];
+    uint32_t reply_head;
+};
+
+struct storm {
+    const struct scenario *scenario;
+    struct engine *engine;
+    struct storm_host *hosts;
+    uint32_t size_mode;
+};
+
+static void hash_in(uint64_t *hash, uint64_t word)
+{
+    *hash = rng_mix(*hash * RNG_STEP + word);
+}
+
+static uint32_t storm_draw(struct storm *storm, uint32_t host, uint32_t bound)
+{
+    return rng_below(rng_draw(storm->scenario->draw.seed, 1000 + host, storm->hosts[host].ordinal++), bound);
+}
+
+static void storm_packet(struct storm *storm, uint32_t host, struct packet *packet)
+{
+    static const uint32_t sizes[] = {64, 4096, 4096, 9000};
+    uint32_t hosts = storm->scenario->hosts;
+    uint32_t dst = (host + 1 + storm_draw(storm, host, hosts - 1)) % hosts;
+    uint32_t size = storm->size_mode == 0   ? 4096
+                    : storm->size_mode == 1 ? sizes[storm_draw(storm, host, 4)]
+                                            : 1 + storm_draw(storm, host, PACKET_BYTES_MAX);
+    *packet = (struct packet){.dst = dst & 0xfffff, .src = host & 0xfffff, .size_bytes = size & PACKET_BYTES_MAX,
+                              .entropy = (uint16_t)storm_draw(storm, host, 65536),
+                              .seq = storm->hosts[host].ordinal & 0xffffff};
+}
+
+static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct storm *storm = context;
+    struct storm_host *h = &storm->hosts[host];
+    hash_in(&h->hash, now_ps);
+    hash_in(&h->hash, port);
+    if (h->replies > 0) {
+        *packet = h->reply[h->reply_head];
+        h->reply_head = (h->reply_head + 1) % 64;
+        h->replies--;
+        return true;
+    }
+    if (h->budget == 0 || storm_draw(storm, host, 8) == 0) {
+        return false;
+    }
+    h->budget--;
+    storm_packet(storm, host, packet);
+    return true;
+}
+
+static uint32_t storm_ports(const struct storm *storm, uint32_t host)
+{
+    const struct fabric *fabric = &storm->scenario->fabric;
+    return fabric->port_first[host + 1] - fabric->port_first[host];
+}
+
+static void storm_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct storm *storm = context;
+    struct storm_host *h = &storm->hosts[host];
+    uint64_t words[2];
+    memcpy(words, packet, sizeof words);
+    hash_in(&h->hash, now_ps);
+    hash_in(&h->hash, words[0]);
+    hash_in(&h->hash, words[1]);
+    if (packet->kind == PACKET_DATA && h->replies < 64) {
+        struct packet reply = *packet;
+        reply.dst = packet->src;
+        reply.src = packet->dst;
+        reply.kind = PACKET_ACK;
+        reply.size_bytes = 64;
+        h->reply[(h->reply_head + h->replies++) % 64] = reply;
+    }
+    engine_kick(storm->engine, host, storm_draw(storm, host, storm_ports(storm, host)), now_ps);
+    if (storm_draw(storm, host, 6) == 0) {
+        uint64_t when_ps = now_ps + (storm_draw(storm, host, 3) == 0 ? 0 : storm_draw(storm, host, 3000000));
+        engine_timer(storm->engine, host, when_ps, storm_draw(storm, host, 2) ? HOST_TIMER : HOST_OPERATION,
+                     storm_draw(storm, host, 5));
+    }
+}
+
+static void storm_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    struct storm *storm = context;
+    struct storm_host *h = &storm->hosts[host];
+    hash_in(&h->hash, now_ps);
+    hash_in(&h->hash, argument * 2 + kind);
+    h->budget += storm_draw(storm, host, 4) == 0;
+    for (uint32_t port = 0; port < storm_ports(storm, host); port++) {
+        engine_kick(storm->engine, host, port, now_ps);
+    }
+    if (argument > 0) {
+        engine_timer(storm->engine, host, now_ps, HOST_TIMER, argument - 1);
+    }
+}
+
+static const struct host_ops storm_ops = {storm_pull, storm_receive, storm_event};
+
+static void storm_begin(struct storm *storm)
+{
+    for (uint32_t host = 0; host < storm->scenario->hosts; host++) {
+        storm->hosts[host].budget = storm_draw(storm, host, 60);
+        engine_kick(storm->engine, host, 0, 0);
+        engine_timer(storm->engine, host, storm_draw(storm, host, 10000000), HOST_OPERATION, 3);
+        engine_timer(storm->engine, host, 200000000, HOST_TIMER, 0);
+    }
+}
+
+/* ---- one engine over one scenario ---------------------------------------------------------------------------- */
+
+struct outcome {
+    uint64_t hosts, links, runs, hops, in_flight;
+};
+
+static void links_hash(struct engine *engine, const struct fabric *fabric, uint64_t *hash)
+{
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        struct port_counters counters;
+        uint64_t words[sizeof counters / 8];
+        engine->class->counters(engine, port, &counters);
+        memcpy(words, &counters, sizeof words);
+        for (size_t i = 0; i < sizeof words / 8; i++) {
+            hash_in(hash, words[i]);
+        }
+    }
+}
+
+/* Stops at drawn times (also at ones that are over), looks at the counters and goes on to the end. */
+static void engine_play(struct engine *engine, const struct scenario *s, struct outcome *outcome)
+{
+    struct draw draw = {s->draw.seed ^ 0x5107, 0};
+    for (uint32_t stop = draw_below(&draw, 4); stop > 0; stop--) {
+        uint64_t until_ps = draw_below(&draw, 30000000) / stop;
+        hash_in(&outcome->runs, engine->class->run(engine, until_ps));
+        links_hash(engine, &s->fabric, &outcome->links);
+        hash_in(&outcome->links, engine->class->packets_in_flight(engine));
+    }
+    hash_in(&outcome->runs, engine->class->run(engine, TIME_NEVER_PS));
+    links_hash(engine, &s->fabric, &outcome->links);
+    outcome->hops = engine->class->hop_count(engine);
+    outcome->in_flight = engine->class->packets_in_flight(engine);
+}
+
+static void storm_play(const struct engine_class *class, uint64_t seed, struct outcome *outcome)
+{
+    struct arena *arena = arena_new("test");
+    struct scenario scenario;
+    scenario_make(&scenario, seed, arena);
+    struct storm storm = {.scenario = &scenario, .hosts = arena_array(arena, scenario.hosts, struct storm_host)};
+    storm.size_mode = draw_below(&scenario.draw, 3);
+    struct engine_config config = {.fabric = &scenario.fabric, .routes = routes_new(&scenario.fabric, arena),
+                                   .seed = seed, .cut_through_bytes = scenario.cut_through_bytes,
+                                   .ops = &storm_ops, .context = &storm};
+    storm.engine = class->create(arena, &config);
+    *outcome = (struct outcome){0};
+    storm_begin(&storm);
+    engine_play(storm.engine, &scenario, outcome);
+    for (uint32_t host = 0; host < scenario.hosts; host++) {
+        hash_in(&outcome->hosts, storm.hosts[host].hash);
+    }
+    arena_free(arena);
+}
+
+/* ---- traffic through the endpoints --------------------------------------------------------------------------- */
+
+struct talk {
+    const struct scenario *scenario;
+    struct endpoint *endpoint;
+    uint64_t *hash, *left;
+};
+
+static void talk_send(struct talk *talk, uint32_t host, uint64_t now_ps)
+{
+    struct draw draw = {talk->scenario->draw.seed ^ ((uint64_t)host << 32), 2 * talk->left[host]};
+    uint32_t hosts = talk->scenario->hosts;
+    if (talk->left[host] == 0) {
+        return;
+    }
+    talk->left[host]--;
+    struct message message = {.src_rank = host, .src_host = host, .bytes = draw_below(&draw, 100000)};
+    message.dst_host = message.dst_rank = draw_below(&draw, hosts);
+    endpoint_send(talk->endpoint, &message, now_ps);
+}
+
+static void talk_delivered(void *context, const struct message *message, uint64_t now_ps)
+{
+    struct talk *talk = context;
+    hash_in(&talk->hash[message->dst_host], now_ps);
+    hash_in(&talk->hash[message->dst_host], message->bytes);
+}
+
+static void talk_acked(void *context, const struct message *message, uint64_t delivered_ps,
+                       uint32_t retransmissions, uint64_t now_ps)
+{
+    struct talk *talk = context;
+    hash_in(&talk->hash[message->src_host], delivered_ps);
+    hash_in(&talk->hash[message->src_host], now_ps);
+    hash_in(&talk->hash[message->src_host], retransmissions);
+    talk_send(talk, message->src_host, now_ps);
+}
+
+static bool talk_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    return endpoint_pull(((struct talk *)context)->endpoint, host, port, now_ps, packet);
+}
+
+static void talk_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct talk *talk = context;
+    hash_in(&talk->hash[host], now_ps);
+    hash_in(&talk->hash[host], packet->seq);
+    endpoint_receive(talk->endpoint, host, packet, now_ps);
+}
+
+static void talk_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    (void)kind;
+    endpoint_timer(((struct talk *)context)->endpoint, host, argument, now_ps);
+}
+
+static const struct host_ops talk_host_ops = {talk_pull, talk_receive, talk_event};
+static const struct endpoint_ops talk_ops = {talk_delivered, talk_acked};
+
+static struct endpoint *talk_endpoint(struct talk *talk, const struct routes *routes, struct arena *arena)
+{
+    const struct scenario *s = talk->scenario;
+    uint64_t seed = s->draw.seed;
+    struct endpoint_config config = {
+        .fabric = &s->fabric, .routes = routes, .shape = {4096, 64, 64}, .transport = transport_find("window"),
+        .balance = balances[seed % 2], .rto_ps = 400000000, .post_ps = seed % 3 == 0 ? 700000 : 0,
+        .local_bps = 1000000000000, .seed = seed, .ops = &talk_ops, .context = talk};
+    uint64_t *values = arena_array(arena, 8, uint64_t); /* all zero: the default window */
+    config.transport_values = values;
+    return endpoint_new(arena, &config);
+}
+
+static void talk_play(const struct engine_class *class, uint64_t seed, struct outcome *outcome)
+{
+    struct arena *arena = arena_new("test");
+    struct scenario scenario;
+    scenario_make(&scenario, seed, arena);
+    struct talk talk = {.scenario = &scenario, .hash = arena_array(arena, scenario.hosts, uint64_t),
+                        .left = arena_array(arena, scenario.hosts, uint64_t)};
+    const struct routes *routes = routes_new(&scenario.fabric, arena);
+    talk.endpoint = talk_endpoint(&talk, routes, arena);
+    struct engine_config config = {.fabric = &scenario.fabric, .routes = routes, .seed = seed,
+                                   .cut_through_bytes = 64, .ops = &talk_host_ops, .context = &talk};
+    struct engine *engine = class->create(arena, &config);
+    endpoint_attach(talk.endpoint, engine);
+    *outcome = (struct outcome){0};
+    for (uint32_t host = 0; host < scenario.hosts; host++) {
+        talk.left[host] = 6;
+        talk_send(&talk, host, 0);
+        talk_send(&talk, host, 0);
+    }
+    engine_play(engine, &scenario, outcome);
+    for (uint32_t host = 0; host < scenario.hosts; host++) {
+        hash_in(&outcome->hosts, talk.hash[host]);
+    }
+    arena_free(arena);
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------- */
+
+typedef void play(const struct engine_class *class, uint64_t seed, struct outcome *outcome);
+
+static uint64_t play_both(play *run, uint64_t seed)
+{
+    struct outcome expected, actual;
+    run(&engine_plain, seed, &expected);
+    run(&engine_window, seed, &actual);
+    if (memcmp(&expected, &actual, sizeof actual) != 0) {
+        printf("  scenario %" PRIu64 ": hosts %d, links %d, runs %d, hops %" PRIu64 " for %" PRIu64
+               ", in flight %" PRIu64 " for %" PRIu64 "\n",
+               seed, expected.hosts == actual.hosts, expected.links == actual.links, expected.runs == actual.runs,
+               actual.hops, expected.hops, actual.in_flight, expected.in_flight);
+    }
+    CHECK(memcmp(&expected, &actual, sizeof actual) == 0);
+    return expected.hops;
+}
+
+static void play_many(play *run, uint32_t count)
+{
+    uint64_t seed = test_seed(), hops = 0;
+    const char *wanted = getenv("PHOTONET_SCENARIOS");
+    count = wanted != NULL ? (uint32_t)strtoul(wanted, NULL, 10) : count;
+    for (uint32_t i = 0; i < count; i++) {
+        hops += play_both(run, seed + i);
+    }
+    CHECK(hops > count * 50);
+}
+
+static void test_storms(void)
+{
+    play_many(storm_play, 400);
+}
+
+static void test_endpoints(void)
+{
+    play_many(talk_play, 120);
+}
+
+TEST_MAIN("engine_window", TEST(test_storms), TEST(test_endpoints))
