@@ -1,6 +1,7 @@
 #include "netsim/sim.h"
 
 #include "netsim/circuit/planner.h"
+#include "netsim/engine/window.h"
 
 /* ---- replay to endpoint ----------------------------------------------------------------------------------- */
 
@@ -165,7 +166,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .context = sim,
         .interrupted = config->interrupted,
     };
-    sim->engine = engine_plain.create(sim->arena, &engine_config);
+    sim->engine = engine_window.create(sim->arena, &engine_config);
     endpoint_attach(sim->endpoint, sim->engine);
 }
 
