@@ -120,8 +120,8 @@ static void packet_drop(struct plain *plain, struct port *port, const struct wai
     input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
 }
 
-/* Cuts the packet to a header and puts that into the trim class, where it still has to fit. */
-static void packet_trim(struct plain *plain, uint32_t port_id, struct waiting waiting, uint32_t trim_class,
+/* Cuts the packet to a header and puts that into the trim class, where it still has to fit; false where it does not. */
+static bool packet_trim(struct plain *plain, uint32_t port_id, struct waiting waiting, uint32_t trim_class,
                         uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
@@ -134,9 +134,10 @@ static void packet_trim(struct plain *plain, uint32_t port_id, struct waiting wa
     waiting.packet.class = trim_class & 7;
     if (!packet_fits(plain, port_id, trim_class, left_bytes)) {
         packet_drop(plain, port, &waiting, now_ps);
-        return;
+        return false;
     }
     port_push(plain, port, trim_class, &waiting);
+    return true;
 }
 
 /* Half and half by chance, the newest waiting packet gives its place up instead of the arriving one. */
@@ -147,24 +148,25 @@ static bool newest_gives_way(const struct plain *plain, uint32_t port_id, uint32
            port_draw(plain, port_id, RNG_TRIM) >> 63 == 1;
 }
 
-static void queue_is_full(struct plain *plain, uint32_t port_id, uint32_t class, const struct waiting *waiting,
+/* True where anything was queued in the end. */
+static bool queue_is_full(struct plain *plain, uint32_t port_id, uint32_t class, const struct waiting *waiting,
                           uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
     const struct queue_class *rule = &port->profile->class[class];
     if (rule->full == FULL_DROP || waiting->packet.kind != PACKET_DATA) {
         packet_drop(plain, port, waiting, now_ps);
-        return;
+        return false;
     }
     if (!newest_gives_way(plain, port_id, class)) {
-        packet_trim(plain, port_id, *waiting, rule->trim_class, now_ps);
-        return;
+        return packet_trim(plain, port_id, *waiting, rule->trim_class, now_ps);
     }
     struct waiting newest = queue_pop_newest(&port->classes[class]);
     port->classes[class].bytes -= newest.packet.size_bytes;
     port->queued_bytes -= newest.packet.size_bytes;
     port_push(plain, port, class, waiting);
     packet_trim(plain, port_id, newest, rule->trim_class, now_ps);
+    return true;
 }
 
 void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
@@ -177,13 +179,14 @@ void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *pac
     port->packet_number++;
     bool is_fitting = packet_fits(plain, port_id, class, packet->size_bytes);
     input_hold(plain, in_port, class, packet->size_bytes, now_ps);
-    if (!is_fitting) {
-        queue_is_full(plain, port_id, class, &waiting, now_ps);
-    } else {
+    bool is_queued = is_fitting || queue_is_full(plain, port_id, class, &waiting, now_ps);
+    if (is_fitting) {
         mark(plain, port_id, &waiting.packet, MARK_ENQUEUE, port->classes[class].bytes);
         port_push(plain, port, class, &waiting);
     }
-    port_start(plain, port_id, now_ps);
+    if (is_queued) { /* else a sleeping host port would be woken without a kick */
+        port_start(plain, port_id, now_ps);
+    }
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
