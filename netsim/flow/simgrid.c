@@ -201,11 +201,11 @@ static void records_wait(const struct simulation *simulation)
 {
     const volatile int *interrupted = simulation->config->interrupted;
     struct pollfd poll_fd = {.fd = simulation->records_fd, .events = POLLIN};
-    while (poll(&poll_fd, 1, 100) <= 0) {
+    do {
         if (interrupted != NULL && *interrupted) {
             simulation->child.shared->must_stop = 1;
         }
-    }
+    } while (poll(&poll_fd, 1, 100) <= 0);
 }
 
 /* Until the child closes its end. Records may come in pieces. */
