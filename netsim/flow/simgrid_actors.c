@@ -1,0 +1,382 @@
+/* The process that simulates: tasks of the replay, done by SimGrid actors.
+ *
+ *      replay ──► ring of tasks ──► idle actor, or a new one ──► sg_host_sendto, sg_actor_sleep_until ──► replay ...
+ *
+ * SimGrid's C interface tells nobody when a communication ends but the actor that waits for it, so whatever is under way
+ * has an actor of its own: a message or a timer each. Actors are kept and used again; there are as many as there
+ * were tasks at once (a ring of n ranks: about 2n). An actor that has told the replay goes on with the first new task
+ * itself and wakes or makes actors for the others.
+ *
+ * Actors change only inside calls of SimGrid, so between two such calls an actor has the replay for itself; the
+ * replay's callbacks contain none (they only fill the ring).
+ *
+ * The main actor sleeps until nothing is left to happen and ends the process from within, because SimGrid would end the
+ * other actors with C++ exceptions through frames of C. */
+#include "netsim/flow/simgrid_int.h"
+
+#if PHOTONET_HAVE_SIMGRID
+
+#include <signal.h>
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#include <simgrid/host.h>
+#include <simgrid/semaphore.h>
+#include <string.h>
+#include <unistd.h>
+
+enum task_kind { TASK_MESSAGE, TASK_LOCAL, TASK_ACK, TASK_TIMER };
+
+struct task {
+    enum task_kind kind;
+    uint32_t host;         /* TASK_TIMER */
+    uint64_t when_ps;      /* all but TASK_MESSAGE; the time at which it is over */
+    uint64_t argument;     /* TASK_TIMER */
+    uint64_t delivered_ps; /* TASK_ACK */
+    struct message message;
+};
+
+#define RECORDS_AT_ONCE 512
+
+struct flow_tasks {
+    struct flow_child *child;
+    struct task *ring; /* capacity 2^k */
+    size_t head, count, capacity;
+    uint64_t now_ps;   /* never goes back, however SimGrid's clock is rounded */
+    uint32_t idle;     /* actors that wait for `wake` and have not been called */
+    uint32_t called;   /* actors on their way to the ring */
+    uint32_t busy;
+    uint32_t actor_count;
+    bool is_over;
+    sg_sem_t wake, done;
+    sg_host_t *hosts;  /* NULL where the host never talks */
+    sg_host_t home;    /* of the actors */
+    struct flow_record records[RECORDS_AT_ONCE];
+    size_t record_count;
+};
+
+/* ---- the ring --------------------------------------------------------------------------------------------- */
+
+static void task_push(struct flow_tasks *tasks, const struct task *task)
+{
+    if (tasks->count == tasks->capacity) {
+        size_t capacity = tasks->capacity * 2;
+        struct task *ring = arena_array(tasks->child->arena, capacity, struct task);
+        for (size_t i = 0; i < tasks->count; i++) {
+            ring[i] = tasks->ring[(tasks->head + i) & (tasks->capacity - 1)];
+        }
+        tasks->ring = ring;
+        tasks->head = 0;
+        tasks->capacity = capacity;
+    }
+    tasks->ring[(tasks->head + tasks->count++) & (tasks->capacity - 1)] = *task;
+}
+
+static struct task task_pop(struct flow_tasks *tasks)
+{
+    struct task task = tasks->ring[tasks->head];
+    tasks->head = (tasks->head + 1) & (tasks->capacity - 1);
+    tasks->count--;
+    return task;
+}
+
+void flow_send(void *context, const struct message *message, uint64_t now_ps)
+{
+    struct flow_tasks *tasks = context;
+    const struct flow_config *config = tasks->child->config;
+    struct task task = {.kind = TASK_MESSAGE, .message = *message};
+    task.message.posted_ps = now_ps;
+    if (message->src_host == message->dst_host) {
+        task.kind = TASK_LOCAL;
+        task.when_ps = now_ps + serialisation_ps(message->bytes, config->local_bps);
+    }
+    task_push(tasks, &task);
+}
+
+void flow_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
+{
+    const struct task task = {.kind = TASK_TIMER, .host = host, .when_ps = when_ps, .argument = argument};
+    task_push(context, &task);
+}
+
+struct flow_tasks *flow_tasks_new(struct arena *arena, struct flow_child *child)
+{
+    struct flow_tasks *tasks = arena_one(arena, struct flow_tasks);
+    tasks->child = child;
+    tasks->capacity = 64;
+    tasks->ring = arena_array(arena, tasks->capacity, struct task);
+    return tasks;
+}
+
+/* ---- time and results ------------------------------------------------------------------------------------- */
+
+static uint64_t clock_read(struct flow_tasks *tasks)
+{
+    uint64_t clock_ps = (uint64_t)(simgrid_get_clock() * 1e12 + 0.5);
+    tasks->now_ps = clock_ps > tasks->now_ps ? clock_ps : tasks->now_ps;
+    return tasks->now_ps;
+}
+
+static void sleep_until(uint64_t when_ps)
+{
+    sg_actor_sleep_until((double)when_ps * 1e-12);
+}
+
+static void records_flush(struct flow_tasks *tasks)
+{
+    const char *from = (const char *)tasks->records;
+    size_t left_bytes = tasks->record_count * sizeof tasks->records[0];
+    while (left_bytes > 0) {
+        ssize_t written_bytes = write(tasks->child->records_fd, from, left_bytes);
+        if (written_bytes < 0) {
+            _exit(STATUS_IO); /* nobody reads any more */
+        }
+        from += written_bytes;
+        left_bytes -= (size_t)written_bytes;
+    }
+    tasks->record_count = 0;
+}
+
+static void record(struct flow_tasks *tasks, const struct message *message, uint64_t delivered_ps, uint64_t acked_ps)
+{
+    tasks->records[tasks->record_count++] = (struct flow_record){
+        .src_rank = message->src_rank,
+        .dst_rank = message->dst_rank,
+        .bytes = message->bytes,
+        .key = {message->key[0], message->key[1]},
+        .posted_ps = message->posted_ps,
+        .delivered_ps = delivered_ps,
+        .acked_ps = acked_ps,
+    };
+    if (tasks->record_count == RECORDS_AT_ONCE) {
+        records_flush(tasks);
+    }
+}
+
+/* ---- tasks ------------------------------------------------------------------------------------------------ */
+
+/* The last ACK on an idle way back. */
+static uint64_t ack_ps(const struct flow_config *config, const struct message *message)
+{
+    const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes};
+    return path_idle_ps(config->fabric, config->routes, &ack, message->dst_host, message->src_host, 1);
+}
+
+static void message_run(struct flow_tasks *tasks, struct task *task)
+{
+    const struct flow_config *config = tasks->child->config;
+    const struct message *message = &task->message;
+    if (config->post_ps > 0) {
+        sleep_until(message->posted_ps + config->post_ps);
+    }
+    uint64_t wire_bytes = message->bytes + shape_packets(&config->shape, message->bytes) * config->shape.header_bytes;
+    sg_host_sendto(tasks->hosts[message->src_host], tasks->hosts[message->dst_host], (double)wire_bytes);
+    sleep_until(clock_read(tasks) + platform_latency_ps(tasks->child->platform, message->src_host, message->dst_host));
+    uint64_t now_ps = clock_read(tasks);
+    task->kind = TASK_ACK;
+    task->delivered_ps = now_ps;
+    task->when_ps = now_ps + ack_ps(config, message);
+    replay_delivered(tasks->child->replay, message, now_ps);
+    task_push(tasks, task);
+}
+
+static void local_run(struct flow_tasks *tasks, const struct task *task)
+{
+    sleep_until(task->when_ps);
+    uint64_t now_ps = clock_read(tasks);
+    record(tasks, &task->message, now_ps, now_ps);
+    replay_delivered(tasks->child->replay, &task->message, now_ps);
+    replay_acked(tasks->child->replay, &task->message, now_ps);
+}
+
+static void ack_run(struct flow_tasks *tasks, const struct task *task)
+{
+    sleep_until(task->when_ps);
+    uint64_t now_ps = clock_read(tasks);
+    record(tasks, &task->message, task->delivered_ps, now_ps);
+    replay_acked(tasks->child->replay, &task->message, now_ps);
+}
+
+static void timer_run(struct flow_tasks *tasks, const struct task *task)
+{
+    sleep_until(task->when_ps);
+    replay_event(tasks->child->replay, task->host, task->argument, clock_read(tasks));
+}
+
+static void task_run(struct flow_tasks *tasks, struct task *task)
+{
+    switch (task->kind) {
+    case TASK_MESSAGE:
+        message_run(tasks, task);
+        break;
+    case TASK_LOCAL:
+        local_run(tasks, task);
+        break;
+    case TASK_ACK:
+        ack_run(tasks, task);
+        break;
+    case TASK_TIMER:
+        timer_run(tasks, task);
+        break;
+    }
+}
+
+/* ---- actors ----------------------------------------------------------------------------------------------- */
+
+static void actor_main(int argc, char **argv);
+
+static void actor_start(struct flow_tasks *tasks)
+{
+    char name[] = "task"; /* SimGrid's start takes no const text */
+    char *const argv[] = {name, NULL};
+    sg_actor_t actor = sg_actor_init(name, tasks->home);
+    sg_actor_set_data(actor, tasks);
+    tasks->actor_count++;
+    sg_actor_start(actor, actor_main, 1, argv);
+}
+
+/* Calls an actor for every task in the ring but the `own` ones that the caller does itself. */
+static void actors_call(struct flow_tasks *tasks, size_t own)
+{
+    while (tasks->count > tasks->called + own) {
+        tasks->called++;
+        if (tasks->idle > 0) {
+            tasks->idle--;
+            sg_sem_release(tasks->wake);
+        } else {
+            actor_start(tasks);
+        }
+    }
+}
+
+static bool must_stop(const struct flow_tasks *tasks)
+{
+    return tasks->is_over || tasks->child->shared->must_stop;
+}
+
+static void over(struct flow_tasks *tasks)
+{
+    if (!tasks->is_over) {
+        tasks->is_over = true;
+        sg_sem_release(tasks->done);
+    }
+}
+
+static void actor_main(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    struct flow_tasks *tasks = sg_actor_self_get_data();
+    for (;;) {
+        tasks->called--;
+        tasks->busy++;
+        while (tasks->count > 0 && !must_stop(tasks)) {
+            struct task task = task_pop(tasks);
+            task_run(tasks, &task);
+            actors_call(tasks, 1);
+        }
+        tasks->busy--;
+        if (must_stop(tasks) || (tasks->busy == 0 && tasks->called == 0 && tasks->count == 0)) {
+            over(tasks);
+        }
+        tasks->idle++;
+        sg_sem_acquire(tasks->wake);
+    }
+}
+
+static void results_store(struct flow_tasks *tasks)
+{
+    struct flow_child *child = tasks->child;
+    struct flow_shared *shared = child->shared;
+    records_flush(tasks);
+    for (uint32_t rank = 0; rank < child->config->job->rank_count; rank++) {
+        replay_rank(child->replay, rank, &child->ranks[rank]);
+    }
+    for (uint32_t i = 0; i < replay_call_count(child->replay); i++) {
+        child->calls[i] = *replay_call_at(child->replay, i);
+    }
+    shared->makespan_ps = replay_makespan_ps(child->replay);
+    shared->first_iteration_ps = replay_first_iteration_ps(child->replay);
+    shared->done_ops = replay_done_ops(child->replay);
+    shared->op_count = replay_op_count(child->replay);
+    FILE *text = fmemopen(shared->explanation, sizeof shared->explanation - 1, "w");
+    if (text != NULL && shared->done_ops < shared->op_count) {
+        replay_explain(child->replay, text, FLOW_EXPLAINED_RANKS);
+    }
+    if (text != NULL) {
+        fclose(text);
+    }
+    shared->is_finished = true;
+}
+
+static void main_actor(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    struct flow_tasks *tasks = sg_actor_self_get_data();
+    uint64_t until_ps = tasks->child->config->until_ps;
+    replay_start(tasks->child->replay);
+    actors_call(tasks, 0);
+    if (tasks->actor_count > 0 && until_ps == TIME_NEVER_PS) {
+        sg_sem_acquire(tasks->done);
+    } else if (tasks->actor_count > 0) {
+        tasks->child->shared->is_cut = sg_sem_acquire_timeout(tasks->done, (double)until_ps * 1e-12);
+    }
+    results_store(tasks);
+    _exit(STATUS_OK);
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------ */
+
+/* CM02 as it was published. Times are right to a picosecond, not to SimGrid's default of 10 us; gamma is a window that
+ * never limits. Stacks: the replay needs few kilobytes, SimGrid itself more. */
+static const char *const options[] = {
+    "photonet",
+    "--cfg=network/model:CM02",
+    "--cfg=network/crosstraffic:0",
+    "--cfg=network/TCP-gamma:1e30",
+    "--cfg=network/weight-S:0",
+    "--cfg=network/latency-factor:1e-15", /* platform.h, I3 */
+    "--cfg=network/bandwidth-factor:1",
+    "--cfg=surf/precision:1e-12",
+    "--cfg=contexts/stack-size:256",
+    "--log=root.thres:critical",
+    "--log=root.fmt:%m%n",
+};
+#define OPTION_COUNT (sizeof options / sizeof options[0])
+
+static void simgrid_begin(const struct flow_child *child)
+{
+    char *argv[OPTION_COUNT + 1] = {NULL};
+    memcpy(argv, options, sizeof options);
+    int argc = OPTION_COUNT;
+    simgrid_init(&argc, argv);
+    signal(SIGINT, SIG_IGN); /* the parent decides */
+    simgrid_load_platform(child->platform_path);
+}
+
+static void hosts_find(struct flow_tasks *tasks)
+{
+    uint32_t host_count = tasks->child->config->fabric->host_count;
+    tasks->hosts = arena_array(tasks->child->arena, host_count, sg_host_t);
+    for (uint32_t host = 0; host < host_count; host++) {
+        char name[16];
+        snprintf(name, sizeof name, "h%u", host);
+        tasks->hosts[host] = sg_host_by_name(name);
+    }
+    tasks->home = sg_host_by_name("actors");
+}
+
+void flow_child_run(struct flow_child *child, struct flow_tasks *tasks)
+{
+    simgrid_begin(child);
+    hosts_find(tasks);
+    tasks->wake = sg_sem_init(0);
+    tasks->done = sg_sem_init(0);
+    char name[] = "main";
+    char *const argv[] = {name, NULL};
+    sg_actor_t actor = sg_actor_init(name, tasks->home);
+    sg_actor_set_data(actor, tasks);
+    sg_actor_start(actor, main_actor, 1, argv);
+    simgrid_run();
+    _exit(STATUS_IO); /* the main actor ends the process; here something went wrong */
+}
+
+#endif
