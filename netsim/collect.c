@@ -4,16 +4,38 @@
 
 #include <string.h>
 
-static struct port_counters port_counters(const struct sim *sim, uint32_t port)
-{
-    struct port_counters counters;
-    sim->engine->class->counters(sim->engine, port, &counters);
-    return counters;
-}
-
 static bool is_connected(const struct fabric *fabric, uint32_t port)
 {
     return fabric->port_peer[port] != ID_NONE;
+}
+
+void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
+{
+    struct replay_rank *ranks = arena_array(arena, sim->job->rank_count, struct replay_rank);
+    struct port_counters *ports = arena_array(arena, sim->fabric->port_count, struct port_counters);
+    for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
+        replay_rank(sim->replay, rank, &ranks[rank]);
+    }
+    for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
+        sim->engine->class->counters(sim->engine, port, &ports[port]);
+    }
+    *facts = (struct facts){
+        .job = sim->job,
+        .fabric = sim->fabric,
+        .rank_host = sim->rank_host,
+        .ranks = ranks,
+        .calls = replay_calls(sim->replay),
+        .call_count = replay_call_count(sim->replay),
+        .ports = ports,
+        .stats = &sim->stats,
+        .hop_count = sim->engine->class->hop_count(sim->engine),
+        .makespan_ps = replay_makespan_ps(sim->replay),
+        .first_iteration_ps = replay_first_iteration_ps(sim->replay),
+        .done_ops = replay_done_ops(sim->replay),
+        .op_count = replay_op_count(sim->replay),
+        .is_complete = replay_is_complete(sim->replay),
+    };
+    endpoint_counters(sim->endpoint, &facts->ends);
 }
 
 /* ---- as the run goes -------------------------------------------------------------------------------------- */
@@ -39,18 +61,17 @@ static struct result_collectives call_row(const struct replay_call *call)
     };
 }
 
-enum status collect_progress(struct sim *sim, struct collect_cursor *cursor, struct results_run *run,
+enum status collect_progress(const struct facts *facts, struct collect_cursor *cursor, struct results_run *run,
                              struct diag *diag)
 {
-    struct flowstats *stats = &sim->stats;
+    struct flowstats *stats = facts->stats;
     enum status status = results_append(run, RESULT_TABLE_messages, stats->rows, stats->row_count, diag);
     stats->row_count = 0;
-    uint32_t calls = replay_call_count(sim->replay);
     if (cursor->is_written == NULL) {
-        cursor->is_written = arena_array(sim->arena, calls, uint8_t);
+        cursor->is_written = arena_array(stats->arena, facts->call_count, uint8_t);
     }
-    for (uint32_t i = 0; i < calls && status == STATUS_OK; i++) {
-        const struct replay_call *call = replay_call_at(sim->replay, i);
+    for (uint32_t i = 0; i < facts->call_count && status == STATUS_OK; i++) {
+        const struct replay_call *call = &facts->calls[i];
         if (!cursor->is_written[i] && call->ended == call->members) {
             struct result_collectives row = call_row(call);
             cursor->is_written[i] = 1;
@@ -62,34 +83,33 @@ enum status collect_progress(struct sim *sim, struct collect_cursor *cursor, str
 
 /* ---- tables ----------------------------------------------------------------------------------------------- */
 
-static enum status ranks_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+static enum status ranks_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
 {
     enum status status = STATUS_OK;
-    for (uint32_t id = 0; id < sim->job->rank_count && status == STATUS_OK; id++) {
-        struct replay_rank rank;
-        replay_rank(sim->replay, id, &rank);
-        uint64_t active_ps = rank.compute_ps + rank.exposed_ps;
+    for (uint32_t id = 0; id < facts->job->rank_count && status == STATUS_OK; id++) {
+        const struct replay_rank *rank = &facts->ranks[id];
+        uint64_t active_ps = rank->compute_ps + rank->exposed_ps;
         struct result_ranks row = {
             .rank = id,
-            .host = sim->rank_host[id],
-            .end_ps = rank.end_ps,
-            .compute_ps = rank.compute_ps,
-            .communication_ps = rank.communication_ps,
-            .exposed_communication_ps = rank.exposed_ps,
+            .host = facts->rank_host[id],
+            .end_ps = rank->end_ps,
+            .compute_ps = rank->compute_ps,
+            .communication_ps = rank->communication_ps,
+            .exposed_communication_ps = rank->exposed_ps,
             .idle_ps = active_ps < makespan_ps ? makespan_ps - active_ps : 0,
-            .operations = rank.done_ops,
-            .sent_bytes = rank.sent_bytes,
-            .received_bytes = rank.received_bytes,
+            .operations = rank->done_ops,
+            .sent_bytes = rank->sent_bytes,
+            .received_bytes = rank->received_bytes,
         };
         status = results_append(run, RESULT_TABLE_ranks, &row, 1, diag);
     }
     return status;
 }
 
-static struct result_links link_row(const struct sim *sim, uint32_t port, uint64_t makespan_ps)
+static struct result_links link_row(const struct facts *facts, uint32_t port, uint64_t makespan_ps)
 {
-    const struct fabric *fabric = sim->fabric;
-    struct port_counters counters = port_counters(sim, port);
+    const struct fabric *fabric = facts->fabric;
+    struct port_counters counters = facts->ports[port];
     uint32_t node = fabric->port_node[port], peer = fabric->port_node[fabric->port_peer[port]];
     uint8_t tier = fabric->node_tier[node], peer_tier = fabric->node_tier[peer];
     return (struct result_links){
@@ -111,22 +131,22 @@ static struct result_links link_row(const struct sim *sim, uint32_t port, uint64
     };
 }
 
-static enum status links_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+static enum status links_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
 {
     enum status status = STATUS_OK;
-    for (uint32_t port = 0; port < sim->fabric->port_count && status == STATUS_OK; port++) {
-        if (is_connected(sim->fabric, port)) {
-            struct result_links row = link_row(sim, port, makespan_ps);
+    for (uint32_t port = 0; port < facts->fabric->port_count && status == STATUS_OK; port++) {
+        if (is_connected(facts->fabric, port)) {
+            struct result_links row = link_row(facts, port, makespan_ps);
             status = results_append(run, RESULT_TABLE_links, &row, 1, diag);
         }
     }
     return status;
 }
 
-static enum status nodes_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+static enum status nodes_collect(const struct facts *facts, struct results_run *run, struct diag *diag)
 {
     static const char *const kinds[] = {[NODE_HOST] = "host", [NODE_SWITCH] = "switch", [NODE_OPTICAL] = "optical"};
-    const struct fabric *fabric = sim->fabric;
+    const struct fabric *fabric = facts->fabric;
     enum status status = STATUS_OK;
     for (uint32_t node = 0; node < fabric->node_count && status == STATUS_OK; node++) {
         struct result_nodes row = {
@@ -136,7 +156,7 @@ static enum status nodes_collect(struct sim *sim, struct results_run *run, struc
             .part = fabric->parts->parts[fabric->node_part[node]].name,
         };
         for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
-            struct port_counters counters = port_counters(sim, port);
+            struct port_counters counters = facts->ports[port];
             row.tx_bytes += counters.tx_bytes;
             row.forwarded_packets += node < fabric->host_count ? 0 : counters.tx_packets;
         }
@@ -146,10 +166,10 @@ static enum status nodes_collect(struct sim *sim, struct results_run *run, struc
 }
 
 /* A port that was joined by a planner: its fibre ends at an optical switch. */
-static enum status circuits_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run,
+static enum status circuits_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run,
                                     struct diag *diag)
 {
-    const struct fabric *fabric = sim->fabric;
+    const struct fabric *fabric = facts->fabric;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < fabric->optical_count; i++) {
         const struct optical *optical = &fabric->optical[i];
@@ -165,8 +185,8 @@ static enum status circuits_collect(struct sim *sim, uint64_t makespan_ps, struc
                 .node_b = fabric->port_node[peer],
                 .usable_from_ps = fabric->port_up_ps[port],
                 .usable_until_ps = makespan_ps,
-                .a_to_b_bytes = port_counters(sim, port).tx_bytes,
-                .b_to_a_bytes = port_counters(sim, peer).tx_bytes,
+                .a_to_b_bytes = facts->ports[port].tx_bytes,
+                .b_to_a_bytes = facts->ports[peer].tx_bytes,
             };
             status = results_append(run, RESULT_TABLE_circuits, &row, 1, diag);
         }
@@ -175,14 +195,14 @@ static enum status circuits_collect(struct sim *sim, uint64_t makespan_ps, struc
 }
 
 /* Sums over packets and hops of what each link and switch adds. */
-static enum status breakdown_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+static enum status breakdown_collect(const struct facts *facts, struct results_run *run, struct diag *diag)
 {
-    const struct fabric *fabric = sim->fabric;
+    const struct fabric *fabric = facts->fabric;
     struct result_breakdown rows[] = {{.cause = "serialisation"}, {.cause = "propagation"}, {.cause = "device"},
                                       {.cause = "switch"}, {.cause = "queueing"}, {.cause = "circuit_wait"}};
     uint64_t all_ps = 0;
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        struct port_counters counters = port_counters(sim, port);
+        struct port_counters counters = facts->ports[port];
         uint32_t node = fabric->port_node[port];
         rows[0].total_ps += counters.busy_ps;
         rows[1].total_ps += counters.tx_packets * fabric->propagation_ps[port];
@@ -201,16 +221,16 @@ static enum status breakdown_collect(struct sim *sim, struct results_run *run, s
     return results_append(run, RESULT_TABLE_breakdown, rows, count, diag);
 }
 
-static enum status histograms_collect(struct sim *sim, struct results_run *run, struct diag *diag)
+static enum status histograms_collect(const struct facts *facts, struct results_run *run, struct diag *diag)
 {
     uint64_t edges[HISTOGRAM_COARSE], counts[HISTOGRAM_COARSE];
-    uint32_t used = histogram_coarse(&sim->stats.fct_ps, edges, counts);
+    uint32_t used = histogram_coarse(&facts->stats->fct_ps, edges, counts);
     enum status status = results_histogram(run, "fct", "messages by completion time (lower edges)", "ps", edges,
                                            counts, used, diag);
     if (status != STATUS_OK) {
         return status;
     }
-    used = histogram_coarse(&sim->stats.slowdown_milli, edges, counts);
+    used = histogram_coarse(&facts->stats->slowdown_milli, edges, counts);
     return results_histogram(run, "slowdown", "messages by completion time over idle fabric, times 1000 (lower edges)",
                              "1", edges, counts, used, diag);
 }
@@ -219,31 +239,30 @@ static enum status histograms_collect(struct sim *sim, struct results_run *run, 
 
 /* Over `time_ps`, in which `share` of `shares` of all bytes were sent; of the compute of the first iteration nothing
  * counts where `is_steady`. */
-static void energy_of(struct sim *sim, uint64_t time_ps, uint64_t share, uint64_t shares, bool is_steady,
+static void energy_of(const struct facts *facts, uint64_t time_ps, uint64_t share, uint64_t shares, bool is_steady,
                       struct arena *arena, struct energy_row **rows, uint32_t *count)
 {
-    const struct fabric *fabric = sim->fabric;
+    const struct fabric *fabric = facts->fabric;
     uint64_t *tx_bytes = arena_array(arena, fabric->port_count, uint64_t);
     uint64_t *busy_ps = arena_array(arena, fabric->host_count, uint64_t);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        tx_bytes[port] = (uint64_t)((unsigned __int128)port_counters(sim, port).tx_bytes * share / shares);
+        tx_bytes[port] = (uint64_t)((unsigned __int128)facts->ports[port].tx_bytes * share / shares);
     }
-    for (uint32_t id = 0; id < sim->job->rank_count; id++) {
-        struct replay_rank rank;
-        replay_rank(sim->replay, id, &rank);
-        busy_ps[sim->rank_host[id]] += rank.compute_ps - (is_steady ? rank.first_compute_ps : 0);
+    for (uint32_t id = 0; id < facts->job->rank_count; id++) {
+        const struct replay_rank *rank = &facts->ranks[id];
+        busy_ps[facts->rank_host[id]] += rank->compute_ps - (is_steady ? rank->first_compute_ps : 0);
     }
     const struct energy_input input = {
         .time_ps = time_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps};
     energy_account(fabric, &input, arena, rows, count);
 }
 
-static enum status energy_collect(struct sim *sim, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+static enum status energy_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
 {
     struct arena *scratch = arena_new("energy rows");
     struct energy_row *rows;
     uint32_t count;
-    energy_of(sim, makespan_ps, 1, 1, false, scratch, &rows, &count);
+    energy_of(facts, makespan_ps, 1, 1, false, scratch, &rows, &count);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         double all_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
@@ -262,18 +281,18 @@ static enum status energy_collect(struct sim *sim, uint64_t makespan_ps, struct 
     return status;
 }
 
-enum status collect_tables(struct sim *sim, const struct result_summary *summary, struct results_run *run,
+enum status collect_tables(const struct facts *facts, const struct result_summary *summary, struct results_run *run,
                            struct diag *diag)
 {
     uint64_t makespan_ps = summary->makespan_ps;
     enum status status = results_append(run, RESULT_TABLE_summary, summary, 1, diag);
-    status = status == STATUS_OK ? ranks_collect(sim, makespan_ps, run, diag) : status;
-    status = status == STATUS_OK ? links_collect(sim, makespan_ps, run, diag) : status;
-    status = status == STATUS_OK ? nodes_collect(sim, run, diag) : status;
-    status = status == STATUS_OK ? circuits_collect(sim, makespan_ps, run, diag) : status;
-    status = status == STATUS_OK ? energy_collect(sim, makespan_ps, run, diag) : status;
-    status = status == STATUS_OK ? breakdown_collect(sim, run, diag) : status;
-    return status == STATUS_OK ? histograms_collect(sim, run, diag) : status;
+    status = status == STATUS_OK ? ranks_collect(facts, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? links_collect(facts, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? nodes_collect(facts, run, diag) : status;
+    status = status == STATUS_OK ? circuits_collect(facts, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? energy_collect(facts, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? breakdown_collect(facts, run, diag) : status;
+    return status == STATUS_OK ? histograms_collect(facts, run, diag) : status;
 }
 
 /* ---- summary ---------------------------------------------------------------------------------------------- */
@@ -285,25 +304,23 @@ struct steady {
     uint64_t time_ps;    /* of them */
 };
 
-static struct steady steady_of(const struct sim *sim, uint32_t iterations)
+static struct steady steady_of(const struct facts *facts, uint32_t iterations)
 {
-    uint64_t makespan_ps = replay_makespan_ps(sim->replay);
-    if (iterations == 1 || !replay_is_complete(sim->replay)) {
-        return (struct steady){false, iterations, makespan_ps};
+    if (iterations == 1 || !facts->is_complete) {
+        return (struct steady){false, iterations, facts->makespan_ps};
     }
-    return (struct steady){true, iterations - 1, makespan_ps - replay_first_iteration_ps(sim->replay)};
+    return (struct steady){true, iterations - 1, facts->makespan_ps - facts->first_iteration_ps};
 }
 
-static void ranks_summarise(struct sim *sim, struct steady steady, struct result_summary *summary)
+static void ranks_summarise(const struct facts *facts, struct steady steady, struct result_summary *summary)
 {
     uint64_t compute_ps = 0, exposed_ps = 0;
-    for (uint32_t id = 0; id < sim->job->rank_count; id++) {
-        struct replay_rank rank;
-        replay_rank(sim->replay, id, &rank);
-        compute_ps += rank.compute_ps - (steady.is_steady ? rank.first_compute_ps : 0);
-        exposed_ps += rank.exposed_ps - (steady.is_steady ? rank.first_exposed_ps : 0);
+    for (uint32_t id = 0; id < facts->job->rank_count; id++) {
+        const struct replay_rank *rank = &facts->ranks[id];
+        compute_ps += rank->compute_ps - (steady.is_steady ? rank->first_compute_ps : 0);
+        exposed_ps += rank->exposed_ps - (steady.is_steady ? rank->first_exposed_ps : 0);
     }
-    uint64_t shares = (uint64_t)sim->job->rank_count * steady.iterations;
+    uint64_t shares = (uint64_t)facts->job->rank_count * steady.iterations;
     summary->compute_ps = compute_ps / shares;
     summary->exposed_communication_ps = exposed_ps / shares;
     summary->exposed_communication_fraction =
@@ -312,11 +329,10 @@ static void ranks_summarise(struct sim *sim, struct steady steady, struct result
             : (double)summary->exposed_communication_ps / (double)summary->iteration_time_ps;
 }
 
-static void messages_summarise(struct sim *sim, struct result_summary *summary)
+static void messages_summarise(const struct facts *facts, struct result_summary *summary)
 {
-    const struct histogram *fct = &sim->stats.fct_ps, *slowdown = &sim->stats.slowdown_milli;
-    struct endpoint_counters counters;
-    endpoint_counters(sim->endpoint, &counters);
+    const struct histogram *fct = &facts->stats->fct_ps, *slowdown = &facts->stats->slowdown_milli;
+    const struct endpoint_counters *ends = &facts->ends;
     summary->fct_p50_ps = histogram_percentile(fct, 0.5);
     summary->fct_p95_ps = histogram_percentile(fct, 0.95);
     summary->fct_p99_ps = histogram_percentile(fct, 0.99);
@@ -324,32 +340,32 @@ static void messages_summarise(struct sim *sim, struct result_summary *summary)
     summary->fct_max_ps = fct->max;
     summary->slowdown_p50 = (double)histogram_percentile(slowdown, 0.5) / 1000;
     summary->slowdown_p99 = (double)histogram_percentile(slowdown, 0.99) / 1000;
-    summary->useful_bytes = counters.payload_bytes_delivered;
-    summary->message_count = counters.messages_delivered;
-    summary->packet_count = counters.data_packets_delivered;
-    summary->retransmission_count = counters.retransmissions;
-    summary->mark_count = counters.marked_packets;
+    summary->useful_bytes = ends->payload_bytes_delivered;
+    summary->message_count = ends->messages_delivered;
+    summary->packet_count = ends->data_packets_delivered;
+    summary->retransmission_count = ends->retransmissions;
+    summary->mark_count = ends->marked_packets;
 }
 
-static void links_summarise(struct sim *sim, struct result_summary *summary)
+static void links_summarise(const struct facts *facts, struct result_summary *summary)
 {
-    for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
-        struct port_counters counters = port_counters(sim, port);
+    for (uint32_t port = 0; port < facts->fabric->port_count; port++) {
+        struct port_counters counters = facts->ports[port];
         summary->wire_bytes += counters.tx_bytes;
         summary->drop_count += counters.dropped_packets;
-        if (sim->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
-            summary->reconfiguration_ps = sim->fabric->port_up_ps[port];
+        if (facts->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
+            summary->reconfiguration_ps = facts->fabric->port_up_ps[port];
         }
     }
-    summary->packet_hop_count = sim->engine->class->hop_count(sim->engine);
-    summary->reconfiguration_count = sim->fabric->reconfigurations;
+    summary->packet_hop_count = facts->hop_count;
+    summary->reconfiguration_count = facts->fabric->reconfigurations;
 }
 
-static void calls_summarise(struct sim *sim, struct result_summary *summary)
+static void calls_summarise(const struct facts *facts, struct result_summary *summary)
 {
     double weighted = 0, weight = 0;
-    for (uint32_t i = 0; i < replay_call_count(sim->replay); i++) {
-        const struct replay_call *call = replay_call_at(sim->replay, i);
+    for (uint32_t i = 0; i < facts->call_count; i++) {
+        const struct replay_call *call = &facts->calls[i];
         if (call->ended == call->members && call->members > 1 && call->bytes > 0) {
             struct result_collectives row = call_row(call);
             weighted += row.busbw_gbps * (double)row.size_bytes;
@@ -359,12 +375,12 @@ static void calls_summarise(struct sim *sim, struct result_summary *summary)
     summary->collective_busbw_gbps = weight == 0 ? 0 : weighted / weight;
 }
 
-static void energy_summarise(struct sim *sim, struct steady steady, uint32_t iterations, struct arena *arena,
+static void energy_summarise(const struct facts *facts, struct steady steady, uint32_t iterations, struct arena *arena,
                              struct result_summary *summary)
 {
     struct energy_row *rows;
     uint32_t count;
-    energy_of(sim, steady.time_ps, steady.iterations, iterations, steady.is_steady, arena, &rows, &count);
+    energy_of(facts, steady.time_ps, steady.iterations, iterations, steady.is_steady, arena, &rows, &count);
     double network_pj = 0, all_pj = 0, compute_pj = 0, wait_pj = 0, steps = (double)steady.iterations;
     for (uint32_t i = 0; i < count; i++) {
         double row_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
@@ -378,7 +394,7 @@ static void energy_summarise(struct sim *sim, struct steady steady, uint32_t ite
     summary->gpu_compute_energy_j = compute_pj * 1e-12 / steps;
     summary->gpu_wait_energy_j = wait_pj * 1e-12 / steps;
     if (steady.time_ps > 0) {
-        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / sim->job->rank_count;
+        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->job->rank_count;
     }
     if (summary->useful_bytes > 0) {
         double useful_bits = (double)summary->useful_bytes * 8 * steps / iterations;
@@ -386,16 +402,16 @@ static void energy_summarise(struct sim *sim, struct steady steady, uint32_t ite
     }
 }
 
-void collect_summary(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary)
+void collect_summary(const struct facts *facts, uint32_t iterations, struct arena *arena, struct result_summary *summary)
 {
     *summary = (struct result_summary){0};
-    summary->makespan_ps = replay_makespan_ps(sim->replay);
-    struct steady steady = steady_of(sim, iterations);
+    summary->makespan_ps = facts->makespan_ps;
+    struct steady steady = steady_of(facts, iterations);
     summary->iteration_time_ps = steady.time_ps / steady.iterations;
-    summary->operation_count = replay_done_ops(sim->replay);
-    ranks_summarise(sim, steady, summary);
-    messages_summarise(sim, summary);
-    links_summarise(sim, summary);
-    calls_summarise(sim, summary);
-    energy_summarise(sim, steady, iterations, arena, summary);
+    summary->operation_count = facts->done_ops;
+    ranks_summarise(facts, steady, summary);
+    messages_summarise(facts, summary);
+    links_summarise(facts, summary);
+    calls_summarise(facts, summary);
+    energy_summarise(facts, steady, iterations, arena, summary);
 }

@@ -5,18 +5,39 @@
 #include "netsim/sim.h"
 #include "photonet/results.h"
 
-/* Rows of what has ended since the last call: messages and collectives. */
+/* What any engine leaves behind of a run. Fields that an engine does not know are 0. */
+struct facts {
+    const struct job *job;
+    const struct fabric *fabric;
+    const uint32_t *rank_host;
+    const struct replay_rank *ranks;   /* per rank */
+    const struct replay_call *calls;
+    uint32_t call_count;
+    const struct port_counters *ports; /* per port */
+    struct endpoint_counters ends;
+    struct flowstats *stats;
+    uint64_t hop_count;
+    uint64_t makespan_ps, first_iteration_ps;
+    uint64_t done_ops, op_count;
+    bool is_complete;
+};
+
+/* Of the packet engine, as they stand now. */
+void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts);
+
+/* Rows of what has ended since the last call: messages and collectives. Needs stats, calls and call_count only. */
 struct collect_cursor {
     uint8_t *is_written; /* per call */
 };
-enum status collect_progress(struct sim *sim, struct collect_cursor *cursor, struct results_run *run,
+enum status collect_progress(const struct facts *facts, struct collect_cursor *cursor, struct results_run *run,
                              struct diag *diag);
 
 /* The summary; needs no file. */
-void collect_summary(struct sim *sim, uint32_t iterations, struct arena *arena, struct result_summary *summary);
+void collect_summary(const struct facts *facts, uint32_t iterations, struct arena *arena,
+                     struct result_summary *summary);
 
 /* All other tables, at the end of a run. */
-enum status collect_tables(struct sim *sim, const struct result_summary *summary, struct results_run *run,
+enum status collect_tables(const struct facts *facts, const struct result_summary *summary, struct results_run *run,
                            struct diag *diag);
 
 #endif

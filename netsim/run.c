@@ -4,6 +4,7 @@
 #include "netsim/collect.h"
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
+#include "netsim/run_flow.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ struct run_loop {
     struct sim *sim;
     struct results *results;  /* NULL: no file */
     struct results_run *run;
+    struct facts live;        /* what collect_progress needs */
     struct collect_cursor cursor;
     struct progress *progress;
     double flushed_s;
@@ -111,7 +113,7 @@ static enum status loop_flush(struct run_loop *loop, struct diag *diag)
         loop->sim->stats.row_count = 0;
         return STATUS_OK;
     }
-    enum status status = collect_progress(loop->sim, &loop->cursor, loop->run, diag);
+    enum status status = collect_progress(&loop->live, &loop->cursor, loop->run, diag);
     loop->flushed_s = wall_seconds();
     return status == STATUS_OK ? results_flush(loop->results, diag) : status;
 }
@@ -190,42 +192,46 @@ static const char *explanation_text(const struct sim *sim, struct arena *arena)
     return copy;
 }
 
-static enum status run_verdict(const struct run_request *request, struct sim *sim, uint64_t next_ps,
-                               struct arena *arena, struct run_result *result, struct diag *diag)
+static enum status deadlock_say(const struct facts *facts, struct diag *diag)
 {
-    if (replay_is_complete(sim->replay)) {
+    char time[32];
+    return diag_set(diag, STATUS_DEADLOCK,
+                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
+                    facts->fabric->name, quantity_print_u64(QUANTITY_TIME, facts->makespan_ps, time, sizeof time),
+                    facts->done_ops, facts->op_count);
+}
+
+/* What a run that has ended, or was ended, is called. `is_stuck`: nothing is left to happen. */
+static enum status verdict_of(const struct run_request *request, const struct facts *facts, bool is_stuck,
+                              struct run_result *result, struct diag *diag)
+{
+    if (facts->is_complete) {
         result->status = "complete";
         return STATUS_OK;
     }
-    if (next_ps != TIME_NEVER_PS) {
-        result->status = "interrupted";
-        bool is_signal = request->interrupted != NULL && *request->interrupted;
-        return is_signal ? diag_set(diag, STATUS_INTERRUPTED, "interrupted; results so far are kept") : STATUS_OK;
+    result->status = is_stuck ? "deadlock" : "interrupted";
+    if (is_stuck) {
+        return deadlock_say(facts, diag);
     }
-    char time[32];
-    result->status = "deadlock";
-    result->explanation = explanation_text(sim, arena);
-    return diag_set(diag, STATUS_DEADLOCK,
-                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
-                    sim->fabric->name,
-                    quantity_print_u64(QUANTITY_TIME, replay_makespan_ps(sim->replay), time, sizeof time),
-                    replay_done_ops(sim->replay), replay_op_count(sim->replay));
+    bool is_signal = request->interrupted != NULL && *request->interrupted;
+    return is_signal ? diag_set(diag, STATUS_INTERRUPTED, "interrupted; results so far are kept") : STATUS_OK;
 }
 
-static enum status file_end(struct run_loop *loop, const struct run_result *result, struct diag *diag)
+static enum status file_end(const struct facts *facts, struct collect_cursor *cursor, const struct run_result *result,
+                            struct results *results, struct results_run *run, struct diag *diag)
 {
-    if (loop->results == NULL) {
+    if (results == NULL) {
         return STATUS_OK;
     }
-    enum status status = collect_progress(loop->sim, &loop->cursor, loop->run, diag);
+    enum status status = collect_progress(facts, cursor, run, diag);
     if (status == STATUS_OK) {
-        status = collect_tables(loop->sim, &result->summary, loop->run, diag);
+        status = collect_tables(facts, &result->summary, run, diag);
     }
     if (status == STATUS_OK) {
-        status = results_run_end(loop->run, result->status, result->summary.makespan_ps, result->digest,
-                                 result->wall_s, diag);
+        status = results_run_end(run, result->status, result->summary.makespan_ps, result->digest, result->wall_s,
+                                 diag);
     }
-    return status == STATUS_OK ? results_flush(loop->results, diag) : status;
+    return status == STATUS_OK ? results_flush(results, diag) : status;
 }
 
 static enum status packets_run(const struct run_request *request, const struct job *job, struct run_parts *parts,
@@ -244,18 +250,47 @@ static enum status packets_run(const struct run_request *request, const struct j
     if (status != STATUS_OK) {
         return status;
     }
+    loop.live = (struct facts){.stats = &loop.sim->stats, .calls = replay_calls(loop.sim->replay),
+                               .call_count = replay_call_count(loop.sim->replay)};
     loop.progress = progress_new(arena, request->is_quiet);
     status = loop_run(&loop, diag);
     if (status != STATUS_OK) {
         return status;
     }
+    struct facts facts;
     conservation_check(loop.sim);
-    collect_summary(loop.sim, request->iterations, arena, &result->summary);
+    facts_of_sim(loop.sim, arena, &facts);
+    collect_summary(&facts, request->iterations, arena, &result->summary);
     result->digest = sim_digest(loop.sim);
     result->plan_text = loop.sim->fabric->plan_text;
     result->wall_s = wall_seconds() - start_s;
-    enum status verdict = run_verdict(request, loop.sim, sim_run(loop.sim, 0), arena, result, diag);
-    status = file_end(&loop, result, diag);
+    enum status verdict = verdict_of(request, &facts, sim_run(loop.sim, 0) == TIME_NEVER_PS, result, diag);
+    result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, arena) : NULL;
+    status = file_end(&facts, &loop.cursor, result, results, loop.run, diag);
+    return status != STATUS_OK ? status : verdict;
+}
+
+static enum status fluid_run(const struct run_request *request, const struct job *job, struct run_parts *parts,
+                             struct results *results, struct arena *arena, struct run_result *result,
+                             struct diag *diag)
+{
+    double start_s = wall_seconds();
+    struct facts facts;
+    enum status verdict = run_flow(request, job, parts->fabric.fabric, &parts->scenario, arena, &facts, &result->digest,
+                                   &result->explanation, diag);
+    if (verdict != STATUS_OK && verdict != STATUS_DEADLOCK && verdict != STATUS_INTERRUPTED) {
+        return verdict;
+    }
+    collect_summary(&facts, request->iterations, arena, &result->summary);
+    result->wall_s = wall_seconds() - start_s;
+    verdict = verdict_of(request, &facts, verdict == STATUS_DEADLOCK, result, diag);
+    struct results_run *run = NULL;
+    struct collect_cursor cursor = {0};
+    enum status status =
+        results == NULL ? STATUS_OK : file_begin(request, job, parts, results, &run, arena, diag);
+    if (status == STATUS_OK) {
+        status = file_end(&facts, &cursor, result, results, run, diag);
+    }
     return status != STATUS_OK ? status : verdict;
 }
 
@@ -269,8 +304,6 @@ enum status run_job(const struct run_request *request, const struct job *job, st
         return status;
     }
     result->name = result->fabric = parts.fabric.fabric->name;
-    if (request->engine == RUN_ENGINE_PACKET) {
-        return packets_run(request, job, &parts, results, arena, result, diag);
-    }
-    return diag_set(diag, STATUS_INPUT, "--engine simgrid is not wired in");
+    return (request->engine == RUN_ENGINE_PACKET ? packets_run : fluid_run)(request, job, &parts, results, arena, result,
+                                                                            diag);
 }

@@ -80,8 +80,7 @@ static const struct host_ops host_ops = {.pull = on_pull, .receive = on_receive,
 
 /* ---- building --------------------------------------------------------------------------------------------- */
 
-/* Rank r on host r. */
-static const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count)
+const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count)
 {
     uint32_t *rank_host = arena_array(arena, rank_count, uint32_t);
     for (uint32_t rank = 0; rank < rank_count; rank++) {

@@ -190,8 +190,8 @@ static void record_take(const struct flow_config *config, struct flow_record *re
         return;
     }
     if (src != dst) {
-        record->ideal_ps = config->post_ps + path_idle_ps(config->fabric, config->routes, &config->shape, src, dst,
-                                                          record->bytes);
+        record->ideal_ps = config->post_ps + path_idle_ps(config->fabric, config->routes, &config->shape,
+                                                          !config->is_sprayed, src, dst, record->bytes);
     }
     flowstats_add(config->stats, record);
 }
@@ -304,7 +304,7 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
     child->config = config;
     child->arena = arena;
     simulation->tasks = flow_tasks_new(arena, child);
-    const struct replay_config replay_config = {
+    struct replay_config replay_config = {
         .job = config->job,
         .rank_host = config->rank_host,
         .host_count = config->fabric->host_count,
@@ -313,6 +313,9 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
         .iterations = config->iterations,
         .net = {.context = simulation->tasks, .send = flow_send, .timer = flow_timer},
     };
+    for (int kind = 0; config->algorithm != NULL && kind < COLLECTIVE_KIND_COUNT; kind++) {
+        replay_config.algorithm[kind] = config->algorithm[kind];
+    }
     child->replay = replay_new(arena, &replay_config);
     enum status status = platform_build(arena, config, child->replay, &simulation->platform, diag);
     child->platform = simulation->platform;

@@ -35,7 +35,8 @@ struct flow_config {
     struct packet_shape shape;
     bool is_sprayed; /* else one path for each ordered pair of hosts */
     uint64_t seed;
-    uint64_t chunk_bytes; /* as in struct replay_config */
+    const struct collective_algorithm *const *algorithm; /* per kind, as in struct replay_config */
+    uint64_t chunk_bytes;
     uint32_t all_to_all_concurrency, iterations;
     uint64_t post_ps, local_bps; /* as in struct endpoint_config */
     uint64_t until_ps;           /* TIME_NEVER_PS: to the end */

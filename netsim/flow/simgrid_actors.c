@@ -158,7 +158,7 @@ static void record(struct flow_tasks *tasks, const struct message *message, uint
 static uint64_t ack_ps(const struct flow_config *config, const struct message *message)
 {
     const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes};
-    return path_idle_ps(config->fabric, config->routes, &ack, message->dst_host, message->src_host, 1);
+    return path_idle_ps(config->fabric, config->routes, &ack, true, message->dst_host, message->src_host, 1);
 }
 
 static void message_run(struct flow_tasks *tasks, struct task *task)
@@ -291,7 +291,7 @@ static void results_store(struct flow_tasks *tasks)
         replay_rank(child->replay, rank, &child->ranks[rank]);
     }
     for (uint32_t i = 0; i < replay_call_count(child->replay); i++) {
-        child->calls[i] = *replay_call_at(child->replay, i);
+        child->calls[i] = replay_calls(child->replay)[i];
     }
     shared->makespan_ps = replay_makespan_ps(child->replay);
     shared->first_iteration_ps = replay_first_iteration_ps(child->replay);

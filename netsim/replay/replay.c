@@ -351,9 +351,9 @@ uint32_t replay_call_count(const struct replay *replay)
     return replay->call_count;
 }
 
-const struct replay_call *replay_call_at(const struct replay *replay, uint32_t index)
+const struct replay_call *replay_calls(const struct replay *replay)
 {
-    return &replay->calls[index];
+    return replay->calls;
 }
 
 uint64_t replay_makespan_ps(const struct replay *replay)

@@ -77,7 +77,7 @@ struct replay_call {
     uint64_t first_start_ps, last_start_ps, end_ps;
 };
 uint32_t replay_call_count(const struct replay *replay);
-const struct replay_call *replay_call_at(const struct replay *replay, uint32_t index);
+const struct replay_call *replay_calls(const struct replay *replay); /* call_count of them, live */
 
 uint64_t replay_makespan_ps(const struct replay *replay); /* largest end_ps */
 uint64_t replay_first_iteration_ps(const struct replay *replay); /* largest first_end_ps */
