@@ -8,7 +8,7 @@ OPTIMISE = -O3
 CFLAGS_EXTRA =
 PREFIX = /usr/local
 DESTDIR =
-JOBS = 2
+JOBS := $(shell nproc 2>/dev/null || echo 2)
 # V=1 shows the commands.
 V =
 
@@ -51,6 +51,9 @@ PHOTONET = $(BUILD)/photonet
 .SECONDARY:
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+
+# A second make gets its own job count where the first was given none.
+parallel = $(if $(or $(findstring jobserver,$(MAKEFLAGS)),$(filter -j%,$(MAKEFLAGS))),,-j $(JOBS))
 
 quiet = $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)  $(patsubst $(BUILD)/%,%,$(2))")
@@ -128,6 +131,7 @@ DEMO_FABRICS = clos-dsp clos-cpo clos-dsp-4to1 optical-patch
 DEMO_MODEL = --model llama3-8b --set tp=4 --set pp=2 --set dp=4 --set layers=8 --set micro_batches=2 --set shrink=32
 
 demo: deps
+	@$(MAKE) $(parallel) $(PHOTONET)
 	@$(MAKE) demo-run
 
 demo-run: $(PHOTONET)
@@ -152,36 +156,39 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_SUPPORT) $(BUILD)/libphotonet.a
 	$(quiet)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcunit
 
 check: deps-check
-	@$(MAKE) -j $(JOBS) $(PHOTONET) tests
+	@$(MAKE) $(parallel) $(PHOTONET) tests
 	@$(MAKE) check-run
 
 # An installation to look at.
 installed = $(MAKE) install DESTDIR=$(abspath $(BUILD))/installed PREFIX=/usr >/dev/null
 
 check-run: $(PHOTONET) $(TESTS)
-	@$(installed)
+	@+$(installed)
 	@$(TEST_ENV) tests/run.sh -j $(JOBS) tests/layers.awk $(TESTS)
 
 check-programs: $(PHOTONET) $(TESTS)
-	@$(installed)
+	@+$(installed)
 	@$(TEST_ENV) tests/run.sh -j $(JOBS) $(TESTS)
 
-# Address and undefined-behaviour sanitizers, debug assertions.
+# Address and undefined-behaviour sanitizers, debug assertions. Damaged files make libraries ask for absurd sizes, which
+# has to be refused as malloc refuses it.
 asan: deps-check
-	@$(MAKE) -j $(JOBS) check-programs BUILD=$(BUILD)-asan OPTIMISE=-O1 \
+	@ASAN_OPTIONS=allocator_may_return_null=1 $(MAKE) $(parallel) check-programs BUILD=$(BUILD)-asan OPTIMISE=-O1 \
 	    CFLAGS_EXTRA="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPHOTONET_DEBUG"
 
 # Shrunken limits, so that growth and wrap-around happen all the time.
 stress: deps-check
-	@$(MAKE) -j $(JOBS) check-programs BUILD=$(BUILD)-stress CFLAGS_EXTRA="-DPHOTONET_STRESS -DPHOTONET_DEBUG"
+	@$(MAKE) $(parallel) check-programs BUILD=$(BUILD)-stress CFLAGS_EXTRA="-DPHOTONET_STRESS -DPHOTONET_DEBUG"
 
 layers:
 	@tests/layers.awk
 
-# Writes the golden results anew; what moved is for the eye of a reviewer.
+# Writes anew what is made by the program and kept with the sources: golden results, schema page. What moved is for the
+# eye of a reviewer.
 golden: $(PHOTONET) $(BUILD)/tests/test_golden
 	$(TEST_ENV) PHOTONET_GOLDEN_UPDATE=1 $(BUILD)/tests/test_golden
-	git --no-pager diff --stat -p -- tests/golden.csv
+	$(PHOTONET) schema >analysis/schema.md
+	git --no-pager diff --stat -p -- tests/golden.csv analysis/schema.md
 
 bench: $(PHOTONET)
 	$(PHOTONET) bench all
