@@ -77,11 +77,17 @@ static uint32_t message(struct making *making, enum op_kind kind, uint32_t peer,
     return job_builder_op(making->builder, &op);
 }
 
-static uint32_t collective(struct making *making, uint32_t group_id, enum collective_kind kind, uint64_t bytes)
+static uint32_t collective_from(struct making *making, uint32_t group_id, enum collective_kind kind, uint64_t bytes,
+                                uint32_t root)
 {
     const struct op op = {.kind = OP_COLLECTIVE, .collective = kind, .bytes = bytes, .source_id = 7, .name = "call",
-                          .group_slot = job_builder_slot(making->builder, making->rank, group_id)};
+                          .root = root, .group_slot = job_builder_slot(making->builder, making->rank, group_id)};
     return job_builder_op(making->builder, &op);
+}
+
+static uint32_t collective(struct making *making, uint32_t group_id, enum collective_kind kind, uint64_t bytes)
+{
+    return collective_from(making, group_id, kind, bytes, 0);
 }
 
 static uint32_t marker(struct making *making)
@@ -744,11 +750,11 @@ static const struct job *random_job(struct arena *arena, uint32_t ranks, uint64_
             static const enum collective_kind kinds[] = {
                 COLLECTIVE_ALL_REDUCE, COLLECTIVE_REDUCE, COLLECTIVE_ALL_GATHER, COLLECTIVE_GATHER, COLLECTIVE_SCATTER,
                 COLLECTIVE_BROADCAST, COLLECTIVE_ALL_TO_ALL, COLLECTIVE_REDUCE_SCATTER, COLLECTIVE_BARRIER};
-            uint32_t what = below(seed, &ordinal, 4), bytes = below(seed, &ordinal, 3000), tag = below(seed, &ordinal, 2);
+            uint32_t what = below(seed, &ordinal, 4), bytes = below(seed, &ordinal, 2) * 1000, tag = below(seed, &ordinal, 2);
             uint32_t kind = below(seed, &ordinal, 9), shift = 1 + below(seed, &ordinal, ranks - 1);
-            uint32_t op;
+            uint32_t root = below(seed, &ordinal, what == 2 ? 1 : ranks / 2), op;
             if (what < 3) {
-                op = collective(&making, groups[what][rank], kinds[kind], bytes);
+                op = collective_from(&making, groups[what][rank], kinds[kind], bytes + step / 10, root);
             } else {
                 after(&making, message(&making, OP_RECV, (rank + ranks - shift) % ranks, bytes, tag), last);
                 op = message(&making, OP_SEND, (rank + shift) % ranks, bytes, tag);
@@ -814,7 +820,7 @@ static void test_random_jobs_send_what_they_said(void)
     uint64_t seed = test_seed();
     for (uint32_t round = 0; round < 40; round++) {
         struct arena *arena = arena_new("test");
-        uint32_t ranks = 2 + round % 13;
+        uint32_t ranks = 2 + round % 13; /* halves of ranks / 2 and the rest */
         const struct job *job = random_job(arena, ranks, seed + round);
         struct toy_options options = {.alpha_ps = US, .beta_ps = 1000, .ack_ps = US, .iterations = 1};
         uint64_t once_ps, shared_ps, thrice_ps;
