@@ -1,17 +1,19 @@
-/* The packet engine and both ends of the transport, held against closed forms in whole picoseconds.
+/* The packet engines and both ends of the transport, held against closed forms in whole picoseconds.
  *
  * Asserted: idle flows over any number of hops, store-and-forward and cut-through; message sizes at the edges of a
  * packet; incast, shared NICs, hosts that forward; windows below the bandwidth-delay product; bounded queues with
  * repeats; ports that come up later; one path for ECMP, even paths for spraying; conservation of packets per link; equal
  * runs for equal seeds. Not asserted: classes, marks, pauses and credits (test of the queues); anything about
  * collectives or programs (tests of the replay). */
+#include "netsim/base/rng.h"
+#include "netsim/engine/window.h"
 #include "netsim/fabric_load.h"
 #include "netsim/sim.h"
-#include "netsim/base/rng.h"
 #include "tests/check.h"
 #include "tests/hand.h"
 
-#define ENGINE engine_plain
+/* Every test runs on both engines; the plain one is the specification. */
+static const struct engine_class *engine_class = &engine_plain;
 
 #define RATE_BPS UINT64_C(400000000000)
 #define DELAY_PS PS_PER_US
@@ -152,7 +154,7 @@ static struct net *net_new(struct arena *arena, struct fabric *fabric, const str
                                          .cut_through_bytes = (uint32_t)net->shape.header_bytes,
                                          .packet_bytes_max = (uint32_t)net->shape.packet_bytes, .ops = &ops,
                                          .context = net};
-    net->engine = ENGINE.create(arena, &config);
+    net->engine = engine_class->create(arena, &config);
     endpoint_attach(net->endpoint, net->engine);
     vec_push(arena, net->sent, net->count, net->capacity) = (struct sent){0}; /* number 0 stands for none */
     return net;
@@ -854,13 +856,25 @@ static void test_equal_seeds_give_equal_runs(void)
     CHECK(delivery_hash("ecmp", 1, 0) != first);
 }
 
-TEST_MAIN("engine", TEST(test_idle_flow_of_the_peers), TEST(test_lone_packet_over_n_switches),
-          TEST(test_cut_through_waits_where_rates_differ), TEST(test_cut_through_waits_for_a_busy_output),
-          TEST(test_message_sizes_at_the_edges_of_packets), TEST(test_idle_time_is_the_simulated_time),
-          TEST(test_incast_drains_at_the_last_link), TEST(test_messages_of_a_host_take_turns), TEST(test_hosts_forward),
-          TEST(test_transit_and_own_packets_take_turns), TEST(test_small_window_gives_a_window_a_round_trip),
-          TEST(test_lost_packets_come_again_after_the_timeout), TEST(test_losses_are_counted_and_mended),
-          TEST(test_dark_ports_hold_what_comes), TEST(test_old_timers_leave_new_messages_alone),
-          TEST(test_slots_stand_in_a_ring_once), TEST(test_ecmp_keeps_a_message_on_one_path),
-          TEST(test_ports_of_a_host),
-          TEST(test_spraying_is_even), TEST(test_packets_are_conserved), TEST(test_equal_seeds_give_equal_runs))
+#define TESTS(X_) \
+    X_(test_idle_flow_of_the_peers) X_(test_lone_packet_over_n_switches) \
+    X_(test_cut_through_waits_where_rates_differ) X_(test_cut_through_waits_for_a_busy_output) \
+    X_(test_message_sizes_at_the_edges_of_packets) X_(test_idle_time_is_the_simulated_time) \
+    X_(test_incast_drains_at_the_last_link) X_(test_messages_of_a_host_take_turns) X_(test_hosts_forward) \
+    X_(test_transit_and_own_packets_take_turns) X_(test_small_window_gives_a_window_a_round_trip) \
+    X_(test_lost_packets_come_again_after_the_timeout) X_(test_losses_are_counted_and_mended) \
+    X_(test_dark_ports_hold_what_comes) X_(test_old_timers_leave_new_messages_alone) \
+    X_(test_slots_stand_in_a_ring_once) X_(test_ecmp_keeps_a_message_on_one_path) X_(test_ports_of_a_host) \
+    X_(test_spraying_is_even) X_(test_packets_are_conserved) X_(test_equal_seeds_give_equal_runs)
+
+#define ON_THE_OTHER_ENGINE(name_)                                                                            \
+    static void name_##_window(void)                                                                          \
+    {                                                                                                         \
+        engine_class = &engine_window;                                                                        \
+        name_();                                                                                              \
+        engine_class = &engine_plain;                                                                         \
+    }
+TESTS(ON_THE_OTHER_ENGINE)
+
+#define ROWS(name_) TEST(name_), TEST(name_##_window),
+TEST_MAIN("engine", TESTS(ROWS))

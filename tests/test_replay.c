@@ -524,7 +524,7 @@ static void test_groups_of_one(void)
     CHECK_EQUAL(replay_makespan_ps(toy->replay), 0);
     CHECK_EQUAL(toy->sent_count, 0);
     CHECK_EQUAL(replay_call_count(toy->replay), 90000);
-    CHECK_EQUAL(replay_call_at(toy->replay, 89999)->ended, 1);
+    CHECK_EQUAL((&replay_calls(toy->replay)[89999])->ended, 1);
     arena_free(arena);
 }
 
@@ -577,11 +577,11 @@ static void test_records_of_calls(void)
     }
     struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){.alpha_ps = US});
     CHECK_EQUAL(replay_call_count(toy->replay), 2);
-    const struct replay_call *call = replay_call_at(toy->replay, 0);
+    const struct replay_call *call = &replay_calls(toy->replay)[0];
     CHECK_EQUAL(call->kind, COLLECTIVE_BARRIER);
     CHECK_EQUAL(call->members, 2);
     CHECK_EQUAL(call->end_ps, US); /* groups do not wait for each other */
-    call = replay_call_at(toy->replay, 1);
+    call = &replay_calls(toy->replay)[1];
     CHECK_EQUAL(call->group, all);
     CHECK_EQUAL(call->started, 4);
     CHECK_EQUAL(call->ended, 4);
@@ -607,9 +607,9 @@ static void test_calls_of_a_group_keep_their_order(void)
         rank_end(&making);
     }
     struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){.alpha_ps = US});
-    CHECK_EQUAL(replay_call_at(toy->replay, 0)->kind, COLLECTIVE_ALL_REDUCE);
-    CHECK_EQUAL(replay_call_at(toy->replay, 0)->first_start_ps, 30 * US);
-    CHECK_EQUAL(replay_call_at(toy->replay, 1)->first_start_ps, 32 * US);
+    CHECK_EQUAL((&replay_calls(toy->replay)[0])->kind, COLLECTIVE_ALL_REDUCE);
+    CHECK_EQUAL((&replay_calls(toy->replay)[0])->first_start_ps, 30 * US);
+    CHECK_EQUAL((&replay_calls(toy->replay)[1])->first_start_ps, 32 * US);
     CHECK_EQUAL(replay_makespan_ps(toy->replay), 33 * US);
     arena_free(arena);
 }
