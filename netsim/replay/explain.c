@@ -23,8 +23,8 @@ static void receive_explain(void *context, struct match_key key, uint32_t op)
         return;
     }
     op_print(explain, op);
-    fprintf(explain->stream, " waits for a message of rank %u with tag %" PRIu64 " (number %" PRIu64 ")\n",
-            key.src_rank, key.key[0], key.key[1]);
+    fprintf(explain->stream, " waits for a message of rank %u with tag %u (number %" PRIu64 ")\n", key.src_rank,
+            (uint32_t)key.key[0], key.key[1]); /* above the tag stands the iteration */
 }
 
 static void members_missing(const struct explain *explain, uint32_t group, uint32_t ordinal)

@@ -140,6 +140,15 @@ static void stream_start(struct replay *replay, struct rank *rank, uint32_t stre
     op_start[rank->program->kind[op]](replay, rank, op, now_ps);
 }
 
+/* Streams start when everything that becomes ready at this moment is known, or the order of it would count. */
+static void stream_wake(struct rank *rank, uint32_t stream)
+{
+    if (!rank->streams[stream].is_woken) {
+        rank->streams[stream].is_woken = true;
+        rank->woken[rank->woken_count++] = stream;
+    }
+}
+
 static void op_ready(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
 {
     uint32_t stream = rank->plan->stream_of[op];
@@ -148,7 +157,7 @@ static void op_ready(struct replay *replay, struct rank *rank, uint32_t op, uint
         return;
     }
     ready_push(replay->arena, &rank->streams[stream], rank->program->order[op]);
-    stream_start(replay, rank, stream, now_ps);
+    stream_wake(rank, stream);
 }
 
 void op_done(struct rank *rank, uint32_t op, uint64_t now_ps)
@@ -187,6 +196,7 @@ static void rank_settle(struct replay *replay, struct rank *rank, uint64_t now_p
         uint32_t stream = rank->plan->stream_of[op];
         if (stream != STREAM_NONE) {
             rank->streams[stream].is_busy = false;
+            stream_wake(rank, stream);
         }
         for (uint32_t i = program->child_first[op]; i < program->child_first[op + 1]; i++) {
             uint32_t child = program->child[i];
@@ -194,10 +204,12 @@ static void rank_settle(struct replay *replay, struct rank *rank, uint64_t now_p
                 op_ready(replay, rank, child, now_ps);
             }
         }
-        if (stream != STREAM_NONE) {
-            stream_start(replay, rank, stream, now_ps);
-        }
     }
+    for (uint32_t i = 0; i < rank->woken_count; i++) {
+        rank->streams[rank->woken[i]].is_woken = false;
+        stream_start(replay, rank, rank->woken[i], now_ps);
+    }
+    rank->woken_count = 0;
 }
 
 static void rank_work(struct replay *replay, struct rank *rank, uint64_t now_ps)
@@ -304,6 +316,7 @@ static void rank_init(struct replay *replay, uint32_t id)
     rank->program = program;
     rank->plan = replay->plans[job->rank_program[id]];
     rank->streams = arena_array(replay->arena, rank->plan->stream_count, struct stream);
+    rank->woken = arena_array(replay->arena, rank->plan->stream_count, uint32_t);
     rank->slots = arena_array(replay->arena, program->slot_count, struct slot);
     rank->waiting = arena_array(replay->arena, program->op_count, uint32_t);
     rank->work = arena_array(replay->arena, program->op_count, uint32_t);

@@ -24,6 +24,7 @@ struct stream {
     uint32_t *ready; /* values of program->order */
     size_t count, capacity;
     bool is_busy;
+    bool is_woken; /* stands in the rank's list of streams to look at */
 };
 
 /* The collectives of one group on one rank, one at a time. */
@@ -50,6 +51,8 @@ struct rank {
     struct match_table table;
     uint32_t *work; /* operations that have become ready or done and are to be looked at */
     size_t work_count, work_capacity;
+    uint32_t *woken; /* streams that are free or have something new to start */
+    uint32_t woken_count;
     /* accounting of time */
     uint64_t since_ps;
     uint32_t compute_running, communication_running;

@@ -17,8 +17,9 @@ struct flow {
     uint64_t flight_bytes;
     uint64_t sent_count;             /* data packets sent, repeats counted */
     uint64_t progress_ps;            /* last acknowledgement of something new, or last repeat */
-    uint64_t queued_ports;           /* bit p: stands in the ring of port p (I3) */
+    uint64_t queued_ports;           /* bit p: stands in the ring of port p (I3); belongs to the slot */
     uint64_t allowed_ports;
+    uint64_t timer_ps;               /* when the timer that counts is due (I4) */
     bool is_local;
     uint32_t next_free;
 
@@ -112,15 +113,19 @@ static uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     struct flow *flow = flow_at(endpoint, host_id, slot);
     host->free_slot = flow->next_free;
     uint32_t generation = flow->generation + 1;
+    uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     memset(flow, 0, endpoint->flow_bytes);
     flow->generation = generation & 7;
+    flow->queued_ports = queued_ports;
     return slot;
 }
 
 static void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
 {
     struct host *host = &endpoint->hosts[host_id];
-    flow_at(endpoint, host_id, slot)->next_free = host->free_slot;
+    struct flow *flow = flow_at(endpoint, host_id, slot);
+    flow->timer_ps = TIME_NEVER_PS;
+    flow->next_free = host->free_slot;
     host->free_slot = slot;
 }
 
@@ -231,6 +236,7 @@ static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, ui
 
 static void timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t when_ps)
 {
+    flow->timer_ps = when_ps;
     engine_timer(endpoint->engine, flow->message.src_host, when_ps, HOST_TIMER,
                  (uint64_t)flow->generation << 24 | slot);
 }
@@ -471,8 +477,8 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
 {
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
     struct flow *flow = flow_at(endpoint, host, slot);
-    if (flow->generation != argument >> 24 || flow->acked_count == flow->packet_count) {
-        return; /* the message is done */
+    if (flow->generation != argument >> 24 || flow->timer_ps != now_ps) {
+        return; /* I4 */
     }
     if (flow->is_local) {
         local_finish(endpoint, flow, slot, now_ps);

@@ -16,7 +16,10 @@
  *     of the transport in packets, rounded up to a power of two: 256 bits at 400 Gbit/s over 12 us.
  * I2  Only the source host writes the sender's half, only the destination the receiver's half. What both read (dst,
  *     bytes, packets, message) is written before the first packet leaves.
- * I3  A flow stands in the ring of each port at most once (queued_ports).
+ * I3  A slot stands in the ring of each port at most once (queued_ports), also when a message left it there that went
+ *     by another port and the next message has the slot.
+ * I4  One timer of a flow counts, the one set last (timer_ps). Timers cannot be taken back and outlive messages, and a
+ *     generation of three bits comes round, so a timer is told by its time.
  *
  * Lost packets: where the fabric can drop (a queue with a capacity), a timer per flow sends everything again that
  * has been out for `rto` without an acknowledgement. Where nothing can be lost there are no timers. */
