@@ -265,11 +265,22 @@ static enum status fabrics_run(struct arguments *arguments, const struct job *jo
     return status;
 }
 
+/* Several fabrics are looked at before the first one runs: a mistake in the last one is better told now. */
+static enum status fabrics_check(struct arguments *arguments, const struct job *job, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < arguments->fabric_count && arguments->fabric_count > 1 && status == STATUS_OK; i++) {
+        arguments->request.fabric = arguments->fabrics[i];
+        status = run_check(&arguments->request, job, diag);
+    }
+    return status;
+}
+
 static enum status runs_write(struct arguments *arguments, const struct job *job, json_t *runs, struct diag *diag)
 {
     struct results *results = NULL;
-    enum status status = STATUS_OK;
-    if (arguments->output != NULL) {
+    enum status status = fabrics_check(arguments, job, diag);
+    if (status == STATUS_OK && arguments->output != NULL) {
         status = results_create(arguments->output, arguments->is_stable, arguments->arena, &results, diag);
     }
     if (status == STATUS_OK) {

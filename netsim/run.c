@@ -60,6 +60,15 @@ static enum status parts_load(const struct run_request *request, const struct jo
                          diag);
 }
 
+enum status run_check(const struct run_request *request, const struct job *job, struct diag *diag)
+{
+    struct arena *scratch = arena_new("check of a run");
+    struct run_parts parts;
+    enum status status = parts_load(request, job, scratch, &parts, diag);
+    arena_free(scratch);
+    return status;
+}
+
 /* ---- the file --------------------------------------------------------------------------------------------- */
 
 static const char *import_report_text(const struct job *job, struct arena *arena)

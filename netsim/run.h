@@ -44,6 +44,9 @@ struct run_result {
 /* A job is read once and run on several fabrics. */
 enum status run_read(const struct run_request *request, struct arena *arena, const struct job **job, struct diag *diag);
 
+/* Refuses what run_job would refuse before anything runs: the fabric, the parameters, how both fit the job. */
+enum status run_check(const struct run_request *request, const struct job *job, struct diag *diag);
+
 /* Runs the job on the request's fabric; `results` may be NULL. STATUS_DEADLOCK and STATUS_INTERRUPTED come with a
  * filled result. */
 enum status run_job(const struct run_request *request, const struct job *job, struct results *results,

@@ -1,0 +1,506 @@
+/* Whole runs, through run_job and through the program itself.
+ *
+ * Asserted: equal runs have equal digests and equal bytes; the summary's definitions; what an estimate says before; how
+ * runs end that do not complete: deadlock, --until, a signal; that bad input is refused in one line and leaves no file.
+ * Not asserted: any particular time beyond closed forms; real traces (test of real traces). */
+#include "analysis/reader.h"
+#include "netsim/run.h"
+#include "tests/check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- through run_job -------------------------------------------------------------------------------------- */
+
+struct done {
+    struct arena *arena;
+    enum status status;
+    struct diag diag;
+    const struct job *job;
+    struct run_result result;
+    struct run_estimate estimate;
+};
+
+/* `settings` is "key=value key=value". */
+static void settings_split(struct arena *arena, const char *settings, struct run_request *request)
+{
+    struct trace_setting *sets = arena_array(arena, 32, struct trace_setting);
+    request->settings = sets;
+    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        *equals = 0;
+        sets[request->setting_count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
+    }
+}
+
+static struct run_request request_of(const char *trace, const char *fabric)
+{
+    return (struct run_request){.trace = trace, .fabric = fabric, .seed = 1, .iterations = 1,
+                                .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+}
+
+static struct done run(struct run_request request, const char *settings)
+{
+    struct done done = {.arena = arena_new("test")};
+    settings_split(done.arena, settings, &request);
+    done.status = run_read(&request, done.arena, &done.job, &done.diag);
+    if (done.status == STATUS_OK) {
+        CHECK_EQUAL(run_estimate(&request, done.job, done.arena, &done.estimate, &done.diag), STATUS_OK);
+        done.status = run_job(&request, done.job, NULL, done.arena, &done.result, &done.diag);
+    }
+    if (done.result.status == NULL) {
+        printf("%s\n", done.diag.text);
+        exit(1); /* what follows would look at a result that is not there */
+    }
+    return done;
+}
+
+static uint64_t digest_of(const char *trace, const char *fabric, const char *settings, uint64_t seed)
+{
+    struct run_request request = request_of(trace, fabric);
+    request.seed = seed;
+    struct done done = run(request, settings);
+    CHECK_EQUAL(done.status, STATUS_OK);
+    CHECK_TEXT(done.result.status, "complete");
+    arena_free(done.arena);
+    return done.result.digest;
+}
+
+static void test_equal_runs_have_equal_digests(void)
+{
+    static const char *const traces[] = {"pattern:alltoall,ranks=16,bytes=1MiB", "pattern:random,ranks=32,bytes=200kB,count=3",
+                                         "pattern:incast,ranks=16,bytes=300kB"};
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
+        uint64_t digest = digest_of(traces[i], "fat-tree-128", "", 1);
+        CHECK_EQUAL(digest_of(traces[i], "fat-tree-128", "", 1), digest);
+        CHECK(digest_of(traces[i], "fat-tree-128", "", 2) != digest);
+        CHECK(digest_of(traces[i], "fat-tree-128", "routing.balance=ecmp", 1) != digest);
+        CHECK(digest_of(traces[i], "fat-tree-128", "link_delay=777ns", 1) != digest);
+    }
+}
+
+/* Rings on a star: nobody meets anybody, so a step is one message on an idle path, but for the ACKs of the step in
+ * the other direction (64 B for 4150 B, 1.5 %). */
+static void test_summary_of_a_ring_all_reduce(void)
+{
+    const uint64_t bytes = 8 << 20, chunk_bytes = 1 << 20, messages = 8 * 14;
+    struct done done = run(request_of("pattern:ring_allreduce,ranks=8,bytes=8MiB", "fat_tree"),
+                           "tiers=1 hosts=8 link_delay=1us link_rate=400Gbps device_latency=no");
+    const struct result_summary *summary = &done.result.summary;
+    uint64_t packets = (chunk_bytes + 4085) / 4086 * messages, last_bytes = chunk_bytes % 4086 + 64;
+    uint64_t idle_ps = (chunk_bytes / 4086 + 1) * 83000 + last_bytes * 20 + 2 * PS_PER_US;
+    CHECK_EQUAL(done.status, STATUS_OK);
+    CHECK_EQUAL(summary->operation_count, 8);
+    CHECK_EQUAL(summary->message_count, messages);
+    CHECK_EQUAL(summary->useful_bytes, 2 * 7 * bytes);
+    CHECK_EQUAL(summary->packet_count, packets);
+    CHECK_EQUAL(summary->packet_hop_count, 4 * packets);
+    CHECK_EQUAL(summary->wire_bytes, 2 * (summary->useful_bytes + 128 * packets));
+    CHECK_EQUAL(summary->drop_count + summary->retransmission_count + summary->compute_ps, 0);
+    CHECK_EQUAL(summary->iteration_time_ps, summary->makespan_ps);
+    CHECK(summary->makespan_ps > 14 * idle_ps);
+    CHECK_NEAR((double)summary->makespan_ps, 14 * (double)idle_ps, 0.025);
+    CHECK(summary->fct_p50_ps >= idle_ps && summary->fct_p50_ps <= summary->fct_p99_ps);
+    CHECK(summary->fct_p99_ps <= summary->fct_max_ps && summary->fct_max_ps < idle_ps * 103 / 100);
+    CHECK_NEAR(summary->slowdown_p50, (double)summary->fct_p50_ps / (double)idle_ps, 0.002);
+    CHECK_NEAR(summary->exposed_communication_fraction, 1, 0.01);
+    /* bus bandwidth as nccl-tests has it: size over time, times 2 (n - 1) / n; GB/s */
+    CHECK_NEAR(summary->collective_busbw_gbps, (double)bytes / (double)summary->makespan_ps * 1e3 * 1.75, 1e-9);
+    arena_free(done.arena);
+}
+
+/* Each alone, or an error of one would hide in the mean over calls. All of them come near the 50 GB/s of a link. */
+static void test_bus_bandwidth_of_other_kinds(void)
+{
+    static const struct {
+        const char *trace;
+        double size_bytes, factor;
+    } kinds[] = {{"pattern:all_gather,ranks=8,bytes=4MiB", 32 << 20, 0.875},
+                 {"pattern:reduce_scatter,ranks=8,bytes=32MiB", 32 << 20, 0.875},
+                 {"pattern:alltoall,ranks=8,bytes=32MiB", 32 << 20, 0.875},
+                 {"pattern:broadcast,ranks=4,bytes=64MiB", 64 << 20, 1}}; /* a pipeline of 128 steps and 2 more hops */
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct done done = run(request_of(kinds[i].trace, "fat_tree"), "tiers=1 hosts=8 link_delay=1us");
+        double busbw_gbps = done.result.summary.collective_busbw_gbps;
+        double algbw_gbps = kinds[i].size_bytes / (double)done.result.summary.makespan_ps * 1e3;
+        CHECK_NEAR(busbw_gbps, algbw_gbps * kinds[i].factor, 1e-9);
+        CHECK(busbw_gbps > 45 && busbw_gbps < 50);
+        arena_free(done.arena);
+    }
+}
+
+static void test_compute_and_iterations(void)
+{
+    struct run_request request = request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB,count=3,compute=20us", "fat-tree-128");
+    struct done once = run(request, "");
+    CHECK_EQUAL(once.result.summary.compute_ps, 60 * PS_PER_US);
+    uint64_t time_ps = once.result.summary.iteration_time_ps;
+    CHECK(once.result.summary.exposed_communication_ps + 60 * PS_PER_US <= time_ps);
+    CHECK_NEAR(once.result.summary.exposed_communication_fraction,
+               (double)once.result.summary.exposed_communication_ps / (double)time_ps, 1e-12);
+    request.iterations = 5;
+    struct done more = run(request, "");
+    CHECK_EQUAL(more.status, STATUS_OK);
+    CHECK_EQUAL(more.result.summary.operation_count, 5 * once.result.summary.operation_count);
+    CHECK_EQUAL(more.result.summary.useful_bytes, 5 * once.result.summary.useful_bytes);
+    CHECK_EQUAL(more.result.summary.compute_ps, 60 * PS_PER_US); /* of one step */
+    CHECK_NEAR(more.result.summary.makespan_ps, 5 * (double)time_ps, 0.02);
+    CHECK_NEAR(more.result.summary.iteration_time_ps, (double)time_ps, 0.02);
+    arena_free(once.arena);
+    arena_free(more.arena);
+}
+
+static void test_estimate_counts_what_runs(void)
+{
+    static const char *const traces[] = {"pattern:ring_allreduce,ranks=24,bytes=3MB", "pattern:alltoall,ranks=13,bytes=1MB",
+                                         "pattern:permutation,ranks=64,bytes=123457B,count=2"};
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
+        struct done done = run(request_of(traces[i], "fat-tree-128"), "");
+        CHECK_EQUAL(done.estimate.messages, done.result.summary.message_count);
+        CHECK_EQUAL(done.estimate.payload_bytes, done.result.summary.useful_bytes);
+        CHECK_EQUAL(done.estimate.packets, done.result.summary.packet_count);
+        CHECK_EQUAL(done.estimate.packet_hops, done.result.summary.packet_hop_count);
+        arena_free(done.arena);
+    }
+}
+
+/* ---- runs that do not complete ---------------------------------------------------------------------------- */
+
+/* Three ranks in a circle, a group for each pair of neighbours: rank r first calls the one with r + 1, then the one with
+ * r - 1, which is the first of that rank. Before that, an exchange that works. */
+static const struct job *deadlock_job(struct arena *arena)
+{
+    struct diag diag = {""};
+    struct job_builder *builder = job_builder_new(arena, "crossed", "test", 3);
+    const struct origin at = {"test", 0, 0};
+    static const uint32_t members[3][2] = {{0, 1}, {1, 2}, {2, 0}};
+    static const char *const names[] = {"first pair", "second pair", "third pair"};
+    uint32_t groups[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_EQUAL(job_builder_group(builder, names[i], members[i], 2, at, &groups[i], &diag), STATUS_OK);
+    }
+    for (uint32_t rank = 0; rank < 3; rank++) {
+        job_builder_rank(builder, rank);
+        struct op op = {.kind = OP_SEND, .peer = (rank + 1) % 3, .bytes = 100000, .tag = 5, .stream = STREAM_NONE,
+                        .source_id = 1, .name = "give"};
+        uint32_t give = job_builder_op(builder, &op);
+        op.kind = OP_RECV;
+        op.peer = (rank + 2) % 3;
+        op.source_id = 2;
+        uint32_t last = job_builder_op(builder, &op);
+        job_builder_dep(builder, last, give);
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t slot = job_builder_slot(builder, rank, groups[i == 0 ? rank : (rank + 2) % 3]);
+            op = (struct op){.kind = OP_COLLECTIVE, .collective = COLLECTIVE_ALL_REDUCE, .bytes = 1000,
+                             .source_id = 20 + i, .name = i == 0 ? "forth" : "back", .group_slot = slot};
+            uint32_t now = job_builder_op(builder, &op);
+            job_builder_dep(builder, now, last);
+            last = now;
+        }
+        CHECK_EQUAL(job_builder_rank_end(builder, "test", &diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    return job;
+}
+
+static void test_deadlock_is_found_and_explained(void)
+{
+    struct arena *arena = arena_new("test");
+    struct run_request request = request_of("test", "fat-tree-128");
+    struct run_result result;
+    struct diag diag;
+    CHECK_EQUAL(run_job(&request, deadlock_job(arena), NULL, arena, &result, &diag), STATUS_DEADLOCK);
+    CHECK_TEXT(result.status, "deadlock");
+    CHECK_HOLDS(diag.text, "the job on fat-tree-128 is deadlocked: nothing moves after ");
+    CHECK_HOLDS(diag.text, ", 6 of 12 operations done");
+    CHECK_HOLDS(result.explanation, "rank 0: 2 of 4 operations done\n");
+    CHECK_HOLDS(result.explanation, "rank 0: collective 20 \"forth\" waits for step 0 of rank 1 (call 0 of group \"first "
+                                    "pair\": 1 of 2 members have started)\n");
+    CHECK_HOLDS(result.explanation, "rank 2: collective 20 \"forth\" waits for step 0 of rank 0");
+    CHECK_EQUAL(result.summary.operation_count, 6);
+    CHECK_EQUAL(result.summary.useful_bytes, 300000 + 3 * 500); /* all first steps have arrived */
+    arena_free(arena);
+}
+
+static void test_until_and_interruption_by_flag(void)
+{
+    struct run_request request = request_of("pattern:alltoall,ranks=32,bytes=4MiB", "fat-tree-128");
+    request.until_ps = 20 * PS_PER_US;
+    struct done done = run(request, "");
+    CHECK_EQUAL(done.status, STATUS_OK);
+    CHECK_TEXT(done.result.status, "interrupted");
+    CHECK(done.result.summary.makespan_ps <= 20 * PS_PER_US);
+    CHECK(done.result.summary.packet_count > 1000);
+    arena_free(done.arena);
+    const volatile int interrupted = 1;
+    request.until_ps = TIME_NEVER_PS - 1;
+    request.interrupted = &interrupted;
+    done = run(request, "");
+    CHECK_EQUAL(done.status, STATUS_INTERRUPTED);
+    CHECK_TEXT(done.result.status, "interrupted");
+    arena_free(done.arena);
+}
+
+/* ---- through the program ---------------------------------------------------------------------------------- */
+
+/* PHOTONET, or build/photonet where this is build/tests/test_run; NULL after a skip. */
+static const char *program(void)
+{
+    static char path[4096];
+    const char *named = getenv("PHOTONET");
+    if (named != NULL) {
+        return named;
+    }
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 16);
+    path[length > 0 ? length : 0] = '\0';
+    for (int i = 0; i < 2 && strrchr(path, '/') != NULL; i++) {
+        *strrchr(path, '/') = '\0';
+    }
+    strcat(path, "/photonet");
+    if (access(path, X_OK) != 0) {
+        test_skip("the program is not built");
+        return NULL;
+    }
+    return path;
+}
+
+static char output[65536];
+#define SHELL(...) test_shell(output, sizeof output, __VA_ARGS__)
+
+static const char *in_directory(const char *name)
+{
+    static char path[4][300];
+    static int next;
+    char *at = path[next++ % 4];
+    snprintf(at, sizeof path[0], "%s/%s", test_directory(), name);
+    return at;
+}
+
+/* Status and digest of the only run of a file, as the reader of result files sees it. */
+static void file_holds(const char *path, const char *status)
+{
+    struct arena *arena = arena_new("test");
+    struct reader *reader;
+    struct diag diag = {""};
+    size_t count = 0;
+    CHECK_EQUAL(reader_open(path, arena, &reader, &diag), STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    if (diag.text[0] == '\0') {
+        const struct reader_run *runs = reader_runs(reader, &count);
+        CHECK_EQUAL(count, 1);
+        CHECK_TEXT(runs[0].status, status);
+        CHECK(runs[0].has_summary);
+        reader_close(reader);
+    }
+    arena_free(arena);
+}
+
+static void test_program_deadlocks_with_a_report(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    char wrote[256];
+    const struct trace_writer *writer = NULL;
+    for (size_t i = 0; trace_writers[i] != NULL; i++) {
+        writer = strcmp(trace_writers[i]->name, "chakra_et") == 0 ? trace_writers[i] : writer;
+    }
+    CHECK_EQUAL(writer->write(deadlock_job(arena), in_directory("crossed"), wrote, sizeof wrote, &diag), STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    CHECK_EQUAL(SHELL("%s run -q --trace %s --fabric clos-dsp -o %s", photonet, in_directory("crossed"),
+                      in_directory("deadlock.h5")), 3);
+    CHECK_HOLDS(output, "deadlock");
+    CHECK_HOLDS(output, "what everybody waits for:\n");
+    CHECK_HOLDS(output, "\"forth\" waits for step 0 of rank 1");
+    CHECK_HOLDS(output, "photonet: the job on clos-dsp is deadlocked: nothing moves after ");
+    file_holds(in_directory("deadlock.h5"), "deadlock");
+    arena_free(arena);
+}
+
+static void test_program_stops_at_a_time(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    const char *path = in_directory("until.h5");
+    int code = SHELL("%s run -q --trace pattern:alltoall,ranks=16,bytes=4MiB --fabric clos-dsp --until 30us -o %s",
+                     photonet, path);
+    CHECK_EQUAL(code, 0);
+    CHECK_HOLDS(output, ": interrupted, ");
+    file_holds(path, "interrupted");
+    code = SHELL("%s run -q --trace pattern:alltoall,ranks=16,bytes=4MiB --fabric clos-dsp -o %s", photonet, path);
+    CHECK_EQUAL(code, 0);
+    file_holds(path, "complete"); /* replaced */
+}
+
+/* The program in a child with its output in a file. */
+static pid_t program_start(const char *photonet, const char *log, const char *result)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int file = open(log, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+        dup2(file, 1);
+        dup2(file, 2);
+        execl(photonet, photonet, "run", "-q", "--trace", "pattern:alltoall,ranks=128,bytes=1GiB,count=100", "--fabric",
+              "fat-tree-128", "-o", result, (char *)NULL);
+        _exit(99);
+    }
+    return child;
+}
+
+static void test_program_is_interrupted_by_a_signal(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    static const int signals[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < 2; i++) {
+        const char *result = in_directory("signal.h5"), *log = in_directory("signal.log");
+        unlink(result);
+        pid_t child = program_start(photonet, log, result);
+        for (int tries = 0; tries < 1000 && access(result, R_OK) != 0; tries++) {
+            usleep(20000);
+        }
+        usleep(300000); /* well into the run, which would take hours */
+        kill(child, signals[i]);
+        int status = -1;
+        CHECK_EQUAL(waitpid(child, &status, 0), child);
+        CHECK(WIFEXITED(status));
+        CHECK_EQUAL(WEXITSTATUS(status), 130);
+        file_holds(result, "interrupted");
+        SHELL("cat %s", log);
+        CHECK_HOLDS(output, "photonet: interrupted; results so far are kept\n");
+    }
+}
+
+static void test_program_repeats_itself_to_the_byte(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    char digest[2][64];
+    for (int i = 0; i < 2; i++) {
+        int code = SHELL("cd %s && %s run -q --trace pattern:random,ranks=64,bytes=100kB --fabric clos-dsp --fabric "
+                         "fat-tree-128 --stable -o stable.h5 && mv stable.h5 stable%d.h5", test_directory(), photonet, i);
+        CHECK_EQUAL(code, 0);
+        const char *last = strstr(output, "digest");
+        snprintf(digest[i], sizeof digest[i], "%.24s", last == NULL ? "" : last);
+    }
+    CHECK_TEXT(digest[0], digest[1]);
+    CHECK_EQUAL(strlen(digest[0]), 24);
+    CHECK_EQUAL(SHELL("cmp %s %s", in_directory("stable0.h5"), in_directory("stable1.h5")), 0);
+}
+
+/* ---- bad input -------------------------------------------------------------------------------------------- */
+
+#define GOOD_TRACE "--trace pattern:ring_allreduce,ranks=8,bytes=1MiB "
+#define GOOD GOOD_TRACE "--fabric fat-tree-128 "
+
+/* Refused with this status in one line that holds `part`; the result file is not there, or what it was. */
+static void refused(const char *photonet, int status, const char *arguments, const char *part)
+{
+    int code = SHELL("{ mkdir -p %s/bad && cd %s/bad && %s run -q %s -o out.h5 >stdout; code=$?; "
+                     "test \"$(ls)\" = stdout || echo left: $(ls); rm -f *; exit $code; }", test_directory(),
+                     test_directory(), photonet, arguments);
+    CHECK_EQUAL(code, status);
+    CHECK_HOLDS(output, "photonet: ");
+    CHECK_HOLDS(output, part);
+    CHECK(strchr(output, '\n') != NULL && strchr(output, '\n')[1] == '\0'); /* nothing left behind, one line said */
+    code = SHELL("cd %s/bad && echo old >out.h5 && %s run -q %s -o out.h5 >stdout 2>&1; cat out.h5; rm -f *",
+                 test_directory(), photonet, arguments);
+    CHECK_TEXT(output, "old\n");
+}
+
+static void test_bad_input_is_refused_and_leaves_nothing(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    static const struct {
+        int status;
+        const char *arguments, *part;
+    } rows[] = {
+        {2, GOOD "--set radixx=8", "--set: unknown parameter \"radixx\"; the nearest known one is \"radix\""},
+        {2, GOOD "--set link_rate=400", "link_rate \"400\" is a bare number; a rate needs a unit"},
+        {2, GOOD "--set packet.size=4150", "size \"4150\" is a bare number"},
+        {2, GOOD "--set packet.sizes=4150B", "unknown parameter \"sizes\""},
+        {2, GOOD "--set transport.windows=4150B", "unknown parameter \"windows\""},
+        {2, GOOD "--set nothing.size=4150B", "unknown key \"nothing.size\""},
+        {2, GOOD "--set packet.size=65B --set packet.header=65B", "a packet needs payload"},
+        {2, GOOD "--set hosts=4", "has 4 hosts, the job has 8 ranks"},
+        {2, GOOD "--set routing.balance=best", "\"best\" is not one of the choices"},
+        {2, GOOD "--set collective.all_reduce=best", "unknown algorithm \"best\" for all_reduce"},
+        {2, GOOD "--transport best", "--transport: unknown transport \"best\""},
+        {2, GOOD "--set trace.bites=1MiB", "unknown parameter \"bites\""},
+        {2, GOOD_TRACE "--fabric fat-tree-129", "neither a file nor a preset nor a family"},
+        {2, GOOD "--fabric fat-tree-129", "neither a file nor a preset nor a family"}, /* the second one */
+        {2, "--fabric fat-tree-128 --trace pattern:rings", "unknown pattern \"rings\""},
+        {2, "--fabric fat-tree-128 --trace pattern:ring,ranks=8,bytes=5", "bytes \"5\" is a bare number"},
+        {2, "--fabric fat-tree-128 --trace ./nothing", "./nothing: no such trace"},
+        {1, "--fabric fat-tree-128", "--trace is missing"},
+        {1, GOOD_TRACE, "--fabric is missing"},
+        {1, GOOD "--until 5", "--until 5: a time with a unit"},
+        {1, GOOD "--seed x", "--seed x: a whole number"},
+        {1, GOOD "--set radix", "--set radix: KEY=VALUE was expected"},
+        {1, GOOD "--frobnicate", "frobnicate"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        refused(photonet, rows[i].status, rows[i].arguments, rows[i].part);
+    }
+}
+
+static void test_bad_files_are_named_with_line_and_column(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    static const struct {
+        const char *text, *part;
+    } files[] = {
+        {"fabric: fat_tree\nradixx: 8\n", "fabric.yaml:2:9: unknown parameter \"radixx\""},
+        {"fabric: fat_tree\nlink_rate: 400\n", "fabric.yaml:2:12: link_rate \"400\" is a bare number"},
+        {"fabric: fat_tree\ntiers: 1\nhosts: 4\n", "fabric.yaml:"},
+        {"fabric: fat_tree\npacket: {size: 1kB, heade: 3B}\n", "fabric.yaml:2:"},
+        {"fabric: [\n", "fabric.yaml:"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        FILE *file = fopen(in_directory("fabric.yaml"), "w");
+        fputs(files[i].text, file);
+        fclose(file);
+        refused(photonet, 2, GOOD_TRACE "--fabric ../fabric.yaml", files[i].part);
+    }
+}
+
+static void test_unwritable_output_is_an_io_failure(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    CHECK_EQUAL(SHELL("{ %s run -q " GOOD "-o %s/nowhere/out.h5 >/dev/null; }", photonet, test_directory()), 4);
+    CHECK_HOLDS(output, "nowhere/out.h5");
+    CHECK_EQUAL(SHELL("{ %s run -q " GOOD ">/dev/full; }", photonet), 4);
+    CHECK_HOLDS(output, "cannot write the output");
+}
+
+TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_summary_of_a_ring_all_reduce),
+          TEST(test_bus_bandwidth_of_other_kinds), TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
+          TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_program_stops_at_a_time),
+          TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
+          TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
+          TEST(test_unwritable_output_is_an_io_failure))
