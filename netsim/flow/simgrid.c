@@ -69,19 +69,19 @@ static enum status fabric_check(const struct fabric *fabric, struct diag *diag)
 
 /* ---- the platform ----------------------------------------------------------------------------------------- */
 
-struct demand {
+struct pair_sum {
     const struct flow_config *config;
     struct platform *platform;
 };
 
 static void demand_visit(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count)
 {
-    const struct demand *demand = context;
-    const struct flow_config *config = demand->config;
+    const struct pair_sum *sum = context;
+    const struct flow_config *config = sum->config;
     uint32_t src = config->rank_host[src_rank], dst = config->rank_host[dst_rank];
     if (src != dst) {
         uint64_t wire_bytes = bytes + shape_packets(&config->shape, bytes) * config->shape.header_bytes;
-        platform_add(demand->platform, src, dst, wire_bytes * count * config->iterations);
+        platform_add(sum->platform, src, dst, wire_bytes * count * config->iterations);
     }
 }
 
@@ -95,15 +95,15 @@ static enum status platform_build(struct arena *arena, const struct flow_config 
         .is_sprayed = config->is_sprayed,
         .seed = config->seed,
     };
-    struct demand demand = {config, platform_new(arena, &platform_config)};
-    replay_demand(replay, demand_visit, &demand);
-    *platform = demand.platform;
-    if (demand.platform->pair_count > FLOW_PAIRS_MAX || config->job->rank_count > FLOW_HOSTS_MAX) {
+    struct pair_sum sum = {config, platform_new(arena, &platform_config)};
+    replay_demand(replay, demand_visit, &sum);
+    *platform = sum.platform;
+    if (sum.platform->pair_count > FLOW_PAIRS_MAX || config->job->rank_count > FLOW_HOSTS_MAX) {
         return diag_set(diag, STATUS_INPUT,
                         "--engine simgrid: %zu pairs of %u ranks talk; expected at most %u pairs of %d ranks",
-                        demand.platform->pair_count, config->job->rank_count, FLOW_PAIRS_MAX, FLOW_HOSTS_MAX);
+                        sum.platform->pair_count, config->job->rank_count, FLOW_PAIRS_MAX, FLOW_HOSTS_MAX);
     }
-    return platform_route(demand.platform, diag);
+    return platform_route(sum.platform, diag);
 }
 
 /* An open, unnamed file in memory, and the path under which this process and its children find it. */

@@ -234,10 +234,15 @@ static void actor_start(struct flow_tasks *tasks)
     sg_actor_start(actor, actor_main, 1, argv);
 }
 
+static bool must_stop(const struct flow_tasks *tasks)
+{
+    return tasks->is_over || tasks->child->shared->must_stop;
+}
+
 /* Calls an actor for every task in the ring but the `own` ones that the caller does itself. */
 static void actors_call(struct flow_tasks *tasks, size_t own)
 {
-    while (tasks->count > tasks->called + own) {
+    while (tasks->count > tasks->called + own && !must_stop(tasks)) {
         tasks->called++;
         if (tasks->idle > 0) {
             tasks->idle--;
@@ -246,11 +251,6 @@ static void actors_call(struct flow_tasks *tasks, size_t own)
             actor_start(tasks);
         }
     }
-}
-
-static bool must_stop(const struct flow_tasks *tasks)
-{
-    return tasks->is_over || tasks->child->shared->must_stop;
 }
 
 static void over(struct flow_tasks *tasks)
@@ -314,9 +314,10 @@ static void main_actor(int argc, char **argv)
     uint64_t until_ps = tasks->child->config->until_ps;
     replay_start(tasks->child->replay);
     actors_call(tasks, 0);
-    if (tasks->actor_count > 0 && until_ps == TIME_NEVER_PS) {
+    bool is_begun = tasks->actor_count > 0; /* a stop may come first, and a job may be empty */
+    if (is_begun && until_ps == TIME_NEVER_PS) {
         sg_sem_acquire(tasks->done);
-    } else if (tasks->actor_count > 0) {
+    } else if (is_begun) {
         tasks->child->shared->is_cut = sg_sem_acquire_timeout(tasks->done, (double)until_ps * 1e-12);
     }
     results_store(tasks);
