@@ -1,11 +1,13 @@
 /* The SimGrid engine, and what it says about the packet engine.
  *
- * Asserted: on non-blocking fat trees the two agree within 3 % on ring all-reduce, all-gather and pairwise all-to-all
- * of 64 MiB and more. What is left between them is known: ACKs take 64 B of the way back for 4150 B of the way out
- * (1.5 %; with ACKs of 1 B and a window with room the rings agree within 0.05 %), and random spraying queues where all
- * uplinks are full. Single messages agree to 10 ns; shared links, oversubscription, ECMP collisions, compute and
- * hosts that forward are compared too. Refusals, deadlock, --until, interruption, equal digests of two runs.
- * Not asserted: short messages, lossy fabrics; sprayed permutations at full load, where queues are the whole story. */
+ * Asserted: on non-blocking fat trees the two agree within 3 % on ring all-reduce, all-gather and pairwise
+ * all-to-all of 64 MiB and more. What is left between them is known: ACKs take 64 B of the way back for 4150
+ * B of the way out (1.5 %; with ACKs of 1 B and a window with room the rings agree within 0.05 %), and random
+ * spraying queues where all uplinks are full. Single messages agree to 10 ns; shared links, oversubscription,
+ * ECMP collisions, compute and hosts that forward are compared too. Refusals, deadlock, --until,
+ * interruption, equal digests of two runs.
+ * Not asserted: short messages, lossy fabrics; sprayed permutations at full load, where queues are the whole
+ * story. */
 #include "netsim/fabric_load.h"
 #include "netsim/flow/platform.h"
 #include "netsim/flow/simgrid.h"
@@ -52,15 +54,18 @@ static void both_load(struct both *both, const char *spec, const char *settings)
 {
     struct trace_setting sets[16];
     size_t count = 0;
-    for (char *word = strtok(arena_strdup(both->arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
+    for (char *word = strtok(arena_strdup(both->arena, settings), " "); word != NULL;
+         word = strtok(NULL, " ")) {
         char *equals = strchr(word, '=');
         *equals = 0;
         sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
     }
     struct fabric_config config;
-    must(fabric_load(spec, sets, count, both->job->rank_count, both->arena, &config, &both->diag), &both->diag);
+    must(fabric_load(spec, sets, count, both->job->rank_count, both->arena, &config, &both->diag),
+         &both->diag);
     both->fabric = config.fabric;
-    must(scenario_load(config.left, config.left_count, NULL, both->arena, &both->scenario, &both->diag), &both->diag);
+    must(scenario_load(config.left, config.left_count, NULL, both->arena, &both->scenario, &both->diag),
+         &both->diag);
 }
 
 static void both_configure(struct both *both)
@@ -139,11 +144,11 @@ static void agree(const char *pattern, const char *spec, const char *settings, d
     arena_free(both.arena);
 }
 
-/* ---- agreement -------------------------------------------------------------------------------------------- */
+/* ---- agreement ----------------------------------------------------------------------------------------- */
 
-#define TWO_TIERS "fat_tree", "tiers=2 radix=8 link_delay=1us"
+#define TWO_TIERS   "fat_tree", "tiers=2 radix=8 link_delay=1us"
 #define THREE_TIERS "htsim-128", ""
-#define SLOW_TIERS "fat_tree", "tiers=2 radix=16 link_rate=100Gbps link_delay=2us cut_through=yes"
+#define SLOW_TIERS  "fat_tree", "tiers=2 radix=16 link_rate=100Gbps link_delay=2us cut_through=yes"
 
 static void test_single_messages(void)
 {
@@ -153,7 +158,8 @@ static void test_single_messages(void)
     const uint32_t destinations[] = {127, 1}; /* six links and two */
     for (size_t i = 0; i < 2; i++) {
         char pattern[64];
-        snprintf(pattern, sizeof pattern, "incast,ranks=128,senders=1,bytes=2000000B,dst=%u", destinations[i]);
+        snprintf(pattern, sizeof pattern, "incast,ranks=128,senders=1,bytes=2000000B,dst=%u",
+                 destinations[i]);
         struct both both = run(pattern, "htsim-128", "");
         int64_t off_ps = (int64_t)(both.flow.makespan_ps - both.packet_ps);
         CHECK(off_ps >= -10000 && off_ps <= 10000); /* a last packet that is not full */
@@ -209,13 +215,14 @@ static void test_shared_links(void)
     if (is_missing()) {
         return;
     }
-    agree("incast,ranks=16,bytes=8MiB,dst=0", THREE_TIERS, 0.005); /* near and far senders have equal shares */
+    agree("incast,ranks=16,bytes=8MiB,dst=0", THREE_TIERS,
+          0.005); /* near and far senders have equal shares */
     agree("alltoall,ranks=32,bytes=64MiB", "fat_tree", "radix=10 oversubscription=4:1 link_delay=1us", 0.03);
     agree("permutation,ranks=64,bytes=8MiB", "htsim-128", "routing.balance=ecmp", 0.03);
     agree("all_reduce,ranks=16,bytes=64MiB,count=3,compute=500us", "clos-dsp", "host.post=2us", 0.03);
 }
 
-/* ---- hand-made fabrics ------------------------------------------------------------------------------------ */
+/* ---- hand-made fabrics --------------------------------------------------------------------------------- */
 
 /* Nodes and duplex links between them; hosts first. Hosts forward. */
 static struct fabric *fabric_join(struct arena *arena, uint32_t hosts, uint32_t nodes, uint32_t links,
@@ -233,12 +240,14 @@ static struct fabric *fabric_join(struct arena *arena, uint32_t hosts, uint32_t 
             ports += ends[i][0] == node ? 1u : 0u;
             ports += ends[i][1] == node ? 1u : 0u;
         }
-        const struct build_node parts = {.kind = node < hosts ? NODE_HOST : NODE_SWITCH, .latency_ps = 300 * PS_PER_NS};
+        const struct build_node parts = {.kind = node < hosts ? NODE_HOST : NODE_SWITCH,
+                                         .latency_ps = 300 * PS_PER_NS};
         next[node] = port;
         port += ports;
         build_node(&build, &parts, ports);
     }
-    const struct build_link link = {.rate_bps = UINT64_C(100000000000), .delay_ps = PS_PER_US, .queue_bytes = UINT64_MAX};
+    const struct build_link link = {
+        .rate_bps = UINT64_C(100000000000), .delay_ps = PS_PER_US, .queue_bytes = UINT64_MAX};
     for (uint32_t i = 0; i < links; i++) {
         const struct build_end left = {.port = next[ends[i][0]]++}, right = {.port = next[ends[i][1]]++};
         build_join(&build, &link, &left, &right);
@@ -297,7 +306,8 @@ static void test_bundles(void)
     struct arena *arena = arena_new("test");
     struct diag diag;
     struct fabric_config loaded;
-    const struct trace_setting sets[] = {{"radix", "8", {0}}, {"tiers", "2", {0}}, {"link_delay", "1us", {0}}};
+    const struct trace_setting sets[] = {
+        {"radix", "8", {0}}, {"tiers", "2", {0}}, {"link_delay", "1us", {0}}};
     must(fabric_load("fat_tree", sets, 3, 0, arena, &loaded, &diag), &diag);
     const struct fabric *fabric = loaded.fabric;
     const struct platform_config config = {
@@ -321,7 +331,7 @@ static void test_bundles(void)
     arena_free(arena);
 }
 
-/* ---- results, refusals, ends ------------------------------------------------------------------------------ */
+/* ---- results, refusals, ends --------------------------------------------------------------------------- */
 
 static void test_results(void)
 {
@@ -440,7 +450,7 @@ static void test_early_ends(void)
 }
 
 TEST_MAIN("simgrid", TEST(test_single_messages), TEST(test_ring_all_reduce), TEST(test_all_gather),
-          TEST(test_all_to_all), TEST(test_what_is_left), TEST(test_shared_links), TEST(test_hosts_that_forward),
-          TEST(test_partial_bundles_are_refused), TEST(test_bundles), TEST(test_results),
-          TEST(test_two_runs_have_one_digest), TEST(test_refusals), TEST(test_deadlock_is_explained),
-          TEST(test_early_ends))
+          TEST(test_all_to_all), TEST(test_what_is_left), TEST(test_shared_links),
+          TEST(test_hosts_that_forward), TEST(test_partial_bundles_are_refused), TEST(test_bundles),
+          TEST(test_results), TEST(test_two_runs_have_one_digest), TEST(test_refusals),
+          TEST(test_deadlock_is_explained), TEST(test_early_ends))
