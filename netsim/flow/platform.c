@@ -27,7 +27,7 @@ struct platform *platform_new(struct arena *arena, const struct platform_config 
     return platform;
 }
 
-/* ---- pairs ------------------------------------------------------------------------------------------------ */
+/* ---- pairs --------------------------------------------------------------------------------------------- */
 
 static uint32_t *pair_place(const struct platform *platform, uint32_t src, uint32_t dst)
 {
@@ -71,15 +71,15 @@ uint64_t platform_latency_ps(const struct platform *platform, uint32_t src, uint
     return platform->pairs[*pair_place(platform, src, dst) - 1].latency_ps;
 }
 
-/* ---- layers ----------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------------------------------------- */
 
 /* The nodes that a pair's packets may stand on after so many hops, and the ports that they leave by. */
 struct layer {
-    uint32_t *nodes, *next;    /* node_count places each */
+    uint32_t *nodes, *next; /* node_count places each */
     uint32_t node_count, next_count;
     double *share, *next_share; /* per node of the fabric; next_share is 0 for all that are not in `next` */
     uint32_t *ports;
-    double *port_share;         /* of the i-th in `ports` */
+    double *port_share; /* of the i-th in `ports` */
     size_t port_count, port_capacity, share_capacity;
 };
 
@@ -141,7 +141,8 @@ static void node_hash(const struct platform *platform, struct layer *layer, uint
 }
 
 /* The ports by which the pair's packets leave this layer; false where a node has none. */
-static bool layer_leave(const struct platform *platform, struct layer *layer, const struct platform_pair *pair)
+static bool layer_leave(const struct platform *platform, struct layer *layer,
+                        const struct platform_pair *pair)
 {
     layer->port_count = layer->next_count = 0;
     for (uint32_t i = 0; i < layer->node_count; i++) {
@@ -173,7 +174,7 @@ static void layer_go_on(struct layer *layer)
     layer->next_share = share;
 }
 
-/* ---- bundles ---------------------------------------------------------------------------------------------- */
+/* ---- bundles ------------------------------------------------------------------------------------------- */
 
 /* Time that a packet spends at the node behind a link (I2). */
 static uint64_t transit_ps(const struct platform *platform, uint32_t port, uint32_t node)
@@ -216,8 +217,8 @@ static uint32_t link_new(struct platform *platform, const struct layer *layer)
     return id;
 }
 
-/* The bundle of exactly the layer's ports in the layer's shares, made where none of them is in use; ID_NONE where
- * there can be none (I1). */
+/* The bundle of exactly the layer's ports in the layer's shares, made where none of them is in use; ID_NONE
+ * where there can be none (I1). */
 static uint32_t link_of(struct platform *platform, const struct layer *layer)
 {
     uint32_t id = platform->port_link[layer->ports[0]];
@@ -233,11 +234,12 @@ static uint32_t link_of(struct platform *platform, const struct layer *layer)
     return id != ID_NONE ? id : link_new(platform, layer);
 }
 
-/* ---- routes ----------------------------------------------------------------------------------------------- */
+/* ---- routes -------------------------------------------------------------------------------------------- */
 
 static void route_push(struct platform *platform, struct platform_pair *pair, uint32_t item)
 {
-    vec_push(platform->arena, platform->route_links, platform->route_link_count, platform->route_link_capacity) = item;
+    vec_push(platform->arena, platform->route_links, platform->route_link_count,
+             platform->route_link_capacity) = item;
     pair->route_count++;
 }
 
@@ -251,14 +253,16 @@ static enum status pair_route(struct platform *platform, struct platform_pair *p
     layer->node_count = 1;
     while (layer->nodes[0] != pair->dst) {
         if (!layer_leave(platform, layer, pair)) {
-            return diag_set(diag, STATUS_INPUT, "%s: host %u cannot reach host %u", fabric->name, pair->src, pair->dst);
+            return diag_set(diag, STATUS_INPUT, "%s: host %u cannot reach host %u", fabric->name, pair->src,
+                            pair->dst);
         }
         uint32_t id = link_of(platform, layer);
         if (id == ID_NONE) {
-            return diag_set(diag, STATUS_INPUT,
-                            "%s: SimGrid cannot spray from host %u to host %u: they share only some of the equal "
-                            "links of other pairs; expected routing.balance = ecmp, or the packet engine",
-                            fabric->name, pair->src, pair->dst);
+            return diag_set(
+                diag, STATUS_INPUT,
+                "%s: SimGrid cannot spray from host %u to host %u: they share only some of the equal "
+                "links of other pairs; expected routing.balance = ecmp, or the packet engine",
+                fabric->name, pair->src, pair->dst);
         }
         route_push(platform, pair, id);
         platform->links[id].wire_bytes += pair->wire_bytes;
@@ -284,7 +288,7 @@ enum status platform_route(struct platform *platform, struct diag *diag)
     return status;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 static void hosts_write(const struct platform *platform, FILE *stream)
 {
@@ -295,8 +299,10 @@ static void hosts_write(const struct platform *platform, FILE *stream)
     for (uint32_t host = 0; host < platform->config.fabric->host_count; host++) {
         if (is_used[host]) {
             fprintf(stream, "<host id=\"h%u\" speed=\"1Gf\"/>\n", host);
-            fprintf(stream, "<link id=\"w%u\" bandwidth=\"%" PRIu64 "bps\" latency=\"" PLATFORM_WEIGHT
-                            "\" sharing_policy=\"FATPIPE\"/>\n", host, PASS_RATE_BPS);
+            fprintf(stream,
+                    "<link id=\"w%u\" bandwidth=\"%" PRIu64 "bps\" latency=\"" PLATFORM_WEIGHT
+                    "\" sharing_policy=\"FATPIPE\"/>\n",
+                    host, PASS_RATE_BPS);
         }
     }
 }
@@ -308,16 +314,18 @@ static void links_write(const struct platform *platform, FILE *stream)
         fprintf(stream, "<link id=\"l%zu\" bandwidth=\"%" PRIu64 "bps\" latency=\"%" PRIu64 "ps\"/>\n", i,
                 link->rate_bps, link->latency_ps);
         if (link->is_passed) {
-            fprintf(stream, "<link id=\"p%zu\" bandwidth=\"%" PRIu64 "bps\" latency=\"%" PRIu64
-                            "ps\" sharing_policy=\"FATPIPE\"/>\n", i, PASS_RATE_BPS, link->pass_ps);
+            fprintf(stream,
+                    "<link id=\"p%zu\" bandwidth=\"%" PRIu64 "bps\" latency=\"%" PRIu64
+                    "ps\" sharing_policy=\"FATPIPE\"/>\n",
+                    i, PASS_RATE_BPS, link->pass_ps);
         }
     }
 }
 
 static void route_write(const struct platform *platform, const struct platform_pair *pair, FILE *stream)
 {
-    fprintf(stream, "<route src=\"h%u\" dst=\"h%u\" symmetrical=\"NO\"><link_ctn id=\"w%u\"/>", pair->src, pair->dst,
-            pair->src);
+    fprintf(stream, "<route src=\"h%u\" dst=\"h%u\" symmetrical=\"NO\"><link_ctn id=\"w%u\"/>", pair->src,
+            pair->dst, pair->src);
     for (uint32_t i = 0; i < pair->route_count; i++) {
         uint32_t item = platform->route_links[pair->route_first + i];
         fprintf(stream, "<link_ctn id=\"%c%u\"/>", item & PLATFORM_PASS ? 'p' : 'l', item & ~PLATFORM_PASS);
@@ -329,7 +337,8 @@ void platform_write(const struct platform *platform, FILE *stream)
 {
     fputs("<?xml version='1.0'?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
           "<platform version=\"4.1\">\n<zone id=\"fabric\" routing=\"Full\">\n"
-          "<host id=\"actors\" speed=\"1Gf\"/>\n", stream);
+          "<host id=\"actors\" speed=\"1Gf\"/>\n",
+          stream);
     hosts_write(platform, stream);
     links_write(platform, stream);
     for (size_t i = 0; i < platform->pair_count; i++) {

@@ -1,32 +1,33 @@
-/* A packet fabric as flow-level simulators see one: links with a capacity and a latency, one route for each ordered
- * pair of hosts that talk.
+/* A packet fabric as flow-level simulators see one: links with a capacity and a latency, one route for each
+ * ordered pair of hosts that talk.
  *
  *      host 0 ──► leaf ═══════════► spines ═══════════► leaf ──► host 9        packets: one of four next hops each
  *              1 link   4 links             4 links         1 link
  *      host 0 ──► [link] ─► [one link of 4 x rate] ─► [one of 4 x rate] ─► [link]    flows: a route of four links
  *
- * Sprayed packets use all equal next hops alike, so in the limit of many packets the ports that a layer of the way
- * uses are one pipe: a bundle. The rate of a bundle is the least rate / share of its ports (share: what part of the
- * bytes a port takes; equal parts at a switch, in proportion to the rate at the ports of the source host). With
- * per-flow balancing a pair takes one path, drawn by the hash that the switches use, and every bundle has one port.
+ * Sprayed packets use all equal next hops alike, so in the limit of many packets the ports that a layer of
+ * the way uses are one pipe: a bundle. The rate of a bundle is the least rate / share of its ports (share:
+ * what part of the bytes a port takes; equal parts at a switch, in proportion to the rate at the ports of the
+ * source host). With per-flow balancing a pair takes one path, drawn by the hash that the switches use, and
+ * every bundle has one port.
  *
- * I1  A port is in at most one bundle. Where two pairs would use different, overlapping sets of ports (or the same
- *     ports in other shares), no bundle is right for both, and the fabric is refused.
- * I2  The latency of a link is that of its fibre and devices and, where it ends at a switch, of that switch: its
- *     processing, and the time in which the first packet comes in (a full packet; at a cut-through switch the header).
- *     A host that passes packets on is a link of its own behind the one that ends there: it has a latency and as
- *     much capacity as anyone asks for. So latency + bytes / rate is exactly path_idle_ps of a message of full
- *     packets over links of one rate.
- *
- * I3  Every route begins with a link of its source host that limits nobody and has PLATFORM_WEIGHT as its latency: CM02
- *     divides a shared link in inverse proportion to the latencies of the routes, as long-distance TCP does, while hosts
- *     and switches here take turns packet by packet. Beside so large a latency all routes are equal. Who simulates must
- *     scale latencies away (network/latency-factor) and let platform_latency_ps pass himself.
+ * I1  A port is in at most one bundle. Where two pairs would use different, overlapping sets of ports (or
+ *     the same ports in other shares), no bundle is right for both, and the fabric is refused.
+ * I2  The latency of a link is that of its fibre and devices and, where it ends at a switch, of that
+ *     switch: its processing, and the time in which the first packet comes in (a full packet; at a
+ *     cut-through switch the header). A host that passes packets on is a link of its own behind the one that
+ *     ends there: it has a latency and as much capacity as anyone asks for. So latency + bytes / rate is
+ *     exactly path_idle_ps of a message of full packets over links of one rate.
+ * I3  Every route begins with a link of its source host that limits nobody and has PLATFORM_WEIGHT as its
+ *     latency: CM02 divides a shared link in inverse proportion to the latencies of the routes, as
+ *     long-distance TCP does, while hosts and switches here take turns packet by packet. Beside so large a
+ *     latency all routes are equal. Who simulates must scale latencies away (network/latency-factor) and let
+ *     platform_latency_ps pass by other means.
  *
  * Workload: all-to-all of 1024 hosts is a million pairs of 2 to 6 links.
  *
- * Not modelled: what depends on the order of single packets (the queues of random spraying, a short last packet, ACKs
- * on the way back). */
+ * Not modelled: what depends on the order of single packets (the queues of random spraying, a short last
+ * packet, ACKs on the way back). */
 #ifndef PHOTONET_PLATFORM_H
 #define PHOTONET_PLATFORM_H
 
@@ -45,7 +46,7 @@ struct platform_config {
 /* A bundle of ports, in the order in which they were first used. */
 struct platform_link {
     uint64_t rate_bps, latency_ps;
-    uint64_t pass_ps;            /* through the hosts at its end, where they pass packets on */
+    uint64_t pass_ps; /* through the hosts at its end, where they pass packets on */
     bool is_passed;
     uint32_t port_first, port_count; /* in platform->ports */
     uint64_t wire_bytes;

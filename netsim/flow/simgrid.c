@@ -18,13 +18,14 @@ bool flow_simgrid_is_built_in(void)
     return false;
 }
 
-enum status flow_simgrid_run(struct arena *arena, const struct flow_config *config, struct flow_result *result,
-                             struct diag *diag)
+enum status flow_simgrid_run(struct arena *arena, const struct flow_config *config,
+                             struct flow_result *result, struct diag *diag)
 {
     (void)arena, (void)config;
     *result = (struct flow_result){0};
-    return diag_set(diag, STATUS_INPUT,
-                    "--engine simgrid: this photonet was built without SimGrid; install libsimgrid-dev and build again");
+    return diag_set(
+        diag, STATUS_INPUT,
+        "--engine simgrid: this photonet was built without SimGrid; install libsimgrid-dev and build again");
 }
 
 #else
@@ -38,20 +39,23 @@ bool flow_simgrid_is_built_in(void)
 #define FLOW_HOSTS_MAX 8192
 #define FLOW_PAIRS_MAX (UINT32_C(1) << 22)
 
-/* ---- what SimGrid cannot express -------------------------------------------------------------------------- */
+/* ---- what SimGrid cannot express ----------------------------------------------------------------------- */
 
 static enum status ports_check(const struct fabric *fabric, struct diag *diag)
 {
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         if (fabric->port_peer[port] == ID_NONE || fabric->port_up_ps[port] > 0) {
-            return diag_set(diag, STATUS_INPUT,
-                            "--engine simgrid: port %u of %s is dark at the start; expected a fabric without circuits",
-                            port, fabric->name);
+            return diag_set(
+                diag, STATUS_INPUT,
+                "--engine simgrid: port %u of %s is dark at the start; expected a fabric without circuits",
+                port, fabric->name);
         }
         if (fabric->port_queue_bytes[port] != UINT64_MAX) {
-            return diag_set(diag, STATUS_INPUT,
-                            "--engine simgrid: the queues of %s are bounded, and flows have none; expected queue: 0B "
-                            "(unbounded)", fabric->name);
+            return diag_set(
+                diag, STATUS_INPUT,
+                "--engine simgrid: the queues of %s are bounded, and flows have none; expected queue: 0B "
+                "(unbounded)",
+                fabric->name);
         }
     }
     return STATUS_OK;
@@ -60,33 +64,35 @@ static enum status ports_check(const struct fabric *fabric, struct diag *diag)
 static enum status fabric_check(const struct fabric *fabric, struct diag *diag)
 {
     if (fabric->optical_count > 0 || fabric->plan != PLAN_NONE) {
-        return diag_set(diag, STATUS_INPUT,
-                        "--engine simgrid: %s (%s) has optical circuits, which SimGrid cannot express; expected a "
-                        "packet fabric", fabric->name, fabric->family);
+        return diag_set(
+            diag, STATUS_INPUT,
+            "--engine simgrid: %s (%s) has optical circuits, which SimGrid cannot express; expected a "
+            "packet fabric",
+            fabric->name, fabric->family);
     }
     return ports_check(fabric, diag);
 }
 
-/* ---- the platform ----------------------------------------------------------------------------------------- */
+/* ---- the platform -------------------------------------------------------------------------------------- */
 
-struct demand {
+struct pair_sum {
     const struct flow_config *config;
     struct platform *platform;
 };
 
 static void demand_visit(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count)
 {
-    const struct demand *demand = context;
-    const struct flow_config *config = demand->config;
+    const struct pair_sum *sum = context;
+    const struct flow_config *config = sum->config;
     uint32_t src = config->rank_host[src_rank], dst = config->rank_host[dst_rank];
     if (src != dst) {
         uint64_t wire_bytes = bytes + shape_packets(&config->shape, bytes) * config->shape.header_bytes;
-        platform_add(demand->platform, src, dst, wire_bytes * count * config->iterations);
+        platform_add(sum->platform, src, dst, wire_bytes * count * config->iterations);
     }
 }
 
-static enum status platform_build(struct arena *arena, const struct flow_config *config, const struct replay *replay,
-                                  struct platform **platform, struct diag *diag)
+static enum status platform_build(struct arena *arena, const struct flow_config *config,
+                                  const struct replay *replay, struct platform **platform, struct diag *diag)
 {
     const struct platform_config platform_config = {
         .fabric = config->fabric,
@@ -95,19 +101,20 @@ static enum status platform_build(struct arena *arena, const struct flow_config 
         .is_sprayed = config->is_sprayed,
         .seed = config->seed,
     };
-    struct demand demand = {config, platform_new(arena, &platform_config)};
-    replay_demand(replay, demand_visit, &demand);
-    *platform = demand.platform;
-    if (demand.platform->pair_count > FLOW_PAIRS_MAX || config->job->rank_count > FLOW_HOSTS_MAX) {
+    struct pair_sum sum = {config, platform_new(arena, &platform_config)};
+    replay_demand(replay, demand_visit, &sum);
+    *platform = sum.platform;
+    if (sum.platform->pair_count > FLOW_PAIRS_MAX || config->job->rank_count > FLOW_HOSTS_MAX) {
         return diag_set(diag, STATUS_INPUT,
                         "--engine simgrid: %zu pairs of %u ranks talk; expected at most %u pairs of %d ranks",
-                        demand.platform->pair_count, config->job->rank_count, FLOW_PAIRS_MAX, FLOW_HOSTS_MAX);
+                        sum.platform->pair_count, config->job->rank_count, FLOW_PAIRS_MAX, FLOW_HOSTS_MAX);
     }
-    return platform_route(demand.platform, diag);
+    return platform_route(sum.platform, diag);
 }
 
 /* An open, unnamed file in memory, and the path under which this process and its children find it. */
-static enum status memory_file(const char *name, FILE **file, char *path, size_t path_bytes, struct diag *diag)
+static enum status memory_file(const char *name, FILE **file, char *path, size_t path_bytes,
+                               struct diag *diag)
 {
     int fd = memfd_create(name, 0);
     *file = fd < 0 ? NULL : fdopen(fd, "w+");
@@ -118,7 +125,7 @@ static enum status memory_file(const char *name, FILE **file, char *path, size_t
     return STATUS_OK;
 }
 
-/* ---- the child -------------------------------------------------------------------------------------------- */
+/* ---- the child ----------------------------------------------------------------------------------------- */
 
 /* What belongs to one simulation; all of it is given back in simulation_end. */
 struct simulation {
@@ -139,7 +146,8 @@ static enum status shared_map(struct simulation *simulation, struct diag *diag)
     size_t calls_bytes = replay_call_count(child->replay) * sizeof(struct replay_call);
     size_t head_bytes = (sizeof(struct flow_shared) + 63) / 64 * 64;
     simulation->shared_bytes = head_bytes + ranks_bytes + calls_bytes;
-    void *shared = mmap(NULL, simulation->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *shared =
+        mmap(NULL, simulation->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         return diag_set(diag, STATUS_IO, "cannot share %zu B with SimGrid: %s", simulation->shared_bytes,
                         strerror(errno));
@@ -179,9 +187,10 @@ static enum status child_start(struct simulation *simulation, struct diag *diag)
     return STATUS_OK;
 }
 
-/* ---- the parent ------------------------------------------------------------------------------------------- */
+/* ---- the parent ---------------------------------------------------------------------------------------- */
 
-static void record_take(const struct flow_config *config, struct flow_record *record, struct flow_result *result)
+static void record_take(const struct flow_config *config, struct flow_record *record,
+                        struct flow_result *result)
 {
     uint32_t src = config->rank_host[record->src_rank], dst = config->rank_host[record->dst_rank];
     result->message_count++;
@@ -215,7 +224,8 @@ static void records_take(const struct simulation *simulation, struct flow_result
     size_t have_bytes = 0;
     for (;;) {
         records_wait(simulation);
-        ssize_t read_bytes = read(simulation->records_fd, (char *)records + have_bytes, sizeof records - have_bytes);
+        ssize_t read_bytes =
+            read(simulation->records_fd, (char *)records + have_bytes, sizeof records - have_bytes);
         if (read_bytes == 0 || (read_bytes < 0 && errno != EINTR)) {
             return;
         }
@@ -249,11 +259,13 @@ static enum status child_wait(const struct simulation *simulation, struct diag *
     }
     char line[512];
     errors_first_line(simulation->errors, line, sizeof line);
-    return diag_set(diag, STATUS_IO, "SimGrid ended early (%s %d): %s", WIFSIGNALED(how) ? "signal" : "status",
-                    WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how), line[0] == 0 ? "it says nothing" : line);
+    return diag_set(
+        diag, STATUS_IO, "SimGrid ended early (%s %d): %s", WIFSIGNALED(how) ? "signal" : "status",
+        WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how), line[0] == 0 ? "it says nothing" : line);
 }
 
-static void ports_collect(const struct simulation *simulation, struct arena *arena, struct flow_result *result)
+static void ports_collect(const struct simulation *simulation, struct arena *arena,
+                          struct flow_result *result)
 {
     uint32_t port_count = simulation->config->fabric->port_count;
     uint64_t *port_bytes = arena_array(arena, port_count, uint64_t);
@@ -295,7 +307,7 @@ static enum status result_collect(const struct simulation *simulation, struct ar
     return STATUS_DEADLOCK;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static enum status simulation_begin(struct simulation *simulation, struct arena *arena, struct diag *diag)
 {
@@ -349,8 +361,8 @@ static void simulation_end(struct simulation *simulation)
     }
 }
 
-static enum status simulation_run(struct simulation *simulation, struct arena *arena, struct flow_result *result,
-                                  struct diag *diag)
+static enum status simulation_run(struct simulation *simulation, struct arena *arena,
+                                  struct flow_result *result, struct diag *diag)
 {
     platform_write(simulation->platform, simulation->platform_file);
     enum status status = child_start(simulation, diag);
@@ -362,8 +374,8 @@ static enum status simulation_run(struct simulation *simulation, struct arena *a
     return status == STATUS_OK ? result_collect(simulation, arena, result) : status;
 }
 
-enum status flow_simgrid_run(struct arena *arena, const struct flow_config *config, struct flow_result *result,
-                             struct diag *diag)
+enum status flow_simgrid_run(struct arena *arena, const struct flow_config *config,
+                             struct flow_result *result, struct diag *diag)
 {
     *result = (struct flow_result){0};
     enum status status = fabric_check(config->fabric, diag);

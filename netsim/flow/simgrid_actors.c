@@ -2,16 +2,16 @@
  *
  *      replay ──► ring of tasks ──► idle actor, or a new one ──► sg_host_sendto, sg_actor_sleep_until ──► replay ...
  *
- * SimGrid's C interface tells nobody when a communication ends but the actor that waits for it, so whatever is under way
- * has an actor of its own: a message or a timer each. Actors are kept and used again; there are as many as there
- * were tasks at once (a ring of n ranks: about 2n). An actor that has told the replay goes on with the first new task
- * itself and wakes or makes actors for the others.
+ * SimGrid's C interface tells nobody when a communication ends but the actor that waits for it, so whatever
+ * is under way has an actor of its own: a message or a timer each. Actors are kept and used again; there are
+ * as many as there were tasks at once (a ring of n ranks: about 2n). An actor that has told the replay goes
+ * on with the first new task itself and wakes or makes actors for the others.
  *
- * Actors change only inside calls of SimGrid, so between two such calls an actor has the replay for itself; the
- * replay's callbacks contain none (they only fill the ring).
+ * Actors change only inside calls of SimGrid, so between two such calls an actor has the replay for itself;
+ * the replay's callbacks contain none (they only fill the ring).
  *
- * The main actor sleeps until nothing is left to happen and ends the process from within, because SimGrid would end the
- * other actors with C++ exceptions through frames of C. */
+ * The main actor sleeps until nothing is left to happen and ends the process from within, because SimGrid
+ * would end the other actors with C++ exceptions through frames of C. */
 #include "netsim/flow/simgrid_int.h"
 
 #if PHOTONET_HAVE_SIMGRID
@@ -41,20 +41,20 @@ struct flow_tasks {
     struct flow_child *child;
     struct task *ring; /* capacity 2^k */
     size_t head, count, capacity;
-    uint64_t now_ps;   /* never goes back, however SimGrid's clock is rounded */
-    uint32_t idle;     /* actors that wait for `wake` and have not been called */
-    uint32_t called;   /* actors on their way to the ring */
+    uint64_t now_ps; /* never goes back, however SimGrid's clock is rounded */
+    uint32_t idle;   /* actors that wait for `wake` and have not been called */
+    uint32_t called; /* actors on their way to the ring */
     uint32_t busy;
     uint32_t actor_count;
     bool is_over;
     sg_sem_t wake, done;
-    sg_host_t *hosts;  /* NULL where the host never talks */
-    sg_host_t home;    /* of the actors */
+    sg_host_t *hosts; /* NULL where the host never talks */
+    sg_host_t home;   /* of the actors */
     struct flow_record records[RECORDS_AT_ONCE];
     size_t record_count;
 };
 
-/* ---- the ring --------------------------------------------------------------------------------------------- */
+/* ---- the ring ------------------------------------------------------------------------------------------ */
 
 static void task_push(struct flow_tasks *tasks, const struct task *task)
 {
@@ -107,7 +107,7 @@ struct flow_tasks *flow_tasks_new(struct arena *arena, struct flow_child *child)
     return tasks;
 }
 
-/* ---- time and results ------------------------------------------------------------------------------------- */
+/* ---- time and results ---------------------------------------------------------------------------------- */
 
 static uint64_t clock_read(struct flow_tasks *tasks)
 {
@@ -136,7 +136,8 @@ static void records_flush(struct flow_tasks *tasks)
     tasks->record_count = 0;
 }
 
-static void record(struct flow_tasks *tasks, const struct message *message, uint64_t delivered_ps, uint64_t acked_ps)
+static void record(struct flow_tasks *tasks, const struct message *message, uint64_t delivered_ps,
+                   uint64_t acked_ps)
 {
     tasks->records[tasks->record_count++] = (struct flow_record){
         .src_rank = message->src_rank,
@@ -152,12 +153,13 @@ static void record(struct flow_tasks *tasks, const struct message *message, uint
     }
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------------------ */
+/* ---- tasks --------------------------------------------------------------------------------------------- */
 
 /* The last ACK on an idle way back. */
 static uint64_t ack_ps(const struct flow_config *config, const struct message *message)
 {
-    const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes};
+    const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1,
+                                     config->shape.ack_bytes};
     return path_idle_ps(config->fabric, config->routes, &ack, true, message->dst_host, message->src_host, 1);
 }
 
@@ -168,9 +170,11 @@ static void message_run(struct flow_tasks *tasks, struct task *task)
     if (config->post_ps > 0) {
         sleep_until(message->posted_ps + config->post_ps);
     }
-    uint64_t wire_bytes = message->bytes + shape_packets(&config->shape, message->bytes) * config->shape.header_bytes;
+    uint64_t wire_bytes =
+        message->bytes + shape_packets(&config->shape, message->bytes) * config->shape.header_bytes;
     sg_host_sendto(tasks->hosts[message->src_host], tasks->hosts[message->dst_host], (double)wire_bytes);
-    sleep_until(clock_read(tasks) + platform_latency_ps(tasks->child->platform, message->src_host, message->dst_host));
+    sleep_until(clock_read(tasks) +
+                platform_latency_ps(tasks->child->platform, message->src_host, message->dst_host));
     uint64_t now_ps = clock_read(tasks);
     task->kind = TASK_ACK;
     task->delivered_ps = now_ps;
@@ -220,7 +224,7 @@ static void task_run(struct flow_tasks *tasks, struct task *task)
     }
 }
 
-/* ---- actors ----------------------------------------------------------------------------------------------- */
+/* ---- actors -------------------------------------------------------------------------------------------- */
 
 static void actor_main(int argc, char **argv);
 
@@ -234,10 +238,15 @@ static void actor_start(struct flow_tasks *tasks)
     sg_actor_start(actor, actor_main, 1, argv);
 }
 
+static bool must_stop(const struct flow_tasks *tasks)
+{
+    return tasks->is_over || tasks->child->shared->must_stop;
+}
+
 /* Calls an actor for every task in the ring but the `own` ones that the caller does itself. */
 static void actors_call(struct flow_tasks *tasks, size_t own)
 {
-    while (tasks->count > tasks->called + own) {
+    while (tasks->count > tasks->called + own && !must_stop(tasks)) {
         tasks->called++;
         if (tasks->idle > 0) {
             tasks->idle--;
@@ -246,11 +255,6 @@ static void actors_call(struct flow_tasks *tasks, size_t own)
             actor_start(tasks);
         }
     }
-}
-
-static bool must_stop(const struct flow_tasks *tasks)
-{
-    return tasks->is_over || tasks->child->shared->must_stop;
 }
 
 static void over(struct flow_tasks *tasks)
@@ -314,19 +318,20 @@ static void main_actor(int argc, char **argv)
     uint64_t until_ps = tasks->child->config->until_ps;
     replay_start(tasks->child->replay);
     actors_call(tasks, 0);
-    if (tasks->actor_count > 0 && until_ps == TIME_NEVER_PS) {
+    bool is_begun = tasks->actor_count > 0; /* a stop may come first, and a job may be empty */
+    if (is_begun && until_ps == TIME_NEVER_PS) {
         sg_sem_acquire(tasks->done);
-    } else if (tasks->actor_count > 0) {
+    } else if (is_begun) {
         tasks->child->shared->is_cut = sg_sem_acquire_timeout(tasks->done, (double)until_ps * 1e-12);
     }
     results_store(tasks);
     _exit(STATUS_OK);
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------ */
+/* ---- the process --------------------------------------------------------------------------------------- */
 
-/* CM02 as it was published. Times are right to a picosecond, not to SimGrid's default of 10 us; gamma is a window that
- * never limits. Stacks: the replay needs few kilobytes, SimGrid itself more. */
+/* CM02 as it was published. Times are right to a picosecond, not to SimGrid's default of 10 us; gamma is a
+ * window that never limits. Stacks: the replay needs few kilobytes, SimGrid itself more. */
 static const char *const options[] = {
     "photonet",
     "--cfg=network/model:CM02",

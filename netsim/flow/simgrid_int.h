@@ -7,7 +7,7 @@
 #include "netsim/flow/simgrid.h"
 
 #define FLOW_EXPLANATION_BYTES 16384
-#define FLOW_EXPLAINED_RANKS 16
+#define FLOW_EXPLAINED_RANKS   16
 
 /* One mapping, shared by both; behind it the ranks, then the calls. The parent writes must_stop, the child the rest. */
 struct flow_shared {
@@ -24,16 +24,16 @@ struct flow_child {
     struct replay *replay;
     const struct platform *platform;
     struct flow_shared *shared;
-    struct replay_rank *ranks;  /* in the shared memory */
+    struct replay_rank *ranks; /* in the shared memory */
     struct replay_call *calls;
-    int records_fd;             /* struct flow_record of every finished message */
+    int records_fd; /* struct flow_record of every finished message */
     char platform_path[64];
 };
 
 /* Tasks that the replay has asked for; see simgrid_actors.c. */
 struct flow_tasks;
 struct flow_tasks *flow_tasks_new(struct arena *arena, struct flow_child *child);
-void flow_send(void *tasks, const struct message *message, uint64_t now_ps);               /* struct replay_net */
+void flow_send(void *tasks, const struct message *message, uint64_t now_ps); /* struct replay_net */
 void flow_timer(void *tasks, uint32_t host, uint64_t when_ps, uint64_t argument);
 
 /* Runs the simulation in this process and ends it. */
