@@ -136,6 +136,26 @@ static void test_arena_pieces_do_not_overlap(void)
     arena_free(arena);
 }
 
+/* Freed early, freed with the parent, and a child of a child: nothing twice and nothing left (the sanitizer
+ * build counts). */
+static void test_arena_within_another(void)
+{
+    struct arena *parent = arena_new("test");
+    struct arena *child[4];
+    for (size_t i = 0; i < 4; i++) {
+        child[i] = arena_new_within(parent, "child");
+        memset(arena_alloc(child[i], 100000), 1, 100000);
+    }
+    memset(arena_alloc(arena_new_within(child[2], "grandchild"), 10), 1, 10);
+    arena_free(child[1]);
+    arena_free(child[3]);
+    char *text = arena_strdup(child[0], "alive");
+    arena_free(child[2]);
+    CHECK_TEXT(text, "alive");
+    CHECK(arena_reserved_bytes(parent) < 100000);
+    arena_free(parent);
+}
+
 static void test_arena_text(void)
 {
     struct arena *arena = arena_new("test");
@@ -367,7 +387,7 @@ static void test_progress_on_a_terminal(void)
 }
 
 TEST_MAIN("base", TEST(test_diag_format), TEST(test_diag_is_one_printable_line), TEST(test_diag_too_long),
-          TEST(test_arena_alignment_and_zero), TEST(test_arena_pieces_do_not_overlap), TEST(test_arena_text),
+          TEST(test_arena_alignment_and_zero), TEST(test_arena_pieces_do_not_overlap), TEST(test_arena_within_another), TEST(test_arena_text),
           TEST(test_arena_growing_array), TEST(test_arena_overflow_aborts), TEST(test_rng_is_fixed),
           TEST(test_rng_is_even), TEST(test_rng_avalanche), TEST(test_rng_streams_differ),
           TEST(test_progress_text), TEST(test_progress_in_a_log), TEST(test_progress_on_a_terminal))

@@ -95,6 +95,58 @@ static void test_sharing_by_content(void)
     arena_free(arena);
 }
 
+/* Line numbers and node ids do not tell programs apart; the first rank's are kept. */
+static void test_sharing_ignores_source_ids(void)
+{
+    struct diag diag = {""};
+    struct arena *arena = arena_new("test");
+    struct job_builder *builder = job_builder_new(arena, "ids", "test", 3);
+    for (uint32_t rank = 0; rank < 3; rank++) {
+        job_builder_rank(builder, rank);
+        for (uint32_t i = 0; i < 3; i++) {
+            struct op op = {.kind = OP_MEMORY, .duration_ps = 5, .bytes = 1000 + i,
+                            .source_id = 100 * rank + i, .name = i == 1 ? "one" : "other"};
+            job_builder_op(builder, &op);
+        }
+        CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(job->program_count, 1);
+    CHECK_EQUAL(job_program(job, 2)->source_id[2], 2);
+    CHECK_EQUAL(job_program(job, 2)->bytes[2], 1002);
+    CHECK_EQUAL(job_program(job, 2)->duration_ps[0], 5);
+    arena_free(arena);
+}
+
+/* What a rank needed while it was built is given back: the job keeps little more than the columns. */
+static void test_building_leaves_nothing_behind(void)
+{
+    enum { OPS = 300000 };
+    struct diag diag = {""};
+    struct arena *arena = arena_new("test");
+    struct job_builder *builder = job_builder_new(arena, "lone", "test", 1);
+    job_builder_rank(builder, 0);
+    for (uint32_t i = 0; i < OPS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "operation %u", i / 2);
+        struct op op = {.kind = OP_COMPUTE, .duration_ps = i, .source_id = i, .name = name};
+        job_builder_op(builder, &op);
+        if (i > 0) {
+            job_builder_dep(builder, i, i - 1);
+        }
+    }
+    CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    const struct program *program = job_program(job, 0);
+    CHECK_TEXT(op_name(program, OPS - 1), "operation 149999");
+    CHECK_EQUAL(program->name[OPS - 1], program->name[OPS - 2]);
+    CHECK_EQUAL(program->duration_ps[OPS - 1], OPS - 1);
+    CHECK(arena_used_bytes(arena) < (size_t)OPS * 16); /* children and order; the columns have their own arena */
+    arena_free(arena);
+}
+
 static void test_duplicates_are_cut(void)
 {
     struct diag diag = {""};
@@ -446,7 +498,8 @@ static void test_large_job_is_cheap(void)
     arena_free(arena);
 }
 
-TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content), TEST(test_duplicates_are_cut),
+TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content), TEST(test_sharing_ignores_source_ids),
+          TEST(test_building_leaves_nothing_behind), TEST(test_duplicates_are_cut),
           TEST(test_order_is_canonical), TEST(test_cycles_are_named), TEST(test_collectives_must_agree),
           TEST(test_collectives_match_in_order), TEST(test_groups), TEST(test_strangers_are_refused),
           TEST(test_missing_rank), TEST(test_messages_must_match), TEST(test_large_job_is_cheap))

@@ -25,7 +25,8 @@
 /* ---- names, once a text ------------------------------------------------------------------------------ */
 
 struct names {
-    const char **slot; /* open addressing, NULL = free */
+    struct arena *slot_arena; /* owned; ends with the reading */
+    const char **slot;        /* open addressing, NULL = free */
     size_t count, capacity;
 };
 
@@ -42,13 +43,15 @@ static size_t name_slot(const struct names *names, const char *text, size_t leng
 static void names_grow(struct names *names, struct arena *arena)
 {
     struct names old = *names;
+    names->slot_arena = arena_new_within(arena, "names of a rank's Chakra file");
     names->capacity = old.capacity > 0 ? 2 * old.capacity : 256;
-    names->slot = arena_array(arena, names->capacity, const char *);
+    names->slot = arena_array(names->slot_arena, names->capacity, const char *);
     for (size_t i = 0; i < old.capacity; i++) {
         if (old.slot[i] != NULL) {
             names->slot[name_slot(names, old.slot[i], strlen(old.slot[i]))] = old.slot[i];
         }
     }
+    arena_free(old.slot_arena);
 }
 
 static const char *name_intern(struct names *names, struct arena *arena, const char *text)
@@ -659,6 +662,7 @@ enum status chakra_rank_read(const char *path, struct arena *arena, struct chakr
         status = nodes_read(&reading);
     }
     chakra_stream_close(reading.stream);
+    arena_free(reading.names.slot_arena);
     return status == STATUS_OK ? rank_link(rank, diag) : status;
 }
 

@@ -12,6 +12,8 @@
 struct arena;
 
 struct arena *arena_new(const char *purpose);
+/* An arena that ends with `parent` at the latest: for what may be given back earlier, whoever fails on the way. */
+struct arena *arena_new_within(struct arena *parent, const char *purpose);
 void arena_free(struct arena *arena); /* NULL is allowed */
 
 /* Zeroed, aligned to 64 bytes where bytes >= 64, else to 16. bytes == 0 gives a unique valid pointer. */

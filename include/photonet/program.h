@@ -69,7 +69,7 @@ struct op {
     uint32_t root;                   /* COLLECTIVE with a root: member index */
     uint32_t tag;                    /* SEND, RECV: equal (source, destination, tag) match in FIFO order */
     uint16_t stream;
-    uint64_t source_id;              /* node id or line in the trace, for reports */
+    uint64_t source_id;              /* node id or line in the trace, for reports; does not tell programs apart */
     const char *name;                /* may be NULL */
 };
 
@@ -93,7 +93,8 @@ struct program {
     const uint32_t *group_slot;
     const uint32_t *root;
     const uint32_t *tag;
-    const uint64_t *source_id;
+    const uint64_t *source_id;   /* as the first rank that runs this program has them: ranks that differ in nothing
+                                    else share it, and reports then give the first one's numbers */
     const uint32_t *name;        /* offset into `names` */
     const char *names;           /* strings, each ended by 0; offset 0 is "" */
     const uint32_t *dep_first;   /* op_count + 1; deps of op i are dep[dep_first[i] .. dep_first[i + 1]) */
@@ -101,7 +102,7 @@ struct program {
     const uint32_t *child_first; /* op_count + 1; the same edges turned round: */
     const uint32_t *child;       /* child[child_first[i] .. child_first[i + 1]) wait for op i; ascending */
     const uint32_t *order;       /* position of op i in the canonical order, see below */
-    uint64_t digest;             /* XXH3 over the columns; equal programs are stored once */
+    uint64_t digest;             /* XXH3 over all columns but source_id; equal programs are stored once */
 };
 
 /* One line of the import report: how often something was met, and what was done about it. */
@@ -152,7 +153,7 @@ uint32_t job_builder_op(struct job_builder *builder, const struct op *op);
 void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on);
 
 /* Ends the rank: cuts unneeded duplicates, detects a cycle (STATUS_INPUT naming an operation on it), looks the
- * program up by digest and shares it. `path` names the file in errors. */
+ * program up by digest and shares it (source_id apart). `path` names the file in errors. */
 enum status job_builder_rank_end(struct job_builder *builder, const char *path, struct diag *diag);
 
 /* The rank runs the program that `like` runs (which must have ended). Where `rank` has no slots yet it takes the

@@ -7,6 +7,7 @@
  *      large blocks calloc maps fresh pages, so untouched reserve costs address space and no memory.
  *   3. A request that would waste most of a block gets a block of its own behind the first, so that one large
  *      array does not strand the room left in the current block.
+ *   4. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
  * An arena serves one thread; threads that allocate have an arena each. */
 #include "photonet/arena.h"
 
@@ -32,6 +33,8 @@ struct block {
 
 struct arena {
     struct block *blocks; /* owned */
+    struct arena *parent; /* borrowed, NULL for one on its own */
+    struct arena *children, *next_sibling, **sibling_link; /* children are owned */
     char *cursor;
     char *end;
     size_t block_bytes_next;
@@ -69,10 +72,37 @@ struct arena *arena_new(const char *purpose)
     return arena;
 }
 
+struct arena *arena_new_within(struct arena *parent, const char *purpose)
+{
+    struct arena *arena = arena_new(purpose);
+    arena->parent = parent;
+    arena->next_sibling = parent->children;
+    arena->sibling_link = &parent->children;
+    if (arena->next_sibling != NULL) {
+        arena->next_sibling->sibling_link = &arena->next_sibling;
+    }
+    parent->children = arena;
+    return arena;
+}
+
+static void parent_leave(struct arena *arena)
+{
+    *arena->sibling_link = arena->next_sibling;
+    if (arena->next_sibling != NULL) {
+        arena->next_sibling->sibling_link = arena->sibling_link;
+    }
+}
+
 void arena_free(struct arena *arena)
 {
     if (arena == NULL) {
         return;
+    }
+    while (arena->children != NULL) { /* as deep as arenas are nested: two in practice */
+        arena_free(arena->children);
+    }
+    if (arena->parent != NULL) {
+        parent_leave(arena);
     }
     for (struct block *block = arena->blocks; block != NULL;) {
         struct block *next = block->next;

@@ -44,21 +44,13 @@ static void map_put(struct digest_map *map, uint64_t key, uint32_t value)
     map->value[at] = value;
 }
 
-void digest_map_clear(struct digest_map *map)
-{
-    map->count = 0;
-    if (map->capacity > 0) {
-        memset(map->value, 0xff, map->capacity * sizeof *map->value);
-    }
-}
-
 static void map_grow(struct digest_map *map, struct arena *arena)
 {
     struct digest_map old = *map;
     map->capacity = old.capacity == 0 ? MAP_CAPACITY_MIN : 2 * old.capacity;
     map->key = arena_array(arena, map->capacity, uint64_t);
     map->value = arena_array(arena, map->capacity, uint32_t);
-    digest_map_clear(map);
+    memset(map->value, 0xff, map->capacity * sizeof *map->value);
     for (size_t i = 0; i < old.capacity; i++) {
         if (old.value[i] != ID_NONE) {
             map_put(map, old.key[i], old.value[i]);
@@ -218,6 +210,27 @@ uint32_t job_builder_slot(struct job_builder *builder, uint32_t rank, uint32_t g
     return (uint32_t)slots->count - 1;
 }
 
+/* ---- piles
+ * -------------------------------------------------------------------------------------------------- */
+
+void *pile_grow(struct arena *parent, struct pile *pile, const void *items, size_t bytes_each)
+{
+    struct arena *old = pile->arena;
+    pile->arena = arena_new_within(parent, "operations of a rank");
+    void *grown = arena_grow(pile->arena, items, pile->count, &pile->capacity, bytes_each);
+    arena_free(old);
+    return grown;
+}
+
+static void piles_end(struct job_builder *builder)
+{
+    arena_free(builder->op_pile.arena);
+    arena_free(builder->edge_pile.arena);
+    arena_free(builder->name_pile.arena);
+    arena_free(builder->block.arena);
+    arena_free(builder->name_slot_pile.arena);
+}
+
 /* ---- ranks
  * -------------------------------------------------------------------------------------------------- */
 
@@ -225,19 +238,47 @@ void job_builder_rank(struct job_builder *builder, uint32_t rank)
 {
     assert(builder->rank == ID_NONE && rank < builder->rank_count && builder->rank_program[rank] == ID_NONE);
     builder->rank = rank;
-    builder->op_count = builder->op_name_count = builder->edge_count = builder->names_count = 0;
-    digest_map_clear(&builder->name_map);
-    vec_push(builder->arena, builder->names, builder->names_count, builder->names_capacity) = '\0';
+    builder->op_pile.count = builder->edge_pile.count = builder->name_pile.count = 0;
+    builder->name_slot_pile.count = 0;
+    if (builder->name_slots != NULL) {
+        memset(builder->name_slots, 0, builder->name_slot_pile.capacity * sizeof *builder->name_slots);
+    }
+    pile_push(builder->arena, builder->name_pile, builder->names) = '\0';
 }
 
 static void names_append(struct job_builder *builder, const char *name, size_t bytes)
 {
-    while (builder->names_capacity - builder->names_count < bytes) {
-        builder->names =
-            arena_grow(builder->arena, builder->names, builder->names_count, &builder->names_capacity, 1);
+    struct pile *pile = &builder->name_pile;
+    while (pile->capacity - pile->count < bytes) {
+        builder->names = pile_grow(builder->arena, pile, builder->names, 1);
     }
-    memcpy(builder->names + builder->names_count, name, bytes);
-    builder->names_count += bytes;
+    memcpy(builder->names + pile->count, name, bytes);
+    pile->count += bytes;
+}
+
+/* Where the name is, or the free slot where it belongs. */
+static size_t name_slot(const struct job_builder *builder, const char *name, size_t bytes)
+{
+    size_t mask = builder->name_slot_pile.capacity - 1, at = (size_t)XXH3_64bits(name, bytes) & mask;
+    while (builder->name_slots[at] != 0 && strcmp(builder->names + builder->name_slots[at], name) != 0) {
+        at = (at + 1) & mask;
+    }
+    return at;
+}
+
+static void name_slots_grow(struct job_builder *builder)
+{
+    struct pile *pile = &builder->name_slot_pile;
+    struct arena *old = pile->arena;
+    pile->arena = arena_new_within(builder->arena, "names of a rank's operations");
+    pile->capacity = pile->capacity == 0 ? MAP_CAPACITY_MIN : 2 * pile->capacity;
+    builder->name_slots = arena_array(pile->arena, pile->capacity, uint32_t);
+    arena_free(old);
+    for (size_t at = 1, bytes; at < builder->name_pile.count; at += bytes) {
+        const char *name = builder->names + at;
+        bytes = strlen(name) + 1;
+        builder->name_slots[name_slot(builder, name, bytes)] = (uint32_t)at;
+    }
 }
 
 static uint32_t name_intern(struct job_builder *builder, const char *name)
@@ -245,17 +286,59 @@ static uint32_t name_intern(struct job_builder *builder, const char *name)
     if (name == NULL || name[0] == '\0') {
         return 0;
     }
-    size_t bytes = strlen(name) + 1;
-    uint64_t key = XXH3_64bits(name, bytes), cursor = key;
-    for (uint32_t at; (at = digest_map_next(&builder->name_map, key, &cursor)) != ID_NONE;) {
-        if (strcmp(builder->names + at, name) == 0) {
-            return at;
-        }
+    struct pile *pile = &builder->name_slot_pile;
+    if (2 * (pile->count + 1) > pile->capacity) {
+        name_slots_grow(builder);
     }
-    uint32_t offset = (uint32_t)builder->names_count;
-    names_append(builder, name, bytes);
-    digest_map_add(&builder->name_map, builder->arena, key, offset);
-    return offset;
+    size_t bytes = strlen(name) + 1, slot = name_slot(builder, name, bytes);
+    if (builder->name_slots[slot] == 0) {
+        assert(builder->name_pile.count + bytes < ID_NONE);
+        builder->name_slots[slot] = (uint32_t)builder->name_pile.count;
+        names_append(builder, name, bytes);
+        pile->count++;
+    }
+    return builder->name_slots[slot];
+}
+
+static bool has_root(enum collective_kind kind)
+{
+    return kind == COLLECTIVE_REDUCE || kind == COLLECTIVE_GATHER || kind == COLLECTIVE_SCATTER ||
+           kind == COLLECTIVE_BROADCAST;
+}
+
+/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart.
+ */
+static void op_pack(const struct op *op, uint32_t name, struct stored_op *stored)
+{
+    *stored = (struct stored_op){.source_id = op->source_id,
+                                 .name = name,
+                                 .stream = STREAM_NONE,
+                                 .kind = (uint8_t)op->kind};
+    switch (op->kind) {
+    case OP_MEMORY:
+        stored->memory_bytes = op->bytes;
+        __attribute__((fallthrough));
+    case OP_COMPUTE:
+        stored->amount = op->duration_ps;
+        stored->stream = op->stream;
+        break;
+    case OP_COLLECTIVE:
+        stored->collective_kind = (uint8_t)op->collective;
+        stored->amount = op->collective != COLLECTIVE_BARRIER ? op->bytes : 0;
+        stored->collective.group_slot = op->group_slot;
+        stored->collective.root = has_root(op->collective) ? op->root : 0;
+        break;
+    case OP_SEND:
+        stored->stream = op->stream != STREAM_COMPUTE ? op->stream : STREAM_NONE;
+        __attribute__((fallthrough));
+    case OP_RECV:
+        stored->amount = op->bytes;
+        stored->message.peer = op->peer;
+        stored->message.tag = op->tag;
+        break;
+    default:
+        break;
+    }
 }
 
 uint32_t job_builder_op(struct job_builder *builder, const struct op *op)
@@ -263,29 +346,28 @@ uint32_t job_builder_op(struct job_builder *builder, const struct op *op)
     assert(builder->rank != ID_NONE && (unsigned)op->kind < OP_KIND_COUNT);
     assert(op->kind != OP_COLLECTIVE || op->group_slot < builder->rank_slots[builder->rank].count);
     assert(op->kind != OP_COLLECTIVE || strcmp(collective_name(op->collective), "unknown") != 0);
-    uint32_t name = name_intern(builder, op->name);
-    vec_push(builder->arena, builder->op_names, builder->op_name_count, builder->op_name_capacity) = name;
-    vec_push(builder->arena, builder->ops, builder->op_count, builder->op_capacity) = *op;
-    return (uint32_t)builder->op_count - 1;
+    struct stored_op stored;
+    op_pack(op, name_intern(builder, op->name), &stored);
+    pile_push(builder->arena, builder->op_pile, builder->ops) = stored;
+    return (uint32_t)builder->op_pile.count - 1;
 }
 
 void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on)
 {
     assert(builder->rank != ID_NONE);
-    vec_push(builder->arena, builder->edges, builder->edge_count, builder->edge_capacity) =
-        (struct edge){op, on};
+    pile_push(builder->arena, builder->edge_pile, builder->edges) = (struct edge){op, on};
 }
 
 static enum status peers_check(const struct job_builder *builder, const char *path, struct diag *diag)
 {
-    for (size_t i = 0; i < builder->op_count; i++) {
-        const struct op *op = &builder->ops[i];
+    for (size_t i = 0; i < builder->op_pile.count; i++) {
+        const struct stored_op *op = &builder->ops[i];
         bool is_message = op->kind == OP_SEND || op->kind == OP_RECV;
-        if (is_message && op->peer >= builder->rank_count) {
+        if (is_message && op->message.peer >= builder->rank_count) {
             return diag_input(diag, (struct origin){.path = path},
                               "%s node %llu \"%.120s\" names rank %u; expected ranks below %u",
                               op_kind_name(op->kind), (unsigned long long)op->source_id,
-                              builder->names + builder->op_names[i], op->peer, builder->rank_count);
+                              builder->names + op->name, op->message.peer, builder->rank_count);
         }
     }
     return STATUS_OK;
@@ -388,6 +470,7 @@ enum status job_builder_finish(struct job_builder *builder, const struct job **j
 {
     assert(builder->rank == ID_NONE);
     struct origin at = {.path = builder->name};
+    piles_end(builder);
     if (builder->rank_count == 0) {
         return diag_input(diag, at, "has no ranks; expected at least one");
     }

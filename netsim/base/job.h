@@ -2,8 +2,9 @@
  * columns) and job_check.c (does the whole fit together). Nobody else includes this.
  *
  * A rank's operations are collected in `ops` and `edges`, which are reused from rank to rank. At its end they
- * become one block of columns in `block`; where a program with the same bytes exists, the rank takes that one
- * and nothing is kept. Expected: up to 16,384 ranks that share a few programs of 10^4 operations
+ * become one block of columns; where a program with the same bytes exists, the rank takes that one and nothing
+ * is kept. All of that lives in piles, whose old copies are given back as they grow and which end with the
+ * builder: one rank alone may have gigabytes, and the job keeps only the columns. Expected: up to 16,384 ranks that share a few programs of 10^4 operations
  * (generators), or some thousand ranks with programs of their own (imports). */
 #ifndef PHOTONET_BASE_JOB_H
 #define PHOTONET_BASE_JOB_H
@@ -19,11 +20,40 @@ struct digest_map {
 void digest_map_add(struct digest_map *map, struct arena *arena, uint64_t key, uint32_t value);
 /* The next value under `key` from *cursor on (start with the key), ID_NONE at the end. */
 uint32_t digest_map_next(const struct digest_map *map, uint64_t key, uint64_t *cursor);
-void digest_map_clear(struct digest_map *map);
 
 struct edge {
     uint32_t op, on;
 };
+
+/* An operation while its rank is built: 32 bytes where struct op has 80. What its kind does not have is 0. */
+struct stored_op {
+    uint64_t source_id;
+    uint64_t amount; /* duration_ps of computations and memory accesses, bytes of the others */
+    union {
+        struct {
+            uint32_t peer, tag;
+        } message;
+        struct {
+            uint32_t group_slot, root;
+        } collective;
+        uint64_t memory_bytes;
+    };
+    uint32_t name; /* offset into names */
+    uint16_t stream;
+    uint8_t kind, collective_kind;
+};
+
+/* A growing array with an arena of its own within the job's. The items are a pointer beside it. */
+struct pile {
+    struct arena *arena; /* owned, NULL while empty */
+    size_t count, capacity;
+};
+void *pile_grow(struct arena *parent, struct pile *pile, const void *items, size_t bytes_each);
+#define pile_push(parent_, pile_, items_)                                                             \
+    (*((pile_).count == (pile_).capacity                                                              \
+           ? ((items_) = pile_grow((parent_), &(pile_), (items_), sizeof *(items_)),                  \
+              &(items_)[(pile_).count++])                                                             \
+           : &(items_)[(pile_).count++]))
 
 struct group {
     const char *name;
@@ -58,19 +88,21 @@ struct job_builder {
     struct import_note *notes;
     size_t note_count, note_capacity;
 
-    /* the rank being built */
-    uint32_t rank;  /* ID_NONE between ranks */
-    struct op *ops; /* .name is not used: */
-    size_t op_count, op_capacity;
-    uint32_t *op_names; /* offset into names */
-    size_t op_name_count, op_name_capacity;
+    /* the rank being built; ended by job_builder_finish */
+    uint32_t rank; /* ID_NONE between ranks */
+    struct stored_op *ops;
+    struct pile op_pile;
     struct edge *edges;
-    size_t edge_count, edge_capacity;
+    struct pile edge_pile;
     char *names;
-    size_t names_count, names_capacity;
-    struct digest_map name_map;
-    uint8_t *block; /* the columns before it is known whether they are new */
-    size_t block_bytes, block_capacity;
+    struct pile name_pile;
+    uint32_t *name_slots; /* open addressing by the hash of the text: offsets into names, 0 = free */
+    struct pile name_slot_pile; /* count: slots in use */
+    struct block {
+        struct arena *arena; /* owned */
+        uint8_t *bytes;
+        size_t used, capacity;
+    } block; /* the columns before it is known whether they are new */
 };
 
 /* ---- job_program.c
@@ -80,10 +112,11 @@ struct job_builder {
  * yet. */
 void program_layout(struct job_builder *builder, struct program *program);
 
-/* Moves the columns into the arena, adds children and order; STATUS_INPUT names an operation on a cycle. */
+/* Makes the columns the job's, adds children and order; STATUS_INPUT names an operation on a cycle. */
 enum status program_keep(struct job_builder *builder, struct program *program, const char *path,
                          struct diag *diag);
 
+/* Equal but for source_id. */
 bool program_is_equal(const struct program *a, const struct program *b);
 
 /* Operation at each position of the canonical order: the inverse of program->order. `sequence` has op_count

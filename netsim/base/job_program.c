@@ -1,8 +1,8 @@
 /* One program: from collected operations and edges to columns, reversed edges and the canonical order.
  *
- * The columns lie in one block, widest first, so that equal programs are equal bytes:
+ * The columns lie in one block, widest first, so that equal programs are equal bytes from duration_ps on:
  *
- *     8 bytes each   duration_ps, bytes, source_id
+ *     8 bytes each   source_id, duration_ps, bytes
  *     4 bytes each   peer_delta, group_slot, root, tag, name, dep_first, dep
  *     2 bytes each   stream
  *     1 byte each    kind, collective, names
@@ -40,9 +40,9 @@ static size_t block_bytes(size_t ops, size_t deps, size_t names_bytes)
 static void columns_place(uint8_t *block, size_t ops, size_t deps, size_t names_bytes, struct columns *at)
 {
     uint8_t *cursor = block;
+    at->source_id = take(&cursor, ops, sizeof(uint64_t));
     at->duration_ps = take(&cursor, ops, sizeof(uint64_t));
     at->bytes = take(&cursor, ops, sizeof(uint64_t));
-    at->source_id = take(&cursor, ops, sizeof(uint64_t));
     at->peer_delta = take(&cursor, ops, sizeof(int32_t));
     at->group_slot = take(&cursor, ops, sizeof(uint32_t));
     at->root = take(&cursor, ops, sizeof(uint32_t));
@@ -90,33 +90,22 @@ static int32_t delta_between(uint32_t from, uint32_t to, uint32_t ranks)
     return (int32_t)delta;
 }
 
-static bool has_root(enum collective_kind kind)
-{
-    return kind == COLLECTIVE_REDUCE || kind == COLLECTIVE_GATHER || kind == COLLECTIVE_SCATTER ||
-           kind == COLLECTIVE_BROADCAST;
-}
-
-/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart.
- */
 static void op_store(const struct job_builder *builder, size_t i, const struct columns *at)
 {
-    const struct op *op = &builder->ops[i];
+    const struct stored_op *op = &builder->ops[i];
     bool is_message = op->kind == OP_SEND || op->kind == OP_RECV, is_collective = op->kind == OP_COLLECTIVE;
     bool is_timed = op->kind == OP_COMPUTE || op->kind == OP_MEMORY;
-    bool has_bytes =
-        is_message || op->kind == OP_MEMORY || (is_collective && op->collective != COLLECTIVE_BARRIER);
-    bool has_stream = is_timed || (op->kind == OP_SEND && op->stream != STREAM_COMPUTE);
-    at->kind[i] = (uint8_t)op->kind;
-    at->collective[i] = is_collective ? (uint8_t)op->collective : 0;
-    at->stream[i] = has_stream ? op->stream : STREAM_NONE;
-    at->duration_ps[i] = is_timed ? op->duration_ps : 0;
-    at->bytes[i] = has_bytes ? op->bytes : 0;
-    at->peer_delta[i] = is_message ? delta_between(builder->rank, op->peer, builder->rank_count) : 0;
-    at->group_slot[i] = is_collective ? op->group_slot : 0;
-    at->root[i] = is_collective && has_root(op->collective) ? op->root : 0;
-    at->tag[i] = is_message ? op->tag : 0;
+    at->kind[i] = op->kind;
+    at->collective[i] = op->collective_kind;
+    at->stream[i] = op->stream;
+    at->duration_ps[i] = is_timed ? op->amount : 0;
+    at->bytes[i] = is_message || is_collective ? op->amount : op->kind == OP_MEMORY ? op->memory_bytes : 0;
+    at->peer_delta[i] = is_message ? delta_between(builder->rank, op->message.peer, builder->rank_count) : 0;
+    at->group_slot[i] = is_collective ? op->collective.group_slot : 0;
+    at->root[i] = is_collective ? op->collective.root : 0;
+    at->tag[i] = is_message ? op->message.tag : 0;
     at->source_id[i] = op->source_id;
-    at->name[i] = builder->op_names[i];
+    at->name[i] = op->name;
 }
 
 static int compare_u32(const void *a, const void *b)
@@ -147,15 +136,15 @@ static uint32_t row_clean(uint32_t *row, uint32_t count)
 /* Edges to compressed rows; returns how many are left without duplicates. */
 static uint32_t deps_store(const struct job_builder *builder, uint32_t *first, uint32_t *dep)
 {
-    size_t ops = builder->op_count;
-    for (size_t i = 0; i < builder->edge_count; i++) {
+    size_t ops = builder->op_pile.count, edges = builder->edge_pile.count;
+    for (size_t i = 0; i < edges; i++) {
         assert(builder->edges[i].op < ops && builder->edges[i].on < ops);
         first[builder->edges[i].op + 1]++;
     }
     for (size_t op = 0; op < ops; op++) {
         first[op + 1] += first[op];
     }
-    for (size_t i = 0; i < builder->edge_count; i++) {
+    for (size_t i = 0; i < edges; i++) {
         dep[first[builder->edges[i].op]++] = builder->edges[i].on;
     }
     uint32_t kept = 0, begin = 0;
@@ -170,43 +159,63 @@ static uint32_t deps_store(const struct job_builder *builder, uint32_t *first, u
     return kept;
 }
 
+/* Larger blocks are not copied when they are kept: they have an arena of their own. */
+#define BLOCK_SHARED_BYTES ((size_t)1 << 20)
+
 static void block_reserve(struct job_builder *builder, size_t bytes)
 {
-    if (builder->block_capacity < bytes) {
-        builder->block_capacity = 2 * bytes;
-        builder->block = arena_alloc(builder->arena, builder->block_capacity);
+    struct block *block = &builder->block;
+    if (block->capacity < bytes) {
+        arena_free(block->arena);
+        block->arena = arena_new_within(builder->arena, "columns of a program");
+        block->capacity = bytes > BLOCK_SHARED_BYTES ? bytes : 2 * bytes;
+        block->bytes = arena_alloc(block->arena, block->capacity);
+    } else {
+        memset(block->bytes, 0, bytes);
     }
-    memset(builder->block, 0, bytes);
+}
+
+static uint32_t slot_count_find(const struct stored_op *ops, size_t count)
+{
+    uint32_t slot_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].kind == OP_COLLECTIVE && ops[i].collective.group_slot >= slot_count) {
+            slot_count = ops[i].collective.group_slot + 1;
+        }
+    }
+    return slot_count;
+}
+
+/* What is compared and hashed: everything behind source_id. */
+static size_t compared_bytes(const struct program *program)
+{
+    return block_bytes(program->op_count, program->dep_count, program->names_bytes) -
+           program->op_count * sizeof *program->source_id;
 }
 
 void program_layout(struct job_builder *builder, struct program *program)
 {
-    size_t ops = builder->op_count;
-    assert(ops < ID_NONE && builder->edge_count < ID_NONE && builder->names_count < ID_NONE);
+    size_t ops = builder->op_pile.count, edges = builder->edge_pile.count, names = builder->name_pile.count;
+    assert(ops < ID_NONE && edges < ID_NONE && names < ID_NONE);
     struct columns at;
-    block_reserve(builder, block_bytes(ops, builder->edge_count, builder->names_count));
-    columns_place(builder->block, ops, builder->edge_count, builder->names_count, &at);
+    block_reserve(builder, block_bytes(ops, edges, names));
+    columns_place(builder->block.bytes, ops, edges, names, &at);
     uint32_t deps = deps_store(builder, at.dep_first, at.dep);
 
     /* The rows have shrunk by the duplicates: what follows them moves up. dep itself stays where it is. */
-    builder->block_bytes = block_bytes(ops, deps, builder->names_count);
-    columns_place(builder->block, ops, deps, builder->names_count, &at);
-    uint32_t slot_count = 0;
+    builder->block.used = block_bytes(ops, deps, names);
+    columns_place(builder->block.bytes, ops, deps, names, &at);
     for (size_t i = 0; i < ops; i++) {
         op_store(builder, i, &at);
-        bool is_collective = builder->ops[i].kind == OP_COLLECTIVE;
-        if (is_collective && builder->ops[i].group_slot >= slot_count) {
-            slot_count = builder->ops[i].group_slot + 1;
-        }
     }
-    memcpy(at.names, builder->names, builder->names_count);
+    memcpy(at.names, builder->names, names);
     *program = (struct program){.op_count = (uint32_t)ops,
                                 .dep_count = deps,
-                                .slot_count = slot_count,
-                                .names_bytes = (uint32_t)builder->names_count};
+                                .slot_count = slot_count_find(builder->ops, ops),
+                                .names_bytes = (uint32_t)names};
     columns_publish(&at, program);
     XXH64_hash_t seed = (uint64_t)program->op_count << 32 | program->dep_count;
-    program->digest = XXH3_64bits_withSeed(builder->block, builder->block_bytes, seed);
+    program->digest = XXH3_64bits_withSeed(program->duration_ps, compared_bytes(program), seed);
 }
 
 bool program_is_equal(const struct program *a, const struct program *b)
@@ -215,8 +224,7 @@ bool program_is_equal(const struct program *a, const struct program *b)
         a->names_bytes != b->names_bytes) {
         return false;
     }
-    return memcmp(a->duration_ps, b->duration_ps, block_bytes(a->op_count, a->dep_count, a->names_bytes)) ==
-           0;
+    return memcmp(a->duration_ps, b->duration_ps, compared_bytes(a)) == 0;
 }
 
 /* ---- order
@@ -342,12 +350,17 @@ static enum status cycle_report(const struct program *program, const uint32_t *w
                       op_describe(program, op, &a), op_describe(program, next, &b), length);
 }
 
-static void block_copy(struct job_builder *builder, struct program *program)
+static void block_keep(struct job_builder *builder, struct program *program)
 {
-    uint8_t *kept = arena_alloc(builder->arena, builder->block_bytes);
-    memcpy(kept, builder->block, builder->block_bytes);
+    struct block *block = &builder->block;
+    if (block->capacity > BLOCK_SHARED_BYTES) {
+        *block = (struct block){0}; /* it ends with the job's arena */
+        return;
+    }
+    uint8_t *kept = arena_alloc(builder->arena, block->used);
+    memcpy(kept, block->bytes, block->used);
     struct columns at;
-    columns_place(kept, program->op_count, program->dep_count, builder->names_count, &at);
+    columns_place(kept, program->op_count, program->dep_count, program->names_bytes, &at);
     columns_publish(&at, program);
 }
 
@@ -355,7 +368,7 @@ enum status program_keep(struct job_builder *builder, struct program *program, c
                          struct diag *diag)
 {
     uint32_t ops = program->op_count;
-    block_copy(builder, program);
+    block_keep(builder, program);
     children_fill(program, arena_array(builder->arena, (size_t)ops + 1, uint32_t),
                   arena_array(builder->arena, program->dep_count, uint32_t));
     uint32_t *order = arena_array(builder->arena, ops, uint32_t);
