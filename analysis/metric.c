@@ -50,7 +50,7 @@ static const struct known {
     {"retransmission_count", "sent again", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"mark_count", "ECN marks", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"pause_count", "pauses", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"reconfiguration_count", "reconfigurations", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
+    {"reconfiguration_count", "circuits set", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
 };
 
 enum { KNOWN_COUNT = sizeof known_metrics / sizeof known_metrics[0] };
