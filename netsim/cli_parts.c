@@ -176,7 +176,8 @@ static enum status table_print(const struct arguments *arguments, const struct p
         }
     }
     if (!is_long) {
-        printf("\nStatic in pJ/bit is of connected capacity. `photonet parts NAME` gives all numbers, ranges and sources.\n");
+        printf("\nStatic in pJ/bit is of connected capacity. `photonet parts NAME` gives all numbers, ranges and "
+               "sources.\n");
     }
     return STATUS_OK;
 }

@@ -222,8 +222,9 @@ static void test_training_step(void)
 static void test_any_demand_is_connected(void)
 {
     uint64_t seed = test_seed();
-    for (uint64_t trial = 0; trial < 150; trial++) {
-        uint32_t hosts = 2 + rng_below(rng_draw(seed, trial, 0), 30), degree = 2 + rng_below(rng_draw(seed, trial, 1), 4);
+    for (uint64_t trial = 0; trial < 40; trial++) {
+        uint32_t hosts = 2 + rng_below(rng_draw(seed, trial, 0), 30);
+        uint32_t degree = 2 + rng_below(rng_draw(seed, trial, 1), 4);
         uint32_t count = rng_below(rng_draw(seed, trial, 2), 3 * hosts);
         struct planned planned = patch(hosts, degree, "per_job");
         for (uint32_t i = 0; i < count; i++) {

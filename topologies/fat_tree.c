@@ -47,20 +47,23 @@ static const struct param rows[] = {
               "ports of a switch; 0: the smallest that holds the hosts"),
     PARAM_TEXT(struct fat_tree, oversubscription, "oversubscription", "1:1",
                "ports down : ports up of a leaf, as 4:1 or 1.5"),
-    PARAM_U64(struct fat_tree, link_rate_bps, RATE, "link_rate", "400Gbps", "1Mbps", "100Tbps", "of all links, one way"),
+    PARAM_U64(struct fat_tree, link_rate_bps, RATE, "link_rate", "400Gbps", "1Mbps", "100Tbps",
+              "of all links, one way"),
     PARAM_U64(struct fat_tree, host_link_rate_bps, RATE, "host_link_rate", "0bps", "0bps", "100Tbps",
               "of links to hosts; 0bps: as link_rate"),
     PARAM_U64(struct fat_tree, link_delay_ps, TIME, "link_delay", "0ps", "0ps", "1s",
               "propagation of every link; 0ps: from length and medium"),
     PARAM_REAL(struct fat_tree, host_length_m, LENGTH, "host_length", "5m", "0m", "100km", "host to leaf"),
     PARAM_REAL(struct fat_tree, switch_length_m, LENGTH, "switch_length", "30m", "0m", "100km", "switch to switch"),
-    PARAM_TEXT(struct fat_tree, medium, "medium", "smf", "part that gives the delay per metre: smf, hollow_core, twinax"),
+    PARAM_TEXT(struct fat_tree, medium, "medium", "smf",
+               "part that gives the delay per metre: smf, hollow_core, twinax"),
     PARAM_TEXT(struct fat_tree, gpu, "gpu", "none", "part of a host"),
     PARAM_TEXT(struct fat_tree, nic, "nic", "none", "part at a host's port"),
     PARAM_TEXT(struct fat_tree, host_module, "host_module", "none", "part at the host's end of its link"),
     PARAM_TEXT(struct fat_tree, leaf_module, "leaf_module", "same",
                "part at a leaf's ports to hosts; same: as switch_module"),
-    PARAM_TEXT(struct fat_tree, switch_module, "switch_module", "none", "part at switch ports: DSP, LPO, CPO or copper"),
+    PARAM_TEXT(struct fat_tree, switch_module, "switch_module", "none",
+               "part at switch ports: DSP, LPO, CPO or copper"),
     PARAM_TEXT(struct fat_tree, switch_part, "switch", "none", "part of a switch"),
     PARAM_U64(struct fat_tree, switch_latency_ps, TIME, "switch_latency", "0ps", "0ps", "1s",
               "of a packet through a switch; 0ps: that of the switch part"),
@@ -115,8 +118,8 @@ static enum status ratio_parse(const char *text, struct origin at, struct ratio 
         }
     }
     if (!is_good || *end != 0 || down == 0 || up == 0 || down > 99999 || up > 10000) {
-        return diag_input(diag, at, "oversubscription: \"%.40s\" is no ratio; expected down:up as 4:1, or a number as 1.5",
-                          text);
+        return diag_input(diag, at,
+                          "oversubscription: \"%.40s\" is no ratio; expected down:up as 4:1, or a number as 1.5", text);
     }
     uint32_t divisor = common_divisor((uint32_t)down, (uint32_t)up);
     *ratio = (struct ratio){(uint32_t)down / divisor, (uint32_t)up / divisor};
@@ -405,8 +408,8 @@ static void routes_set_up(struct tree *tree)
             .up_port = (uint16_t)(leaves * shape->middle_width), .up_count = (uint16_t)middle_ups(shape)};
     }
     for (uint32_t i = 0; i < shape->middles * shape->cores; i++) {
-        route[shape->core_first + i] =
-            (struct route){.down_last = shape->hosts, .down_stride = pod_hosts, .down_width = (uint16_t)shape->core_width};
+        route[shape->core_first + i] = (struct route){
+            .down_last = shape->hosts, .down_stride = pod_hosts, .down_width = (uint16_t)shape->core_width};
     }
 }
 

@@ -8,7 +8,7 @@
  * Circuits come up after the optical switch has settled, the receivers have locked again and the control plane is done:
  * three numbers of the switch's part, charged once at the start of the job.
  *
- * Scope: one plane that joins any two ports. It stands for as many boxes as its ports need (for power and price).
+ * Scope: one plane that joins any two ports. It stands for as many boxes as its ports need (power, price).
  * Not modelled: which box a fibre ends at (a real plane of several boxes joins ports of one box only); loss of light and
  * link budgets; changes during a job; the processor time that forwarding costs a host.
  * Checked against: TopoOpt, NSDI 2023, for what is joined; hop times by hand (tests/test_plan.c). */

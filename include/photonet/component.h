@@ -39,7 +39,7 @@ enum part_quantity {
     PART_RECONFIGURE_PJ,   /* energy of one reconfiguration of one circuit */
     PART_PRICE_USD,        /* rough */
     PART_IDLE_MW,          /* GPU: power while waiting */
-    PART_OVERHEAD_FRACTION, /* fans, power supplies and control of a switch box: share of the electronics and optics in it */
+    PART_OVERHEAD_FRACTION, /* switch box: fans, power supplies and control, a share of what is in it */
     PART_QUANTITY_COUNT,
 };
 

@@ -1,7 +1,7 @@
 /* Hosts, free ports and the links a planner has made so far.
  *
- * Links are duplex; several may join the same two hosts. Pairs are the demand made symmetric: a circuit serves both ways,
- * so what counts is the busier way. Distances in hops are kept up to date as links are added. */
+ * Links are duplex; several may join the same two hosts. Pairs are the demand made symmetric: a circuit serves
+ * both ways, so what counts is the busier way. Distances in hops are kept up to date as links are added. */
 #ifndef PHOTONET_CIRCUIT_GRAPH_H
 #define PHOTONET_CIRCUIT_GRAPH_H
 

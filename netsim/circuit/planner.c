@@ -42,8 +42,9 @@ static enum status task_check(const struct fabric *fabric, const struct planner 
                         fabric->name, fabric->planner, planners[0]->name);
     }
     if (fabric->optical[0].class_of != NULL) {
-        return diag_set(diag, STATUS_INPUT, "fabric %s: planner %s joins any two ports; classes of ports are not planned",
-                        fabric->name, planner->name);
+        return diag_set(diag, STATUS_INPUT,
+                        "fabric %s: planner %s joins any two ports; classes of ports are not planned", fabric->name,
+                        planner->name);
     }
     if (fabric->host_count > PLAN_HOSTS_MAX) {
         return diag_set(diag, STATUS_INPUT, "fabric %s: %" PRIu32 " hosts are too many to plan; expected at most %d",

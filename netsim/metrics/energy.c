@@ -4,8 +4,8 @@
  *   modules, copper, NICs   a part's full power moves its rate in both directions at once, so a bit that goes out or
  *                           comes in costs half its energy per bit: full load both ways gives the data sheet's watts
  *   switches                each bit that is sent on, once
- * All ports of a fabric are installed: they draw their static power for the whole time, with or without traffic, and an
- * optical port also while it is dark. A switch whose power is given per capacity has that of its ports.
+ * All ports of a fabric are installed: they draw their static power for the whole time, with or without traffic,
+ * and an optical port also while it is dark. A switch whose power is given per capacity has that of its ports.
  *
  * Not modelled: gating of lanes and lasers; sleep; cooling outside the boxes; hosts' processors.
  * Checked against: full-load watts per host of three- and two-tier networks, energy per bit at several loads, NVL72 with
