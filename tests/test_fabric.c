@@ -291,6 +291,10 @@ static void test_bad_input_is_named(void)
     refused("fat_tree", "oversubscription=fast", 0, "--set: oversubscription: \"fast\" is no ratio");
     refused("fat_tree", "oversubscription=4:", 0, "is no ratio");
     refused("fat_tree", "oversubscription=0", 0, "is no ratio");
+    refused("fat_tree", "oversubscription=99999:10000", 0, "--set: 99999:10000 needs switches of 109999 ports");
+    refused("fat_tree", "radix=1", 0, "radix 1 does not divide");
+    refused("fat_tree", "radix=60000 tiers=3", 0, "hosts are too many");
+    refused("fat_tree", "tiers=4", 0, "tiers");
     refused("fat_tree", "radixx=8", 0, "radix");
     refused("fat_tree", "link_rate=400", 0, "unit");
     refused("fat_tree", "switch=dr4_400g_dsp", 0, "expected one of class switch");

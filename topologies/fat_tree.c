@@ -208,6 +208,26 @@ static void shape_above(struct shape *shape)
     shape->core_first = shape->middle_first + shape->middles * shape->pods;
 }
 
+#define RADIX_MAX 65534 /* routes count ports of switches above the star in 16 bits */
+
+static enum status size_check(const struct fabric_request *request, uint32_t tiers, uint32_t radix,
+                              struct ratio ratio, uint64_t hosts, struct diag *diag)
+{
+    uint64_t most = capacity(tiers, radix, ratio);
+    if (tiers > 1 && radix > RADIX_MAX) {
+        return diag_input(diag, build_origin(request, "oversubscription"),
+                          "%" PRIu32 ":%" PRIu32 " needs switches of %" PRIu32 " ports; expected a ratio that does "
+                          "with %d", ratio.down, ratio.up, radix, RADIX_MAX);
+    }
+    if (hosts > most || hosts > FABRIC_HOSTS_MAX) {
+        return diag_input(diag, build_origin(request, hosts > FABRIC_HOSTS_MAX ? "radix" : "hosts"),
+                          "%" PRIu64 " hosts are too many; a tree of radix %" PRIu32 " with %" PRIu32
+                          " tiers and %" PRIu32 ":%" PRIu32 " holds %" PRIu64 " (at most %u)",
+                          hosts, radix, tiers, ratio.down, ratio.up, most, FABRIC_HOSTS_MAX);
+    }
+    return STATUS_OK;
+}
+
 static enum status shape_find(const struct fat_tree *values, const struct fabric_request *request,
                               struct shape *shape, struct diag *diag)
 {
@@ -224,11 +244,9 @@ static enum status shape_find(const struct fat_tree *values, const struct fabric
     }
     uint32_t radix = values->radix > 0 ? (uint32_t)values->radix : radix_smallest(tiers, wanted, ratio);
     uint64_t hosts = wanted > 0 ? wanted : capacity(tiers, radix, ratio);
-    if (hosts > capacity(tiers, radix, ratio) || hosts > FABRIC_HOSTS_MAX) {
-        return diag_input(diag, build_origin(request, hosts > FABRIC_HOSTS_MAX ? "radix" : "hosts"),
-                          "%" PRIu64 " hosts are too many; a tree of radix %" PRIu32 " with %" PRIu32
-                          " tiers and %" PRIu32 ":%" PRIu32 " holds %" PRIu64 " (at most %u)",
-                          hosts, radix, tiers, ratio.down, ratio.up, capacity(tiers, radix, ratio), FABRIC_HOSTS_MAX);
+    status = size_check(request, tiers, radix, ratio, hosts, diag);
+    if (status != STATUS_OK) {
+        return status;
     }
     uint32_t down = tiers == 1 ? radix : radix / (ratio.down + ratio.up) * ratio.down;
     *shape = (struct shape){.tiers = tiers, .hosts = (uint32_t)hosts, .radix = radix, .down = down, .up = radix - down};
