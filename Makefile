@@ -152,10 +152,15 @@ check: deps-check
 	@$(MAKE) -j $(JOBS) $(PHOTONET) tests
 	@$(MAKE) check-run
 
+# An installation to look at.
+installed = $(MAKE) install DESTDIR=$(abspath $(BUILD))/installed PREFIX=/usr >/dev/null
+
 check-run: $(PHOTONET) $(TESTS)
-	@$(TEST_ENV) tests/run.sh -j $(JOBS) tests/layers.awk $(TESTS) tests/notebook.sh
+	@$(installed)
+	@$(TEST_ENV) tests/run.sh -j $(JOBS) tests/layers.awk $(TESTS)
 
 check-programs: $(PHOTONET) $(TESTS)
+	@$(installed)
 	@$(TEST_ENV) tests/run.sh -j $(JOBS) $(TESTS)
 
 # Address and undefined-behaviour sanitizers, debug assertions.

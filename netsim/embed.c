@@ -32,12 +32,12 @@ static enum status setting_split(const char *text, struct arena *arena, struct t
         return diag_set(diag, STATUS_USAGE, "setting \"%s\": KEY=VALUE was expected", text);
     }
     const char *key = arena_printf(arena, "%.*s", (int)(equals - text), text);
-    *setting = (struct trace_setting){key, arena_strdup(arena, equals + 1), {"setting", 0, 0}};
+    *setting = (struct trace_setting){key, equals + 1, {arena_printf(arena, "setting %s", text), 0, 0}};
     return STATUS_OK;
 }
 
-static enum status settings_split(const struct photonet_request *from, struct arena *arena, struct run_request *to,
-                                  struct diag *diag)
+static enum status settings_split(const struct photonet_request *from, struct arena *arena,
+                                  struct run_request *to, struct diag *diag)
 {
     struct trace_setting *settings = arena_array(arena, from->setting_count, struct trace_setting);
     for (size_t i = 0; i < from->setting_count; i++) {
@@ -61,12 +61,13 @@ static enum status engine_find(const char *name, enum run_engine *engine, struct
     return STATUS_OK;
 }
 
-static enum status request_translate(const struct photonet_request *from, struct arena *arena, struct run_request *to,
-                                     struct diag *diag)
+static enum status request_translate(const struct photonet_request *from, struct arena *arena,
+                                     struct run_request *to, struct diag *diag)
 {
     if (from->request_bytes != sizeof *from) {
-        return diag_set(diag, STATUS_USAGE, "request_bytes is %zu, %zu was expected: set it to sizeof the request, "
-                                            "and build with the header of the library that is linked",
+        return diag_set(diag, STATUS_USAGE,
+                        "request_bytes is %zu, %zu was expected: set it to sizeof the request, "
+                        "and build with the header of the library that is linked",
                         from->request_bytes, sizeof *from);
     }
     if (from->trace == NULL || from->fabric_count == 0) {
@@ -119,8 +120,8 @@ static enum status fabrics_run(const struct photonet_request *from, struct run_r
     return status;
 }
 
-static enum status file_run(const struct photonet_request *from, struct run_request *request, const struct job *job,
-                            struct arena *arena, struct photonet_report *report)
+static enum status file_run(const struct photonet_request *from, struct run_request *request,
+                            const struct job *job, struct arena *arena, struct photonet_report *report)
 {
     if (from->output == NULL) {
         return fabrics_run(from, request, job, NULL, report);
@@ -158,7 +159,8 @@ enum photonet_status photonet_run(const struct photonet_request *from, struct ph
     return (enum photonet_status)status;
 }
 
-/* ---- reading a report ------------------------------------------------------------------------------------- */
+/* ---- reading a report -------------------------------------------------------------------------------------
+ */
 
 const char *photonet_report_error(const struct photonet_report *report)
 {
@@ -179,12 +181,9 @@ const char *photonet_report_text(const struct photonet_report *report, size_t ru
     const struct {
         const char *name, *text;
     } texts[] = {
-        {"run", from->result.name},
-        {"trace", from->result.trace},
-        {"fabric", from->result.fabric},
-        {"status", from->result.status},
-        {"digest", from->digest},
-        {"explanation", from->result.explanation},
+        {"run", from->result.name},       {"trace", from->result.trace},
+        {"fabric", from->result.fabric},  {"status", from->result.status},
+        {"digest", from->digest},         {"explanation", from->result.explanation},
         {"plan", from->result.plan_text},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
