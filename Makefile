@@ -61,9 +61,10 @@ $(PHOTONET): $(BUILD)/netsim/main.o $(BUILD)/libphotonet.a
 	$(call say,link,$@)
 	$(quiet)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/libphotonet.a: $(LIB_OBJECTS)
+# The list of objects counts as an input: a source that goes away leaves the archive too.
+$(BUILD)/libphotonet.a: $(LIB_OBJECTS) $(BUILD)/gen/objects
 	$(call say,ar  ,$@)
-	$(quiet)rm -f $@ && ar rcs $@ $^
+	$(quiet)rm -f $@ && ar rcs $@ $(LIB_OBJECTS)
 
 $(BUILD)/%.o: %.c $(BUILD)/gen/flags | libraries $(PROTO_C)
 	@mkdir -p $(@D)
@@ -99,6 +100,8 @@ $(BUILD)/gen/flags: FORCE
 	$(call write_if_new,$(FLAGS))
 $(BUILD)/gen/commit: FORCE
 	$(call write_if_new,$(COMMIT))
+$(BUILD)/gen/objects: FORCE
+	$(call write_if_new,$(sort $(LIB_OBJECTS)))
 
 # What changes with every commit is compiled into one small file only.
 $(BUILD)/netsim/version.o: $(BUILD)/gen/commit
