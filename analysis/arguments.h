@@ -7,8 +7,9 @@
 #include <argp.h>
 #include <stdbool.h>
 
-/* argp_parse that neither prints errors nor exits: what is wrong goes to diag, as STATUS_USAGE, unless the parser has
- * written there itself before it returned EINVAL. *is_done where --help was asked for and has been printed. */
+/* argp_parse that neither prints errors nor exits: what is wrong goes to diag, as STATUS_USAGE, unless the
+ * parser has written there itself before it returned EINVAL. *is_done where --help was asked for and has been
+ * printed. */
 enum status arguments_parse(const struct argp *argp, int argc, char **argv, void *input, bool *is_done,
                             struct diag *diag);
 

@@ -10,7 +10,8 @@
 
 enum { NAMES_TOLD_BYTES = 600 };
 
-/* ---- loading ----------------------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ----------------------------------------------------------------------------------------------------- */
 
 static bool name_is_unique(const struct comparison *comparison, size_t run)
 {
@@ -50,8 +51,8 @@ static void runs_name(struct comparison *comparison)
         const struct reader_run *run = comparison->runs[i];
         comparison->names[i] = name_is_unique(comparison, i)
                                    ? run->name
-                                   : arena_printf(comparison->arena, "%s:%s", is_path ? run->path : base_name(run->path),
-                                                  run->name);
+                                   : arena_printf(comparison->arena, "%s:%s",
+                                                  is_path ? run->path : base_name(run->path), run->name);
     }
 }
 
@@ -62,7 +63,8 @@ static void names_tell(const struct comparison *comparison, char text[NAMES_TOLD
     text[0] = '\0';
     for (size_t i = 0; i < comparison->run_count; i++) {
         size_t left = NAMES_TOLD_BYTES - length;
-        size_t wanted = (size_t)snprintf(text + length, left, "%s%s", i > 0 ? ", " : "", comparison->names[i]);
+        size_t wanted =
+            (size_t)snprintf(text + length, left, "%s%s", i > 0 ? ", " : "", comparison->names[i]);
         if (wanted + 8 >= left) {
             snprintf(text + length, left, ", ...");
             return;
@@ -88,11 +90,12 @@ static enum status baseline_find(struct comparison *comparison, const char *want
         return STATUS_OK;
     }
     names_tell(comparison, names);
-    return diag_input(diag, (struct origin){"--baseline", 0, 0}, "no run is named %s; expected one of %s", wanted, names);
+    return diag_input(diag, (struct origin){"--baseline", 0, 0}, "no run is named %s; expected one of %s",
+                      wanted, names);
 }
 
-enum status comparison_load(const char *const *paths, size_t path_count, const char *baseline, struct arena *arena,
-                            struct comparison **out, struct diag *diag)
+enum status comparison_load(const char *const *paths, size_t path_count, const char *baseline,
+                            struct arena *arena, struct comparison **out, struct diag *diag)
 {
     struct comparison *comparison = arena_one(arena, struct comparison);
     size_t capacity = 0;
@@ -122,7 +125,8 @@ double comparison_value(const struct comparison *comparison, const struct metric
     return from->has_summary ? metric_value(metric, &from->summary) : (double)NAN;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------- */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------- */
 
 static const struct output_format {
     const char *name;
@@ -144,7 +148,8 @@ struct options {
 
 static const struct argp_option option_rows[] = {
     {"baseline", 'b', "RUN", 0, "the run that ratios are taken to (default: the first)", 0},
-    {"format", 'f', "FORMAT", 0, "table (default), csv, json or md; all but table use the columns of the result file", 0},
+    {"format", 'f', "FORMAT", 0,
+     "table (default), csv, json or md; all but table use the columns of the result file", 0},
     {0},
 };
 
@@ -162,22 +167,28 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
     switch (key) {
-    case 'b': options->baseline = text; return 0;
+    case 'b':
+        options->baseline = text;
+        return 0;
     case 'f':
         options->format = format_find(text);
         if (options->format == NULL) {
-            diag_set(options->diag, STATUS_USAGE, "--format: %s is not known; expected table, csv, json or md", text);
+            diag_set(options->diag, STATUS_USAGE,
+                     "--format: %s is not known; expected table, csv, json or md", text);
             return EINVAL;
         }
         return 0;
-    case ARGP_KEY_ARG: options->paths[options->path_count++] = text; return 0;
+    case ARGP_KEY_ARG:
+        options->paths[options->path_count++] = text;
+        return 0;
     case ARGP_KEY_END:
         if (options->path_count == 0) {
             diag_set(options->diag, STATUS_USAGE, "no result file is given; expected FILE.h5...");
             return EINVAL;
         }
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -187,7 +198,8 @@ enum status command_compare(int argc, char **argv, struct diag *diag)
         .options = option_rows,
         .parser = option_parse,
         .args_doc = "FILE.h5...",
-        .doc = "Sets all runs of the files side by side: time, messages, energy and traffic, with ratios to a baseline.",
+        .doc = "Sets all runs of the files side by side: time, messages, energy and traffic, with ratios to "
+               "a baseline.",
     };
     struct arena *arena = arena_new("compare");
     struct options options = {
@@ -196,7 +208,8 @@ enum status command_compare(int argc, char **argv, struct diag *diag)
     bool is_done;
     enum status status = arguments_parse(&argp, argc, argv, &options, &is_done, diag);
     if (status == STATUS_OK && !is_done) {
-        status = comparison_load(options.paths, options.path_count, options.baseline, arena, &comparison, diag);
+        status =
+            comparison_load(options.paths, options.path_count, options.baseline, arena, &comparison, diag);
         if (status == STATUS_OK) {
             options.format->print(comparison, stdout);
         }

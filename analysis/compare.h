@@ -12,14 +12,14 @@ struct comparison {
     const struct reader_run **runs;
     const char **names; /* of the runs; with the file in front where two have the same */
     size_t run_count;
-    size_t baseline;    /* index */
+    size_t baseline; /* index */
     const struct metric *metrics;
     size_t metric_count;
 };
 
 /* Loads all runs of the files. `baseline` is a name, or NULL for the first run. */
-enum status comparison_load(const char *const *paths, size_t path_count, const char *baseline, struct arena *arena,
-                            struct comparison **comparison, struct diag *diag);
+enum status comparison_load(const char *const *paths, size_t path_count, const char *baseline,
+                            struct arena *arena, struct comparison **comparison, struct diag *diag);
 
 /* Not-a-number where the run has no such value. */
 double comparison_value(const struct comparison *comparison, const struct metric *metric, size_t run);

@@ -1,4 +1,5 @@
-/* A comparison for programs: csv and json hold every column of the summary, under the names of the result file. */
+/* A comparison for programs: csv and json hold every column of the summary, under the names of the result
+ * file. */
 #include "analysis/compare.h"
 
 #include <math.h>
@@ -6,8 +7,8 @@
 #include <string.h>
 
 /* What a run is, in front of its numbers. */
-static const char *const text_columns[] = {"file", "run", "status", "engine", "trace", "fabric", "fabric_family",
-                                           "digest"};
+static const char *const text_columns[] = {"file",  "run",    "status",        "engine",
+                                           "trace", "fabric", "fabric_family", "digest"};
 enum { TEXT_COLUMN_COUNT = sizeof text_columns / sizeof text_columns[0] };
 
 static const char *text_value(const struct reader_run *run, size_t column)
@@ -51,7 +52,9 @@ static void metric_export(const struct comparison *comparison, const struct metr
     number_print(comparison_value(comparison, metric, run), metric->column->type == COLUMN_U32, unknown, out);
 }
 
-/* ---- csv --------------------------------------------------------------------------------------------------------- */
+/* ---- csv
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void csv_text(const char *text, FILE *out)
 {
@@ -95,7 +98,8 @@ void compare_csv(const struct comparison *comparison, FILE *out)
     }
 }
 
-/* ---- json -------------------------------------------------------------------------------------------------------- */
+/* ---- json
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void json_text(const char *text, FILE *out)
 {
@@ -142,7 +146,8 @@ void compare_json(const struct comparison *comparison, FILE *out)
     fputs("]}\n", out);
 }
 
-/* ---- markdown ---------------------------------------------------------------------------------------------------- */
+/* ---- markdown
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void markdown_row(const struct comparison *comparison, const struct metric *metric, FILE *out)
 {

@@ -8,25 +8,37 @@
 
 enum {
     RUN_COLUMNS_MAX = 6, /* more do not fit into COMPARE_WIDTH */
-    VALUE_WIDTH = 6, /* a blank and five characters */
+    VALUE_WIDTH = 6,     /* a blank and five characters */
     RATIO_WIDTH = 6,
-    BASELINE_WIDTH = VALUE_WIDTH + 4,            /* value, mark, and room for the heading */
-    RUN_WIDTH = VALUE_WIDTH + 1 + RATIO_WIDTH,   /* value, mark, ratio */
+    BASELINE_WIDTH = VALUE_WIDTH + 4,          /* value, mark, and room for the heading */
+    RUN_WIDTH = VALUE_WIDTH + 1 + RATIO_WIDTH, /* value, mark, ratio */
     UNIT_WIDTH = 6,
     LABEL_WIDTH_MIN = 15,
     KEY_WIDTH = 8,
     HEADING_LINES_MAX = 4,
 };
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * ----------------------------------------------------------------------------------------------------- */
 
 static double value_largest(const struct comparison *comparison, const struct metric *metric)
 {
     double largest = 0;
     for (size_t run = 0; run < comparison->run_count; run++) {
-        largest = fmax(largest, comparison_value(comparison, metric, run)); /* fmax passes over not-a-number */
+        largest =
+            fmax(largest, comparison_value(comparison, metric, run)); /* fmax passes over not-a-number */
     }
     return largest;
+}
+
+static struct metric_unit unit_of(const struct comparison *comparison, const struct metric *metric)
+{
+    double smallest = value_largest(comparison, metric);
+    for (size_t run = 0; run < comparison->run_count; run++) {
+        double value = comparison_value(comparison, metric, run);
+        smallest = value > 0 && value < smallest ? value : smallest;
+    }
+    return metric_unit_for(metric, smallest, value_largest(comparison, metric));
 }
 
 static bool is_whole(const struct metric *metric, struct metric_unit unit)
@@ -36,8 +48,8 @@ static bool is_whole(const struct metric *metric, struct metric_unit unit)
 
 /* The best value among the runs that ended well, as it is printed, so that values which look equal are marked
  * alike; "" where all look equal, or where the best is nothing at all, which needs no mark. */
-static void best_find(const struct comparison *comparison, const struct metric *metric, struct metric_unit unit,
-                      char best[16])
+static void best_find(const struct comparison *comparison, const struct metric *metric,
+                      struct metric_unit unit, char best[16])
 {
     double lowest = (double)INFINITY, highest = -(double)INFINITY;
     char low[16], high[16];
@@ -57,7 +69,8 @@ static void best_find(const struct comparison *comparison, const struct metric *
     }
 }
 
-static void value_put(const struct metric *metric, double value, const char *best, struct metric_unit unit, FILE *out)
+static void value_put(const struct metric *metric, double value, const char *best, struct metric_unit unit,
+                      FILE *out)
 {
     char text[16];
     metric_print(value * unit.factor, is_whole(metric, unit), text);
@@ -80,7 +93,8 @@ static void ratio_put(double value, double baseline, int width, FILE *out)
     fprintf(out, "%*s", width, text);
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* How much of `text` goes on a line of `width`: up to the last '-', '_', '.', ':', '/' or blank that fits. */
 static size_t line_length(const char *text, size_t width)
@@ -101,8 +115,11 @@ static void wrapped_put(const char *text, size_t indent, FILE *out)
 {
     size_t width = COMPARE_WIDTH - indent;
     while (*text != '\0') {
-        size_t length = line_length(text, width);
-        fprintf(out, "%.*s\n", (int)length, text);
+        size_t length = line_length(text, width), printed = length;
+        while (printed > 0 && text[printed - 1] == ' ') {
+            printed--;
+        }
+        fprintf(out, "%.*s\n", (int)printed, text);
         text += length + (text[length] == ' ');
         if (*text != '\0') {
             fprintf(out, "%*s", (int)indent, "");
@@ -153,7 +170,8 @@ static void head_put(const struct comparison *comparison, FILE *out)
     }
 }
 
-/* ---- runs as columns --------------------------------------------------------------------------------------------- */
+/* ---- runs as columns
+ * --------------------------------------------------------------------------------------------- */
 
 struct layout {
     const struct comparison *comparison;
@@ -204,7 +222,7 @@ static void metric_put(const struct layout *layout, const struct metric *metric,
 {
     const struct comparison *comparison = layout->comparison;
     double baseline = comparison_value(comparison, metric, comparison->baseline);
-    struct metric_unit unit = metric_unit_for(metric, value_largest(comparison, metric));
+    struct metric_unit unit = unit_of(comparison, metric);
     char best[16];
     best_find(comparison, metric, unit, best);
     fprintf(out, "  %-*s%*s", layout->label_width - 2, metric->label, UNIT_WIDTH, unit.name);
@@ -269,7 +287,8 @@ static void columns_put(const struct comparison *comparison, FILE *out)
     }
 }
 
-/* ---- runs as rows ------------------------------------------------------------------------------------------------ */
+/* ---- runs as rows
+ * ------------------------------------------------------------------------------------------------ */
 
 /* The two words of a key label, one above the other, and the unit. */
 static void key_heading_put(const struct comparison *comparison, int name_width, FILE *out)
@@ -279,11 +298,13 @@ static void key_heading_put(const struct comparison *comparison, int name_width,
         for (size_t i = 0; i < comparison->metric_count; i++) {
             const struct metric *metric = &comparison->metrics[i];
             if (metric->key != NULL) {
-                struct metric_unit unit = metric_unit_for(metric, value_largest(comparison, metric));
+                struct metric_unit unit = unit_of(comparison, metric);
                 int first = (int)strcspn(metric->key, " ");
                 const char *second = metric->key + first + (metric->key[first] == ' ');
                 fprintf(out, " %*.*s", KEY_WIDTH - 1, line == 0 ? first : KEY_WIDTH - 1,
-                        line == 0 ? metric->key : line == 1 ? second : unit.name);
+                        line == 0   ? metric->key
+                        : line == 1 ? second
+                                    : unit.name);
             }
         }
         fputs(line == 2 ? "   ratio\n" : "\n", out);
@@ -299,7 +320,7 @@ static void run_put(const struct comparison *comparison, size_t run, int name_wi
     for (size_t i = 0; i < comparison->metric_count; i++) {
         const struct metric *metric = &comparison->metrics[i];
         if (metric->key != NULL) {
-            struct metric_unit unit = metric_unit_for(metric, value_largest(comparison, metric));
+            struct metric_unit unit = unit_of(comparison, metric);
             char best[16];
             best_find(comparison, metric, unit, best);
             fprintf(out, "%*s", KEY_WIDTH - VALUE_WIDTH - 1, "");
@@ -329,7 +350,8 @@ static void rows_put(const struct comparison *comparison, FILE *out)
     fputs("The ratio is that of the iteration time. --format csv, json or md shows all metrics.\n", out);
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * --------------------------------------------------------------------------------------------------- */
 
 static void definitions_put(const struct comparison *comparison, FILE *out)
 {

@@ -6,10 +6,8 @@
 #include <string.h>
 
 const char *const metric_section_names[METRIC_SECTION_COUNT] = {
-    [METRIC_TIME] = "Time of a step",
-    [METRIC_MESSAGES] = "Messages (FCT = completion time)",
-    [METRIC_ENERGY] = "Energy",
-    [METRIC_TRAFFIC] = "Traffic",
+    [METRIC_TIME] = "Time of a step", [METRIC_MESSAGES] = "Messages (FCT = completion time)",
+    [METRIC_ENERGY] = "Energy",       [METRIC_TRAFFIC] = "Traffic",
     [METRIC_OTHER] = "Other",
 };
 
@@ -58,7 +56,8 @@ enum { KNOWN_COUNT = sizeof known_metrics / sizeof known_metrics[0] };
 static const struct result_column *summary_column(const char *name)
 {
     const struct result_column *column = result_columns;
-    while (column->name != NULL && (column->table != RESULT_TABLE_summary || strcmp(column->name, name) != 0)) {
+    while (column->name != NULL &&
+           (column->table != RESULT_TABLE_summary || strcmp(column->name, name) != 0)) {
         column++;
     }
     return column->name != NULL ? column : NULL;
@@ -83,8 +82,8 @@ const struct metric *metric_list(struct arena *arena, size_t *count)
         const struct known *known = &known_metrics[i];
         const struct result_column *column = summary_column(known->column);
         assert(column != NULL && column->type != COLUMN_TEXT);
-        vec_push(arena, list, *count, capacity) =
-            (struct metric){column, known->label, known->section, known->better, known->key, known->is_defined};
+        vec_push(arena, list, *count, capacity) = (struct metric){
+            column, known->label, known->section, known->better, known->key, known->is_defined};
     }
     for (const struct result_column *column = result_columns; column->name != NULL; column++) {
         if (column->table == RESULT_TABLE_summary && column->type != COLUMN_TEXT && !is_known(column->name)) {
@@ -102,10 +101,17 @@ double metric_value(const struct metric *metric, const struct result_summary *su
     uint32_t half;
     double real;
     switch (metric->column->type) {
-    case COLUMN_U64: memcpy(&whole, field, sizeof whole); return (double)whole;
-    case COLUMN_U32: memcpy(&half, field, sizeof half); return (double)half;
-    case COLUMN_F64: memcpy(&real, field, sizeof real); return real;
-    case COLUMN_TEXT: break;
+    case COLUMN_U64:
+        memcpy(&whole, field, sizeof whole);
+        return (double)whole;
+    case COLUMN_U32:
+        memcpy(&half, field, sizeof half);
+        return (double)half;
+    case COLUMN_F64:
+        memcpy(&real, field, sizeof real);
+        return real;
+    case COLUMN_TEXT:
+        break;
     }
     return (double)NAN;
 }
@@ -129,7 +135,7 @@ static bool is_share(const struct result_column *column)
     return length > ending && strcmp(column->name + length - ending, "_fraction") == 0;
 }
 
-struct metric_unit metric_unit_for(const struct metric *metric, double largest)
+struct metric_unit metric_unit_for(const struct metric *metric, double smallest, double largest)
 {
     if (is_share(metric->column)) {
         return (struct metric_unit){"%", 100.0};
@@ -141,6 +147,10 @@ struct metric_unit metric_unit_for(const struct metric *metric, double largest)
             while (largest * factor >= (place == 0 ? 9999.5 : 999.95) && scales[i].names[place + 1] != NULL) {
                 place++;
                 factor /= 1000.0;
+            }
+            if (place > 0 && smallest * factor < 0.9995 && largest * factor * 1000.0 < 99999.5) {
+                place--;
+                factor *= 1000.0;
             }
             return (struct metric_unit){scales[i].names[place], factor};
         }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define SCHEMA_VERSION_MAX 1
-#define ROWS_MAX (UINT64_C(1) << 40) /* more is a damaged file */
+#define ROWS_MAX           (UINT64_C(1) << 40) /* more is a damaged file */
 
 enum { TEXT_BYTES_MAX = 1 << 16 };
 
@@ -29,7 +29,8 @@ static void object_close(hid_t object)
     }
 }
 
-/* ---- attributes -------------------------------------------------------------------------------------------------- */
+/* ---- attributes
+ * -------------------------------------------------------------------------------------------------- */
 
 /* A type in memory for variable-length UTF-8, as the writer stores texts. */
 static hid_t text_memory_type(void)
@@ -81,7 +82,8 @@ static bool attr_number(hid_t object, const char *name, hid_t type, void *value)
     return good;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Rows of the column, or -1 where it is no column. */
 static int64_t column_row_count(hid_t column)
@@ -96,7 +98,9 @@ static int64_t column_row_count(hid_t column)
 
 static hid_t number_type(enum column_type type)
 {
-    return type == COLUMN_U64 ? H5T_NATIVE_UINT64 : type == COLUMN_U32 ? H5T_NATIVE_UINT32 : H5T_NATIVE_DOUBLE;
+    return type == COLUMN_U64   ? H5T_NATIVE_UINT64
+           : type == COLUMN_U32 ? H5T_NATIVE_UINT32
+                                : H5T_NATIVE_DOUBLE;
 }
 
 static size_t number_bytes(enum column_type type)
@@ -196,8 +200,8 @@ static int64_t table_row_count(hid_t group, enum result_table table)
     return 0;
 }
 
-enum status reader_table(const struct reader_run *run, enum result_table table, struct arena *arena, void **rows,
-                         size_t *count, struct diag *diag)
+enum status reader_table(const struct reader_run *run, enum result_table table, struct arena *arena,
+                         void **rows, size_t *count, struct diag *diag)
 {
     const char *path = arena_printf(arena, "/runs/%s/%s", run->name, result_table_names[table]);
     struct origin at = {run->path, 0, 0};
@@ -216,8 +220,9 @@ enum status reader_table(const struct reader_run *run, enum result_table table, 
     enum status status = STATUS_OK;
     for (const struct result_column *column = result_columns; column->name != NULL; column++) {
         if (column->table == table && !column_read(group, column, bytes, (size_t)row_count, arena)) {
-            status = diag_input(diag, at, "%s/%s cannot be read; expected %lld rows of type %s", path, column->name,
-                                (long long)row_count, column->type == COLUMN_TEXT ? "text" : "number");
+            status = diag_input(diag, at, "%s/%s cannot be read; expected %lld rows of type %s", path,
+                                column->name, (long long)row_count,
+                                column->type == COLUMN_TEXT ? "text" : "number");
             break;
         }
     }
@@ -227,16 +232,19 @@ enum status reader_table(const struct reader_run *run, enum result_table table, 
     return status;
 }
 
-/* ---- runs -------------------------------------------------------------------------------------------------------- */
+/* ---- runs
+ * -------------------------------------------------------------------------------------------------------- */
 
 static enum status run_load(struct reader *reader, hid_t runs, const char *name, struct diag *diag)
 {
     struct arena *arena = reader->arena;
     struct reader_run *run = &vec_push(arena, reader->runs, reader->run_count, reader->run_capacity);
-    *run = (struct reader_run){.reader = reader, .path = reader->path, .name = arena_strdup(arena, name), .scale = 1};
+    *run = (struct reader_run){
+        .reader = reader, .path = reader->path, .name = arena_strdup(arena, name), .scale = 1};
     hid_t group = H5Gopen2(runs, name, H5P_DEFAULT);
     if (group < 0) {
-        return diag_input(diag, (struct origin){reader->path, 0, 0}, "/runs/%s cannot be read; expected a run", name);
+        return diag_input(diag, (struct origin){reader->path, 0, 0},
+                          "/runs/%s cannot be read; expected a run", name);
     }
     run->status = attr_text(group, "status", arena);
     run->engine = attr_text(group, "engine", arena);
@@ -267,7 +275,8 @@ static herr_t name_collect(hid_t group, const char *name, const H5L_info_t *info
 {
     (void)group, (void)info;
     struct listing *listing = data;
-    vec_push(listing->arena, listing->names, listing->count, listing->capacity) = arena_strdup(listing->arena, name);
+    vec_push(listing->arena, listing->names, listing->count, listing->capacity) =
+        arena_strdup(listing->arena, name);
     return 0;
 }
 
@@ -299,7 +308,8 @@ static enum status runs_load(struct reader *reader, struct diag *diag)
     return status;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ------------------------------------------------------------------------------------------------------- */
 
 static enum status file_open(struct reader *reader, struct diag *diag)
 {
@@ -312,7 +322,8 @@ static enum status file_open(struct reader *reader, struct diag *diag)
     }
     reader->file = H5Fopen(reader->path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (reader->file < 0) {
-        return diag_input(diag, at, "is truncated, damaged or open for writing; expected a result file of photonet run");
+        return diag_input(
+            diag, at, "is truncated, damaged or open for writing; expected a result file of photonet run");
     }
     return STATUS_OK;
 }
@@ -322,10 +333,13 @@ static enum status format_check(const struct reader *reader, struct diag *diag)
     struct origin at = {reader->path, 0, 0};
     uint64_t version = 0;
     if (strcmp(attr_text(reader->file, "format", reader->arena), "photonet-results") != 0) {
-        return diag_input(diag, at, "is an HDF5 file but not of Photonet; expected a result file of photonet run");
+        return diag_input(diag, at,
+                          "is an HDF5 file but not of Photonet; expected a result file of photonet run");
     }
-    if (!attr_number(reader->file, "schema_version", H5T_NATIVE_UINT64, &version) || version > SCHEMA_VERSION_MAX) {
-        return diag_input(diag, at, "has schema version %llu; expected at most %d: read it with a newer photonet",
+    if (!attr_number(reader->file, "schema_version", H5T_NATIVE_UINT64, &version) ||
+        version > SCHEMA_VERSION_MAX) {
+        return diag_input(diag, at,
+                          "has schema version %llu; expected at most %d: read it with a newer photonet",
                           (unsigned long long)version, SCHEMA_VERSION_MAX);
     }
     return STATUS_OK;

@@ -1,5 +1,5 @@
-/* `photonet schema`: the page that describes the result file, out of the table of columns. analysis/schema.md is its
- * output. */
+/* `photonet schema`: the page that describes the result file, out of the table of columns. analysis/schema.md
+ * is its output. */
 #include "analysis/schema.h"
 
 #include "analysis/arguments.h"
@@ -12,36 +12,43 @@ static const char head[] =
     "Generated from include/photonet/columns.def by `photonet schema`; do not edit.\n"
     "\n"
     "```\n"
-    "/                              format = \"photonet-results\", schema_version, Conventions, creator, title\n"
-    "/tables/summary                compound table, one row for each run that ended: pandas.read_hdf(file, \"tables/summary\")\n"
+    "/                              format = \"photonet-results\", schema_version, Conventions, creator\n"
+    "/tables/summary                compound, a row for each run that ended: for pandas.read_hdf\n"
     "/runs/NAME                     one run; attributes below\n"
     "/runs/NAME/TABLE/COLUMN        one dataset a column; TABLE.columns lists them in order\n"
-    "/runs/NAME/latency/NAME        a histogram: count over edge (lower edges of the bins)\n"
+    "/runs/NAME/latency/NAME        a histogram: count over lower edge; empty bins left out\n"
     "/runs/NAME/timeseries/NAME     a dataset of time_ps x index with both scales\n"
     "```\n"
     "\n"
-    "Every dataset has `units` and `long_name`, is chunked, shuffled and deflated, and hangs on the dimension scale of\n"
-    "its table (`port` in links, `rank` in ranks, `node` in nodes, else `row`), so that xarray opens any group:\n"
-    "`xarray.open_dataset(file, group=\"runs/NAME/links\", engine=\"h5netcdf\")`. Texts are UTF-8 of fixed width, padded\n"
-    "with zeros. Units: \"1\" is a count or a ratio, \"text\" a label, GB is 10^9 bytes.\n"
+    "Every dataset has `units` and `long_name`, is chunked, shuffled and deflated, and is labelled by the\n"
+    "dimension scale of its table (`port` in links, `rank` in ranks, `node` in nodes, else `row`), so that\n"
+    "xarray opens any group: `xarray.open_dataset(file, group=\"runs/NAME/links\", engine=\"h5netcdf\")`.\n"
+    "Texts are UTF-8 of fixed width, padded with zeros. Units: \"1\" is a count or a ratio, \"text\" a label;\n"
+    "GB is 10^9 bytes.\n"
     "\n"
-    "Attributes of a run: `status` (complete, interrupted, deadlock), `ordinal` (place in the file), `photonet_version`,\n"
-    "`git_commit`, `compiler`, `simd`, `threads`, `engine`, `seed`, `command_line`, `config_yaml` (fully resolved),\n"
-    "`trace`, `fabric`, `fabric_family`, `scale` (share of the full step that was simulated), `import_report`; when it\n"
-    "has ended `makespan_ps`, `digest` (16 hexadecimal digits) and `digest_u64`; unless the file was asked to be\n"
-    "stable, `started`, `ended` and `wall_s`. The columns of `summary` are attributes of its group too.\n"
+    "Attributes of a run: `status` (complete, interrupted, deadlock), `ordinal` (place in the file),\n"
+    "`photonet_version`, `git_commit`, `compiler`, `simd`, `threads`, `engine`, `seed`, `command_line`,\n"
+    "`config_yaml` (fully resolved), `trace`, `fabric`, `fabric_family`, `scale` (share of the full step that\n"
+    "was simulated), `import_report`; when it has ended `makespan_ps`, `digest` (16 hexadecimal digits) and\n"
+    "`digest_u64`; unless the file was asked to be stable, `started`, `ended` and `wall_s`. The columns of\n"
+    "`summary` are attributes of its group too.\n"
     "\n"
-    "The file is replaced as a whole at each flush: a reader always finds a complete HDF5 file, also while the run is\n"
-    "going on and after it was killed. A run that was killed has the status interrupted and the rows up to the last\n"
-    "flush. `FILE.part` beside a result file is the working copy of a run that is going on, or was killed.\n";
+    "The file is replaced as a whole at each flush: a reader always finds a complete HDF5 file, also while\n"
+    "the run is going on and after it was killed. A run that was killed has the status interrupted and the\n"
+    "rows up to the last flush. `FILE.part` beside a result file is the working copy of a run that is going\n"
+    "on, or was killed.\n";
 
 static const char *type_name(enum column_type type)
 {
     switch (type) {
-    case COLUMN_U64: return "uint64";
-    case COLUMN_U32: return "uint32";
-    case COLUMN_F64: return "float64";
-    case COLUMN_TEXT: return "text";
+    case COLUMN_U64:
+        return "uint64";
+    case COLUMN_U32:
+        return "uint32";
+    case COLUMN_F64:
+        return "float64";
+    case COLUMN_TEXT:
+        return "text";
     }
     return "";
 }
@@ -56,13 +63,15 @@ void schema_print(FILE *out)
             fprintf(out, "\n## %s\n\n%s.\n\n| column | type | units | meaning |\n|---|---|---|---|\n",
                     result_table_names[table], result_table_meanings[table]);
         }
-        fprintf(out, "| %s | %s | %s | %s |\n", column->name, type_name(column->type), column->unit, column->meaning);
+        fprintf(out, "| %s | %s | %s | %s |\n", column->name, type_name(column->type), column->unit,
+                column->meaning);
     }
 }
 
 enum status command_schema(int argc, char **argv, struct diag *diag)
 {
-    static const struct argp argp = {.doc = "Describes the result file: its groups, columns and units, as Markdown."};
+    static const struct argp argp = {
+        .doc = "Describes the result file: its groups, columns and units, as Markdown."};
     bool is_done;
     enum status status = arguments_parse(&argp, argc, argv, NULL, &is_done, diag);
     if (status == STATUS_OK && !is_done) {

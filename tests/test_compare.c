@@ -1,6 +1,7 @@
-/* `photonet compare` and the reader below it. Asserted: that what was written is read back; the numbers, marks,
- * ratios and width of the table; that csv and json parse and carry the columns of the result file; that wrong files
- * are refused with one line; that the schema page is current. Not asserted: the exact look of the table. */
+/* `photonet compare` and the reader below it. Asserted: that what was written is read back; the numbers,
+ * marks, ratios and width of the table; that csv and json parse and carry the columns of the result file;
+ * that wrong files are refused with one line; that the schema page is current. Not asserted: the exact look
+ * of the table. */
 #include "tests/check.h"
 #include "tests/synthetic.h"
 
@@ -18,6 +19,12 @@ const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libhdf5";
+}
+
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
 }
 
 static const char *path_of(const char *name)
@@ -67,7 +74,9 @@ static void test_tables_read_back(void)
 }
 
 /* The text that a format gives for a file; valid until the next call. */
-__attribute__((noinline)) static const char *printed(void (*print)(const struct comparison *, FILE *), const char *path, const char *baseline)
+__attribute__((noinline, returns_nonnull)) static const char *printed(void (*print)(const struct comparison *,
+                                                                                    FILE *),
+                                                                      const char *path, const char *baseline)
 {
     static char text[65536];
     struct arena *arena = arena_new("test");
@@ -103,11 +112,13 @@ static void test_table(void)
         CHECK_HOLDS(text, "payload bits delivered once per destination");
     }
     const char *text = printed(compare_table, synthetic("table.h5", 5), NULL);
-    CHECK_HOLDS(text, "  iteration time      ms    10.00  9.900* 0.99x 9.900* 0.99x 11.40  1.14x 10.30  1.03x\n");
+    CHECK_HOLDS(text,
+                "  iteration time      ms    10.00  9.900* 0.99x 9.900* 0.99x 11.40  1.14x 10.30  1.03x\n");
     CHECK_HOLDS(text, "  bus bandwidth     GB/s    38.50  39.29  1.02x 39.69* 1.03x 20.26  0.53x");
     CHECK_HOLDS(text, "ratios to fat-tree-dsp");
     CHECK_HOLDS(text, "  exposed share        %    20.00  19.00* 0.95x 19.00* 0.95x 34.00  1.70x");
-    CHECK_HOLDS(text, "  reconfiguration     us        0      0      =     0      =     0      = 25.00       \n");
+    CHECK_HOLDS(text,
+                "  reconfiguration     us        0      0      =     0      =     0      = 25.00       \n");
     CHECK(strstr(text, "pauses") == NULL); /* zero in all runs */
     text = printed(compare_table, path_of("table.h5"), "optical-patch");
     CHECK_HOLDS(text, "  iteration time      ms 10.00  0.97x");
@@ -117,8 +128,10 @@ static void test_csv(void)
 {
     const char *text = printed(compare_csv, synthetic("csv.h5", 3), NULL);
     CHECK_HOLDS(text, "file,run,status,engine,trace,fabric,fabric_family,digest,scale,iteration_time_ps,");
-    CHECK_HOLDS(text, "csv.h5,fat-tree-lpo,complete,packet,llama3-8b tp4 pp2 dp4,fat-tree-lpo,fat_tree,1234567890abcdf0,1,"
-                      "9900000001,7400000000,");
+    CHECK_HOLDS(
+        text,
+        "csv.h5,fat-tree-lpo,complete,packet,llama3-8b tp4 pp2 dp4,fat-tree-lpo,fat_tree,1234567890abcdf0,1,"
+        "9900000001,7400000000,");
     size_t lines = 0, commas = 0;
     for (const char *at = text; *at != '\0'; at++) {
         lines += *at == '\n';
@@ -131,7 +144,8 @@ static void test_csv(void)
 static void test_json(void)
 {
     json_error_t error;
-    json_t *root = json_loads(printed(compare_json, synthetic("json.h5", 5), "fat-tree-cpo"), JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loads(printed(compare_json, synthetic("json.h5", 5), "fat-tree-cpo"),
+                              JSON_REJECT_DUPLICATES, &error);
     CHECK(root != NULL);
     CHECK_TEXT(json_string_value(json_object_get(root, "baseline")), "fat-tree-cpo");
     json_t *run = json_array_get(json_object_get(root, "runs"), 4);
@@ -157,9 +171,18 @@ static void test_numbers(void)
         double value;
         bool is_whole;
         const char *text;
-    } cases[] = {{0, false, "0"},           {1, true, "1"},          {12345, true, "12345"},   {123456, true, "1e+05"},
-                 {999.96, false, "1000"},   {99.996, false, "100.0"}, {9.9996, false, "10.00"}, {0.99996, false, "1.000"},
-                 {0.0123456, false, "0.012"}, {0.001, false, "1e-03"}, {(double)NAN, false, "-"}, {0.5, false, "0.500"}};
+    } cases[] = {{0, false, "0"},
+                 {1, true, "1"},
+                 {12345, true, "12345"},
+                 {123456, true, "1e+05"},
+                 {999.96, false, "1000"},
+                 {99.996, false, "100.0"},
+                 {9.9996, false, "10.00"},
+                 {0.99996, false, "1.000"},
+                 {0.0123456, false, "0.012"},
+                 {0.001, false, "1e-03"},
+                 {(double)NAN, false, "-"},
+                 {0.5, false, "0.500"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[16];
         CHECK_TEXT(metric_print(cases[i].value, cases[i].is_whole, text), cases[i].text);
@@ -167,7 +190,8 @@ static void test_numbers(void)
     }
 }
 
-/* ---- what is refused --------------------------------------------------------------------------------------------- */
+/* ---- what is refused
+ * --------------------------------------------------------------------------------------------- */
 
 static enum status load(const char *path, const char *baseline, struct diag *diag)
 {
@@ -192,7 +216,8 @@ static void test_usage_refused(void)
         char *arguments[4];
         const char *why;
     } cases[] = {
-        {{"--frmat", "csv", "x.h5"}, "--frmat is not an option or lacks its value; try `photonet compare --help`"},
+        {{"--frmat", "csv", "x.h5"},
+         "--frmat is not an option or lacks its value; try `photonet compare --help`"},
         {{"--format", "xml", "x.h5"}, "--format: xml is not known; expected table, csv, json or md"},
         {{"x.h5", "--format"}, "--format is not an option or lacks its value"},
         {{NULL}, "no result file is given; expected FILE.h5..."},
@@ -214,8 +239,10 @@ static void test_usage_refused(void)
 static void python_file(const char *path, const char *statements)
 {
     char output[900];
-    CHECK_EQUAL(test_shell(output, sizeof output, "/usr/bin/python3 -c \"import h5py; f = h5py.File('%s', 'a'); %s\"", path,
-                           statements), 0);
+    CHECK_EQUAL(test_shell(output, sizeof output,
+                           "/usr/bin/python3 -c \"import h5py; f = h5py.File('%s', 'a'); %s\"", path,
+                           statements),
+                0);
     CHECK_TEXT(output, "");
 }
 
@@ -225,7 +252,8 @@ static void test_refused(void)
     char output[256];
     check_refused(path_of("absent.h5"), NULL, "absent.h5: cannot be read: No such file");
     check_refused(test_directory(), NULL, "is no HDF5 file");
-    check_refused(path, "optical", "--baseline: no run is named optical; expected one of fat-tree-dsp, fat-tree-lpo");
+    check_refused(path, "optical",
+                  "--baseline: no run is named optical; expected one of fat-tree-dsp, fat-tree-lpo");
     FILE *file = fopen(path_of("text.h5"), "w");
     fputs("not a result\n", file);
     fclose(file);
@@ -237,7 +265,8 @@ static void test_refused(void)
     python_file(path_of("newer.h5"), "f.attrs['format'] = 'photonet-results'; f.attrs['schema_version'] = 2");
     check_refused(path_of("newer.h5"), NULL, "newer.h5: has schema version 2; expected at most 1");
     CHECK_EQUAL(test_shell(output, sizeof output, "cp %s %s", path, path_of("odd.h5")), 0);
-    python_file(path_of("odd.h5"), "g = f['runs/fat-tree-lpo/summary']; del g['drop_count']; g['drop_count'] = 'x'");
+    python_file(path_of("odd.h5"),
+                "g = f['runs/fat-tree-lpo/summary']; del g['drop_count']; g['drop_count'] = 'x'");
     check_refused(path_of("odd.h5"), NULL, "/runs/fat-tree-lpo/summary/drop_count cannot be read");
 }
 
@@ -302,7 +331,8 @@ static void test_many_files(void)
     arena_free(arena);
 }
 
-/* ---- the schema page --------------------------------------------------------------------------------------------- */
+/* ---- the schema page
+ * --------------------------------------------------------------------------------------------- */
 
 /* With PHOTONET_UPDATE set the page is written instead: that is how analysis/schema.md is made. */
 static void test_schema_is_current(void)
@@ -325,5 +355,6 @@ static void test_schema_is_current(void)
     }
 }
 
-TEST_MAIN("compare", TEST(test_tables_read_back), TEST(test_table), TEST(test_csv), TEST(test_json), TEST(test_markdown),
-          TEST(test_numbers), TEST(test_refused), TEST(test_usage_refused), TEST(test_damaged), TEST(test_many_files), TEST(test_schema_is_current))
+TEST_MAIN("compare", TEST(test_tables_read_back), TEST(test_table), TEST(test_csv), TEST(test_json),
+          TEST(test_markdown), TEST(test_numbers), TEST(test_refused), TEST(test_usage_refused),
+          TEST(test_damaged), TEST(test_many_files), TEST(test_schema_is_current))

@@ -1,6 +1,6 @@
-/* The writer of result files. Asserted: what h5py, xarray and pandas of the system read back; that equal calls give
- * equal bytes; that a process killed at any moment leaves a file with everything up to the last flush; that a
- * failed or empty run leaves what was there. Not asserted: durability over a power cut. */
+/* The writer of result files. Asserted: what h5py, xarray and pandas of the system read back; that equal
+ * calls give equal bytes; that a process killed at any moment leaves a file with everything up to the last
+ * flush; that a failed or empty run leaves what was there. Not asserted: durability over a power cut. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -22,9 +22,18 @@ static const struct results_input inputs[] = {{"a/trace.0.et", 123, 0xabcdef}, {
 static struct results_provenance provenance(void)
 {
     return (struct results_provenance){
-        .command_line = "photonet run --trace x", .config_yaml = "fabric:\n  name: test\n", .engine = "packet",
-        .simd = "scalar", .threads = 1, .seed = 42, .trace = "x", .fabric = "test", .fabric_family = "fat_tree",
-        .scale = 1.0, .inputs = inputs, .input_count = 2,
+        .command_line = "photonet run --trace x",
+        .config_yaml = "fabric:\n  name: test\n",
+        .engine = "packet",
+        .simd = "scalar",
+        .threads = 1,
+        .seed = 42,
+        .trace = "x",
+        .fabric = "test",
+        .fabric_family = "fat_tree",
+        .scale = 1.0,
+        .inputs = inputs,
+        .input_count = 2,
     };
 }
 
@@ -47,8 +56,13 @@ static uint64_t random_next(uint64_t *state)
 
 static struct result_links link_row(uint32_t i)
 {
-    return (struct result_links){.port = i, .node = i / 4, .peer_node = i % 4, .tier = 1 + i % 2,
-                                 .rate_bps = 400000000000, .tx_bytes = (uint64_t)i * 1000003, .utilisation = i / 1e6};
+    return (struct result_links){.port = i,
+                                 .node = i / 4,
+                                 .peer_node = i % 4,
+                                 .tier = 1 + i % 2,
+                                 .rate_bps = 400000000000,
+                                 .tx_bytes = (uint64_t)i * 1000003,
+                                 .utilisation = i / 1e6};
 }
 
 static struct result_nodes node_row(uint32_t i)
@@ -74,14 +88,16 @@ static void write_run(struct results *results, const char *name, uint32_t links,
         struct result_nodes row = node_row(i);
         CHECK_EQUAL(results_append(run, RESULT_TABLE_nodes, &row, 1, &diag), STATUS_OK);
     }
-    struct result_summary summary = {.makespan_ps = 12345678, .iteration_time_ps = 777, .collective_busbw_gbps = 1.5};
+    struct result_summary summary = {
+        .makespan_ps = 12345678, .iteration_time_ps = 777, .collective_busbw_gbps = 1.5};
     CHECK_EQUAL(results_append(run, RESULT_TABLE_summary, &summary, 1, &diag), STATUS_OK);
     uint64_t edges[4] = {0, 10, 20, 40}, counts[4] = {5, 0, 2, 1}, times[3] = {0, 100, 200};
     uint32_t index[2] = {7, 9};
     double values[6] = {0, 1, 2, 3, 4, 5};
     CHECK_EQUAL(results_histogram(run, "fct", "completion times", "ps", edges, counts, 4, &diag), STATUS_OK);
-    CHECK_EQUAL(results_timeseries(run, "utilisation", "busy share", "1", "port", times, 3, index, 2, values, &diag),
-                STATUS_OK);
+    CHECK_EQUAL(
+        results_timeseries(run, "utilisation", "busy share", "1", "port", times, 3, index, 2, values, &diag),
+        STATUS_OK);
     CHECK_EQUAL(results_run_end(run, "complete", 12345678, 0xfeedface12345678, 0.5, &diag), STATUS_OK);
 }
 
@@ -115,14 +131,16 @@ static void test_h5py(void)
 {
     const char *path = path_of("h5py.h5");
     write_file(path, false, 20000, 5000);
-    check_python(path,
+    check_python(
+        path,
         "import sys, h5py, numpy as np\n"
         "f = h5py.File(sys.argv[1], 'r')\n"
         "assert f.attrs['format'] == 'photonet-results' and f.attrs['schema_version'] == 1\n"
         "assert list(f['runs']) == ['a-b', 'first', 'first.2'], list(f['runs'])\n"
         "r = f['runs/first']\n"
         "a = r.attrs\n"
-        "assert a['status'] == 'complete' and a['digest'] == 'feedface12345678' and a['digest_u64'] == 0xfeedface12345678\n"
+        "assert a['status'] == 'complete' and a['digest'] == 'feedface12345678' and a['digest_u64'] == "
+        "0xfeedface12345678\n"
         "assert a['seed'] == 42 and a['config_yaml'].startswith('fabric:') and a['makespan_ps'] == 12345678\n"
         "assert 'T' in a['started'] and a['wall_s'] == 0.5\n"
         "i = np.arange(20000)\n"
@@ -130,10 +148,12 @@ static void test_h5py(void)
         "assert (r['links/utilisation'][:] == i / 1e6).all()\n"
         "assert r['links'].attrs['columns'][0] == 'port'\n"
         "assert list(r['nodes/kind'].asstr()[:3]) == ['host', 'switch', 'host']\n"
-        "assert r['summary'].attrs['makespan_ps'] == 12345678 and r['summary'].attrs['collective_busbw_gbps'] == 1.5\n"
+        "assert r['summary'].attrs['makespan_ps'] == 12345678 and "
+        "r['summary'].attrs['collective_busbw_gbps'] == 1.5\n"
         "assert list(r['inputs/name'].asstr()) == ['a/trace.0.et', 'fabric.yaml']\n"
         "assert list(r['inputs/xxh3'].asstr())[0] == '0000000000abcdef'\n"
-        "assert list(r['latency/fct/count']) == [5, 0, 2, 1] and list(r['latency/fct/edge']) == [0, 10, 20, 40]\n"
+        "assert list(r['latency/fct/count']) == [5, 0, 2, 1] and list(r['latency/fct/edge']) == [0, 10, 20, "
+        "40]\n"
         "assert r['timeseries/utilisation/utilisation'][2, 1] == 5\n"
         "def check(name, x):\n"
         "    if isinstance(x, h5py.Dataset) and not name.startswith('tables'):\n"
@@ -148,12 +168,14 @@ static void test_xarray(void)
 {
     const char *path = path_of("xarray.h5");
     write_file(path, false, 100, 5000);
-    check_python(path,
+    check_python(
+        path,
         "import sys, warnings, h5py\n"
         "warnings.simplefilter('ignore')\n"
         "import xarray\n"
         "groups = ['/']\n"
-        "h5py.File(sys.argv[1], 'r').visititems(lambda n, x: groups.append(n) if isinstance(x, h5py.Group) else None)\n"
+        "h5py.File(sys.argv[1], 'r').visititems(lambda n, x: groups.append(n) if isinstance(x, h5py.Group) "
+        "else None)\n"
         "groups.remove('tables')\n"
         "for g in groups:\n"
         "    d = xarray.open_dataset(sys.argv[1], group=g, engine='h5netcdf').load()\n"
@@ -173,13 +195,13 @@ static void test_pandas(void)
     const char *path = path_of("pandas.h5");
     write_file(path, false, 100, 5000);
     check_python(path,
-        "import sys, warnings\n"
-        "warnings.simplefilter('ignore')\n"
-        "import pandas\n"
-        "d = pandas.read_hdf(sys.argv[1], 'tables/summary')\n"
-        "assert list(d.run) == ['first', 'first.2', 'a-b'] and list(d.status) == ['complete'] * 3\n"
-        "assert d.makespan_ps[0] == 12345678 and d.collective_busbw_gbps[1] == 1.5\n"
-        "print('good')\n");
+                 "import sys, warnings\n"
+                 "warnings.simplefilter('ignore')\n"
+                 "import pandas\n"
+                 "d = pandas.read_hdf(sys.argv[1], 'tables/summary')\n"
+                 "assert list(d.run) == ['first', 'first.2', 'a-b'] and list(d.status) == ['complete'] * 3\n"
+                 "assert d.makespan_ps[0] == 12345678 and d.collective_busbw_gbps[1] == 1.5\n"
+                 "print('good')\n");
 }
 
 static void test_equal_bytes(void)
@@ -195,7 +217,8 @@ static void test_equal_bytes(void)
     CHECK_EQUAL(access(path_of("equal1.h5.part"), F_OK), -1);
 }
 
-/* ---- what stays when something goes wrong ------------------------------------------------------------------------ */
+/* ---- what stays when something goes wrong
+ * ------------------------------------------------------------------------ */
 
 static void write_text(const char *path, const char *text)
 {
@@ -239,19 +262,17 @@ static void test_interrupted(void)
     CHECK_EQUAL(results_run_begin(results, "", &from, &run, &diag), STATUS_OK);
     CHECK_EQUAL(results_append(run, RESULT_TABLE_links, &row, 1, &diag), STATUS_OK);
     CHECK_EQUAL(results_flush(results, &diag), STATUS_OK);
-    check_python(path,
-        "import sys, h5py\n"
-        "f = h5py.File(sys.argv[1], 'r')\n"
-        "r = f['runs/run']\n"
-        "assert r.attrs['status'] == 'interrupted' and len(r.attrs['config_yaml']) == 200000\n"
-        "assert list(r['links/port']) == [3] and 'makespan_ps' not in r.attrs\n"
-        "print('good')\n");
+    check_python(path, "import sys, h5py\n"
+                       "f = h5py.File(sys.argv[1], 'r')\n"
+                       "r = f['runs/run']\n"
+                       "assert r.attrs['status'] == 'interrupted' and len(r.attrs['config_yaml']) == 200000\n"
+                       "assert list(r['links/port']) == [3] and 'makespan_ps' not in r.attrs\n"
+                       "print('good')\n");
     CHECK_EQUAL(results_close(results, &diag), STATUS_OK);
-    check_python(path,
-        "import sys, h5py\n"
-        "r = h5py.File(sys.argv[1], 'r')['runs/run']\n"
-        "assert r.attrs['status'] == 'interrupted' and list(r['links/port']) == [3]\n"
-        "print('good')\n");
+    check_python(path, "import sys, h5py\n"
+                       "r = h5py.File(sys.argv[1], 'r')['runs/run']\n"
+                       "assert r.attrs['status'] == 'interrupted' and list(r['links/port']) == [3]\n"
+                       "print('good')\n");
     arena_free(arena);
 }
 
@@ -269,7 +290,8 @@ static void test_removed_while_writing(void)
     CHECK_EQUAL(rename(path_of("other"), path), 0);
     write_run(results, "three", 10, 1000);
     CHECK_EQUAL(results_close(results, &diag), STATUS_OK);
-    check_python(path,
+    check_python(
+        path,
         "import sys, h5py\n"
         "f = h5py.File(sys.argv[1], 'r')\n"
         "assert [len(f['runs'][n]['links/port']) for n in ('one', 'two', 'three')] == [10000, 10000, 10]\n"
@@ -277,7 +299,8 @@ static void test_removed_while_writing(void)
     arena_free(arena);
 }
 
-/* Writes with a limit on the size of files until writing fails; what was published before must be readable. */
+/* Writes with a limit on the size of files until writing fails; what was published before must be readable.
+ */
 static int write_until_full(const char *path, struct diag *diag)
 {
     struct arena *arena = arena_new("test");
@@ -321,10 +344,10 @@ static void test_disk_full(void)
     CHECK_HOLDS(output, "full.h5: cannot write dataset");
     CHECK_HOLDS(output, "File too large");
     check_python(path,
-        "import sys, h5py\n"
-        "r = h5py.File(sys.argv[1], 'r')['runs/full']\n"
-        "assert r.attrs['status'] == 'interrupted' and len(r['messages/bytes'][:]) % 10000 == 1\n"
-        "print('good')\n");
+                 "import sys, h5py\n"
+                 "r = h5py.File(sys.argv[1], 'r')['runs/full']\n"
+                 "assert r.attrs['status'] == 'interrupted' and len(r['messages/bytes'][:]) % 10000 == 1\n"
+                 "print('good')\n");
 }
 
 static void test_refused_paths(void)
@@ -341,12 +364,13 @@ static void test_refused_paths(void)
     arena_free(arena);
 }
 
-/* ---- kill -9 ------------------------------------------------------------------------------------------------------- */
+/* ---- kill -9
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* What the writing process has flushed, in memory that outlives it. */
 struct progress {
-    volatile uint32_t runs;      /* begun, flushed */
-    volatile uint64_t rows;      /* of the last of them, flushed */
+    volatile uint32_t runs; /* begun, flushed */
+    volatile uint64_t rows; /* of the last of them, flushed */
     volatile uint32_t in_flush;
 };
 
@@ -434,7 +458,8 @@ static void test_kill(void)
     fclose(list);
     munmap(progress, sizeof *progress);
     /* A kill between a publication and the note of it leaves one flush, or one run, more than noted. */
-    check_python(list_path,
+    check_python(
+        list_path,
         "import sys, h5py, numpy as np\n"
         "for line in open(sys.argv[1]):\n"
         "    path, runs, rows = line.split()\n"
@@ -463,5 +488,4 @@ static void test_kill(void)
 
 TEST_MAIN("results", TEST(test_h5py), TEST(test_xarray), TEST(test_pandas), TEST(test_equal_bytes),
           TEST(test_untouched_before_first_run), TEST(test_interrupted), TEST(test_removed_while_writing),
-          TEST(test_disk_full), TEST(test_refused_paths),
-          TEST(test_kill))
+          TEST(test_disk_full), TEST(test_refused_paths), TEST(test_kill))

@@ -85,7 +85,8 @@ enum status results_run_begin(struct results *results, const char *name, const s
 enum status results_append(struct results_run *run, enum result_table table, const void *rows, size_t count,
                            struct diag *diag);
 
-/* A 1-D dataset with a scale: histograms. Values and bin edges in `unit`. */
+/* A 1-D dataset with a scale: histograms. edges[i], in `unit`, is the lower edge of bin i; empty bins may be left
+ * out. */
 enum status results_histogram(struct results_run *run, const char *name, const char *meaning, const char *unit,
                               const uint64_t *edges, const uint64_t *counts, size_t count, struct diag *diag);
 

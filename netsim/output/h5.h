@@ -1,8 +1,8 @@
 /* The few HDF5 objects that the result file is made of, with one error state for all of them.
  *
- * After the first failure every function returns at once and does nothing, so that callers read as a list of what
- * is written; h5.failed says so at the end and h5.what names the object. Objects are made without times, or equal
- * runs would not give equal bytes. */
+ * After the first failure every function returns at once and does nothing, so that callers read as a list of
+ * what is written; h5.failed says so at the end and h5.what names the object. Objects are made without times,
+ * or equal runs would not give equal bytes. */
 #ifndef PHOTONET_OUTPUT_H5_H
 #define PHOTONET_OUTPUT_H5_H
 
@@ -15,14 +15,14 @@ struct h5 {
     char what[160];
 };
 
-/* Rows of one chunk: 64 KiB of a 64-bit column, enough for deflate to see the repetition and little enough to be
- * written again at each flush. */
+/* Rows of one chunk: 64 KiB of a 64-bit column, enough for deflate to see the repetition and little enough to
+ * be written again at each flush. */
 #define H5_CHUNK_ROWS 8192
 
 hid_t h5_group(struct h5 *h5, hid_t parent, const char *name);
 
-/* Attributes. Texts are variable-length UTF-8, which h5py and xarray give as str and which may pass the 64 KiB that
- * an object header holds. Setting one again replaces it; a NULL text is left out. */
+/* Attributes. Texts are variable-length UTF-8, which h5py and xarray give as str and which may pass the 64
+ * KiB that an object header holds. Setting one again replaces it; a NULL text is left out. */
 void h5_attr_text(struct h5 *h5, hid_t object, const char *name, const char *text);
 void h5_attr_texts(struct h5 *h5, hid_t object, const char *name, const char *const *texts, size_t count);
 void h5_attr_u64(struct h5 *h5, hid_t object, const char *name, uint64_t value);
@@ -39,8 +39,8 @@ struct h5_meaning {
 hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning);
 
 /* Rows first .. first + count - 1 become `cells`; the dataset grows as needed. */
-void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meaning, uint64_t first, size_t count,
-                     const void *cells);
+void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meaning, uint64_t first,
+                     size_t count, const void *cells);
 
 /* A dataset of one or two dimensions, written at once. sizes may be 0. */
 hid_t h5_array(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, int rank, const size_t *sizes,
@@ -56,8 +56,9 @@ struct h5_field {
     enum column_type type;
     size_t offset, text_bytes;
 };
-void h5_record_append(struct h5 *h5, hid_t group, const char *name, const char *title, const struct h5_field *fields,
-                      size_t field_count, size_t record_bytes, const void *record);
+void h5_record_append(struct h5 *h5, hid_t group, const char *name, const char *title,
+                      const struct h5_field *fields, size_t field_count, size_t record_bytes,
+                      const void *record);
 
 void h5_close(hid_t object); /* of any kind; negative ones are ignored */
 

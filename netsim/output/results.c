@@ -2,12 +2,12 @@
  *
  *     results_append: struct rows ──► one buffer of a chunk a column ──► dataset, when full or at a flush
  *
- * A chunk that a flush has stored half full stays in its buffer and is written again when there is more in it: the
- * library then never has to read a chunk back. results_flush publishes through twin.h, which is what makes the file
- * readable after kill -9.
+ * A chunk that a flush has stored half full stays in its buffer and is written again when there is more in
+ * it: the library then never has to read a chunk back. results_flush publishes through twin.h, which is what
+ * makes the file readable after kill -9.
  *
- * Equal rows give equal bytes in a stable file. The place of a chunk depends on when it was first stored, and flushes
- * come by the wall clock; so a stable file is published at the borders of runs only. */
+ * Equal rows give equal bytes in a stable file. The place of a chunk depends on when it was first stored, and
+ * flushes come by the wall clock; so a stable file is published at the borders of runs only. */
 #include "photonet/results.h"
 
 #include "netsim/output/h5.h"
@@ -67,7 +67,8 @@ static const char *const natural_scale[RESULT_TABLE_COUNT] = {
 
 static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0};
 
-/* ---- failing ----------------------------------------------------------------------------------------------------- */
+/* ---- failing
+ * ----------------------------------------------------------------------------------------------------- */
 
 static enum status outcome(const struct results *results, struct diag *diag)
 {
@@ -79,28 +80,35 @@ static enum status outcome(const struct results *results, struct diag *diag)
                     error != 0 ? strerror(error) : "refused by HDF5");
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------------------------------------------ */
 
 static size_t text_bytes_of(const struct result_column *column)
 {
     if (column->type != COLUMN_TEXT) {
         return 0;
     }
-    return column->table == RESULT_TABLE_inputs && strcmp(column->name, "name") == 0 ? NAME_TEXT_BYTES : TEXT_BYTES;
+    return column->table == RESULT_TABLE_inputs && strcmp(column->name, "name") == 0 ? NAME_TEXT_BYTES
+                                                                                     : TEXT_BYTES;
 }
 
 static size_t cell_bytes_of(const struct result_column *column)
 {
     switch (column->type) {
-    case COLUMN_U32: return sizeof(uint32_t);
-    case COLUMN_U64: return sizeof(uint64_t);
-    case COLUMN_F64: return sizeof(double);
-    case COLUMN_TEXT: return text_bytes_of(column);
+    case COLUMN_U32:
+        return sizeof(uint32_t);
+    case COLUMN_U64:
+        return sizeof(uint64_t);
+    case COLUMN_F64:
+        return sizeof(double);
+    case COLUMN_TEXT:
+        return text_bytes_of(column);
     }
     return 0;
 }
 
-static void column_open(struct results_run *run, struct table_buffer *table, const struct result_column *column)
+static void column_open(struct results_run *run, struct table_buffer *table,
+                        const struct result_column *column)
 {
     struct column_buffer *buffer = &table->columns[table->column_count++];
     *buffer = (struct column_buffer){
@@ -264,22 +272,26 @@ enum status results_append(struct results_run *run, enum result_table id, const 
     return outcome(run->results, diag);
 }
 
-/* ---- histograms and time series ------------------------------------------------------------------------------------ */
+/* ---- histograms and time series
+ * ------------------------------------------------------------------------------------ */
 
 /* The group PARENT/NAME of a run, PARENT made where it is missing. */
-static hid_t nested_group(struct results_run *run, const char *parent_name, const char *name, const char *meaning)
+static hid_t nested_group(struct results_run *run, const char *parent_name, const char *name,
+                          const char *meaning)
 {
     struct h5 *h5 = &run->results->h5;
     bool exists = !h5->failed && H5Lexists(run->group, parent_name, H5P_DEFAULT) > 0;
-    hid_t parent = exists ? H5Gopen2(run->group, parent_name, H5P_DEFAULT) : h5_group(h5, run->group, parent_name);
+    hid_t parent =
+        exists ? H5Gopen2(run->group, parent_name, H5P_DEFAULT) : h5_group(h5, run->group, parent_name);
     hid_t group = h5_group(h5, parent, name);
     h5_attr_text(h5, group, "long_name", meaning);
     h5_close(parent);
     return group;
 }
 
-enum status results_histogram(struct results_run *run, const char *name, const char *meaning, const char *unit,
-                              const uint64_t *edges, const uint64_t *counts, size_t count, struct diag *diag)
+enum status results_histogram(struct results_run *run, const char *name, const char *meaning,
+                              const char *unit, const uint64_t *edges, const uint64_t *counts, size_t count,
+                              struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
     struct h5_meaning edge = {"edge", unit, "lower edge of the bin", COLUMN_U64, 0};
@@ -296,9 +308,10 @@ enum status results_histogram(struct results_run *run, const char *name, const c
     return outcome(run->results, diag);
 }
 
-enum status results_timeseries(struct results_run *run, const char *name, const char *meaning, const char *unit,
-                               const char *index_name, const uint64_t *time_ps, size_t time_count,
-                               const uint32_t *index, size_t index_count, const double *values, struct diag *diag)
+enum status results_timeseries(struct results_run *run, const char *name, const char *meaning,
+                               const char *unit, const char *index_name, const uint64_t *time_ps,
+                               size_t time_count, const uint32_t *index, size_t index_count,
+                               const double *values, struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
     struct h5_meaning time = {"time_ps", "ps", "simulated time", COLUMN_U64, 0};
@@ -319,7 +332,8 @@ enum status results_timeseries(struct results_run *run, const char *name, const 
     return outcome(run->results, diag);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void root_attributes(struct results *results)
 {
@@ -383,7 +397,8 @@ enum status results_flush(struct results *results, struct diag *diag)
     return results->stable ? outcome(results, diag) : publish(results, diag);
 }
 
-/* ---- runs -------------------------------------------------------------------------------------------------------- */
+/* ---- runs
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* A link name: no slashes, not empty, not "."; .2, .3 ... where it is taken. */
 static const char *unique_name(struct results *results, const char *wanted)
@@ -434,20 +449,23 @@ static void provenance_attributes(struct results *results, hid_t group, const st
     clock_attribute(results, group, "started");
 }
 
-static enum status inputs_append(struct results_run *run, const struct results_provenance *from, struct diag *diag)
+static enum status inputs_append(struct results_run *run, const struct results_provenance *from,
+                                 struct diag *diag)
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < from->input_count && status == STATUS_OK; i++) {
         char digest[17];
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)from->inputs[i].xxh3);
-        struct result_inputs row = {.name = from->inputs[i].name, .bytes = from->inputs[i].bytes, .xxh3 = digest};
+        struct result_inputs row = {
+            .name = from->inputs[i].name, .bytes = from->inputs[i].bytes, .xxh3 = digest};
         status = results_append(run, RESULT_TABLE_inputs, &row, 1, diag);
     }
     return status;
 }
 
-enum status results_run_begin(struct results *results, const char *name, const struct results_provenance *from,
-                              struct results_run **out, struct diag *diag)
+enum status results_run_begin(struct results *results, const char *name,
+                              const struct results_provenance *from, struct results_run **out,
+                              struct diag *diag)
 {
     struct results_run *run = arena_one(results->arena, struct results_run);
     run->results = results;
@@ -508,8 +526,8 @@ static void summary_record(struct results_run *run, const char *status)
     h5_close(group);
 }
 
-enum status results_run_end(struct results_run *run, const char *status_text, uint64_t makespan_ps, uint64_t digest,
-                            double wall_s, struct diag *diag)
+enum status results_run_end(struct results_run *run, const char *status_text, uint64_t makespan_ps,
+                            uint64_t digest, double wall_s, struct diag *diag)
 {
     struct results *results = run->results;
     struct h5 *h5 = &results->h5;

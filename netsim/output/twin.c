@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A node of the chunk index is allocated whole: with HDF5's 32, the indices of a run's small tables are half of a
- * small file. */
+/* A node of the chunk index is allocated whole: with HDF5's 32, the indices of a run's small tables are half
+ * of a small file. */
 enum { COPY_BYTES = 1 << 18, CHUNK_INDEX_K = 8 };
 
 struct extent {
@@ -32,18 +32,19 @@ struct twin {
     struct twin_file file;
     const char *path, *part;
     hid_t driver;
-    int working;          /* what PATH.part names: HDF5 reads and writes here */
-    int published;        /* what PATH names; -1 before the first publication */
-    bool is_behind;       /* the working copy lacks `changed`, which is in the published one */
-    uint64_t size_bytes;  /* of the copy that is ahead */
+    int working;         /* what PATH.part names: HDF5 reads and writes here */
+    int published;       /* what PATH names; -1 before the first publication */
+    bool is_behind;      /* the working copy lacks `changed`, which is in the published one */
+    uint64_t size_bytes; /* of the copy that is ahead */
     struct extent *changed;
     size_t changed_count, changed_capacity;
     uint8_t *copy_buffer;
-    mode_t mode;          /* of the file that is replaced, 0 where there is none */
+    mode_t mode; /* of the file that is replaced, 0 where there is none */
     int error;
 };
 
-/* ---- system calls that keep the first error ------------------------------------------------------------------ */
+/* ---- system calls that keep the first error
+ * ------------------------------------------------------------------ */
 
 static bool fail(struct twin *twin)
 {
@@ -92,7 +93,8 @@ static bool read_all(struct twin *twin, int fd, uint64_t at, void *bytes, size_t
     return true;
 }
 
-/* ---- keeping the two copies equal ------------------------------------------------------------------------------ */
+/* ---- keeping the two copies equal
+ * ------------------------------------------------------------------------------ */
 
 static void note_change(struct twin *twin, uint64_t first, uint64_t last)
 {
@@ -163,7 +165,8 @@ static bool catch_up(struct twin *twin)
     return true;
 }
 
-/* ---- the driver ---------------------------------------------------------------------------------------------- */
+/* ---- the driver
+ * ---------------------------------------------------------------------------------------------- */
 
 static struct twin_file *file_of(H5FD_t *head)
 {
@@ -227,7 +230,8 @@ static herr_t driver_read(H5FD_t *head, H5FD_mem_t type, hid_t dxpl, haddr_t at,
     return catch_up(twin) && read_all(twin, twin->working, at, bytes, count) ? 0 : -1;
 }
 
-static herr_t driver_write(H5FD_t *head, H5FD_mem_t type, hid_t dxpl, haddr_t at, size_t count, const void *bytes)
+static herr_t driver_write(H5FD_t *head, H5FD_mem_t type, hid_t dxpl, haddr_t at, size_t count,
+                           const void *bytes)
 {
     (void)type, (void)dxpl;
     struct twin *twin = file_of(head)->twin;
@@ -291,7 +295,8 @@ hid_t twin_h5_create(struct twin *twin)
     return file;
 }
 
-/* ---- opening, publishing, closing ------------------------------------------------------------------------------ */
+/* ---- opening, publishing, closing
+ * ------------------------------------------------------------------------------ */
 
 /* Where a symbolic link stands, its target is replaced, not the link. */
 static enum status path_resolve(struct twin *twin, const char *path, struct diag *diag)
@@ -356,8 +361,8 @@ enum status twin_create(const char *path, struct arena *arena, struct twin **out
     return STATUS_OK;
 }
 
-/* Exchanges the names of the two copies. PATH exists at every moment; file systems without an atomic exchange get
- * a spare name in between. */
+/* Exchanges the names of the two copies. PATH exists at every moment; file systems without an atomic exchange
+ * get a spare name in between. */
 static bool exchange(struct twin *twin)
 {
     if (renameat2(AT_FDCWD, twin->part, AT_FDCWD, twin->path, RENAME_EXCHANGE) == 0) {
@@ -368,7 +373,8 @@ static bool exchange(struct twin *twin)
     }
     const char *spare = arena_printf(twin->arena, "%s.spare", twin->path);
     (void)unlink(spare);
-    if (link(twin->path, spare) != 0 || rename(twin->part, twin->path) != 0 || rename(spare, twin->part) != 0) {
+    if (link(twin->path, spare) != 0 || rename(twin->part, twin->path) != 0 ||
+        rename(spare, twin->part) != 0) {
         return fail(twin);
     }
     return true;
@@ -381,8 +387,8 @@ static bool names_file(const char *path, int fd)
            by_path.st_dev == by_fd.st_dev;
 }
 
-/* Replaces whatever PATH names and starts a second copy from nothing. Also the way out where somebody has removed
- * or replaced PATH since the last publication. */
+/* Replaces whatever PATH names and starts a second copy from nothing. Also the way out where somebody has
+ * removed or replaced PATH since the last publication. */
 static bool publish_first(struct twin *twin)
 {
     if (rename(twin->part, twin->path) != 0) {

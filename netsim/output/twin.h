@@ -1,13 +1,13 @@
 /* A file that a plain reader can open at any moment, whatever happens to its writer: an HDF5 file driver.
  *
- * HDF5 changes its metadata in place. A process that is killed between two of those writes leaves a file that no
- * reader opens, and a kill can come at any of them. So HDF5 never writes to the file that readers see:
+ * HDF5 changes its metadata in place. A process that is killed between two of those writes leaves a file that
+ * no reader opens, and a kill can come at any of them. So HDF5 never writes to the file that readers see:
  *
  *        writes ──► PATH.part                    PATH  (what readers open)
  *                      │  twin_publish: one rename exchanges the two
  *                      ▼
- *                   PATH         PATH.part  ◄── the extents written since the last publication are copied over
- *                                               before the next write; writing goes on there
+ *                   PATH         PATH.part  ◄── writing goes on here, once the extents that were written
+ *                                               since the last publication have been copied over
  *
  * Invariants:
  *   I1  PATH is only ever the target of a rename: at every instant it is the file as it was before the first
@@ -17,15 +17,16 @@
  *   I4  PATH.part exists, locked, from twin_create to twin_close, so that a second writer is refused.
  *
  * Cost: every byte is written twice and takes twice the room until twin_close removes the second copy; a
- * publication costs a rename and, at the next write, a copy of what changed, never of the whole file. A reader that
- * keeps PATH open over two publications should open it again: the copy that it holds has become the working one.
- * After kill -9 a PATH.part may be left; the next run with this output takes it over.
+ * publication costs a rename and, at the next write, a copy of what changed, never of the whole file. A
+ * reader that keeps PATH open over two publications should open it again: the copy that it holds has become
+ * the working one. After kill -9 a PATH.part may be left; the next run with this output takes it over.
  *
- * Rejected: SWMR and the latest format (with HDF5 1.10 the file of a killed writer is refused until h5clear has been
- * run on it); holding evictions back between flushes in one file (a kill in the middle of a flush leaves half of
- * the metadata new, and freed chunks are used again before that); copying the whole file at each flush and
- * renaming the copy (quadratic in the length of the run); one file a segment, joined by external links or virtual
- * datasets (no longer one file); a journal beside the file (plain readers do not replay it). */
+ * Rejected: SWMR and the latest format (with HDF5 1.10 the file of a killed writer is refused until h5clear
+ * has been run on it); holding evictions back between flushes in one file (a kill in the middle of a flush
+ * leaves half of the metadata new, and freed chunks are used again before that); copying the whole file at
+ * each flush and renaming the copy (quadratic in the length of the run); one file a segment, joined by
+ * external links or virtual datasets (no longer one file); a journal beside the file (plain readers do not
+ * replay it). */
 #ifndef PHOTONET_OUTPUT_TWIN_H
 #define PHOTONET_OUTPUT_TWIN_H
 
