@@ -31,6 +31,12 @@ struct window_port {
     uint32_t peer, peer_port; /* inner number of the node behind the link; port there */
     bool is_busy, is_dark, is_transit_next; /* hosts only: their departures are events */
     bool is_peer_cut;
+    bool is_plain;              /* sends to a switch or a final host: the vector loops may serve it */
+    uint32_t ps_per_byte;       /* 0 where that is no whole number */
+    uint32_t reach_ps;          /* is_plain: delay and latency beyond the last whole window in them */
+    uint32_t reach_slots;       /* is_plain: these whole windows */
+    uint64_t waiting_ps;        /* service of all that waits */
+    uint64_t calm_ps;           /* work up to here cannot raise queue_max_bytes */
     const uint32_t *service_ps; /* by size; NULL: computed */
     uint64_t rate_bps;
     uint64_t delay_ps, latency_ps; /* link; node behind it unless it is the destination */
@@ -44,6 +50,10 @@ struct window_node {
     uint32_t port_first, port_count;
     uint32_t owner; /* worker */
     bool is_host, is_cut;
+    bool is_plain;                /* routes by arithmetic, one rate: the vector loops may serve it */
+    uint32_t waiting_first;       /* word of core->waiting */
+    struct route route;
+    uint32_t stride_shift, stride_reciprocal; /* x / down_stride = x * reciprocal >> shift for x < 2^20 */
     uint32_t due_first; /* list in worker.due */
     uint64_t salt;
 };
@@ -107,6 +117,18 @@ struct arrivals {
     uint32_t count, capacity;
 };
 
+/* What arrives for one output port in one window, unsorted. */
+enum { BATCH_PACKETS = 32, META_SIZE_BITS = 14 };
+struct port_batch {
+    int32_t keys[BATCH_PACKETS];  /* offset << (key_shift - 1) | port of arrival: distinct */
+    uint32_t metas[BATCH_PACKETS]; /* chunk << 4 + META_SIZE_BITS | lane << META_SIZE_BITS | size */
+};
+struct batch_more {
+    uint32_t port;
+    int32_t key;
+    uint32_t meta;
+};
+
 struct worker {
     struct window_core *core;
     uint32_t id;
@@ -128,6 +150,13 @@ struct worker {
     uint32_t out_capacity;
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
     uint64_t *port_items;
+    struct port_batch *batches;    /* per port of a switch: its arrivals, for the vector loops */
+    uint32_t *batch_count;
+    const struct chunk **chunks;   /* of the node that is served */
+    uint32_t chunk_capacity;
+    struct batch_more *more;       /* arrivals beyond BATCH_PACKETS at a port */
+    size_t more_count, more_capacity;
+    uint32_t packet_bytes_max;     /* of all that has been sent */
     int64_t in_flight;
     uint64_t hop_count;
     struct arena *arena;
@@ -144,6 +173,8 @@ struct window_core {
     uint32_t word_count;
     uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
     struct window_port *ports;
+    uint64_t *waiting;           /* bit per port of a switch, each switch from a word of its own */
+    void (*switch_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
     uint32_t key_shift;          /* of the offset in a key */
@@ -241,6 +272,7 @@ static inline void port_queued(struct window_port *port, uint64_t size_bytes)
     port->queued_bytes += size_bytes;
     if (port->queued_bytes > port->counters.queue_max_bytes) {
         port->counters.queue_max_bytes = port->queued_bytes;
+        port->calm_ps = serialisation_ps(port->queued_bytes, port->rate_bps) - 1; /* rounded down */
     }
 }
 
@@ -251,6 +283,7 @@ static inline void port_push(struct worker *worker, struct window_port *port, co
         port_queue_grow(worker, port);
     }
     port->queue[(port->head + port->count++) & (port->capacity - 1)] = (struct window_waiting){*packet, now_ps};
+    port->waiting_ps += port_service_ps(port, packet->size_bytes);
 }
 
 static inline struct window_waiting port_pop(struct window_port *port)
@@ -258,6 +291,7 @@ static inline struct window_waiting port_pop(struct window_port *port)
     struct window_waiting first = port->queue[port->head];
     port->head = (port->head + 1) & (port->capacity - 1);
     port->count--;
+    port->waiting_ps -= port_service_ps(port, first.packet.size_bytes);
     return first;
 }
 
@@ -283,6 +317,21 @@ static inline void port_transmit(struct worker *worker, struct window_port *port
     bool is_destination = core->nodes[port->peer].id == packet->dst;
     uint64_t arrival_ps = seen_ps + port->delay_ps + (is_destination ? 0 : port->latency_ps);
     packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | !is_cut, packet);
+}
+
+/* A switch's port is done for this window. */
+static inline void port_leave(struct worker *worker, uint32_t node, uint32_t port_local)
+{
+    struct window_core *core = worker->core;
+    const struct window_port *port = &core->ports[core->nodes[node].port_first + port_local];
+    uint64_t *word = &core->waiting[core->nodes[node].waiting_first + port_local / 64];
+    uint64_t bit = UINT64_C(1) << (port_local % 64);
+    if (port->count > 0) {
+        *word |= bit;
+        node_wake(worker, node, port->free_ps);
+    } else {
+        *word &= ~bit;
+    }
 }
 
 /* The output port of a packet at a node. */
@@ -332,7 +381,12 @@ static inline bool arrival_is_whole(uint64_t item)
 
 void host_serve(struct worker *worker, uint32_t node);
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
-void switch_serve(struct worker *worker, uint32_t node);
+/* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
+void switch_serve_scalar(struct worker *worker, uint32_t node);
+void switch_serve_neon(struct worker *worker, uint32_t node);
+void switch_serve_avx2(struct worker *worker, uint32_t node);
+void switch_serve_avx512(struct worker *worker, uint32_t node);
+void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count);
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);
 void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);

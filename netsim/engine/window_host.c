@@ -14,6 +14,9 @@ static bool port_pull(struct worker *worker, uint32_t node, uint32_t port_local,
     }
     port_queued(&core->ports[host->port_first + port_local], packet->size_bytes);
     worker->in_flight++;
+    if (packet->size_bytes > worker->packet_bytes_max) {
+        worker->packet_bytes_max = packet->size_bytes;
+    }
     return true;
 }
 

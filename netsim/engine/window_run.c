@@ -82,7 +82,7 @@ static void window_serve(struct worker *worker)
     far_drain(worker);
     timers_take(worker);
     worker->pending &= ~(UINT64_C(1) << worker->slot); /* set again by what a cut window leaves over */
-    nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], switch_serve);
+    nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], core->switch_serve);
     nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], host_serve);
 }
 
