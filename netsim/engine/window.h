@@ -35,6 +35,7 @@ struct window_port {
     uint32_t ps_per_byte;       /* 0 where that is no whole number */
     uint32_t reach_ps;          /* is_plain: delay and latency beyond the last whole window in them */
     uint32_t reach_slots;       /* is_plain: these whole windows */
+    uint32_t cut_service_ps;    /* is_plain: of what a cut-through switch must have seen */
     uint64_t waiting_ps;        /* service of all that waits */
     uint64_t calm_ps;           /* work up to here cannot raise queue_max_bytes */
     const uint32_t *service_ps; /* by size; NULL: computed */
@@ -110,7 +111,8 @@ struct due {
     uint32_t next;
 };
 
-/* An arrival in the order of service: offset and port above, newest-first position and is_whole below. */
+/* An arrival in the order of service: offset and port; whether it is for this host; place in `where`; is whole.
+ * On one link only a host's latency makes two arrivals coincide, one in transit and a later one for the host. */
 struct arrivals {
     uint64_t *items;
     const struct packet **where;
@@ -267,12 +269,20 @@ static inline uint64_t port_service_ps(const struct window_port *port, uint64_t 
     return port->service_ps != NULL ? port->service_ps[size_bytes] : serialisation_ps(size_bytes, port->rate_bps);
 }
 
+/* More than ever before, maybe. */
+static inline void port_record(struct window_port *port, uint64_t bytes)
+{
+    if (bytes > port->counters.queue_max_bytes) {
+        port->counters.queue_max_bytes = bytes;
+        port->calm_ps = serialisation_ps(bytes, port->rate_bps) - 1; /* rounded down */
+    }
+}
+
 static inline void port_queued(struct window_port *port, uint64_t size_bytes)
 {
     port->queued_bytes += size_bytes;
     if (port->queued_bytes > port->counters.queue_max_bytes) {
-        port->counters.queue_max_bytes = port->queued_bytes;
-        port->calm_ps = serialisation_ps(port->queued_bytes, port->rate_bps) - 1; /* rounded down */
+        port_record(port, port->queued_bytes);
     }
 }
 
@@ -357,6 +367,13 @@ static inline uint64_t tail_wait_ps(const struct window_core *core, const struct
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
 void arrivals_take(struct worker *worker, uint32_t node);
+void arrivals_reserve(struct worker *worker, uint32_t count);
+static inline void arrivals_add(struct arrivals *arrivals, int32_t key, const struct packet *packet)
+{
+    arrivals->where[arrivals->count] = packet;
+    arrivals->items[arrivals->count] = (uint64_t)key << 32 | (uint64_t)arrivals->count << 1 | 1;
+    arrivals->count++;
+}
 void arrivals_sort(uint64_t *items, uint32_t count);
 /* A run may end inside a window: what is later goes back. */
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item);
@@ -370,9 +387,10 @@ static inline uint32_t arrival_port(const struct window_core *core, uint64_t ite
 {
     return (uint32_t)(item >> 32) & ((1u << (core->key_shift - 1)) - 1);
 }
+#define ARRIVAL_IS_FINAL (UINT64_C(1) << 31)
 static inline uint32_t arrival_at(uint64_t item)
 {
-    return INT32_MAX - ((uint32_t)item >> 1);
+    return (uint32_t)item >> 1 & INT32_MAX >> 1;
 }
 static inline bool arrival_is_whole(uint64_t item)
 {

@@ -155,10 +155,10 @@ static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, cons
         port->counters.dropped_packets++;
         port->counters.dropped_bytes += packet->size_bytes;
         worker->in_flight--;
-        return true;
+    } else {
+        port_queued(port, packet->size_bytes);
+        port_push(worker, port, packet, now_ps);
     }
-    port_queued(port, packet->size_bytes);
-    port_push(worker, port, packet, now_ps);
     port_start(worker, node, out - host->port_first, now_ps);
     return true;
 }

@@ -58,7 +58,7 @@ struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, ui
 
 /* ---- arrivals of a node in time order --------------------------------------------------------------------- */
 
-static void arrivals_reserve(struct worker *worker, uint32_t count)
+void arrivals_reserve(struct worker *worker, uint32_t count)
 {
     struct arrivals *arrivals = &worker->arrivals;
     if (count <= arrivals->capacity) {
@@ -79,14 +79,15 @@ static void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
-static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room)
+static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
     for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
         uint32_t key = chunk->keys[lane], at = arrivals->count++;
+        uint64_t is_final = chunk->packets[lane].dst == id ? ARRIVAL_IS_FINAL : 0;
         arrivals->where[at] = &chunk->packets[lane];
-        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | (uint64_t)(INT32_MAX - at) << 1 | (key & 1);
+        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
     }
 }
 
@@ -96,21 +97,17 @@ static void chain_take(struct worker *worker, struct worker *writer, uint32_t no
     struct chunk *chunk = inbox_take(writer, node, worker->slot, &room);
     worker->taken[writer->id] = chunk;
     for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        chunk_gather(worker, chunk, room);
+        chunk_gather(worker, chunk, room, worker->core->nodes[node].id);
     }
 }
 
-/* Newest first; the worker's own chain last, since what an earlier run left over stands there. */
 void arrivals_take(struct worker *worker, uint32_t node)
 {
     struct window_core *core = worker->core;
     worker->arrivals.count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        if (i != worker->id) {
-            chain_take(worker, &core->workers[i], node);
-        }
+        chain_take(worker, &core->workers[i], node);
     }
-    chain_take(worker, worker, node);
 }
 
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item)

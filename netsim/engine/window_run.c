@@ -165,6 +165,12 @@ static uint64_t window_in_flight(const struct engine *engine)
     return (uint64_t)sum;
 }
 
+static uint32_t window_open_classes(const struct engine *engine, uint32_t host, uint32_t port)
+{
+    (void)engine, (void)host, (void)port;
+    return 1;
+}
+
 const struct engine_class engine_window = {
     .name = "window",
     .create = window_create,
@@ -172,6 +178,7 @@ const struct engine_class engine_window = {
     .timer = window_timer,
     .run = window_run,
     .counters = window_counters,
+    .open_classes = window_open_classes,
     .hop_count = window_hop_count,
     .packets_in_flight = window_in_flight,
 };

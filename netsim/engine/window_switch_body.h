@@ -26,6 +26,7 @@ enum {
     LANES = SWITCH_LANES,
     GROUP = LANES / 2, /* packets that are routed at once: 64-bit lanes */
     VECTORS_MAX = BATCH_PACKETS / LANES,
+    BASE_PS_MAX = 1 << 29,
 };
 typedef int32_t lanes __attribute__((vector_size(LANES * 4)));
 typedef int32_t lanes_loose __attribute__((vector_size(LANES * 4), aligned(4)));
@@ -127,17 +128,25 @@ INLINE int32_t top_lane(lanes a)
 
 /* ---- routing ---------------------------------------------------------------------------------------------- */
 
-/* The low and the high words of GROUP packets. */
+/* The low and the high words of GROUP packets; the numbers of the lanes. */
 #if SWITCH_LANES == 16
+#define LANE_IDS   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #elif SWITCH_LANES == 8
+#define LANE_IDS   0, 1, 2, 3, 4, 5, 6, 7
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7)
 #else
+#define LANE_IDS   0, 1, 2, 3
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3)
 #endif
+
+INLINE lanes lane_ids(uint32_t vector)
+{
+    return (lanes){LANE_IDS} + splat((int32_t)(vector * LANES));
+}
 
 /* The fields of struct packet, as bits of its two words; checked in window_build.c. */
 enum { WORD_SRC_SHIFT = 20, WORD_HOST_MASK = 0xfffff, WORD_SIZE_SHIFT = 24, WORD_ENTROPY_SHIFT = 38 };
@@ -279,7 +288,7 @@ struct served {
     uint32_t waits;     /* the others */
     uint32_t start_count;
     int32_t busy_ps, wait_ps, bytes_started, bytes_all;
-    int32_t work_ps_max; /* least upper bound needed to know that the queue's record stands */
+    int32_t work_ps_max; /* no packet finds more work than that in the port, itself counted */
 };
 
 INLINE void service_load(const struct window_port *port, const union block *size, uint32_t vectors, uint32_t count,
@@ -366,64 +375,244 @@ static int32_t queue_top(const struct worker *worker, const struct window_port *
         leaves_ps += port_service_ps(port, packet->size_bytes);
     }
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes id = (lanes){LANE_IDS} + splat((int32_t)(v * LANES));
-        top = max_lanes(top, queued[v] & (id < splat((int32_t)count)));
+        top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)count)));
     }
     return top_lane(top);
 }
 
-/* Everything about the batch that needs no memory but its own. */
+/* Everything about the batch that needs no memory but its own. slack_ps: service of the largest packet. */
 INLINE void batch_scan(const struct worker *worker, const struct window_port *port, const struct port_batch *batch,
-                       uint32_t vectors, uint32_t count, int32_t base_ps, union block *key, union block *time,
-                       union block *size, struct served *served)
+                       uint32_t vectors, uint32_t count, int32_t base_ps, int32_t slack_ps, union block *key,
+                       union block *time, union block *size, struct served *served)
 {
     const struct window_core *core = worker->core;
-    int32_t width = (int32_t)core->width_ps, cut_bytes = (int32_t)core->config.cut_through_bytes;
     union block service;
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes id = (lanes){LANE_IDS} + splat((int32_t)(v * LANES));
-        lanes is_packet = id < splat((int32_t)count);
-        key->v[v] = pick(is_packet, *(const lanes *)&batch->keys[v * LANES], splat(INT32_MAX));
-        size->v[v] = *(const lanes *)&batch->metas[v * LANES] & splat(PACKET_BYTES_MAX) & is_packet;
-        time->v[v] = key->v[v] >> (core->key_shift - 1);
+        lanes is_packet = lane_ids(v) < splat((int32_t)count);
+        key->v[v] = pick(is_packet, *(const lanes_loose *)&batch->keys[v * LANES], splat(INT32_MAX));
+        size->v[v] = *(const lanes_loose *)&batch->metas[v * LANES] & splat(PACKET_BYTES_MAX) & is_packet;
+        time->v[v] = key->v[v] >> (int32_t)(core->key_shift - 1);
     }
     service_load(port, size, vectors, count, &service);
     scan(key, time, &service, vectors, count, base_ps, &served->rank, &served->departure_ps);
     lanes busy = splat(0), wait = splat(0), bytes = splat(0), all = splat(0), work = splat(0);
-    served->starts[0] = served->starts[1] = served->starts[2] = served->waits = 0;
+    lanes width = splat((int32_t)core->width_ps);
+    served->starts[0] = served->starts[1] = served->starts[2] = 0;
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes id = (lanes){LANE_IDS} + splat((int32_t)(v * LANES));
-        lanes is_packet = id < splat((int32_t)count), departure = served->departure_ps.v[v];
+        lanes is_packet = lane_ids(v) < splat((int32_t)count), departure = served->departure_ps.v[v];
         lanes start = pick(is_packet, departure - service.v[v], splat(INT32_MAX));
-        lanes is_started = start < splat(width);
+        lanes is_started = start < width, waited = start - time->v[v];
         served->start_ps.v[v] = start;
-        lanes waited = start - time->v[v];
         busy += service.v[v] & is_started;
         wait += waited & is_started;
         bytes += size->v[v] & is_started;
         all += size->v[v];
-        /* One packet in service may be counted whole though some of it has left. */
-        lanes slack = splat(port->ps_per_byte_max * worker->packet_bytes_max) & (waited > splat(0));
+        /* The packet in service may be counted whole though some of it has left. */
+        lanes slack = splat(slack_ps) & (waited > splat(0));
         work = max_lanes(work, (departure - time->v[v] + slack) & is_packet);
-        lanes is_cut = splat(-port->is_peer_cut) & (size->v[v] > splat(cut_bytes));
-        lanes seen = pick(is_cut, start + splat(port->cut_service_ps), departure);
-        lanes ahead = seen + splat((int32_t)port->reach_ps);
-        lanes is_next = ahead >= splat(width), is_after = ahead >= splat(2 * width);
-        lanes offset = ahead - (splat(width) & is_next) - (splat(width) & is_after);
-        served->key_out.v[v] = offset << core->key_shift | splat((int32_t)port->peer_port << 1) | (~is_cut & splat(1));
-        uint32_t started = bits_less(start, splat(width)) << v * LANES;
-        uint32_t next = ~bits_less(ahead, splat(width)) << v * LANES;
-        uint32_t after = ~bits_less(ahead, splat(2 * width)) << v * LANES;
-        served->starts[0] |= started & ~next;
-        served->starts[1] |= started & next & ~after;
-        served->starts[2] |= started & after;
-        served->waits |= ~started & ((UINT32_C(1) << (LANES - 1) << 1) - 1) << v * LANES;
+        lanes is_cut = splat(-(int32_t)port->is_peer_cut) & (size->v[v] > splat((int32_t)core->config.cut_through_bytes));
+        lanes ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), departure) + splat((int32_t)port->reach_ps);
+        lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
+        served->key_out.v[v] =
+            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | (splat(1) & ~is_cut);
+        uint32_t started = bits_less(start, width), here = bits_less(ahead, width), near = bits_less(ahead, width + width);
+        served->starts[0] |= (started & here) << v * LANES;
+        served->starts[1] |= (started & near & ~here) << v * LANES;
+        served->starts[2] |= (started & ~near) << v * LANES;
     }
-    served->waits &= (uint32_t)((UINT64_C(1) << count) - 1);
-    served->start_count = (uint32_t)__builtin_popcount(served->starts[0] | served->starts[1] | served->starts[2]);
+    uint32_t started = served->starts[0] | served->starts[1] | served->starts[2];
+    served->waits = (uint32_t)((UINT64_C(1) << count) - 1) & ~started;
+    served->start_count = (uint32_t)__builtin_popcount(started);
     served->busy_ps = sum_lanes(busy);
     served->wait_ps = sum_lanes(wait);
     served->bytes_started = sum_lanes(bytes);
     served->bytes_all = sum_lanes(all);
     served->work_ps_max = top_lane(work);
+}
+
+/* Sends some lanes to the peer in one of its windows. */
+INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
+                       const struct served *served, uint32_t starts, uint32_t ahead)
+{
+    const struct window_core *core = worker->core;
+    uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask;
+    uintptr_t *tail = &worker->tails[(size_t)port->peer << core->slot_bits | slot], at = *tail;
+    for (; starts != 0; starts &= starts - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(starts);
+        if (__builtin_expect((at & CHUNK_ROOM_MASK) == 0, 0)) {
+            *tail = at;
+            at = inbox_open(worker, port->peer, slot);
+        }
+        at--;
+        struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        chunk->packets[at & CHUNK_ROOM_MASK] = *meta_packet(worker, batch->metas[lane]);
+        chunk->keys[at & CHUNK_ROOM_MASK] = (uint32_t)served->key_out.each[lane];
+    }
+    *tail = at;
+}
+
+/* Puts the lanes that do not start behind the queue, each at its place. */
+INLINE void lanes_wait(struct worker *worker, struct window_port *port, const struct port_batch *batch,
+                       const struct served *served, const union block *time)
+{
+    uint32_t more = (uint32_t)__builtin_popcount(served->waits);
+    while (__builtin_expect(port->count + more > port->capacity, 0)) {
+        port_queue_grow(worker, port);
+    }
+    uint32_t first = port->head + port->count - served->start_count;
+    for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(waits);
+        struct window_waiting *place = &port->queue[(first + (uint32_t)served->rank.each[lane]) & (port->capacity - 1)];
+        place->packet = *meta_packet(worker, batch->metas[lane]);
+        place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
+        port->waiting_ps += (uint64_t)(served->departure_ps.each[lane] - served->start_ps.each[lane]);
+    }
+    port->count += more;
+}
+
+/* The last lane that starts. */
+INLINE uint32_t last_lane(const struct served *served, uint32_t vectors)
+{
+    uint32_t last = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        uint32_t upto = bits_less(served->rank.v[v], splat((int32_t)served->start_count));
+        uint32_t below = bits_less(served->rank.v[v], splat((int32_t)served->start_count - 1));
+        last |= (upto & ~below) << v * LANES;
+    }
+    return (uint32_t)__builtin_ctz(last);
+}
+
+INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
+                        const union block *size, uint32_t vectors)
+{
+    struct port_counters *counters = &port->counters;
+    port->queued_bytes += (uint64_t)served->bytes_all;
+    if (served->start_count == 0) {
+        return;
+    }
+    uint32_t last = last_lane(served, vectors);
+    uint64_t last_bytes = (uint64_t)size->each[last];
+    port->queued_bytes -= port->in_service_bytes + (uint64_t)served->bytes_started - last_bytes;
+    port->in_service_bytes = last_bytes;
+    port->free_ps = worker->start_ps + (uint64_t)served->departure_ps.each[last];
+    counters->tx_packets += served->start_count;
+    counters->tx_bytes += (uint64_t)served->bytes_started;
+    counters->busy_ps += (uint64_t)served->busy_ps;
+    counters->queue_wait_ps += (uint64_t)served->wait_ps;
+    worker->hop_count += served->start_count;
+}
+
+/* What waited and starts in this window. */
+INLINE void waiting_send(struct worker *worker, struct window_port *port)
+{
+    while (port->count > 0 && port->free_ps < worker->end_ps) {
+        struct window_waiting first = port_pop(port);
+        port->queued_bytes -= port->in_service_bytes;
+        port_transmit(worker, port, &first.packet, first.since_ps, port->free_ps);
+    }
+}
+
+/* False: this port must go packet by packet. */
+INLINE bool batch_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch,
+                        uint32_t vectors, uint32_t count, int32_t base_ps, int32_t slack_ps)
+{
+    union block key, time, size;
+    struct served served;
+    batch_scan(worker, port, batch, vectors, count, base_ps, slack_ps, &key, &time, &size, &served);
+    if ((uint64_t)served.work_ps_max > port->calm_ps) {
+        uint64_t top_bytes = (uint64_t)queue_top(worker, port, &key, &time, &size, &served, vectors, count);
+        if (top_bytes > port->capacity_bytes) {
+            return false;
+        }
+        port_record(port, top_bytes);
+    }
+    waiting_send(worker, port);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (served.starts[i] != 0) {
+            lanes_send(worker, port, batch, &served, served.starts[i], i);
+        }
+    }
+    batch_count(worker, port, &served, &size, vectors);
+    if (served.waits != 0) {
+        lanes_wait(worker, port, batch, &served, &time);
+    }
+    return true;
+}
+
+static void port_batch_serve(struct worker *worker, uint32_t port_local, struct window_port *port, uint32_t count)
+{
+    const struct port_batch *batch = &worker->batches[port_local];
+    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    base_ps += port->waiting_ps;
+    uint64_t slack_ps = port->is_plain ? port->service_ps[worker->packet_bytes_max] : 0;
+    bool is_fast = port->is_plain && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX &&
+                   slack_ps <= worker->core->width_ps && port->up_ps <= worker->start_ps;
+    if (__builtin_expect(is_fast, 1)) {
+        if (count <= LANES) {
+            is_fast = batch_serve(worker, port, batch, 1, count, (int32_t)base_ps, (int32_t)slack_ps);
+        } else if (count <= 2 * LANES) {
+            is_fast = batch_serve(worker, port, batch, 2, count, (int32_t)base_ps, (int32_t)slack_ps);
+        } else {
+            is_fast = batch_serve(worker, port, batch, VECTORS_MAX, count, (int32_t)base_ps, (int32_t)slack_ps);
+        }
+    }
+    if (__builtin_expect(!is_fast, 0)) {
+        batch_serve_slow(worker, port_local, port, count);
+    }
+}
+
+/* ---- the node --------------------------------------------------------------------------------------------- */
+
+/* The ports of a word that have got something. */
+INLINE uint64_t ports_with_batch(const struct worker *worker, uint32_t word)
+{
+    uint64_t ports = 0;
+    for (uint32_t at = 0; at < 64; at += LANES) {
+        lanes count = *(const lanes_loose *)&worker->batch_count[word * 64 + at];
+        ports |= (uint64_t)bits_less(splat(0), count) << at;
+    }
+    return ports;
+}
+
+static void port_turn(struct worker *worker, const struct window_node *node, uint32_t port_local, uint64_t *wake_ps)
+{
+    struct window_core *core = worker->core;
+    struct window_port *port = &core->ports[node->port_first + port_local];
+    uint32_t count = worker->batch_count[port_local];
+    worker->batch_count[port_local] = 0;
+    if (count > 0) {
+        port_batch_serve(worker, port_local, port, count);
+    } else {
+        waiting_send(worker, port);
+    }
+    uint64_t *word = &core->waiting[node->waiting_first + port_local / 64], bit = UINT64_C(1) << (port_local % 64);
+    if (port->count == 0) {
+        *word &= ~bit;
+        return;
+    }
+    *word |= bit;
+    *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
+}
+
+void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
+{
+    struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    if (__builtin_expect(!node->is_plain || worker->end_ps - worker->start_ps != core->width_ps, 0)) {
+        switch_serve_scalar(worker, node_id);
+        return;
+    }
+    node_deal(worker, node, node_id);
+    uint64_t wake_ps = TIME_NEVER_PS;
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
+        for (; ports != 0; ports &= ports - 1) {
+            port_turn(worker, node, word * 64 + (uint32_t)__builtin_ctzll(ports), &wake_ps);
+        }
+    }
+    if (wake_ps != TIME_NEVER_PS) {
+        node_wake(worker, node_id, wake_ps);
+    }
+    worker->more_count = 0;
+    arrivals_release(worker);
 }
