@@ -58,7 +58,7 @@ static void nodes_number(struct window_core *core)
     }
     core->node_count = next;
     core->word_count = next / 64;
-    core->nodes = arena_array(core->arena, next, struct window_node);
+    core->nodes = pool_alloc(&core->workers[0], next * sizeof *core->nodes);
     for (uint32_t node = 0; node < fabric->node_count; node++) {
         core->nodes[core->inner[node]] = (struct window_node){
             .id = node,
@@ -116,6 +116,7 @@ static void port_make(struct window_core *core, uint32_t id, const uint32_t *ser
     }
     uint32_t peer = fabric->port_node[peer_port];
     port->peer = core->inner[peer];
+    port->peer_id = is_host(fabric, peer) ? peer : ID_NONE;
     port->peer_port = peer_port - fabric->port_first[peer];
     port->is_peer_cut = fabric->node_cut_through[peer];
     port->delay_ps = link_delay_ps(fabric, id);
@@ -127,7 +128,7 @@ static void ports_make(struct window_core *core)
     const struct fabric *fabric = core->fabric;
     struct rate_table tables[RATE_TABLES_MAX];
     uint32_t table_count = 0;
-    core->ports = arena_array(core->arena, fabric->port_count, struct window_port);
+    core->ports = pool_alloc(&core->workers[0], fabric->port_count * sizeof *core->ports);
     for (uint32_t id = 0; id < fabric->port_count; id++) {
         port_make(core, id, rate_table_find(core, tables, &table_count, fabric->rate_bps[id]));
     }
@@ -217,7 +218,7 @@ static void plain_ports_find(struct window_core *core)
     for (uint32_t id = 0; id < core->fabric->port_count; id++) {
         struct window_port *port = &core->ports[id];
         port->is_plain = port_is_plain(core, id);
-        port->reach_slots = (uint32_t)((port->delay_ps + port->latency_ps) / core->width_ps);
+        port->reach_slots = (uint8_t)((port->delay_ps + port->latency_ps) / core->width_ps);
         port->reach_ps = (uint32_t)((port->delay_ps + port->latency_ps) % core->width_ps);
         port->cut_service_ps = (uint32_t)port_service_ps(port, core->config.cut_through_bytes & PACKET_BYTES_MAX);
         if (BYTE_PS % port->rate_bps == 0 && BYTE_PS / port->rate_bps * PACKET_BYTES_MAX < PLAIN_SERVICE_PS) {
@@ -299,14 +300,11 @@ static void worker_make(struct window_core *core, uint32_t id)
     for (uint32_t node = 0; node < core->node_count; node++) {
         ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
     }
-    worker->core = core;
-    worker->id = id;
-    worker->arena = core->arena;
     worker->timers.arena = worker->local.arena = worker->far.arena = core->arena;
     worker->host_now = ID_NONE;
     worker->end_ps = 1;
-    worker->tails = arena_array(core->arena, (size_t)core->node_count << core->slot_bits, uintptr_t);
-    worker->active = arena_array(core->arena, (size_t)core->word_count << core->slot_bits, uint64_t);
+    worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
+    worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
     worker->batches = arena_array(core->arena, ports_max, struct port_batch);
@@ -336,13 +334,16 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     core->fabric = config->fabric;
     core->arena = arena;
     core->worker_count = 1;
+    core->workers = arena_array(arena, core->worker_count, struct worker);
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};
+    }
     nodes_number(core);
     ports_make(core);
     width_choose(core);
     plain_ports_find(core);
     plain_nodes_find(core);
     body_choose(core);
-    core->workers = arena_array(arena, core->worker_count, struct worker);
     for (uint32_t i = 0; i < core->worker_count; i++) {
         worker_make(core, i);
     }

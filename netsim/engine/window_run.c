@@ -71,6 +71,8 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
 {
     for (uint32_t word = first / 64; word < end / 64; word++) {
         for (uint64_t nodes = word_take(worker, word); nodes != 0; nodes &= nodes - 1) {
+            uint64_t later = nodes & (nodes - 1);
+            worker->node_next = later == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(later);
             serve(worker, word * 64 + (uint32_t)__builtin_ctzll(nodes));
         }
     }

@@ -24,8 +24,8 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
 {
     port_advance(worker, port, now_ps);
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
-        port->counters.dropped_packets++;
-        port->counters.dropped_bytes += packet->size_bytes;
+        port->dropped_packets++;
+        port->dropped_bytes += packet->size_bytes;
         worker->in_flight--;
         return;
     }

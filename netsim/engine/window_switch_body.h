@@ -207,16 +207,21 @@ INLINE void chunk_deal(struct worker *worker, const struct window_node *node, co
         uint32_t at = CHUNK_PACKETS - GROUP;
         group_route(node, &chunk->packets[at], outs + at, sizes + at);
     }
+    /* The compiler must not suspect these stores of changing the worker. */
+    uint32_t *counts = worker->batch_count;
+    struct port_batch *batches = worker->batches;
+    uint32_t meta_chunk = chunk_id << (4 + META_SIZE_BITS);
     for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
-        uint32_t port = (uint32_t)outs[lane], count = worker->batch_count[port]++;
+        uint32_t port = (uint32_t)outs[lane], count = counts[port];
         int32_t key = (int32_t)(chunk->keys[lane] >> 1);
-        uint32_t meta = (chunk_id << 4 | lane) << META_SIZE_BITS | (uint32_t)sizes[lane];
+        uint32_t meta = meta_chunk | lane << META_SIZE_BITS | (uint32_t)sizes[lane];
+        counts[port] = count + 1;
         if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
             batch_more_put(worker, port, key, meta);
             continue;
         }
-        worker->batches[port].keys[count] = key;
-        worker->batches[port].metas[count] = meta;
+        batches[port].keys[count] = key;
+        batches[port].metas[count] = meta;
     }
 }
 
@@ -244,14 +249,15 @@ static void node_deal(struct worker *worker, const struct window_node *node, uin
                 chunks_reserve(worker);
             }
             worker->chunks[chunk_count] = chunk;
+            next_chunk_prefetch(worker);
             chunk_deal(worker, node, chunk, chunk_count++, room);
         }
     }
 }
 
-INLINE const struct packet *meta_packet(const struct worker *worker, uint32_t meta)
+INLINE const struct packet *meta_packet(const struct chunk *const *chunks, uint32_t meta)
 {
-    return &worker->chunks[meta >> (META_SIZE_BITS + 4)]->packets[meta >> META_SIZE_BITS & 15];
+    return &chunks[meta >> (META_SIZE_BITS + 4)]->packets[meta >> META_SIZE_BITS & 15];
 }
 
 /* ---- one port, packet by packet --------------------------------------------------------------------------- */
@@ -265,11 +271,11 @@ static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, ui
     arrivals_reserve(worker, count);
     uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS;
     for (uint32_t i = 0; i < inside; i++) {
-        arrivals_add(arrivals, batch->keys[i], meta_packet(worker, batch->metas[i]));
+        arrivals_add(arrivals, batch->keys[i], meta_packet(worker->chunks, batch->metas[i]));
     }
     for (size_t i = 0; count > inside && i < worker->more_count; i++) {
         if (worker->more[i].port == port_local) {
-            arrivals_add(arrivals, worker->more[i].key, meta_packet(worker, worker->more[i].meta));
+            arrivals_add(arrivals, worker->more[i].key, meta_packet(worker->chunks, worker->more[i].meta));
         }
     }
     port_serve(worker, port, arrivals->items, arrivals->count);
@@ -435,19 +441,21 @@ INLINE void lanes_send(struct worker *worker, const struct window_port *port, co
                        const struct served *served, uint32_t starts, uint32_t ahead)
 {
     const struct window_core *core = worker->core;
-    uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask;
-    uintptr_t *tail = &worker->tails[(size_t)port->peer << core->slot_bits | slot], at = *tail;
-    for (; starts != 0; starts &= starts - 1) {
+    const struct chunk *const *chunks = worker->chunks;
+    uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
+    uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
+    do {
         uint32_t lane = (uint32_t)__builtin_ctz(starts);
+        starts &= starts - 1;
         if (__builtin_expect((at & CHUNK_ROOM_MASK) == 0, 0)) {
             *tail = at;
-            at = inbox_open(worker, port->peer, slot);
+            at = inbox_open(worker, peer, slot);
         }
         at--;
         struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-        chunk->packets[at & CHUNK_ROOM_MASK] = *meta_packet(worker, batch->metas[lane]);
+        chunk->packets[at & CHUNK_ROOM_MASK] = *meta_packet(chunks, batch->metas[lane]);
         chunk->keys[at & CHUNK_ROOM_MASK] = (uint32_t)served->key_out.each[lane];
-    }
+    } while (starts != 0);
     *tail = at;
 }
 
@@ -463,7 +471,7 @@ INLINE void lanes_wait(struct worker *worker, struct window_port *port, const st
     for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(waits);
         struct window_waiting *place = &port->queue[(first + (uint32_t)served->rank.each[lane]) & (port->capacity - 1)];
-        place->packet = *meta_packet(worker, batch->metas[lane]);
+        place->packet = *meta_packet(worker->chunks, batch->metas[lane]);
         place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
         port->waiting_ps += (uint64_t)(served->departure_ps.each[lane] - served->start_ps.each[lane]);
     }
@@ -485,7 +493,6 @@ INLINE uint32_t last_lane(const struct served *served, uint32_t vectors)
 INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
                         const union block *size, uint32_t vectors)
 {
-    struct port_counters *counters = &port->counters;
     port->queued_bytes += (uint64_t)served->bytes_all;
     if (served->start_count == 0) {
         return;
@@ -493,12 +500,12 @@ INLINE void batch_count(struct worker *worker, struct window_port *port, const s
     uint32_t last = last_lane(served, vectors);
     uint64_t last_bytes = (uint64_t)size->each[last];
     port->queued_bytes -= port->in_service_bytes + (uint64_t)served->bytes_started - last_bytes;
-    port->in_service_bytes = last_bytes;
+    port->in_service_bytes = (uint32_t)last_bytes;
     port->free_ps = worker->start_ps + (uint64_t)served->departure_ps.each[last];
-    counters->tx_packets += served->start_count;
-    counters->tx_bytes += (uint64_t)served->bytes_started;
-    counters->busy_ps += (uint64_t)served->busy_ps;
-    counters->queue_wait_ps += (uint64_t)served->wait_ps;
+    port->tx_packets += served->start_count;
+    port->tx_bytes += (uint64_t)served->bytes_started;
+    port->busy_ps += (uint64_t)served->busy_ps;
+    port->queue_wait_ps += (uint64_t)served->wait_ps;
     worker->hop_count += served->start_count;
 }
 
@@ -539,6 +546,14 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
     return true;
 }
 
+INLINE bool is_dark(struct window_port *port, uint64_t now_ps)
+{
+    if (__builtin_expect(port->is_dark, 0)) {
+        port->is_dark = port->up_ps > now_ps;
+    }
+    return port->is_dark;
+}
+
 static void port_batch_serve(struct worker *worker, uint32_t port_local, struct window_port *port, uint32_t count)
 {
     const struct port_batch *batch = &worker->batches[port_local];
@@ -546,7 +561,7 @@ static void port_batch_serve(struct worker *worker, uint32_t port_local, struct 
     base_ps += port->waiting_ps;
     uint64_t slack_ps = port->is_plain ? port->service_ps[worker->packet_bytes_max] : 0;
     bool is_fast = port->is_plain && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX &&
-                   slack_ps <= worker->core->width_ps && port->up_ps <= worker->start_ps;
+                   slack_ps <= worker->core->width_ps && !is_dark(port, worker->start_ps);
     if (__builtin_expect(is_fast, 1)) {
         if (count <= LANES) {
             is_fast = batch_serve(worker, port, batch, 1, count, (int32_t)base_ps, (int32_t)slack_ps);
@@ -594,6 +609,16 @@ static void port_turn(struct worker *worker, const struct window_node *node, uin
     *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
 }
 
+static void waiting_prefetch(const struct window_core *core, const struct window_node *node)
+{
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
+            const struct window_port *port = &core->ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports)];
+            lines_prefetch(&port->queue[port->head], 2);
+        }
+    }
+}
+
 void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
 {
     struct window_core *core = worker->core;
@@ -602,12 +627,19 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
         switch_serve_scalar(worker, node_id);
         return;
     }
+    next_node_prefetch(worker);
+    waiting_prefetch(core, node);
     node_deal(worker, node, node_id);
+    const struct window_port *next_ports = worker->node_next == ID_NONE
+                                               ? core->ports
+                                               : &core->ports[core->nodes[worker->node_next].port_first];
     uint64_t wake_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
         for (; ports != 0; ports &= ports - 1) {
-            port_turn(worker, node, word * 64 + (uint32_t)__builtin_ctzll(ports), &wake_ps);
+            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
+            lines_prefetch(&next_ports[port_local], 2);
+            port_turn(worker, node, port_local, &wake_ps);
         }
     }
     if (wake_ps != TIME_NEVER_PS) {
