@@ -3,6 +3,7 @@
  * Asserted: equality only; what the times should be is asserted of the plain engine in test_engine.c. Build with
  * -DPHOTONET_FAULT (equal times at a node served in the wrong order) to see it fail. */
 #include "netsim/base/rng.h"
+#include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
 #include "netsim/transport/endpoint.h"
 #include "tests/check.h"
@@ -34,6 +35,8 @@ struct scenario {
     struct draw draw;
     uint32_t hosts, switches, link_count;
     struct link links[LINKS_MAX];
+    struct route routes[NODES_MAX];
+    bool is_arithmetic;
     struct fabric fabric;
     uint32_t cut_through_bytes;
 };
@@ -45,15 +48,32 @@ static void link_add(struct scenario *s, uint32_t a, uint32_t b)
     }
 }
 
-/* Two tiers, with parallel links at times. */
+static void tree_routes(struct scenario *s, uint32_t leaves, uint32_t per_leaf, uint32_t spines, uint32_t parallel)
+{
+    for (uint32_t node = 0; node < s->hosts; node++) {
+        s->routes[node] = (struct route){.down_stride = 1, .up_count = 1};
+    }
+    for (uint32_t leaf = 0; leaf < leaves; leaf++) {
+        s->routes[s->hosts + leaf] = (struct route){leaf * per_leaf, (leaf + 1) * per_leaf, 1, 0, 1,
+                                                    (uint16_t)per_leaf, (uint16_t)(spines * parallel)};
+    }
+    for (uint32_t spine = 0; spine < spines; spine++) {
+        s->routes[s->hosts + leaves + spine] = (struct route){0, s->hosts, per_leaf, 0, (uint16_t)parallel, 0, 0};
+    }
+}
+
+/* Two tiers, with parallel links at times; with arithmetic routes or with tables. */
 static void links_tree(struct scenario *s)
 {
-    uint32_t leaves = 1 + draw_below(&s->draw, 4), spines = 1 + draw_below(&s->draw, 4);
-    uint32_t parallel = 1 + draw_below(&s->draw, 2), per_leaf = 1 + draw_below(&s->draw, 4);
-    s->hosts = leaves * per_leaf + (leaves * per_leaf == 1);
+    uint32_t leaves = 1 + draw_below(&s->draw, 5), spines = 1 + draw_below(&s->draw, 4);
+    uint32_t parallel = 1 + draw_below(&s->draw, 2), per_leaf = 1 + draw_below(&s->draw, 8);
+    per_leaf += leaves * per_leaf == 1;
+    s->hosts = leaves * per_leaf;
     s->switches = leaves + spines;
+    s->is_arithmetic = !draw_once_in(&s->draw, 4);
+    tree_routes(s, leaves, per_leaf, spines, parallel);
     for (uint32_t host = 0; host < s->hosts; host++) {
-        link_add(s, host, s->hosts + host / per_leaf % leaves);
+        link_add(s, host, s->hosts + host / per_leaf);
     }
     for (uint32_t leaf = 0; leaf < leaves; leaf++) {
         for (uint32_t i = 0; i < spines * parallel; i++) {
@@ -173,13 +193,14 @@ static void nodes_fill(struct scenario *s, struct arena *arena)
 
 static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
 {
-    static void (*const shapes[])(struct scenario *) = {links_tree, links_random, links_rails};
+    static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails};
     memset(s, 0, sizeof *s);
     s->draw.seed = seed;
-    shapes[draw_below(&s->draw, 3)](s);
+    shapes[draw_below(&s->draw, 4)](s);
     s->cut_through_bytes = 64;
     s->fabric = (struct fabric){.arena = arena, .name = "random", .family = "test", .host_count = s->hosts,
                                 .node_count = s->hosts + s->switches, .port_count = 2 * s->link_count};
+    s->fabric.route = s->is_arithmetic ? s->routes : NULL;
     ports_make(s, arena);
     links_fill(s, arena);
     nodes_fill(s, arena);
@@ -197,7 +218,8 @@ struct storm {
     const struct scenario *scenario;
     struct engine *engine;
     struct storm_host *hosts;
-    uint32_t size_mode;
+    uint32_t size_mode, budget_max;
+    bool is_incast; /* half of all goes to host 0 */
 };
 
 static void hash_in(uint64_t *hash, uint64_t word)
@@ -215,7 +237,9 @@ static void storm_packet(struct storm *storm, uint32_t host, struct packet *pack
     static const uint32_t sizes[] = {64, 4096, 4096, 9000};
     uint32_t hosts = storm->scenario->hosts;
     uint32_t dst = (host + 1 + storm_draw(storm, host, hosts - 1)) % hosts;
+    dst = storm->is_incast && host != 0 && storm_draw(storm, host, 2) == 0 ? 0 : dst;
     uint32_t size = storm->size_mode == 0   ? 4096
+                    : storm->size_mode == 3 ? 1 + storm_draw(storm, host, 100)
                     : storm->size_mode == 1 ? sizes[storm_draw(storm, host, 4)]
                                             : 1 + storm_draw(storm, host, PACKET_BYTES_MAX);
     *packet = (struct packet){.dst = dst & 0xfffff, .src = host & 0xfffff, .size_bytes = size & PACKET_BYTES_MAX,
@@ -294,7 +318,7 @@ static const struct host_ops storm_ops = {storm_pull, storm_receive, storm_event
 static void storm_begin(struct storm *storm)
 {
     for (uint32_t host = 0; host < storm->scenario->hosts; host++) {
-        storm->hosts[host].budget = storm_draw(storm, host, 60);
+        storm->hosts[host].budget = storm_draw(storm, host, storm->budget_max);
         engine_kick(storm->engine, host, 0, 0);
         engine_timer(storm->engine, host, storm_draw(storm, host, 10000000), HOST_OPERATION, 3);
         engine_timer(storm->engine, host, 200000000, HOST_TIMER, 0);
@@ -336,17 +360,26 @@ static void engine_play(struct engine *engine, const struct scenario *s, struct 
     outcome->in_flight = engine->class->packets_in_flight(engine);
 }
 
-static void storm_play(const struct engine_class *class, uint64_t seed, struct outcome *outcome)
+struct variant {
+    const struct engine_class *class;
+    const char *simd;
+    uint32_t thread_count;
+};
+
+static void storm_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
 {
     struct arena *arena = arena_new("test");
     struct scenario scenario;
     scenario_make(&scenario, seed, arena);
     struct storm storm = {.scenario = &scenario, .hosts = arena_array(arena, scenario.hosts, struct storm_host)};
-    storm.size_mode = draw_below(&scenario.draw, 3);
+    storm.size_mode = draw_below(&scenario.draw, 4);
+    storm.budget_max = draw_once_in(&scenario.draw, 4) ? 400 : 60;
+    storm.is_incast = draw_once_in(&scenario.draw, 3);
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes_new(&scenario.fabric, arena),
                                    .seed = seed, .cut_through_bytes = scenario.cut_through_bytes,
-                                   .ops = &storm_ops, .context = &storm};
-    storm.engine = class->create(arena, &config);
+                                   .ops = &storm_ops, .context = &storm, .simd = variant->simd,
+                                   .thread_count = variant->thread_count};
+    storm.engine = variant->class->create(arena, &config);
     *outcome = (struct outcome){0};
     storm_begin(&storm);
     engine_play(storm.engine, &scenario, outcome);
@@ -429,7 +462,7 @@ static struct endpoint *talk_endpoint(struct talk *talk, const struct routes *ro
     return endpoint_new(arena, &config);
 }
 
-static void talk_play(const struct engine_class *class, uint64_t seed, struct outcome *outcome)
+static void talk_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
 {
     struct arena *arena = arena_new("test");
     struct scenario scenario;
@@ -439,8 +472,9 @@ static void talk_play(const struct engine_class *class, uint64_t seed, struct ou
     const struct routes *routes = routes_new(&scenario.fabric, arena);
     talk.endpoint = talk_endpoint(&talk, routes, arena);
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes, .seed = seed,
-                                   .cut_through_bytes = 64, .ops = &talk_host_ops, .context = &talk};
-    struct engine *engine = class->create(arena, &config);
+                                   .cut_through_bytes = 64, .ops = &talk_host_ops, .context = &talk,
+                                   .simd = variant->simd, .thread_count = variant->thread_count};
+    struct engine *engine = variant->class->create(arena, &config);
     endpoint_attach(talk.endpoint, engine);
     *outcome = (struct outcome){0};
     for (uint32_t host = 0; host < scenario.hosts; host++) {
@@ -457,20 +491,42 @@ static void talk_play(const struct engine_class *class, uint64_t seed, struct ou
 
 /* ---- both ------------------------------------------------------------------------------------------------- */
 
-typedef void play(const struct engine_class *class, uint64_t seed, struct outcome *outcome);
+typedef void play(const struct variant *variant, uint64_t seed, struct outcome *outcome);
 
-static uint64_t play_both(play *run, uint64_t seed)
+static const struct variant variants[] = {
+    {&engine_window, "scalar", 1}, {&engine_window, "neon", 1}, {&engine_window, "avx2", 1}, {&engine_window, "avx512", 1},
+};
+
+static bool is_runnable(const struct variant *variant)
+{
+    enum simd_body body;
+    struct diag diag;
+    return strcmp(variant->simd, "neon") == 0 || simd_parse(variant->simd, &body, &diag) == STATUS_OK;
+}
+
+static void outcome_check(const struct outcome *expected, const struct outcome *actual, uint64_t seed,
+                          const struct variant *variant)
+{
+    if (memcmp(expected, actual, sizeof *actual) != 0) {
+        printf("  scenario %" PRIu64 " (%s, %u threads): hosts %d, links %d, runs %d, hops %" PRIu64 " for %" PRIu64
+               ", in flight %" PRIu64 " for %" PRIu64 "\n",
+               seed, variant->simd, variant->thread_count, expected->hosts == actual->hosts,
+               expected->links == actual->links, expected->runs == actual->runs, actual->hops, expected->hops,
+               actual->in_flight, expected->in_flight);
+    }
+    CHECK(memcmp(expected, actual, sizeof *actual) == 0);
+}
+
+static uint64_t play_all(play *run, uint64_t seed)
 {
     struct outcome expected, actual;
-    run(&engine_plain, seed, &expected);
-    run(&engine_window, seed, &actual);
-    if (memcmp(&expected, &actual, sizeof actual) != 0) {
-        printf("  scenario %" PRIu64 ": hosts %d, links %d, runs %d, hops %" PRIu64 " for %" PRIu64
-               ", in flight %" PRIu64 " for %" PRIu64 "\n",
-               seed, expected.hosts == actual.hosts, expected.links == actual.links, expected.runs == actual.runs,
-               actual.hops, expected.hops, actual.in_flight, expected.in_flight);
+    run(&(struct variant){&engine_plain, NULL, 1}, seed, &expected);
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
+        if (is_runnable(&variants[i])) {
+            run(&variants[i], seed, &actual);
+            outcome_check(&expected, &actual, seed, &variants[i]);
+        }
     }
-    CHECK(memcmp(&expected, &actual, sizeof actual) == 0);
     return expected.hops;
 }
 
@@ -480,7 +536,7 @@ static void play_many(play *run, uint32_t count)
     const char *wanted = getenv("PHOTONET_SCENARIOS");
     count = wanted != NULL ? (uint32_t)strtoul(wanted, NULL, 10) : count;
     for (uint32_t i = 0; i < count; i++) {
-        hops += play_both(run, seed + i);
+        hops += play_all(run, seed + i);
     }
     CHECK(hops > count * 50);
 }

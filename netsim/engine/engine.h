@@ -70,6 +70,8 @@ struct engine_config {
     const struct host_ops *ops;
     void *context;               /* of the ops */
     const volatile int *interrupted; /* non-zero: engine_run returns early; may be NULL */
+    uint32_t thread_count;       /* 0 and 1: the caller's alone; the result is the same for any */
+    const char *simd;            /* body of the vector loops (simd.h); NULL: the widest of this machine */
 };
 
 /* What an engine counts on each directed link, named by the sending port. */

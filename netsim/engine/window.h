@@ -4,6 +4,8 @@
 
 #include "netsim/engine/engine.h"
 
+#include <stddef.h>
+
 #ifdef PHOTONET_STRESS
 enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1 };
 #else
@@ -24,26 +26,45 @@ struct window_waiting {
     uint64_t since_ps;
 };
 
+/* Two cache lines that every window touches, then what is rare. */
 struct window_port {
-    uint64_t free_ps; /* the packet in service has left, or the port comes up */
+    uint64_t free_ps;    /* the packet in service has left, or the port comes up */
+    uint64_t waiting_ps; /* service of all that waits */
     struct window_waiting *queue; /* ring of capacity 2^k */
     uint32_t head, count, capacity;
-    uint32_t peer, peer_port; /* inner number of the node behind the link; port there */
-    bool is_busy, is_dark, is_transit_next; /* hosts only: their departures are events */
+    uint32_t peer, peer_port;   /* inner number of the node behind the link; port there */
+    uint32_t reach_ps;          /* is_plain: delay and latency beyond the last whole window in them */
+    uint32_t ps_per_byte;       /* 0 where that is no whole number */
+    uint8_t reach_slots;        /* is_plain: these whole windows */
+    bool is_plain;              /* sends to a switch or a final host: the vector loops may serve it */
     bool is_peer_cut;
+    bool is_dark;
     const uint32_t *service_ps; /* by size; NULL: computed */
+
+    uint64_t calm_ps; /* work up to here cannot raise queue_max_bytes */
+    uint64_t queued_bytes;
+    uint32_t in_service_bytes;
+    bool is_busy, is_transit_next; /* hosts only: their departures are events */
+    uint64_t tx_packets, tx_bytes, busy_ps, queue_wait_ps, queue_max_bytes;
+
     uint64_t rate_bps;
     uint64_t delay_ps, latency_ps; /* link; node behind it unless it is the destination */
     uint64_t up_ps, capacity_bytes;
-    uint64_t queued_bytes, in_service_bytes;
-    struct port_counters counters;
-};
+    uint64_t dark_wait_ps, dropped_packets, dropped_bytes;
+    uint32_t peer_id;        /* host behind the link, ID_NONE for a switch */
+    uint32_t cut_service_ps; /* of what a cut-through switch must have seen */
+} __attribute__((aligned(64)));
+_Static_assert(offsetof(struct window_port, rate_bps) == 128, "the hot part is two lines");
 
 struct window_node {
     uint32_t id; /* in the fabric */
     uint32_t port_first, port_count;
     uint32_t owner; /* worker */
     bool is_host, is_cut;
+    bool is_plain;                /* routes by arithmetic, one rate: the vector loops may serve it */
+    uint32_t waiting_first;       /* word of core->waiting */
+    struct route route;
+    uint32_t stride_shift, stride_reciprocal; /* x / down_stride = x * reciprocal >> shift for x < 2^20 */
     uint32_t due_first; /* list in worker.due */
     uint64_t salt;
 };
@@ -100,11 +121,24 @@ struct due {
     uint32_t next;
 };
 
-/* An arrival in the order of service: offset and port above, newest-first position and is_whole below. */
+/* An arrival in the order of service: offset and port; whether it is for this host; place in `where`; is whole.
+ * On one link only a host's latency makes two arrivals coincide, one in transit and a later one for the host. */
 struct arrivals {
     uint64_t *items;
     const struct packet **where;
     uint32_t count, capacity;
+};
+
+/* What arrives for one output port in one window, unsorted. */
+enum { BATCH_PACKETS = 32, META_SIZE_BITS = 14 };
+struct port_batch {
+    int32_t keys[BATCH_PACKETS];  /* offset << (key_shift - 1) | port of arrival: distinct */
+    uint32_t metas[BATCH_PACKETS]; /* chunk << 4 + META_SIZE_BITS | lane << META_SIZE_BITS | size */
+};
+struct batch_more {
+    uint32_t port;
+    int32_t key;
+    uint32_t meta;
 };
 
 struct worker {
@@ -119,6 +153,8 @@ struct worker {
     struct timer_heap timers;      /* of this worker's nodes */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
+    uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
+    const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
     struct far_heap far;
     struct due *due;
     size_t due_count, due_capacity;
@@ -128,9 +164,17 @@ struct worker {
     uint32_t out_capacity;
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
     uint64_t *port_items;
+    struct port_batch *batches;    /* per port of a switch: its arrivals, for the vector loops */
+    uint32_t *batch_count;
+    const struct chunk **chunks;   /* of the node that is served */
+    uint32_t chunk_capacity;
+    struct batch_more *more;       /* arrivals beyond BATCH_PACKETS at a port */
+    size_t more_count, more_capacity;
+    uint32_t packet_bytes_max;     /* of all that has been sent */
     int64_t in_flight;
     uint64_t hop_count;
     struct arena *arena;
+    uint8_t *pool, *pool_end;
 };
 
 struct window_core {
@@ -144,6 +188,8 @@ struct window_core {
     uint32_t word_count;
     uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
     struct window_port *ports;
+    uint64_t *waiting;           /* bit per port of a switch, each switch from a word of its own */
+    void (*switch_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
     uint32_t key_shift;          /* of the offset in a key */
@@ -161,6 +207,8 @@ struct link_load {
 
 /* ---- inboxes (window_inbox.c) ----------------------------------------------------------------------------- */
 
+/* Zeroed, aligned to 64 bytes. */
+void *pool_alloc(struct worker *worker, size_t bytes);
 uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot);
 void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole,
              const struct packet *packet);
@@ -236,11 +284,20 @@ static inline uint64_t port_service_ps(const struct window_port *port, uint64_t 
     return port->service_ps != NULL ? port->service_ps[size_bytes] : serialisation_ps(size_bytes, port->rate_bps);
 }
 
+/* More than ever before, maybe. */
+static inline void port_record(struct window_port *port, uint64_t bytes)
+{
+    if (bytes > port->queue_max_bytes) {
+        port->queue_max_bytes = bytes;
+        port->calm_ps = serialisation_ps(bytes, port->rate_bps) - 1; /* rounded down */
+    }
+}
+
 static inline void port_queued(struct window_port *port, uint64_t size_bytes)
 {
     port->queued_bytes += size_bytes;
-    if (port->queued_bytes > port->counters.queue_max_bytes) {
-        port->counters.queue_max_bytes = port->queued_bytes;
+    if (port->queued_bytes > port->queue_max_bytes) {
+        port_record(port, port->queued_bytes);
     }
 }
 
@@ -251,6 +308,7 @@ static inline void port_push(struct worker *worker, struct window_port *port, co
         port_queue_grow(worker, port);
     }
     port->queue[(port->head + port->count++) & (port->capacity - 1)] = (struct window_waiting){*packet, now_ps};
+    port->waiting_ps += port_service_ps(port, packet->size_bytes);
 }
 
 static inline struct window_waiting port_pop(struct window_port *port)
@@ -258,6 +316,7 @@ static inline struct window_waiting port_pop(struct window_port *port)
     struct window_waiting first = port->queue[port->head];
     port->head = (port->head + 1) & (port->capacity - 1);
     port->count--;
+    port->waiting_ps -= port_service_ps(port, first.packet.size_bytes);
     return first;
 }
 
@@ -267,22 +326,36 @@ static inline void port_transmit(struct worker *worker, struct window_port *port
 {
     const struct window_core *core = worker->core;
     uint64_t service_ps = port_service_ps(port, packet->size_bytes);
-    struct port_counters *counters = &port->counters;
-    uint64_t dark_ps = since_ps < port->up_ps ? port->up_ps - since_ps : 0;
-    counters->tx_packets++;
-    counters->tx_bytes += packet->size_bytes;
-    counters->busy_ps += service_ps;
-    counters->dark_wait_ps += dark_ps;
-    counters->queue_wait_ps += start_ps - since_ps - dark_ps;
+    uint64_t dark_ps = port->up_ps > since_ps ? port->up_ps - since_ps : 0;
+    port->tx_packets++;
+    port->tx_bytes += packet->size_bytes;
+    port->busy_ps += service_ps;
+    port->dark_wait_ps += dark_ps;
+    port->queue_wait_ps += start_ps - since_ps - dark_ps;
     worker->hop_count++;
     port->free_ps = start_ps + service_ps;
     port->in_service_bytes = packet->size_bytes;
 
     bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
     uint64_t seen_ps = start_ps + (is_cut ? port_service_ps(port, core->config.cut_through_bytes) : service_ps);
-    bool is_destination = core->nodes[port->peer].id == packet->dst;
+    bool is_destination = port->peer_id == packet->dst;
     uint64_t arrival_ps = seen_ps + port->delay_ps + (is_destination ? 0 : port->latency_ps);
     packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | !is_cut, packet);
+}
+
+/* A switch's port is done for this window. */
+static inline void port_leave(struct worker *worker, uint32_t node, uint32_t port_local)
+{
+    struct window_core *core = worker->core;
+    const struct window_port *port = &core->ports[core->nodes[node].port_first + port_local];
+    uint64_t *word = &core->waiting[core->nodes[node].waiting_first + port_local / 64];
+    uint64_t bit = UINT64_C(1) << (port_local % 64);
+    if (port->count > 0) {
+        *word |= bit;
+        node_wake(worker, node, port->free_ps);
+    } else {
+        *word &= ~bit;
+    }
 }
 
 /* The output port of a packet at a node. */
@@ -308,6 +381,13 @@ static inline uint64_t tail_wait_ps(const struct window_core *core, const struct
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
 void arrivals_take(struct worker *worker, uint32_t node);
+void arrivals_reserve(struct worker *worker, uint32_t count);
+static inline void arrivals_add(struct arrivals *arrivals, int32_t key, const struct packet *packet)
+{
+    arrivals->where[arrivals->count] = packet;
+    arrivals->items[arrivals->count] = (uint64_t)key << 32 | (uint64_t)arrivals->count << 1 | 1;
+    arrivals->count++;
+}
 void arrivals_sort(uint64_t *items, uint32_t count);
 /* A run may end inside a window: what is later goes back. */
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item);
@@ -321,18 +401,54 @@ static inline uint32_t arrival_port(const struct window_core *core, uint64_t ite
 {
     return (uint32_t)(item >> 32) & ((1u << (core->key_shift - 1)) - 1);
 }
+#define ARRIVAL_IS_FINAL (UINT64_C(1) << 31)
 static inline uint32_t arrival_at(uint64_t item)
 {
-    return INT32_MAX - ((uint32_t)item >> 1);
+    return (uint32_t)item >> 1 & INT32_MAX >> 1;
 }
 static inline bool arrival_is_whole(uint64_t item)
 {
     return item & 1;
 }
 
+/* Memory is what a packet waits for: 6 MB are touched in every window at 1024 hosts. So while a node is served, the
+ * chunks and ports of the next one are fetched, a little at a time. */
+static inline void lines_prefetch(const void *first, uint32_t lines)
+{
+    for (uint32_t i = 0; i < lines; i++) {
+        __builtin_prefetch((const uint8_t *)first + 64 * i);
+    }
+}
+
+static inline void next_chunk_prefetch(struct worker *worker)
+{
+    const struct chunk *chunk = worker->chunk_next;
+    if (chunk != NULL) {
+        worker->chunk_next = chunk->older;
+        lines_prefetch(chunk->older, CHUNK_BYTES / 64);
+    }
+}
+
+static inline void next_node_prefetch(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
+    worker->chunk_next = NULL;
+    if (worker->node_next == ID_NONE) {
+        return;
+    }
+    uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
+    worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    lines_prefetch(worker->chunk_next, CHUNK_BYTES / 64);
+}
+
 void host_serve(struct worker *worker, uint32_t node);
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
-void switch_serve(struct worker *worker, uint32_t node);
+/* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
+void switch_serve_scalar(struct worker *worker, uint32_t node);
+void switch_serve_neon(struct worker *worker, uint32_t node);
+void switch_serve_avx2(struct worker *worker, uint32_t node);
+void switch_serve_avx512(struct worker *worker, uint32_t node);
+void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count);
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);
 void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);

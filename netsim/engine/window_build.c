@@ -1,7 +1,10 @@
 /* Numbers, ports and the width of the window, before anything runs. */
 #include "netsim/engine/window.h"
 
+#include <string.h>
+
 #include "netsim/base/rng.h"
+#include "netsim/base/simd.h"
 
 /* ---- numbering -------------------------------------------------------------------------------------------- */
 
@@ -55,7 +58,7 @@ static void nodes_number(struct window_core *core)
     }
     core->node_count = next;
     core->word_count = next / 64;
-    core->nodes = arena_array(core->arena, next, struct window_node);
+    core->nodes = pool_alloc(&core->workers[0], next * sizeof *core->nodes);
     for (uint32_t node = 0; node < fabric->node_count; node++) {
         core->nodes[core->inner[node]] = (struct window_node){
             .id = node,
@@ -113,6 +116,7 @@ static void port_make(struct window_core *core, uint32_t id, const uint32_t *ser
     }
     uint32_t peer = fabric->port_node[peer_port];
     port->peer = core->inner[peer];
+    port->peer_id = is_host(fabric, peer) ? peer : ID_NONE;
     port->peer_port = peer_port - fabric->port_first[peer];
     port->is_peer_cut = fabric->node_cut_through[peer];
     port->delay_ps = link_delay_ps(fabric, id);
@@ -124,7 +128,7 @@ static void ports_make(struct window_core *core)
     const struct fabric *fabric = core->fabric;
     struct rate_table tables[RATE_TABLES_MAX];
     uint32_t table_count = 0;
-    core->ports = arena_array(core->arena, fabric->port_count, struct window_port);
+    core->ports = pool_alloc(&core->workers[0], fabric->port_count * sizeof *core->ports);
     for (uint32_t id = 0; id < fabric->port_count; id++) {
         port_make(core, id, rate_table_find(core, tables, &table_count, fabric->rate_bps[id]));
     }
@@ -143,6 +147,7 @@ static void ports_wake(struct window_core *core)
 
 /* ---- the window ------------------------------------------------------------------------------------------- */
 
+#define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
 /* How long a packet is under way at least, or TIME_NEVER_PS where that does not matter: hosts are served after the
@@ -191,6 +196,101 @@ static void width_choose(struct window_core *core)
     core->slot_bits = (uint32_t)__builtin_ctz(slots);
 }
 
+/* ---- what the vector loops may serve ------------------------------------------------------------------------ */
+
+#define PLAIN_WIDTH_PS   (UINT64_C(1) << 26) /* 32 waits of a window each add up within 31 bits */
+#define PLAIN_SERVICE_PS (UINT64_C(1) << 25) /* so do 32 services: 5 Gbit/s and more */
+
+static bool port_is_plain(const struct window_core *core, uint32_t id)
+{
+    const struct window_port *port = &core->ports[id];
+    if (port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
+        port->service_ps[PACKET_BYTES_MAX] > PLAIN_SERVICE_PS) {
+        return false;
+    }
+    bool is_final = core->nodes[port->peer].is_host && port->latency_ps == 0; /* else it depends on the packet */
+    return (is_final || !core->nodes[port->peer].is_host) &&
+           (port->delay_ps + port->latency_ps) / core->width_ps + 3 <= core->slot_mask;
+}
+
+static void plain_ports_find(struct window_core *core)
+{
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        struct window_port *port = &core->ports[id];
+        port->is_plain = port_is_plain(core, id);
+        port->reach_slots = (uint8_t)((port->delay_ps + port->latency_ps) / core->width_ps);
+        port->reach_ps = (uint32_t)((port->delay_ps + port->latency_ps) % core->width_ps);
+        port->cut_service_ps = (uint32_t)port_service_ps(port, core->config.cut_through_bytes & PACKET_BYTES_MAX);
+        if (BYTE_PS % port->rate_bps == 0 && BYTE_PS / port->rate_bps * PACKET_BYTES_MAX < PLAIN_SERVICE_PS) {
+            port->ps_per_byte = (uint32_t)(BYTE_PS / port->rate_bps);
+        }
+    }
+}
+
+/* Unequal rates make packets wait for their tails at a cut-through switch: the general code does that. */
+static bool has_one_rate(const struct window_core *core, const struct window_node *node)
+{
+    uint64_t rate_bps = core->ports[node->port_first].rate_bps;
+    for (uint32_t id = node->port_first; id < node->port_first + node->port_count; id++) {
+        uint32_t peer = core->fabric->port_peer[id];
+        if (core->ports[id].rate_bps != rate_bps || (peer != ID_NONE && core->ports[peer].rate_bps != rate_bps)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool node_is_plain(const struct window_core *core, const struct window_node *node)
+{
+    return core->config.routes->set_id == NULL && node->port_count > 0 && (!node->is_cut || has_one_rate(core, node));
+}
+
+/* x / stride = x * reciprocal >> shift for all x < 2^20: Granlund and Montgomery, PLDI 1994, theorem 4.2. */
+static void stride_invert(struct window_node *node)
+{
+    uint32_t stride = node->route.down_stride > 0 ? node->route.down_stride : 1;
+    uint32_t bits = stride == 1 ? 0 : 32 - (uint32_t)__builtin_clz(stride - 1);
+    node->stride_shift = 20 + bits;
+    node->stride_reciprocal = (uint32_t)((UINT64_C(1) << node->stride_shift) / stride + 1);
+}
+
+static void plain_nodes_find(struct window_core *core)
+{
+    uint32_t words = 0;
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        struct window_node *node = &core->nodes[i];
+        node->waiting_first = words;
+        words += node->is_host ? 0 : (node->port_count + 63) / 64;
+        node->is_plain = node_is_plain(core, node);
+        if (node->is_plain) {
+            node->route = core->fabric->route[node->id];
+            stride_invert(node);
+        }
+    }
+    core->waiting = arena_array(core->arena, words, uint64_t);
+}
+
+static void body_choose(struct window_core *core)
+{
+    static void (*const serve[SIMD_BODY_COUNT])(struct worker *, uint32_t) = {
+        [SIMD_SCALAR] = switch_serve_scalar,
+        [SIMD_NEON] = switch_serve_neon,
+#ifdef __x86_64__
+        [SIMD_AVX2] = switch_serve_avx2,
+        [SIMD_AVX512] = switch_serve_avx512,
+#endif
+    };
+    enum simd_body body = simd_detect();
+    struct diag diag;
+    if (core->config.simd != NULL && strcmp(core->config.simd, "neon") == 0) {
+        body = SIMD_NEON; /* plain vector types: runs anywhere, for tests */
+    } else if (core->config.simd != NULL) {
+        enum status status = simd_parse(core->config.simd, &body, &diag);
+        assert(status == STATUS_OK); /* whoever takes it from a user checks it */
+    }
+    core->switch_serve = serve[body];
+}
+
 /* ---- workers ---------------------------------------------------------------------------------------------- */
 
 static void worker_make(struct window_core *core, uint32_t id)
@@ -200,30 +300,50 @@ static void worker_make(struct window_core *core, uint32_t id)
     for (uint32_t node = 0; node < core->node_count; node++) {
         ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
     }
-    worker->core = core;
-    worker->id = id;
-    worker->arena = core->arena;
     worker->timers.arena = worker->local.arena = worker->far.arena = core->arena;
     worker->host_now = ID_NONE;
     worker->end_ps = 1;
-    worker->tails = arena_array(core->arena, (size_t)core->node_count << core->slot_bits, uintptr_t);
-    worker->active = arena_array(core->arena, (size_t)core->word_count << core->slot_bits, uint64_t);
+    worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
+    worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
+    worker->batches = arena_array(core->arena, ports_max, struct port_batch);
+    worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
+}
+
+/* One FIFO a port that drops what does not fit; all else is left to the plain engine. */
+static bool profile_is_fifo(const struct queue_profile *profile)
+{
+    if (profile == NULL) {
+        return true;
+    }
+    const struct queue_class *class = &profile->class[0];
+    return profile->class_count == 1 && profile->shared_bytes == 0 && !profile->is_adaptive &&
+           class->full == FULL_DROP && class->mark == MARK_NEVER && class->xoff_bytes == 0 &&
+           class->credit_bytes == 0 && class->capacity_bytes == 0;
 }
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
+    if (!profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
+        return engine_plain.create(arena, config);
+    }
     struct window_core *core = arena_one(arena, struct window_core);
     core->base.class = &engine_window;
     core->config = *config;
     core->fabric = config->fabric;
     core->arena = arena;
     core->worker_count = 1;
+    core->workers = arena_array(arena, core->worker_count, struct worker);
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};
+    }
     nodes_number(core);
     ports_make(core);
     width_choose(core);
-    core->workers = arena_array(arena, core->worker_count, struct worker);
+    plain_ports_find(core);
+    plain_nodes_find(core);
+    body_choose(core);
     for (uint32_t i = 0; i < core->worker_count; i++) {
         worker_make(core, i);
     }

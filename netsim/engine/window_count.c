@@ -68,7 +68,17 @@ void window_counters(const struct engine *engine, uint32_t port, struct port_cou
     if (!core->is_on_link_valid) {
         on_link_make(core);
     }
-    *counters = core->ports[port].counters;
+    const struct window_port *from = &core->ports[port];
+    *counters = (struct port_counters){
+        .tx_packets = from->tx_packets,
+        .tx_bytes = from->tx_bytes,
+        .busy_ps = from->busy_ps,
+        .queue_wait_ps = from->queue_wait_ps,
+        .dark_wait_ps = from->dark_wait_ps,
+        .queue_max_bytes = from->queue_max_bytes,
+        .dropped_packets = from->dropped_packets,
+        .dropped_bytes = from->dropped_bytes,
+    };
     counters->rx_packets = counters->tx_packets - core->on_link[port].packets;
     counters->rx_bytes = counters->tx_bytes - core->on_link[port].bytes;
 }

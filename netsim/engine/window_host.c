@@ -14,6 +14,9 @@ static bool port_pull(struct worker *worker, uint32_t node, uint32_t port_local,
     }
     port_queued(&core->ports[host->port_first + port_local], packet->size_bytes);
     worker->in_flight++;
+    if (packet->size_bytes > worker->packet_bytes_max) {
+        worker->packet_bytes_max = packet->size_bytes;
+    }
     return true;
 }
 
@@ -149,13 +152,13 @@ static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, cons
     }
     struct window_port *port = &core->ports[out];
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
-        port->counters.dropped_packets++;
-        port->counters.dropped_bytes += packet->size_bytes;
+        port->dropped_packets++;
+        port->dropped_bytes += packet->size_bytes;
         worker->in_flight--;
-        return true;
+    } else {
+        port_queued(port, packet->size_bytes);
+        port_push(worker, port, packet, now_ps);
     }
-    port_queued(port, packet->size_bytes);
-    port_push(worker, port, packet, now_ps);
     port_start(worker, node, out - host->port_first, now_ps);
     return true;
 }
@@ -202,14 +205,53 @@ static void host_leave(struct worker *worker, uint32_t node)
     worker->host_now = ID_NONE;
 }
 
+/* The usual host: one port, nothing due, nothing in transit. Leaves the rest to the general loop where that changes;
+ * returns how many arrivals are done. */
+static uint32_t host_serve_usual(struct worker *worker, uint32_t node)
+{
+    const struct window_core *core = worker->core;
+    const struct engine_config *config = &core->config;
+    uint32_t id = core->nodes[node].id, arrived = 0, count = worker->arrivals.count;
+    struct window_port *port = &core->ports[core->nodes[node].port_first];
+    uint64_t start_ps = worker->start_ps, end_ps = worker->end_ps;
+    while (worker->local.count == 0 && !port->is_dark) {
+        uint64_t departure_ps = port->is_busy ? port->free_ps : TIME_NEVER_PS, item = 0, arrival_ps = TIME_NEVER_PS;
+        if (arrived < count) {
+            item = worker->arrivals.items[arrived];
+            arrival_ps = start_ps + arrival_offset_ps(core, item);
+        }
+        if (departure_ps <= arrival_ps) {
+            if (departure_ps >= end_ps) {
+                break;
+            }
+            port->is_busy = false;
+            port->queued_bytes -= port->in_service_bytes;
+            port->in_service_bytes = 0;
+            port_start(worker, node, 0, departure_ps);
+            continue;
+        }
+        if (arrival_ps >= end_ps || !(item & ARRIVAL_IS_FINAL)) {
+            break;
+        }
+        worker->in_flight--;
+        config->ops->receive(config->context, id, worker->arrivals.where[arrival_at(item)], arrival_ps);
+        arrived++;
+    }
+    return arrived;
+}
+
 void host_serve(struct worker *worker, uint32_t node)
 {
     struct window_node *host = &worker->core->nodes[node];
     worker->host_now = node;
+    next_node_prefetch(worker);
+    if (worker->node_next != ID_NONE) {
+        lines_prefetch(&worker->core->ports[worker->core->nodes[worker->node_next].port_first], 2);
+    }
     due_take(worker, host);
     arrivals_take(worker, node);
     arrivals_sort(worker->arrivals.items, worker->arrivals.count);
-    uint32_t arrived = 0;
+    uint32_t arrived = host->port_count == 1 ? host_serve_usual(worker, node) : 0;
     for (;;) {
         struct host_step step = host_next(worker, host, arrived);
         if (step.time_ps >= worker->end_ps) {

@@ -2,20 +2,52 @@
 #include "netsim/engine/window.h"
 
 #include <string.h>
+#include <sys/mman.h>
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+#ifdef PHOTONET_STRESS
+enum { CHUNKS_PER_MAKE = 2 };
+#else
+enum { CHUNKS_PER_MAKE = 64 };
+#endif
+#define PAGE_BYTES  ((size_t)2 << 20) /* a huge page */
+#define SMALL_BYTES ((size_t)64 << 10)
+
+/* A large fabric gets huge pages: with small ones every second access to a random node would miss the TLB. */
+static void pool_extend(struct worker *worker, size_t bytes)
+{
+    bool is_large = worker->core->fabric->port_count >= 1024;
+    size_t block_bytes = is_large ? PAGE_BYTES : SMALL_BYTES;
+    block_bytes = (bytes + block_bytes - 1) / block_bytes * block_bytes;
+    size_t align = is_large ? PAGE_BYTES : 64;
+    uint8_t *block = arena_alloc(worker->arena, block_bytes + align);
+    block += -(uintptr_t)block & (align - 1);
+    if (is_large) {
+        madvise(block, block_bytes, MADV_HUGEPAGE); /* may fail: then it is only slower */
+    }
+    worker->pool = block;
+    worker->pool_end = block + block_bytes;
+}
+
+void *pool_alloc(struct worker *worker, size_t bytes)
+{
+    bytes = (bytes + 63) / 64 * 64;
+    if ((size_t)(worker->pool_end - worker->pool) < bytes) {
+        pool_extend(worker, bytes);
+    }
+    void *memory = worker->pool;
+    worker->pool += bytes;
+    return memory;
+}
 
 /* ---- chunks ----------------------------------------------------------------------------------------------- */
 
-#ifdef PHOTONET_STRESS
-enum { CHUNKS_PER_BLOCK = 2 };
-#else
-enum { CHUNKS_PER_BLOCK = 256 };
-#endif
-
 static void chunks_make(struct worker *worker)
 {
-    uint8_t *block = arena_alloc(worker->arena, (CHUNKS_PER_BLOCK + 1) * CHUNK_BYTES);
+    uint8_t *block = pool_alloc(worker, (CHUNKS_PER_MAKE + 1) * CHUNK_BYTES);
     block += -(uintptr_t)block & CHUNK_ROOM_MASK;
-    for (uint32_t i = CHUNKS_PER_BLOCK; i-- > 0;) {
+    for (uint32_t i = CHUNKS_PER_MAKE; i-- > 0;) {
         struct chunk *chunk = (struct chunk *)(block + (size_t)i * CHUNK_BYTES);
         chunk->older = worker->chunk_free;
         worker->chunk_free = chunk;
@@ -58,7 +90,7 @@ struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, ui
 
 /* ---- arrivals of a node in time order --------------------------------------------------------------------- */
 
-static void arrivals_reserve(struct worker *worker, uint32_t count)
+void arrivals_reserve(struct worker *worker, uint32_t count)
 {
     struct arrivals *arrivals = &worker->arrivals;
     if (count <= arrivals->capacity) {
@@ -79,14 +111,15 @@ static void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
-static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room)
+static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
     for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
         uint32_t key = chunk->keys[lane], at = arrivals->count++;
+        uint64_t is_final = chunk->packets[lane].dst == id ? ARRIVAL_IS_FINAL : 0;
         arrivals->where[at] = &chunk->packets[lane];
-        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | (uint64_t)(INT32_MAX - at) << 1 | (key & 1);
+        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
     }
 }
 
@@ -96,21 +129,17 @@ static void chain_take(struct worker *worker, struct worker *writer, uint32_t no
     struct chunk *chunk = inbox_take(writer, node, worker->slot, &room);
     worker->taken[writer->id] = chunk;
     for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        chunk_gather(worker, chunk, room);
+        chunk_gather(worker, chunk, room, worker->core->nodes[node].id);
     }
 }
 
-/* Newest first; the worker's own chain last, since what an earlier run left over stands there. */
 void arrivals_take(struct worker *worker, uint32_t node)
 {
     struct window_core *core = worker->core;
     worker->arrivals.count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        if (i != worker->id) {
-            chain_take(worker, &core->workers[i], node);
-        }
+        chain_take(worker, &core->workers[i], node);
     }
-    chain_take(worker, worker, node);
 }
 
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item)
@@ -267,7 +296,7 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 void port_queue_grow(struct worker *worker, struct window_port *port)
 {
     uint32_t capacity = port->capacity == 0 ? 4 : port->capacity * 2;
-    struct window_waiting *queue = arena_array(worker->arena, capacity, struct window_waiting);
+    struct window_waiting *queue = pool_alloc(worker, capacity * sizeof *queue);
     for (uint32_t i = 0; i < port->count; i++) {
         queue[i] = port->queue[(port->head + i) & (port->capacity - 1)];
     }

@@ -71,6 +71,8 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
 {
     for (uint32_t word = first / 64; word < end / 64; word++) {
         for (uint64_t nodes = word_take(worker, word); nodes != 0; nodes &= nodes - 1) {
+            uint64_t later = nodes & (nodes - 1);
+            worker->node_next = later == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(later);
             serve(worker, word * 64 + (uint32_t)__builtin_ctzll(nodes));
         }
     }
@@ -82,7 +84,7 @@ static void window_serve(struct worker *worker)
     far_drain(worker);
     timers_take(worker);
     worker->pending &= ~(UINT64_C(1) << worker->slot); /* set again by what a cut window leaves over */
-    nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], switch_serve);
+    nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], core->switch_serve);
     nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], host_serve);
 }
 
@@ -165,6 +167,12 @@ static uint64_t window_in_flight(const struct engine *engine)
     return (uint64_t)sum;
 }
 
+static uint32_t window_open_classes(const struct engine *engine, uint32_t host, uint32_t port)
+{
+    (void)engine, (void)host, (void)port;
+    return 1;
+}
+
 const struct engine_class engine_window = {
     .name = "window",
     .create = window_create,
@@ -172,6 +180,7 @@ const struct engine_class engine_window = {
     .timer = window_timer,
     .run = window_run,
     .counters = window_counters,
+    .open_classes = window_open_classes,
     .hop_count = window_hop_count,
     .packets_in_flight = window_in_flight,
 };

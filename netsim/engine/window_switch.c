@@ -1,4 +1,5 @@
-/* One switch in one window: its arrivals are dealt to output ports, and every port is served on its own. */
+/* One switch in one window: its arrivals are dealt to output ports, and every port is served on its own. This is the
+ * general way, packet by packet; window_switch_body.h has the fast one for what is usual. */
 #include "netsim/engine/window.h"
 
 #include <string.h>
@@ -23,8 +24,8 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
 {
     port_advance(worker, port, now_ps);
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
-        port->counters.dropped_packets++;
-        port->counters.dropped_bytes += packet->size_bytes;
+        port->dropped_packets++;
+        port->dropped_bytes += packet->size_bytes;
         worker->in_flight--;
         return;
     }
@@ -36,7 +37,7 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
     }
 }
 
-static void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count)
+void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count)
 {
     arrivals_sort(items, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -109,7 +110,7 @@ static void arrivals_deal(struct worker *worker, uint32_t node)
     }
 }
 
-void switch_serve(struct worker *worker, uint32_t node)
+void switch_serve_scalar(struct worker *worker, uint32_t node)
 {
     const struct window_node *here = &worker->core->nodes[node];
     arrivals_take(worker, node);
@@ -121,9 +122,7 @@ void switch_serve(struct worker *worker, uint32_t node)
         if (end > first || port->count > 0) {
             port_serve(worker, port, worker->port_items + first, end - first);
         }
-        if (port->count > 0) {
-            node_wake(worker, node, port->free_ps);
-        }
+        port_leave(worker, node, i);
         first = end;
     }
     arrivals_release(worker);

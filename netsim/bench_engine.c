@@ -1,0 +1,347 @@
+/* The packet core on a permutation over a full three-tier tree: 400 Gbit/s, 500 ns a link, flows of packets of 4 KiB
+ * with 80 in flight, a 64-byte ACK for each, every packet on a path of its own. A hop is a packet over a link, ACKs
+ * counted. The hosts are as small as can be, so that the figure is the core's; --endpoint puts the real ones there.
+ *
+ * Beside the figure stand yardsticks of the same minute: the plain engine on a smaller piece of the same case, and
+ * the time of a dependent load from 64 MiB (other work on the machine shows there first). */
+#include "netsim/bench_engine.h"
+
+#include "netsim/base/clock.h"
+#include "netsim/base/rng.h"
+#include "netsim/engine/engine.h"
+#include "netsim/transport/endpoint.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define BENCH_PACKET_BYTES 4096
+#define BENCH_ACK_BYTES    64
+#define BENCH_WINDOW       80 /* packets: 400 Gbit/s over the idle round trip of 6.5 us */
+#define BENCH_SEED         1
+#define PROBE_WORDS        ((size_t)8 << 20)
+#define REPEATS_MAX        25
+
+/* ---- minimal hosts ---------------------------------------------------------------------------------------- */
+
+struct bench_host {
+    uint32_t dst, sent, acked, total;
+    uint32_t ack_head, ack_count;
+    uint64_t digest;
+    struct packet *acks; /* ring of BENCH_WINDOW rounded up */
+};
+
+#define ACK_RING 128
+
+struct bench_net {
+    struct engine *engine;
+    struct bench_host *hosts;
+};
+
+static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct bench_host *host = &((struct bench_net *)context)->hosts[host_id];
+    (void)port, (void)now_ps;
+    if (host->ack_count > 0) {
+        *packet = host->acks[host->ack_head];
+        host->ack_head = (host->ack_head + 1) % ACK_RING;
+        host->ack_count--;
+        return true;
+    }
+    if (host->sent == host->total || host->sent - host->acked == BENCH_WINDOW) {
+        return false;
+    }
+    *packet = (struct packet){.dst = host->dst & 0xfffff, .src = host_id & 0xfffff, .size_bytes = BENCH_PACKET_BYTES,
+                              .seq = host->sent & 0xffffff, .kind = PACKET_DATA,
+                              .entropy = (uint16_t)(rng_mix(host->sent + ((uint64_t)host_id << 32)) >> 48)};
+    host->sent++;
+    return true;
+}
+
+static void light_receive(void *context, uint32_t host_id, const struct packet *packet, uint64_t now_ps)
+{
+    struct bench_net *net = context;
+    struct bench_host *host = &net->hosts[host_id];
+    host->digest = (host->digest ^ now_ps) * RNG_STEP + packet->seq;
+    if (packet->kind == PACKET_ACK) {
+        host->acked++;
+    } else {
+        struct packet ack = *packet;
+        ack.dst = packet->src;
+        ack.src = packet->dst;
+        ack.kind = PACKET_ACK;
+        ack.size_bytes = BENCH_ACK_BYTES;
+        assert(host->ack_count < ACK_RING);
+        host->acks[(host->ack_head + host->ack_count++) % ACK_RING] = ack;
+    }
+    engine_kick(net->engine, host_id, 0, now_ps);
+}
+
+static void light_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    (void)context, (void)host, (void)kind, (void)argument, (void)now_ps;
+}
+
+static const struct host_ops light_ops = {light_pull, light_receive, light_event};
+
+/* ---- the real endpoints ----------------------------------------------------------------------------------- */
+
+struct real_net {
+    struct endpoint *endpoint;
+    uint64_t *digest; /* per host */
+};
+
+static bool real_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    return endpoint_pull(((struct real_net *)context)->endpoint, host, port, now_ps, packet);
+}
+
+static void real_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct real_net *net = context;
+    net->digest[host] = (net->digest[host] ^ now_ps) * RNG_STEP + packet->seq;
+    endpoint_receive(net->endpoint, host, packet, now_ps);
+}
+
+static void real_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    (void)kind;
+    endpoint_timer(((struct real_net *)context)->endpoint, host, argument, now_ps);
+}
+
+static void real_delivered(void *context, const struct message *message, uint64_t now_ps)
+{
+    (void)context, (void)message, (void)now_ps;
+}
+
+static void real_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
+                       uint64_t now_ps)
+{
+    (void)context, (void)message, (void)delivered_ps, (void)retransmissions, (void)now_ps;
+}
+
+static const struct host_ops real_ops = {real_pull, real_receive, real_event};
+static const struct endpoint_ops real_endpoint_ops = {real_delivered, real_acked};
+
+/* ---- the case --------------------------------------------------------------------------------------------- */
+
+static enum status tree_build(uint32_t radix, struct arena *arena, struct fabric *fabric, struct diag *diag)
+{
+    const struct fabric_family *family = fabric_family_find("fat_tree");
+    void *values = param_defaults(&family->params, arena);
+    const struct origin at = {"bench", 0, 0};
+    const char *pairs[][2] = {{"tiers", "3"},         {"radix", arena_printf(arena, "%" PRIu32, radix)},
+                              {"link_delay", "500ns"}, {"link_rate", "400Gbps"},
+                              {"device_latency", "no"}};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < sizeof pairs / sizeof pairs[0]; i++) {
+        status = param_assign(&family->params, values, pairs[i][0], pairs[i][1], at, arena, diag);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct fabric_request request = {.arena = arena, .parts = part_table_new(arena), .at = at};
+    fabric->arena = arena;
+    fabric->parts = request.parts;
+    fabric->name = "bench";
+    return family->build(values, &request, fabric, diag);
+}
+
+/* Whom host i sends to: a permutation without fixed points, drawn by sorting. */
+static uint32_t *permutation(uint32_t hosts, struct arena *arena)
+{
+    uint32_t *to = arena_array(arena, hosts, uint32_t);
+    for (uint32_t i = 0; i < hosts; i++) {
+        to[i] = i;
+    }
+    for (uint32_t i = hosts - 1; i > 0; i--) { /* Sattolo: one cycle, so nobody sends to itself */
+        uint32_t other = rng_below(rng_draw(BENCH_SEED, 5, i), i), swapped = to[i];
+        to[i] = to[other];
+        to[other] = swapped;
+    }
+    return to;
+}
+
+struct sample {
+    double cpu_s, wall_s;
+    uint64_t hops, data_hops, digest, flight_max, finish_ps;
+};
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static const struct engine_class *engine_find(const char *name)
+{
+    return strcmp(name, "plain") == 0 ? &engine_plain : &engine_window;
+}
+
+static bool is_active(const struct bench_engine_options *options, uint32_t host)
+{
+    return options->flows == 0 || host < options->flows;
+}
+
+static struct engine *light_net(const struct bench_engine_options *options, struct engine_config *config,
+                                struct bench_net *net, struct arena *arena)
+{
+    uint32_t hosts = config->fabric->host_count;
+    uint32_t *to = permutation(hosts, arena);
+    net->hosts = arena_array(arena, hosts, struct bench_host);
+    for (uint32_t i = 0; i < hosts; i++) {
+        net->hosts[i].dst = to[i];
+        net->hosts[i].total = is_active(options, i) ? options->flow_packets : 0;
+        net->hosts[i].acks = arena_array(arena, ACK_RING, struct packet);
+    }
+    config->ops = &light_ops;
+    config->context = net;
+    return net->engine = engine_find(options->engine)->create(arena, config);
+}
+
+static struct engine *real_net(const struct bench_engine_options *options, struct engine_config *config,
+                               struct real_net *net, struct arena *arena)
+{
+    const struct transport *transport = transport_find("window");
+    struct endpoint_config endpoint_config = {
+        .fabric = config->fabric, .routes = config->routes, .shape = {BENCH_PACKET_BYTES, BENCH_ACK_BYTES, BENCH_ACK_BYTES},
+        .transport = transport, .transport_values = param_defaults(&transport->params, arena),
+        .balance = balances[1], .rto_ps = PS_PER_MS, .local_bps = 1000000000000, .seed = BENCH_SEED,
+        .ops = &real_endpoint_ops, .context = net};
+    net->endpoint = endpoint_new(arena, &endpoint_config);
+    net->digest = arena_array(arena, config->fabric->host_count, uint64_t);
+    config->ops = &real_ops;
+    config->context = net;
+    struct engine *engine = engine_find(options->engine)->create(arena, config);
+    endpoint_attach(net->endpoint, engine);
+    return engine;
+}
+
+static void flows_start(const struct bench_engine_options *options, struct engine *engine, struct real_net *real,
+                        uint32_t hosts, struct arena *arena)
+{
+    uint32_t *to = permutation(hosts, arena);
+    for (uint32_t i = 0; i < hosts; i++) {
+        if (!is_active(options, i)) {
+            continue;
+        }
+        if (!options->is_endpoint) {
+            engine_kick(engine, i, 0, 0);
+            continue;
+        }
+        struct message message = {.src_rank = i, .dst_rank = to[i], .src_host = i, .dst_host = to[i]};
+        message.bytes = (uint64_t)options->flow_packets * (BENCH_PACKET_BYTES - BENCH_ACK_BYTES);
+        endpoint_send(real->endpoint, &message, 0);
+    }
+}
+
+static uint64_t data_hops(struct engine *engine, uint32_t port_count)
+{
+    uint64_t hops = 0;
+    for (uint32_t port = 0; port < port_count; port++) {
+        struct port_counters counters;
+        engine->class->counters(engine, port, &counters);
+        hops += (counters.tx_bytes - BENCH_ACK_BYTES * counters.tx_packets) / (BENCH_PACKET_BYTES - BENCH_ACK_BYTES);
+    }
+    return hops;
+}
+
+static enum status sample_take(const struct bench_engine_options *options, struct sample *sample, struct diag *diag)
+{
+    struct arena *arena = arena_new("bench");
+    struct fabric fabric = {0};
+    enum status status = tree_build(options->radix, arena, &fabric, diag);
+    if (status != STATUS_OK) {
+        arena_free(arena);
+        return status;
+    }
+    struct engine_config config = {.fabric = &fabric, .routes = routes_new(&fabric, arena), .seed = BENCH_SEED,
+                                   .cut_through_bytes = BENCH_ACK_BYTES, .thread_count = options->thread_count,
+                                   .simd = options->simd};
+    struct bench_net light = {0};
+    struct real_net real = {0};
+    struct engine *engine = options->is_endpoint ? real_net(options, &config, &real, arena)
+                                                 : light_net(options, &config, &light, arena);
+    flows_start(options, engine, &real, fabric.host_count, arena);
+    double cpu_s = cpu_seconds(), wall_s = wall_seconds();
+    engine->class->run(engine, TIME_NEVER_PS);
+    sample->cpu_s = cpu_seconds() - cpu_s;
+    sample->wall_s = wall_seconds() - wall_s;
+    sample->hops = engine->class->hop_count(engine);
+    sample->data_hops = data_hops(engine, fabric.port_count);
+    sample->digest = 0;
+    for (uint32_t i = 0; i < fabric.host_count; i++) {
+        sample->digest = rng_mix(sample->digest ^ (options->is_endpoint ? real.digest[i] : light.hosts[i].digest));
+    }
+    arena_free(arena);
+    return STATUS_OK;
+}
+
+/* ---- yardsticks and output -------------------------------------------------------------------------------- */
+
+/* Nanoseconds of one load that the next one waits for, over 64 MiB. */
+static double probe_ns(struct arena *arena)
+{
+    uint64_t *next = arena_array(arena, PROBE_WORDS, uint64_t);
+    for (size_t i = 0; i < PROBE_WORDS; i++) {
+        next[i] = i;
+    }
+    for (size_t i = PROBE_WORDS - 1; i > 0; i--) {
+        size_t other = rng_draw(BENCH_SEED, 6, i) % i;
+        uint64_t swapped = next[i];
+        next[i] = next[other];
+        next[other] = swapped;
+    }
+    double start_s = cpu_seconds();
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < 1000000; i++) {
+        at = next[at];
+    }
+    double ns = (cpu_seconds() - start_s) * 1e3;
+    return at == UINT64_MAX ? 0 : ns;
+}
+
+static int by_cpu(const void *a_, const void *b_)
+{
+    const struct sample *a = a_, *b = b_;
+    return (a->cpu_s > b->cpu_s) - (a->cpu_s < b->cpu_s);
+}
+
+static void row_print(const struct bench_engine_options *options, const struct sample *sample, double latency_ns,
+                      FILE *stream)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    uint32_t threads = options->thread_count > 1 ? options->thread_count : 1;
+    double time_s = threads > 1 ? sample->wall_s : sample->cpu_s;
+    fprintf(stream,
+            "{\"case\": \"permutation%s%s\", \"engine\": \"%s\", \"hosts\": %" PRIu32 ", \"threads\": %" PRIu32
+            ", \"simd\": \"%s\", \"flows\": %" PRIu32 ", \"ns_per_hop\": %.2f, \"ns_per_data_hop\": %.2f, \"hops\": %" PRIu64
+            ", \"wall_s\": %.4f, \"cpu_s\": %.4f, \"rss_bytes\": %ld, \"probe_ns\": %.1f, \"digest\": \"%016" PRIx64 "\"}\n",
+            options->flows == 0 ? "" : "-few", options->is_endpoint ? "-endpoint" : "", options->engine,
+            options->radix * options->radix * options->radix / 4, threads, options->simd != NULL ? options->simd : "auto",
+            options->flows, 1e9 * time_s / (double)sample->hops, 1e9 * time_s / (double)sample->data_hops, sample->hops,
+            sample->wall_s, sample->cpu_s, usage.ru_maxrss * 1024, latency_ns, sample->digest);
+}
+
+enum status bench_engine(const struct bench_engine_options *options, FILE *stream, struct diag *diag)
+{
+    struct sample samples[REPEATS_MAX];
+    uint32_t repeats = options->repeats < REPEATS_MAX ? options->repeats : REPEATS_MAX;
+    struct arena *arena = arena_new("bench");
+    double latency_ns = probe_ns(arena);
+    arena_free(arena);
+    for (uint32_t i = 0; i < repeats; i++) {
+        enum status status = sample_take(options, &samples[i], diag);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        assert(samples[i].digest == samples[0].digest);
+    }
+    qsort(samples, repeats, sizeof samples[0], by_cpu);
+    row_print(options, &samples[repeats / 2], latency_ns, stream);
+    return STATUS_OK;
+}

@@ -1,0 +1,6 @@
+/* Switches with 32-byte vectors. */
+#ifdef __x86_64__
+#define SWITCH_LANES 8
+#define SWITCH_SERVE switch_serve_avx2
+#include "netsim/engine/window_switch_body.h"
+#endif

@@ -1,0 +1,6 @@
+/* Switches with 64-byte vectors and masks. */
+#ifdef __x86_64__
+#define SWITCH_LANES 16
+#define SWITCH_SERVE switch_serve_avx512
+#include "netsim/engine/window_switch_body.h"
+#endif
