@@ -6,6 +6,7 @@ struct path_sum {
     uint64_t first_ps;        /* serialisation that a lone packet pays along the way, last link included */
     uint64_t last_link_ps;    /* serialisation of the last packet on the last link */
     uint64_t slowest_ps;      /* serialisation of a full packet on the slowest link */
+    uint64_t full_ps;         /* and on all links together */
 };
 
 static uint64_t hop_serialisation_ps(const struct fabric *fabric, const struct packet_shape *shape, uint32_t port,
@@ -43,6 +44,7 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
             sum->first_ps += rate_change_ps(fabric, shape, in_port, port, lone_bytes);
         }
         uint64_t full_ps = serialisation_ps(shape->packet_bytes, fabric->rate_bps[port]);
+        sum->full_ps += full_ps;
         sum->slowest_ps = full_ps > sum->slowest_ps ? full_ps : sum->slowest_ps;
         sum->first_ps += hop_serialisation_ps(fabric, shape, port, lone_bytes);
         sum->last_link_ps = serialisation_ps(last_bytes, fabric->rate_bps[port]);
@@ -70,26 +72,31 @@ uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, 
     return (packets - 2) * sum.slowest_ps + sum.first_ps + sum.last_link_ps + sum.delay_ps;
 }
 
-uint64_t path_rtt_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
-                     uint32_t src, uint32_t dst)
+struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                         uint32_t src, uint32_t dst)
 {
     struct path_sum out, back;
     path_walk(fabric, routes, shape, src, dst, shape->packet_bytes, shape->packet_bytes, &out);
     path_walk(fabric, routes, shape, dst, src, shape->ack_bytes, shape->ack_bytes, &back);
-    return out.first_ps + out.delay_ps + back.first_ps + back.delay_ps;
+    uint64_t idle_ps = out.first_ps + out.delay_ps + back.first_ps + back.delay_ps;
+    return (struct path_rtt){idle_ps, idle_ps + back.full_ps};
 }
 
-uint64_t path_rtt_ps_max(const struct fabric *fabric, const struct routes *routes,
-                         const struct packet_shape *shape)
+struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *routes,
+                             const struct packet_shape *shape)
 {
     uint32_t hosts = fabric->host_count;
     uint32_t step = (uint64_t)hosts * hosts <= 4096 || hosts < 3 ? 1 : (hosts - 1) / 2;
-    uint64_t rtt_ps_max = 0;
+    struct path_rtt max = {0, 0};
     for (uint32_t src = 0; src < hosts; src += step) {
         for (uint32_t dst = 0; dst < hosts; dst++) {
-            uint64_t rtt_ps = src == dst ? 0 : path_rtt_ps(fabric, routes, shape, src, dst);
-            rtt_ps_max = rtt_ps > rtt_ps_max ? rtt_ps : rtt_ps_max;
+            if (src == dst) {
+                continue;
+            }
+            struct path_rtt rtt = path_rtt(fabric, routes, shape, src, dst);
+            max.idle_ps = rtt.idle_ps > max.idle_ps ? rtt.idle_ps : max.idle_ps;
+            max.duplex_ps = rtt.duplex_ps > max.duplex_ps ? rtt.duplex_ps : max.duplex_ps;
         }
     }
-    return rtt_ps_max;
+    return max;
 }

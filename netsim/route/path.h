@@ -38,13 +38,18 @@ static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes);
 
-/* Idle round trip of one full packet and its ACK. */
-uint64_t path_rtt_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
-                     uint32_t src, uint32_t dst);
+/* Round trip of one full packet and its ACK. */
+struct path_rtt {
+    uint64_t idle_ps;   /* nothing else moves */
+    uint64_t duplex_ps; /* on every link of the way back the ACK waits for one full packet in service, as it does where
+                           both ends send; a window of less than this cannot fill a duplex link */
+};
+struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                         uint32_t src, uint32_t dst);
 
-/* The largest round trip of any pair: exact over all pairs where there are at most 4096, else over the pairs of
- * host 0, the middle host and the last host with all others. */
-uint64_t path_rtt_ps_max(const struct fabric *fabric, const struct routes *routes,
-                         const struct packet_shape *shape);
+/* The largest of each over the pairs of hosts: exact over all pairs where there are at most 4096, else over the pairs
+ * of host 0, the middle host and the last host with all others. */
+struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *routes,
+                             const struct packet_shape *shape);
 
 #endif

@@ -511,7 +511,9 @@ static void facts_init(struct endpoint *endpoint)
     const struct endpoint_config *config = &endpoint->config;
     const struct fabric *fabric = config->fabric;
     endpoint->facts.packet_bytes = config->shape.packet_bytes;
-    endpoint->facts.base_rtt_ps = path_rtt_ps_max(fabric, config->routes, &config->shape);
+    struct path_rtt rtt = path_rtt_max(fabric, config->routes, &config->shape);
+    endpoint->facts.base_rtt_ps = rtt.idle_ps;
+    endpoint->facts.duplex_rtt_ps = rtt.duplex_ps;
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         endpoint->can_lose |= fabric->port_queue_bytes[port] != UINT64_MAX;
         if (fabric->port_node[port] < fabric->host_count && fabric->rate_bps[port] > endpoint->facts.host_rate_bps) {

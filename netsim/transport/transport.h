@@ -11,6 +11,7 @@
 /* What a transport knows of a fabric before anything runs. */
 struct transport_facts {
     uint64_t base_rtt_ps;    /* idle round trip of a full packet and its ACK over the longest path */
+    uint64_t duplex_rtt_ps;  /* the same where the ACK waits for a full packet on every link; see path.h */
     uint64_t host_rate_bps;  /* fastest port of a host */
     uint64_t packet_bytes;   /* full packet on the wire */
 };

@@ -1,8 +1,10 @@
 /* A fixed window per message.
  *
  * Scope: at most `window` bytes of a message are in flight; every data packet is acknowledged by one ACK. The
- * default is one bandwidth-delay product of the longest idle path plus the packet that its rounding cuts, the least with
- * which a lone message fills its link.
+ * default is one bandwidth-delay product: the rate of a host's port times the round trip over the longest path, on
+ * whose way back the ACK waits for one full packet at every link, as it does where both ends send (plus the packet that
+ * the rounding cuts). It is the least with which a message fills its link while the other way is full as well: with the
+ * idle round trip alone, rings on 100G links of 500 ns ran 10 to 20 % below SimGrid's fluid model, with it 1.5 %.
  * Not modelled: any reaction to congestion: queues grow as far as the windows let them. Lost packets are sent
  * again after the endpoint's timeout.
  * Checked against: the closed form of an idle message (tests/test_engine.c). */
@@ -14,7 +16,7 @@ struct window_params {
 
 static const struct param rows[] = {
     PARAM_U64(struct window_params, window_bytes, SIZE, "window", "0B", NULL, NULL,
-              "bytes in flight per message; 0B = one bandwidth-delay product of the longest idle path"),
+              "bytes in flight per message; 0B = one bandwidth-delay product of the longest path"),
 };
 
 struct window_state {
@@ -27,7 +29,7 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
     if (params->window_bytes != 0) {
         return params->window_bytes;
     }
-    return line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+    return line_bytes(facts->duplex_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
 }
 
 static void begin(const void *values, const struct transport_facts *facts, void *state_)
