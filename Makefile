@@ -139,7 +139,7 @@ demo-run: $(PHOTONET)
 	@echo "-- a trace: one training step of Llama 3 8B on 32 GPUs, scaled down"
 	$(PHOTONET) trace generate $(DEMO_MODEL) --to chakra_et -o $(DEMO)/llama
 	@echo "-- replayed over $(words $(DEMO_FABRICS)) fabrics"
-	$(PHOTONET) run --trace $(DEMO)/llama $(DEMO_FABRICS:%=--fabric %) --iterations 2 -o $(DEMO)/demo.h5
+	$(PHOTONET) run --trace $(DEMO)/llama $(DEMO_FABRICS:%=--fabric %) --iterations 5 -o $(DEMO)/demo.h5
 	@echo "-- side by side"
 	$(PHOTONET) compare $(DEMO)/demo.h5
 	@echo
