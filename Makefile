@@ -173,7 +173,8 @@ check-programs: $(PHOTONET) $(TESTS)
 # Address and undefined-behaviour sanitizers, debug assertions. Damaged files make libraries ask for absurd sizes, which
 # has to be refused as malloc refuses it.
 asan: deps-check
-	@ASAN_OPTIONS=allocator_may_return_null=1 $(MAKE) $(parallel) check-programs BUILD=$(BUILD)-asan OPTIMISE=-O1 \
+	@ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+	    $(MAKE) $(parallel) check-programs BUILD=$(BUILD)-asan OPTIMISE=-O1 \
 	    CFLAGS_EXTRA="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPHOTONET_DEBUG"
 
 # Shrunken limits, so that growth and wrap-around happen all the time.
