@@ -30,7 +30,6 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
         .stats = &sim->stats,
         .hop_count = sim->engine->class->hop_count(sim->engine),
         .makespan_ps = replay_makespan_ps(sim->replay),
-        .first_iteration_ps = replay_first_iteration_ps(sim->replay),
         .done_ops = replay_done_ops(sim->replay),
         .op_count = replay_op_count(sim->replay),
         .is_complete = replay_is_complete(sim->replay),
@@ -304,12 +303,22 @@ struct steady {
     uint64_t time_ps;    /* of them */
 };
 
+/* Time from the first iteration's end to the last one's, mean over ranks: each has its own boundary between steps. */
+static uint64_t steady_ps(const struct facts *facts)
+{
+    unsigned __int128 sum_ps = 0;
+    for (uint32_t id = 0; id < facts->job->rank_count; id++) {
+        sum_ps += facts->ranks[id].end_ps - facts->ranks[id].first_end_ps;
+    }
+    return (uint64_t)(sum_ps / facts->job->rank_count);
+}
+
 static struct steady steady_of(const struct facts *facts, uint32_t iterations)
 {
     if (iterations == 1 || !facts->is_complete) {
         return (struct steady){false, iterations, facts->makespan_ps};
     }
-    return (struct steady){true, iterations - 1, facts->makespan_ps - facts->first_iteration_ps};
+    return (struct steady){true, iterations - 1, steady_ps(facts)};
 }
 
 static void ranks_summarise(const struct facts *facts, struct steady steady, struct result_summary *summary)

@@ -17,7 +17,7 @@ struct facts {
     struct endpoint_counters ends;
     struct flowstats *stats;
     uint64_t hop_count;
-    uint64_t makespan_ps, first_iteration_ps;
+    uint64_t makespan_ps;
     uint64_t done_ops, op_count;
     bool is_complete;
 };

@@ -26,7 +26,6 @@ static void facts_fill(const struct flow_config *config, const struct flow_resul
         .ports = ports_of(config->fabric, result->port_bytes, arena),
         .stats = config->stats,
         .makespan_ps = result->makespan_ps,
-        .first_iteration_ps = result->first_iteration_ps,
         .done_ops = result->done_ops,
         .op_count = result->op_count,
         .is_complete = result->is_complete,
