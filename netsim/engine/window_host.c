@@ -155,10 +155,10 @@ static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, cons
         port->dropped_packets++;
         port->dropped_bytes += packet->size_bytes;
         worker->in_flight--;
-    } else {
-        port_queued(port, packet->size_bytes);
-        port_push(worker, port, packet, now_ps);
+        return true; /* a port that sleeps is woken by kicks only */
     }
+    port_queued(port, packet->size_bytes);
+    port_push(worker, port, packet, now_ps);
     port_start(worker, node, out - host->port_first, now_ps);
     return true;
 }
