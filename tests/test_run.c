@@ -127,7 +127,7 @@ static void test_bus_bandwidth_of_other_kinds(void)
         double busbw_gbps = done.result.summary.collective_busbw_gbps;
         double algbw_gbps = kinds[i].size_bytes / (double)done.result.summary.makespan_ps * 1e3;
         CHECK_NEAR(busbw_gbps, algbw_gbps * kinds[i].factor, 1e-9);
-        CHECK(busbw_gbps > 45 && busbw_gbps < 50);
+        CHECK(busbw_gbps > 43 && busbw_gbps < 50); /* two steps of a chain share the link, which costs the pipeline some */
         arena_free(done.arena);
     }
 }
