@@ -82,6 +82,49 @@ enum status text_next(struct text_lines *lines, char **line, struct diag *diag)
     return STATUS_OK;
 }
 
+bool text_head_line(struct text_head *head, char *word, size_t word_bytes)
+{
+    size_t used = 0;
+    bool is_first = true;
+    if (head->at == head->end) {
+        return false;
+    }
+    for (; head->at < head->end && *head->at != '\n'; head->at++) {
+        if (is_blank(*head->at)) {
+            is_first = used == 0;
+        } else if (is_first && used + 1 < word_bytes) {
+            word[used++] = *head->at;
+        }
+    }
+    head->at += head->at < head->end;
+    word[used] = '\0';
+    return true;
+}
+
+const char *trace_name(struct arena *arena, const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    size_t first = length;
+    while (first > 0 && path[first - 1] != '/') {
+        first--;
+    }
+    char *name = arena_strndup(arena, path + first, length - first);
+    for (int i = 0; i < 2; i++) {
+        char *dot = strrchr(name, '.');
+        bool is_packed = dot != NULL && strcmp(dot, ".gz") == 0;
+        if (dot != NULL && dot != name) {
+            *dot = '\0';
+        }
+        if (!is_packed) {
+            break;
+        }
+    }
+    return name;
+}
+
 char *text_word(char **cursor)
 {
     char *at = *cursor;

@@ -27,6 +27,16 @@ enum status text_next(struct text_lines *lines, char **line, struct diag *diag);
 __attribute__((format(printf, 3, 4))) enum status text_refuse(const struct text_lines *lines, struct diag *diag,
                                                                const char *format, ...);
 
+/* The head of a file, for probes: line by line without a copy of it. */
+struct text_head {
+    const char *at, *end;
+};
+/* The first word of the next line, cut to fit, "" for an empty line; false at the end of the head. */
+bool text_head_line(struct text_head *head, char *word, size_t word_bytes);
+
+/* The last part of a path without its extension (twice where it is .gz): the name of a job. */
+const char *trace_name(struct arena *arena, const char *path);
+
 /* The next word of the line, NULL where there is none. */
 char *text_word(char **cursor);
 
