@@ -104,8 +104,11 @@ static void test_sharing_ignores_source_ids(void)
     for (uint32_t rank = 0; rank < 3; rank++) {
         job_builder_rank(builder, rank);
         for (uint32_t i = 0; i < 3; i++) {
-            struct op op = {.kind = OP_MEMORY, .duration_ps = 5, .bytes = 1000 + i,
-                            .source_id = 100 * rank + i, .name = i == 1 ? "one" : "other"};
+            struct op op = {.kind = OP_MEMORY,
+                            .duration_ps = 5,
+                            .bytes = 1000 + i,
+                            .source_id = 100 * rank + i,
+                            .name = i == 1 ? "one" : "other"};
             job_builder_op(builder, &op);
         }
         CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
@@ -143,7 +146,8 @@ static void test_building_leaves_nothing_behind(void)
     CHECK_TEXT(op_name(program, OPS - 1), "operation 149999");
     CHECK_EQUAL(program->name[OPS - 1], program->name[OPS - 2]);
     CHECK_EQUAL(program->duration_ps[OPS - 1], OPS - 1);
-    CHECK(arena_used_bytes(arena) < (size_t)OPS * 16); /* children and order; the columns have their own arena */
+    CHECK(arena_used_bytes(arena) <
+          (size_t)OPS * 16); /* children and order; the columns have their own arena */
     arena_free(arena);
 }
 
@@ -498,8 +502,9 @@ static void test_large_job_is_cheap(void)
     arena_free(arena);
 }
 
-TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content), TEST(test_sharing_ignores_source_ids),
-          TEST(test_building_leaves_nothing_behind), TEST(test_duplicates_are_cut),
-          TEST(test_order_is_canonical), TEST(test_cycles_are_named), TEST(test_collectives_must_agree),
-          TEST(test_collectives_match_in_order), TEST(test_groups), TEST(test_strangers_are_refused),
-          TEST(test_missing_rank), TEST(test_messages_must_match), TEST(test_large_job_is_cheap))
+TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content),
+          TEST(test_sharing_ignores_source_ids), TEST(test_building_leaves_nothing_behind),
+          TEST(test_duplicates_are_cut), TEST(test_order_is_canonical), TEST(test_cycles_are_named),
+          TEST(test_collectives_must_agree), TEST(test_collectives_match_in_order), TEST(test_groups),
+          TEST(test_strangers_are_refused), TEST(test_missing_rank), TEST(test_messages_must_match),
+          TEST(test_large_job_is_cheap))

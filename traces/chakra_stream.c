@@ -1,19 +1,15 @@
 /* The records of a Chakra file, one after the other, in constant memory: see chakra_stream.h. */
 #include "traces/chakra_stream.h"
 
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
-#include <zlib.h>
+#include "traces/byte_stream.h"
 
-#define BUFFER_BYTES_START  ((size_t)256 << 10)
+#include <inttypes.h>
+#include <stdio.h>
+
 #define SCRATCH_BYTES_START ((size_t)64 << 10)
 #define SCRATCH_BYTES_MAX   ((size_t)512 << 20)
 /* A 32-bit number takes at most five groups of seven bits. */
 #define LENGTH_BYTES_MAX 5
-/* zlib counts one read in an int. */
-#define READ_BYTES_MAX ((size_t)1 << 30)
 
 /* A bump allocator; when it is full it goes on in a block twice as large, which is the one kept. */
 struct scratch {
@@ -26,14 +22,9 @@ struct scratch {
 
 struct chakra_stream {
     const char *path;
-    struct arena *arena;
-    gzFile file; /* owned */
-    uint8_t *buffer;
-    size_t begin, end, capacity;
-    uint64_t offset; /* of `begin` in the unpacked file */
+    struct byte_stream *bytes; /* owned */
     uint64_t record_at;
     uint64_t record_count;
-    bool is_ended;
     struct scratch scratch;
 };
 
@@ -83,89 +74,28 @@ static void scratch_start(struct scratch *scratch, struct arena *arena)
 enum status chakra_stream_open(const char *path, struct arena *arena, struct chakra_stream **stream,
                                struct diag *diag)
 {
-    gzFile file = gzopen(path, "rb");
-    if (file == NULL) {
-        return diag_set(diag, STATUS_IO, "%s: cannot open for reading", path);
-    }
     *stream = arena_one(arena, struct chakra_stream);
     (*stream)->path = path;
-    (*stream)->arena = arena;
-    (*stream)->file = file;
-    (*stream)->capacity = BUFFER_BYTES_START;
-    (*stream)->buffer = arena_alloc(arena, BUFFER_BYTES_START);
     scratch_start(&(*stream)->scratch, arena);
-    return STATUS_OK;
+    return byte_stream_open(path, arena, &(*stream)->bytes, diag);
 }
 
 void chakra_stream_close(struct chakra_stream *stream)
 {
-    if (stream != NULL && stream->file != NULL) {
-        gzclose_r(stream->file);
-        stream->file = NULL;
+    if (stream != NULL) {
+        byte_stream_close(stream->bytes);
     }
 }
 
-static enum status read_failure(struct chakra_stream *stream, struct diag *diag)
+/* Reads the length in front of a record from its first bytes, of which there is at least one. */
+static enum status length_read(struct chakra_stream *stream, const uint8_t *at, size_t there,
+                               uint32_t *length, struct diag *diag)
 {
-    int code;
-    const char *text = gzerror(stream->file, &code);
-    if (code == Z_ERRNO) {
-        return diag_set(diag, STATUS_IO, "%s: cannot read", stream->path);
-    }
-    return diag_input(diag, (struct origin){.path = stream->path},
-                      "gzip data are damaged or truncated (%s); expected a whole gzip file", text);
-}
-
-/* Makes room behind `end`: moves the rest to the front, doubles the buffer if that is not enough. */
-static void buffer_make_room(struct chakra_stream *stream)
-{
-    size_t rest = stream->end - stream->begin;
-    uint8_t *target = stream->buffer;
-    if (rest > stream->capacity / 2) {
-        stream->capacity *= 2;
-        target = arena_alloc(stream->arena, stream->capacity);
-    }
-    memmove(target, stream->buffer + stream->begin, rest);
-    stream->buffer = target;
-    stream->begin = 0;
-    stream->end = rest;
-}
-
-/* Has at least `wanted` bytes behind `begin`, or all that there are. */
-static enum status buffer_fill(struct chakra_stream *stream, size_t wanted, struct diag *diag)
-{
-    while (stream->end - stream->begin < wanted && !stream->is_ended) {
-        buffer_make_room(stream);
-        size_t room = stream->capacity - stream->end;
-        unsigned ask = (unsigned)(room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
-        int got = gzread(stream->file, stream->buffer + stream->end, ask);
-        int code = Z_OK;
-        gzerror(stream->file, &code);
-        if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-            return read_failure(stream, diag);
-        }
-        stream->end += (size_t)got;
-        stream->is_ended = (unsigned)got < ask;
-    }
-    return STATUS_OK;
-}
-
-static void consume(struct chakra_stream *stream, size_t bytes)
-{
-    stream->begin += bytes;
-    stream->offset += bytes;
-}
-
-/* Reads the length in front of a record; it has been seen that there is at least one byte. */
-static enum status length_read(struct chakra_stream *stream, uint32_t *length, struct diag *diag)
-{
-    const uint8_t *at = stream->buffer + stream->begin;
-    size_t there = stream->end - stream->begin;
     uint64_t value = 0;
     for (size_t i = 0; i < LENGTH_BYTES_MAX && i < there; i++) {
         value |= (uint64_t)(at[i] & 0x7f) << (7 * i);
         if ((at[i] & 0x80) == 0) {
-            consume(stream, i + 1);
+            byte_stream_skip(stream->bytes, i + 1);
             *length = (uint32_t)value;
             return value <= CHAKRA_RECORD_BYTES_MAX
                        ? STATUS_OK
@@ -181,11 +111,12 @@ static enum status length_read(struct chakra_stream *stream, uint32_t *length, s
                                       "Chakra trace");
 }
 
-static enum status truncated(const struct chakra_stream *stream, uint32_t length, struct diag *diag)
+static enum status truncated(const struct chakra_stream *stream, uint32_t length, size_t there,
+                             struct diag *diag)
 {
     char what[160];
     snprintf(what, sizeof what, "has %" PRIu32 " bytes, but the file ends after %zu of them; it is truncated",
-             length, stream->end - stream->begin);
+             length, there);
     return chakra_stream_refuse(stream, diag, what);
 }
 
@@ -193,24 +124,26 @@ enum status chakra_stream_next(struct chakra_stream *stream, const uint8_t **rec
                                struct diag *diag)
 {
     *record = NULL;
-    stream->record_at = stream->offset;
-    enum status status = buffer_fill(stream, LENGTH_BYTES_MAX, diag);
-    if (status != STATUS_OK || stream->begin == stream->end) {
+    stream->record_at = byte_stream_offset(stream->bytes);
+    uint8_t *bytes;
+    size_t there;
+    enum status status = byte_stream_peek(stream->bytes, LENGTH_BYTES_MAX, &bytes, &there, diag);
+    if (status != STATUS_OK || there == 0) {
         return status;
     }
     stream->record_count++;
-    status = length_read(stream, record_bytes, diag);
+    status = length_read(stream, bytes, there, record_bytes, diag);
     if (status == STATUS_OK) {
-        status = buffer_fill(stream, *record_bytes, diag);
+        status = byte_stream_peek(stream->bytes, *record_bytes, &bytes, &there, diag);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    if (stream->end - stream->begin < *record_bytes) {
-        return truncated(stream, *record_bytes, diag);
+    if (there < *record_bytes) {
+        return truncated(stream, *record_bytes, there, diag);
     }
-    *record = stream->buffer + stream->begin;
-    consume(stream, *record_bytes);
+    *record = bytes;
+    byte_stream_skip(stream->bytes, *record_bytes);
     return STATUS_OK;
 }
 
@@ -218,9 +151,9 @@ enum status chakra_stream_head(struct chakra_stream *stream, size_t wanted, cons
                                size_t *head_bytes, struct diag *diag)
 {
     DASSERT(stream->record_count == 0);
-    enum status status = buffer_fill(stream, wanted, diag);
-    *head = stream->buffer + stream->begin;
-    *head_bytes = stream->end - stream->begin;
+    uint8_t *bytes = NULL;
+    enum status status = byte_stream_peek(stream->bytes, wanted, &bytes, head_bytes, diag);
+    *head = bytes;
     return status;
 }
 

@@ -4,15 +4,13 @@
  * no magic, count, trailer or checksum. A gzip file is unpacked on the way: no plain file can be taken for one,
  * since its first record would be 31 bytes long and begin with the impossible tag 0x8b.
  *
- *     file ──zlib──► buffer [ ...done... | record | read ahead ]      grows to the largest record
- *                                           │
- *                                       protobuf-c ──► scratch, emptied before every record
+ *     byte_stream [ ...done... | record | read ahead ]      grows to the largest record
+ *                                   │
+ *                               protobuf-c ──► scratch, emptied before every record
  *
  * Invariants:
  *   1. A record lies in one piece in the buffer until the next call.
- *   2. No length read from the file is believed: the buffer doubles as bytes arrive, so that a short file takes
- *      little memory, whatever it says.
- *   3. The scratch is bounded: a record that unpacks into more is refused, not served. */
+ *   2. The scratch is bounded: a record that unpacks into more is refused, not served. */
 #ifndef PHOTONET_TRACES_CHAKRA_STREAM_H
 #define PHOTONET_TRACES_CHAKRA_STREAM_H
 

@@ -310,10 +310,8 @@ static bool has_root(enum collective_kind kind)
  */
 static void op_pack(const struct op *op, uint32_t name, struct stored_op *stored)
 {
-    *stored = (struct stored_op){.source_id = op->source_id,
-                                 .name = name,
-                                 .stream = STREAM_NONE,
-                                 .kind = (uint8_t)op->kind};
+    *stored = (struct stored_op){
+        .source_id = op->source_id, .name = name, .stream = STREAM_NONE, .kind = (uint8_t)op->kind};
     switch (op->kind) {
     case OP_MEMORY:
         stored->memory_bytes = op->bytes;
