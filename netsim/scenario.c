@@ -12,7 +12,9 @@ static const struct param packet_rows[] = {
 
 static const struct param routing_rows[] = {
     PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
-                 "ecmp: one path a message; spray: one path a packet"),
+                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn"),
+    PARAM_U64(struct scenario_routing, entropies, COUNT, "entropies", "64", "1", "32768",
+              "values that spray_n takes in turn, a power of two (uet-htsim: 64)"),
 };
 
 static const struct param host_rows[] = {
@@ -62,6 +64,7 @@ struct section {
 static const struct section sections[] = {
     {"packet", PARAM_TABLE(struct scenario_packet, packet_rows), offsetof(struct scenario, packet)},
     {"routing", PARAM_TABLE(struct scenario_routing, routing_rows), offsetof(struct scenario, routing)},
+    {"queue", {queue_rows, QUEUE_ROW_COUNT, sizeof(struct scenario_queue)}, offsetof(struct scenario, queue)},
     {"host", PARAM_TABLE(struct scenario_host, host_rows), offsetof(struct scenario, host)},
     {"replay", PARAM_TABLE(struct scenario_replay, replay_rows), offsetof(struct scenario, replay)},
     {"collective", PARAM_TABLE(struct scenario_collective, collective_rows), offsetof(struct scenario, collective)},
@@ -141,7 +144,7 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
         return status == STATUS_OK ? algorithms_find(scenario, setting, diag) : status;
     }
     return diag_input(diag, setting->at,
-                      "unknown key \"%s\"; sections are packet, routing, host, replay, collective, results, transport, part, trace",
+                      "unknown key \"%s\"; sections are packet, routing, queue, host, replay, collective, results, transport, part, trace",
                       setting->key);
 }
 
@@ -151,6 +154,10 @@ static enum status scenario_check(const struct scenario *scenario, struct diag *
     if (packet->header_bytes >= packet->size_bytes) {
         return diag_set(diag, STATUS_INPUT, "packet.header is %lu B of packet.size %lu B; a packet needs payload",
                         packet->header_bytes, packet->size_bytes);
+    }
+    uint64_t entropies = scenario->routing->entropies;
+    if ((entropies & (entropies - 1)) != 0) {
+        return diag_set(diag, STATUS_INPUT, "routing.entropies is %lu; a power of two was expected", entropies);
     }
     return STATUS_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef PHOTONET_SCENARIO_H
 #define PHOTONET_SCENARIO_H
 
+#include "netsim/queues.h"
 #include "netsim/replay/collective.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
@@ -17,6 +18,7 @@ struct scenario_packet {
 
 struct scenario_routing {
     uint32_t balance;
+    uint64_t entropies;
 };
 
 struct scenario_host {
@@ -39,6 +41,7 @@ struct scenario_results {
 struct scenario {
     struct scenario_packet *packet;
     struct scenario_routing *routing;
+    struct scenario_queue *queue;
     struct scenario_host *host;
     struct scenario_replay *replay;
     struct scenario_collective *collective;

@@ -141,13 +141,19 @@ static enum status circuits_set(struct sim *sim, struct diag *diag)
 static void network_init(struct sim *sim, const struct sim_config *config)
 {
     const struct scenario *scenario = &sim->scenario;
+    struct packet_shape shape = scenario_shape(scenario);
+    struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
+    struct queue_profile *queues = arena_one(sim->arena, struct queue_profile);
+    queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, queues);
     const struct endpoint_config endpoint_config = {
         .fabric = sim->fabric,
         .routes = sim->routes,
-        .shape = scenario_shape(scenario),
+        .shape = shape,
         .transport = scenario->transport,
         .transport_values = scenario->transport_values,
         .balance = balances[scenario->routing->balance],
+        .entropies = (uint32_t)scenario->routing->entropies,
+        .queues = queues,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
         .local_bps = scenario->host->local_bps,
@@ -161,11 +167,14 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .routes = sim->routes,
         .seed = config->seed,
         .cut_through_bytes = (uint32_t)scenario->packet->header_bytes,
+        .packet_bytes_max = (uint32_t)scenario->packet->size_bytes,
+        .switch_queues = queues,
+        .host_queues = queues,
         .ops = &host_ops,
         .context = sim,
         .interrupted = config->interrupted,
     };
-    sim->engine = engine_window.create(sim->arena, &engine_config);
+    sim->engine = engine_class_for(queues)->create(sim->arena, &engine_config);
     endpoint_attach(sim->endpoint, sim->engine);
 }
 

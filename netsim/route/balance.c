@@ -5,15 +5,27 @@
 
 #include <stddef.h>
 
-static uint16_t ecmp_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal)
+static uint16_t ecmp_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
 {
     (void)ordinal;
+    (void)entropies;
     return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, 0);
 }
 
-static uint16_t spray_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal)
+static uint16_t spray_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
 {
+    (void)entropies;
     return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, ordinal);
+}
+
+/* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the message's
+ * own. Switches map the few values to fixed uplinks, unevenly, for as long as the message lasts (as uet-htsim does). */
+static uint16_t spray_n_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
+{
+    uint64_t mask = entropies - 1;
+    uint64_t above = rng_draw(seed, RNG_ENTROPY ^ identity, UINT64_MAX);
+    uint64_t order = rng_draw(seed, RNG_ENTROPY ^ identity, ordinal / entropies);
+    return (uint16_t)((above & ~mask) | ((ordinal ^ order) & mask));
 }
 
 #define BALANCE(name_, summary_, is_pinned_)                                                                  \

@@ -9,8 +9,9 @@
 struct balance {
     const char *name;
     const char *summary;
-    /* Entropy of the packet `ordinal` (retransmissions counted on) of the message with this identity. */
-    uint16_t (*entropy)(uint64_t seed, uint64_t identity, uint64_t ordinal);
+    /* Entropy of the packet `ordinal` (retransmissions counted on) of the message with this identity; of those that
+     * use a given number of them, `entropies` is that number, a power of two. */
+    uint16_t (*entropy)(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies);
     /* All packets of a message leave a host on one port (else on any port towards the destination). */
     int is_pinned;
 };

@@ -3,26 +3,30 @@
  *     replay: endpoint_send(host, message)                 replay: delivered(message)     replay: acked(message)
  *                   │                                               ▲                            ▲
  *      ┌────────────▼──── source host ──────────┐      ┌────────────┴─ destination ─┐            │
- *      │ flow slot: window, next_seq, ACK bits  │─────►│ rx half of the same slot:  │──ACKs──────┘
- *      │ per port: ring of flows with work      │ data │ count, bits of what came   │
+ *      │ flow slot: window, next_seq, ACK bits  │─────►│ rx half of the same slot:  │──ACKs, ────┘
+ *      │ per port: ring of flows with work      │ data │ count, bits of what came   │  NACKs
  *      └────────────────────────────────────────┘      └────────────────────────────┘
  *
- * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data packet.
+ * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data packet, or
+ * per some of them (enum ack_policy).
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
  *
- * I1  A packet leaves only if seq < base + window_bits, base being the oldest one not acknowledged; so both bit
- *     rings (one at each end) of window_bits bits never wrap onto live bits. window_bits is twice the largest window
- *     of the transport in packets, rounded up to a power of two: 256 bits at 400 Gbit/s over 12 us.
+ * I1  A packet leaves only if seq < base + n, base being the oldest one not acknowledged and n the entries of the
+ *     message's rings (endpoint_flow.c); so they never wrap onto live entries. n is twice the largest window of the
+ *     transport in packets, or what the message has, rounded up to a power of two: 512 at 400 Gbit/s over 12 us.
  * I2  Only the source host writes the sender's half, only the destination the receiver's half. What both read (dst,
  *     bytes, packets, message) is written before the first packet leaves.
  * I3  A slot stands in the ring of each port at most once (queued_ports), also when a message left it there that went
  *     by another port and the next message has the slot.
- * I4  One timer of a flow counts, the one set last (timer_ps). Timers cannot be taken back and outlive messages, and a
- *     generation of three bits comes round, so a timer is told by its time.
+ * I4  One timer of a flow counts, the one set last (timer_ps; pace_ps for pacing). Timers cannot be taken back and outlive
+ *     messages, and a generation of three bits comes round, so a timer is told by its time.
+ * I5  What an ACK_COALESCED reports is looked up by the sender in the receiver's half: the receiver notes with every
+ *     packet the number of the ACK that will report it. Notes are only ever added, and those that an ACK does not cover
+ *     have later numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile.
  *
- * Lost packets: where the fabric can drop (a queue with a capacity), a timer per flow sends everything again that
- * has been out for `rto` without an acknowledgement. Where nothing can be lost there are no timers. */
+ * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto` without an
+ * acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there are no timers. */
 #ifndef PHOTONET_ENDPOINT_H
 #define PHOTONET_ENDPOINT_H
 
@@ -45,13 +49,19 @@ struct endpoint_config {
     const struct transport *transport;
     const void *transport_values;
     const struct balance *balance;
-    uint64_t rto_ps;
+    uint32_t entropies; /* of a balance that uses a given number of them; 0: 64 */
+    const struct queue_profile *queues; /* of the switches; NULL: plain ones */
+    uint64_t rto_ps;   /* where the transport has none of its own */
     uint64_t post_ps;  /* software and NIC time between posting and the first bit */
     uint64_t local_bps; /* copy rate of messages between ranks of one host */
     uint64_t seed;
     const struct endpoint_ops *ops;
     void *context;
 };
+
+/* What a transport is told of a fabric. */
+struct transport_facts endpoint_facts(const struct fabric *fabric, const struct routes *routes,
+                                      const struct packet_shape *shape);
 
 struct endpoint;
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config);
@@ -69,6 +79,8 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
 
 struct endpoint_counters {
     uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;
+    uint64_t nacks_received, trimmed_packets; /* trimmed: as they arrived at receivers */
+    uint64_t out_of_order; /* packets that came before one with a lower number */
     uint64_t payload_bytes_delivered; /* once per destination */
     uint64_t marked_packets;
     uint64_t messages_posted, messages_delivered, messages_acked;

@@ -1,11 +1,13 @@
 /* The contract of a transport: one file in netsim/transport/, one line in transports.def.
  *
  * The endpoint (endpoint.h) owns what all transports share: messages, packets, acknowledgements, duplicates,
- * timeouts. A transport decides how much of a message may be in flight. Its state of a message is `state_bytes`
- * of plain data that the endpoint stores and zeroes. */
+ * timeouts. A transport decides how much of a message may be in flight, how fast it leaves, how receivers answer, and
+ * what it wants of the queues on the way. Its state of a message is `state_bytes` of plain data that the endpoint
+ * stores and zeroes; what is the same for all messages of a run is computed once into `shared_bytes`. */
 #ifndef PHOTONET_TRANSPORT_H
 #define PHOTONET_TRANSPORT_H
 
+#include "netsim/engine/queue.h"
 #include "photonet/param.h"
 
 /* What a transport knows of a fabric before anything runs. */
@@ -14,20 +16,56 @@ struct transport_facts {
     uint64_t duplex_rtt_ps;  /* the same where the ACK waits for a full packet on every link; see path.h */
     uint64_t host_rate_bps;  /* fastest port of a host */
     uint64_t packet_bytes;   /* full packet on the wire */
+    uint64_t header_bytes;   /* of it */
+    uint64_t link_delay_ps;  /* longest of one link */
+};
+
+/* How a receiver answers. */
+enum ack_policy {
+    ACK_EACH,      /* every packet by an ACK, which is for that packet alone */
+    ACK_COALESCED, /* selective ACKs that report all that came: for the first packet of a message, a marked one, one
+                      that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled */
+    ACK_IN_ORDER,  /* go-back-N: one cumulative ACK for every packet in order; others are thrown away, the first of
+                      them answered by a NACK that names the expected one */
+};
+
+/* What an acknowledgement told the sender. */
+struct ack_news {
+    uint64_t bytes;        /* newly acknowledged, on the wire */
+    uint64_t flight_bytes; /* now */
+    uint64_t rtt_ps;       /* of the packet that caused the ACK; 0 where that cannot be told (repeated packets) */
+    uint64_t now_ps;
+    bool is_marked;
 };
 
 struct transport {
     const char *name;
     const char *summary;
     struct param_table params; /* keys are given as transport.KEY */
-    uint32_t state_bytes;
-    /* The most that may_send will ever allow. */
+    uint32_t shared_bytes, state_bytes;
+    enum ack_policy ack;
+    uint32_t ack_bytes;         /* ACK_COALESCED: wire bytes that are acknowledged together */
+    bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
+    uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
+    /* The queues that the transport wants in switches, written into *profile, which holds plain ones (queue.h). NULL:
+     * plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
+    void (*queues)(const void *values, const struct transport_facts *facts, struct queue_profile *profile);
+    /* The most that may_send will ever allow; UINT64_MAX: no limit. */
     uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
-    void (*begin)(const void *values, const struct transport_facts *facts, void *state);
+    /* Time after which a packet counts as lost; NULL or 0: host.rto. */
+    uint64_t (*rto_ps)(const void *values, const struct transport_facts *facts, const struct queue_profile *profile);
+    void (*prepare)(const void *values, const struct transport_facts *facts, void *shared);
+    void (*begin)(const void *shared, void *state, uint64_t now_ps);
     /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? Must be true for flight 0. */
-    bool (*may_send)(const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
-    void (*acked)(void *state, uint64_t acked_bytes, bool is_marked, uint64_t now_ps); /* may be NULL */
-    void (*timed_out)(void *state, uint64_t now_ps);                                   /* may be NULL */
+    bool (*may_send)(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
+    /* All of the following may be NULL. */
+    void (*acked)(const void *shared, void *state, const struct ack_news *news);
+    /* A packet was cut down on its way, or (ACK_IN_ORDER) others came before it. news.bytes are the packet's, and are
+     * still counted in flight. */
+    void (*nacked)(const void *shared, void *state, const struct ack_news *news);
+    void (*timed_out)(const void *shared, void *state, uint64_t lost_bytes, uint64_t now_ps);
+    /* Time from the start of a packet to the earliest start of the next one of this message. */
+    uint64_t (*gap_ps)(const void *shared, void *state, uint64_t packet_bytes, uint64_t now_ps);
 };
 extern const struct transport *const transports[]; /* ends with NULL */
 const struct transport *transport_find(const char *name);

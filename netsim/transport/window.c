@@ -19,7 +19,7 @@ static const struct param rows[] = {
               "bytes in flight per message; 0B = one bandwidth-delay product of the longest path"),
 };
 
-struct window_state {
+struct window_shared {
     uint64_t window_bytes;
 };
 
@@ -32,24 +32,25 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
     return line_bytes(facts->duplex_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
 }
 
-static void begin(const void *values, const struct transport_facts *facts, void *state_)
+static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
 {
-    struct window_state *state = state_;
-    state->window_bytes = window_bytes_max(values, facts);
+    struct window_shared *shared = shared_;
+    shared->window_bytes = window_bytes_max(values, facts);
 }
 
-static bool may_send(const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
+static bool may_send(const void *shared_, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
 {
-    const struct window_state *state = state_;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= state->window_bytes;
+    const struct window_shared *shared = shared_;
+    (void)state;
+    return flight_bytes == 0 || flight_bytes + packet_bytes <= shared->window_bytes;
 }
 
 const struct transport transport_window = {
     .name = "window",
     .summary = "a fixed window of one bandwidth-delay product, an ACK per packet",
     .params = PARAM_TABLE(struct window_params, rows),
-    .state_bytes = sizeof(struct window_state),
+    .shared_bytes = sizeof(struct window_shared),
     .window_bytes_max = window_bytes_max,
-    .begin = begin,
+    .prepare = prepare,
     .may_send = may_send,
 };

@@ -1,0 +1,70 @@
+#include "netsim/queues.h"
+
+#include <string.h>
+
+static const char *const mark_names[] = {"transport", "never", "enqueue", "dequeue", NULL};
+static const char *const full_names[] = {"transport", "drop", "trim", "trim_either", NULL};
+static const char *const alpha_names[] = {"1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16", NULL};
+#define ALPHA_LOG2_MIN (-4)
+
+const struct param queue_rows[QUEUE_ROW_COUNT] = {
+    PARAM_U64(struct scenario_queue, capacity_bytes, SIZE, "capacity", "0B", "0B", NULL,
+              "of data at a switch port; 0B: as the transport wants it, else the fabric's"),
+    PARAM_CHOICE(struct scenario_queue, full, "full", "transport", full_names,
+                 "data that does not fit: drop; trim: the arriving packet is cut to its header; trim_either: by chance the "
+                 "newest one in the queue (htsim)"),
+    PARAM_CHOICE(struct scenario_queue, mark, "ecn", "transport", mark_names, "where ECN marks are set"),
+    PARAM_U64(struct scenario_queue, mark_low_bytes, SIZE, "ecn_low", "0B", "0B", NULL,
+              "never marked below, with linear chance above; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, mark_high_bytes, SIZE, "ecn_high", "0B", "0B", NULL,
+              "always marked above; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, xoff_bytes, SIZE, "xoff", "0B", "0B", NULL,
+              "PFC: an input that holds more tells its link to stop; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, xon_bytes, SIZE, "xon", "0B", "0B", NULL,
+              "PFC: and to go on when it holds no more than this; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, credit_bytes, SIZE, "credit", "0B", "0B", NULL,
+              "buffer behind each link, sent into on credit; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, shared_bytes, SIZE, "shared", "0B", "0B", NULL,
+              "buffer of a switch that its ports share; 0B: as the transport wants it"),
+    PARAM_CHOICE(struct scenario_queue, alpha, "alpha", "1", alpha_names,
+                 "a port may hold so many times what is free of the shared buffer (Choudhury, Hahne 1998)"),
+    PARAM_BOOL(struct scenario_queue, is_adaptive, "adaptive", "no",
+               "switches take the least loaded of equal next hops, not the one that the entropy says"),
+};
+
+static void put(uint64_t *to_bytes, uint64_t from_bytes)
+{
+    *to_bytes = from_bytes > 0 ? from_bytes : *to_bytes;
+}
+
+void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,
+                    const struct transport_facts *facts, struct queue_profile *profile)
+{
+    *profile = queue_profile_plain;
+    profile->trim_bytes = (uint32_t)facts->header_bytes;
+    if (transport->queues != NULL) {
+        transport->queues(transport_values, facts, profile);
+    }
+    struct queue_class *data = &profile->class[0];
+    put(&data->capacity_bytes, queue->capacity_bytes);
+    put(&data->mark_low_bytes, queue->mark_low_bytes);
+    put(&data->mark_high_bytes, queue->mark_high_bytes);
+    put(&data->xoff_bytes, queue->xoff_bytes);
+    put(&data->xon_bytes, queue->xon_bytes);
+    put(&data->credit_bytes, queue->credit_bytes);
+    data->mark = queue->mark > 0 ? (enum mark_point)(queue->mark - 1) : data->mark;
+    data->full = queue->full > 0 ? (enum full_rule)(queue->full - 1) : data->full;
+    data->trim_class = profile->class_count > 1 ? 1 : 0;
+    if (queue->shared_bytes > 0) {
+        profile->shared_bytes = queue->shared_bytes;
+        profile->alpha_log2 = (int32_t)queue->alpha + ALPHA_LOG2_MIN;
+    }
+    profile->is_adaptive |= queue->is_adaptive;
+}
+
+const struct engine_class *engine_class_for(const struct queue_profile *profile)
+{
+    struct queue_profile plain = queue_profile_plain;
+    plain.trim_bytes = profile->trim_bytes; /* nothing is trimmed in plain queues */
+    return memcmp(profile, &plain, sizeof plain) == 0 ? &engine_window : &engine_plain;
+}

@@ -1,0 +1,26 @@
+/* The queues of a run: what the transport wants, with the parameters of the section `queue` put over it. */
+#ifndef PHOTONET_QUEUES_H
+#define PHOTONET_QUEUES_H
+
+#include "netsim/engine/engine.h"
+#include "netsim/transport/transport.h"
+
+/* Zero, "transport" and "no" leave what the transport wants. All but `shared` and `adaptive` are of class 0, data. */
+struct scenario_queue {
+    uint64_t capacity_bytes, mark_low_bytes, mark_high_bytes;
+    uint32_t mark, full;
+    uint64_t xoff_bytes, xon_bytes, credit_bytes;
+    uint64_t shared_bytes;
+    uint32_t alpha;
+    bool is_adaptive;
+};
+#define QUEUE_ROW_COUNT 11
+extern const struct param queue_rows[QUEUE_ROW_COUNT];
+
+void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,
+                    const struct transport_facts *facts, struct queue_profile *profile);
+
+/* The fastest engine that serves such queues. */
+const struct engine_class *engine_class_for(const struct queue_profile *profile);
+
+#endif

@@ -1,0 +1,88 @@
+/* Slots of messages, and the rings that remember single packets.
+ *
+ * A ring holds, for a power of two of consecutive sequence numbers, what the two ends must know of each packet:
+ *
+ *     words     whose      what
+ *     n/64      sender     acknowledged
+ *     n/64      sender     to be sent again
+ *     n/64      receiver   received                               ACK_EACH
+ *     n/4       receiver   16 bits: ACK number, round             ACK_COALESCED
+ *     n         sender     time of sending                        where the transport wants it
+ *
+ * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without times. Rings of
+ * a host are recycled by size, so a message costs what its own length needs. */
+#include "netsim/transport/endpoint_int.h"
+
+#include <string.h>
+
+static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    uint32_t first = (uint32_t)host->chunk_count * CHUNK_FLOWS;
+    assert(first + CHUNK_FLOWS <= FLOW_SLOTS_MAX);
+    vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) =
+        arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
+    for (uint32_t i = CHUNK_FLOWS; i-- > 0;) {
+        flow_at(endpoint, host_id, first + i)->next_free = host->free_slot;
+        host->free_slot = first + i;
+    }
+}
+
+uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    if (host->free_slot == ID_NONE) {
+        host_add_chunk(endpoint, host_id);
+    }
+    uint32_t slot = host->free_slot;
+    struct flow *flow = flow_at(endpoint, host_id, slot);
+    host->free_slot = flow->next_free;
+    uint8_t generation = (flow->generation + 1) & 7;
+    uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
+    memset(flow, 0, endpoint->flow_bytes);
+    flow->generation = generation;
+    flow->queued_ports = queued_ports;
+    return slot;
+}
+
+void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    struct flow *flow = flow_at(endpoint, host_id, slot);
+    flow->timer_ps = flow->pace_ps = TIME_NEVER_PS;
+    flow->next_free = host->free_slot;
+    host->free_slot = slot;
+    if (flow->ring != NULL) {
+        uint64_t **list = &host->free_rings[flow->ring_log2];
+        memcpy(flow->ring, list, sizeof *list);
+        *list = flow->ring;
+        flow->ring = NULL;
+    }
+}
+
+static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
+{
+    size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
+    size_t arrival_words = endpoint->transport->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
+    return 2 * words + arrival_words + (endpoint->transport->has_times ? entries : 0);
+}
+
+void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
+{
+    if (endpoint->transport->ack == ACK_IN_ORDER && !endpoint->transport->has_times) {
+        return;
+    }
+    uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;
+    while (flow->ring_log2 < RING_LOG2_MAX && UINT64_C(1) << flow->ring_log2 < wanted) {
+        flow->ring_log2++;
+    }
+    size_t words = ring_total_words(endpoint, flow);
+    uint64_t **list = &endpoint->hosts[flow->message.src_host].free_rings[flow->ring_log2];
+    flow->ring = *list;
+    if (flow->ring == NULL) {
+        flow->ring = arena_array(endpoint->arena, words, uint64_t);
+        return;
+    }
+    memcpy(list, flow->ring, sizeof *list);
+    memset(flow->ring, 0, words * sizeof *flow->ring);
+}

@@ -1,0 +1,148 @@
+/* The receiver's half: what has come, and when it answers. */
+#include "netsim/transport/endpoint_int.h"
+
+static void answer(struct endpoint *endpoint, const struct packet *data, enum packet_kind kind, uint32_t seq,
+                   uint16_t entropy, uint64_t now_ps)
+{
+    struct packet packet = {
+        .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1),
+        .entropy = entropy, .size_bytes = endpoint->config.shape.ack_bytes & PACKET_BYTES_MAX, .kind = kind & 3,
+        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack,
+        .generation = data->generation};
+    control_send(endpoint, &packet, now_ps);
+}
+
+/* ---- what has come ---------------------------------------------------------------------------------------- */
+
+static uint16_t arrival_round(const struct flow *flow, uint32_t seq)
+{
+    return (uint16_t)((((seq >> flow->ring_log2) + 1) & 1) << 15);
+}
+
+static bool is_received(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
+{
+    if (seq < flow->received_base) {
+        return true;
+    }
+    if (endpoint->transport->ack == ACK_COALESCED) {
+        return (arrivals(flow)[ring_index(flow, seq)] & 0x8000) == arrival_round(flow, seq);
+    }
+    return endpoint->transport->ack == ACK_EACH && bit_get(flow, received_bits(flow), seq);
+}
+
+/* Notes a packet that is new. */
+static void receive_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    flow->received_count++;
+    switch (endpoint->transport->ack) {
+    case ACK_IN_ORDER:
+        flow->received_base++;
+        return;
+    case ACK_COALESCED:
+        __atomic_store_n(&arrivals(flow)[ring_index(flow, seq)],
+                         (uint16_t)(arrival_round(flow, seq) | (flow->ack_number & 0x7fff)), __ATOMIC_RELAXED);
+        while (flow->received_base < flow->packet_count && is_received(endpoint, flow, flow->received_base)) {
+            flow->received_base++;
+        }
+        return;
+    case ACK_EACH:
+        bit_put(flow, received_bits(flow), seq, true);
+        while (bit_get(flow, received_bits(flow), flow->received_base)) {
+            bit_put(flow, received_bits(flow), flow->received_base++, false);
+        }
+        return;
+    }
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------- */
+
+/* An ACK_COALESCED names the packet that caused it and carries its own number where others carry the entropy. */
+static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct packet *data, uint64_t now_ps)
+{
+    switch (endpoint->transport->ack) {
+    case ACK_EACH:
+        answer(endpoint, data, PACKET_ACK, data->seq, data->entropy, now_ps);
+        return;
+    case ACK_IN_ORDER:
+        answer(endpoint, data, PACKET_ACK, flow->received_base - 1, data->entropy, now_ps);
+        return;
+    case ACK_COALESCED:
+        answer(endpoint, data, PACKET_ACK, data->seq, flow->ack_number & 0x7fff, now_ps);
+        flow->ack_number++;
+        flow->unanswered_bytes = 0;
+        return;
+    }
+}
+
+/* Whether a new packet is answered. `is_first`: nothing came before it. */
+static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow, const struct packet *data,
+                              bool is_first)
+{
+    if (endpoint->transport->ack != ACK_COALESCED) {
+        return true;
+    }
+    flow->owes_ack |= data->asks_ack;
+    bool is_without_gap = flow->received_base == flow->received_count;
+    bool pays = flow->owes_ack && is_without_gap;
+    flow->owes_ack = flow->owes_ack && !is_without_gap;
+    return is_first || data->is_marked || data->asks_ack || pays ||
+           flow->unanswered_bytes >= endpoint->transport->ack_bytes;
+}
+
+static void delivered_check(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    if (flow->received_count == flow->packet_count) {
+        endpoint->hosts[flow->message.dst_host].counters.messages_delivered++;
+        flow->delivered_ps = now_ps;
+        endpoint->config.ops->delivered(endpoint->config.context, &flow->message, now_ps);
+    }
+}
+
+/* Of go-back-N: a packet behind a gap. */
+static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
+{
+    endpoint->hosts[packet->dst].counters.out_of_order++;
+    if (!flow->has_nacked) {
+        flow->has_nacked = true;
+        answer(endpoint, packet, PACKET_NACK, flow->received_base, packet->entropy, now_ps);
+    }
+}
+
+void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
+    struct host *host = &endpoint->hosts[packet->dst];
+    host->counters.marked_packets += packet->is_marked;
+    if (flow->generation != packet->generation) {
+        host->counters.duplicates++; /* of a message that is over: nobody waits for an answer */
+        if (endpoint->transport->ack == ACK_EACH) {
+            ack_send(endpoint, flow, packet, now_ps);
+        }
+        return;
+    }
+    flow->unanswered_bytes += packet->is_trimmed ? 0 : packet->size_bytes;
+    if (is_received(endpoint, flow, packet->seq)) {
+        host->counters.duplicates++;
+        ack_send(endpoint, flow, packet, now_ps); /* its ACK may have been lost */
+        return;
+    }
+    if (packet->is_trimmed) {
+        host->counters.trimmed_packets++;
+        answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
+        return;
+    }
+    if (endpoint->transport->ack == ACK_IN_ORDER && packet->seq > flow->received_base) {
+        gap_answer(endpoint, flow, packet, now_ps);
+        return;
+    }
+    bool is_first = flow->received_count == 0;
+    host->counters.out_of_order += packet->seq != flow->received_base;
+    host->counters.data_packets_delivered++;
+    host->counters.payload_bytes_delivered += packet->size_bytes - endpoint->config.shape.header_bytes;
+    receive_note(endpoint, flow, packet->seq);
+    flow->has_nacked = false;
+    if (is_to_be_answered(endpoint, flow, packet, is_first)) {
+        ack_send(endpoint, flow, packet, now_ps);
+    }
+    delivered_check(endpoint, flow, now_ps);
+}

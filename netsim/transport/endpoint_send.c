@@ -1,0 +1,395 @@
+/* The sender's half: which packet leaves next, and what the receiver's answers change. */
+#include "netsim/transport/endpoint_int.h"
+
+/* ---- what may leave --------------------------------------------------------------------------------------- */
+
+/* The packet that the flow would send next: lost ones first, lowest first. */
+static bool flow_next(const struct endpoint *endpoint, struct flow *flow, uint32_t *seq)
+{
+    if (flow->lost_count > 0) {
+        flow->lost_seq = flow->lost_seq < flow->base_seq ? flow->base_seq : flow->lost_seq;
+        while (!bit_get(flow, lost_bits(flow), flow->lost_seq)) {
+            flow->lost_seq++;
+        }
+        *seq = flow->lost_seq;
+        return true;
+    }
+    *seq = flow->next_seq;
+    bool is_in_ring = flow->ring == NULL || flow->next_seq - flow->base_seq < 1u << flow->ring_log2; /* I1 */
+    (void)endpoint;
+    return flow->next_seq < flow->packet_count && is_in_ring;
+}
+
+static bool window_is_open(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
+{
+    return endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
+                                         flow_packet_bytes(endpoint, flow, seq));
+}
+
+static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    uint32_t seq;
+    return flow->pace_ps <= now_ps && flow_next(endpoint, flow, &seq) && window_is_open(endpoint, flow, seq);
+}
+
+/* ---- rings ------------------------------------------------------------------------------------------------ */
+
+static void ready_push(struct endpoint *endpoint, struct slot_ring *ring, uint32_t slot)
+{
+    if (ring->count == ring->capacity) {
+        uint32_t capacity = ring->capacity == 0 ? 8 : ring->capacity * 2;
+        uint32_t *slots = arena_array(endpoint->arena, capacity, uint32_t);
+        for (uint32_t i = 0; i < ring->count; i++) {
+            slots[i] = ring->slots[(ring->head + i) & (ring->capacity - 1)];
+        }
+        *ring = (struct slot_ring){slots, 0, ring->count, capacity};
+    }
+    ring->slots[(ring->head + ring->count++) & (ring->capacity - 1)] = slot;
+}
+
+static uint32_t ready_pop(struct slot_ring *ring)
+{
+    uint32_t slot = ring->slots[ring->head];
+    ring->head = (ring->head + 1) & (ring->capacity - 1);
+    ring->count--;
+    return slot;
+}
+
+static void control_push(struct endpoint *endpoint, struct control_ring *ring, const struct packet *packet)
+{
+    if (ring->count == ring->capacity) {
+        uint32_t capacity = ring->capacity == 0 ? 8 : ring->capacity * 2;
+        struct packet *packets = arena_array(endpoint->arena, capacity, struct packet);
+        for (uint32_t i = 0; i < ring->count; i++) {
+            packets[i] = ring->packets[(ring->head + i) & (ring->capacity - 1)];
+        }
+        *ring = (struct control_ring){packets, 0, ring->count, capacity};
+    }
+    ring->packets[(ring->head + ring->count++) & (ring->capacity - 1)] = *packet;
+}
+
+void control_send(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    uint32_t host = packet->src;
+    struct port_set set = routes_next(endpoint->config.routes, host, packet->dst);
+    uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
+    control_push(endpoint, &endpoint->hosts[host].control[port], packet);
+    engine_kick(endpoint->engine, host, port, now_ps);
+}
+
+/* One timer at a time: the flow looks again when it is due. */
+static void pace_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot)
+{
+    if (!flow->is_paced) {
+        flow->is_paced = true;
+        flow_timer_set(endpoint, flow, slot, FLOW_PACE, flow->pace_ps);
+    }
+}
+
+void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    uint32_t host_id = flow->message.src_host, seq;
+    uint64_t missing = flow->allowed_ports & ~flow->queued_ports;
+    if (missing == 0 || !flow_next(endpoint, flow, &seq) || !window_is_open(endpoint, flow, seq)) {
+        return;
+    }
+    if (flow->pace_ps > now_ps) {
+        pace_timer_set(endpoint, flow, slot);
+        return;
+    }
+    flow->queued_ports |= missing; /* I3 */
+    for (uint64_t left = missing; left != 0; left &= left - 1) {
+        ready_push(endpoint, &endpoint->hosts[host_id].ready[__builtin_ctzll(left)], slot);
+    }
+    for (uint64_t left = missing; left != 0; left &= left - 1) {
+        engine_kick(endpoint->engine, host_id, (uint32_t)__builtin_ctzll(left), now_ps);
+    }
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
+                        struct packet *packet)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    *packet = (struct packet){
+        .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
+        .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
+        .flow = slot & (FLOW_SLOTS_MAX - 1),
+        .seq = seq & (FLOW_PACKETS_MAX - 1),
+        .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
+        .entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies),
+        .kind = PACKET_DATA,
+        .generation = flow->generation & 7u,
+    };
+}
+
+/* The sender wants to hear at once of a repeat, of its last packet, and of one that shuts its window. */
+static bool asks_ack(const struct endpoint *endpoint, const struct flow *flow, bool is_repeat)
+{
+    return is_repeat || flow->next_seq == flow->packet_count ||
+           !endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
+                                          endpoint->facts.packet_bytes);
+}
+
+static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps,
+                      struct packet *packet)
+{
+    const struct transport *transport = endpoint->transport;
+    struct endpoint_counters *counters = &endpoint->hosts[flow->message.src_host].counters;
+    uint32_t seq;
+    flow_next(endpoint, flow, &seq);
+    bool is_repeat = flow->lost_count > 0 || seq < flow->sent_end;
+    packet_fill(endpoint, flow, slot, seq, packet);
+    if (flow->lost_count > 0) {
+        bit_put(flow, lost_bits(flow), seq, false);
+        flow->lost_count--;
+        flow->lost_seq++;
+    } else {
+        flow->next_seq++;
+        flow->sent_end = flow->next_seq > flow->sent_end ? flow->next_seq : flow->sent_end;
+    }
+    counters->retransmissions += is_repeat;
+    flow->flight_bytes += packet->size_bytes;
+    flow->sent_count++;
+    counters->data_packets_sent++;
+    if (transport->ack == ACK_COALESCED) {
+        packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
+    }
+    if (transport->has_times) {
+        uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
+        *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
+    }
+    if (transport->gap_ps != NULL) {
+        flow->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->state, packet->size_bytes, now_ps);
+    }
+}
+
+static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                      struct packet *packet)
+{
+    struct slot_ring *ready = &endpoint->hosts[host_id].ready[port];
+    while (ready->count > 0) {
+        uint32_t slot = ready_pop(ready);
+        struct flow *flow = flow_at(endpoint, host_id, slot);
+        flow->queued_ports &= ~(UINT64_C(1) << port);
+        if (!(flow->allowed_ports >> port & 1) || !flow_may_send(endpoint, flow, now_ps)) {
+            continue; /* what stood here may be done, and its slot taken by another */
+        }
+        flow_send(endpoint, flow, slot, now_ps, packet);
+        if (flow_may_send(endpoint, flow, now_ps)) { /* one packet a turn: flows share a port by round robin */
+            flow->queued_ports |= UINT64_C(1) << port;
+            ready_push(endpoint, ready, slot);
+        } else if (flow->pace_ps > now_ps) {
+            flow_wake(endpoint, flow, slot, now_ps);
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool control_pull(struct host *host, uint32_t port, struct packet *packet)
+{
+    struct control_ring *control = &host->control[port];
+    if (control->count == 0) {
+        return false;
+    }
+    *packet = control->packets[control->head];
+    control->head = (control->head + 1) & (control->capacity - 1);
+    control->count--;
+    return true;
+}
+
+/* Where both wait, data has one turn after control_per_data packets of control. */
+static bool is_turn_of_data(const struct endpoint *endpoint, struct host *host, uint32_t port)
+{
+    uint32_t ratio = endpoint->transport->control_per_data;
+    if (host->control[port].count == 0 || ratio == 0 || host->ready[port].count == 0) {
+        return host->control[port].count == 0;
+    }
+    host->turn[port] = (host->turn[port] + 1) % (ratio + 1);
+    return host->turn[port] == 0;
+}
+
+bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                   struct packet *packet)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    uint32_t open = UINT32_MAX;
+    if (endpoint->can_close) {
+        open = endpoint->engine->class->open_classes(endpoint->engine, host_id, port);
+    }
+    bool is_data_open = open & 1, is_control_open = open >> endpoint->control_class & 1;
+    bool is_data_first = is_turn_of_data(endpoint, host, port);
+    if (is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet)) {
+        return true;
+    }
+    if (is_control_open && control_pull(host, port, packet)) {
+        return true;
+    }
+    return !is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------- */
+
+void packet_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    bit_put(flow, lost_bits(flow), seq, true);
+    flow->lost_seq = flow->lost_count == 0 || seq < flow->lost_seq ? seq : flow->lost_seq;
+    flow->lost_count++;
+    flow->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+}
+
+/* Newly acknowledged; what is not under way any more has left the flight already. */
+static uint64_t packet_acked(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    uint64_t bytes = flow_packet_bytes(endpoint, flow, seq);
+    bit_put(flow, acked_bits(flow), seq, true);
+    flow->acked_count++;
+    if (bit_get(flow, lost_bits(flow), seq)) {
+        bit_put(flow, lost_bits(flow), seq, false);
+        flow->lost_count--;
+        return bytes;
+    }
+    flow->flight_bytes -= bytes;
+    return bytes;
+}
+
+static void base_advance(struct flow *flow)
+{
+    while (flow->base_seq < flow->next_seq && bit_get(flow, acked_bits(flow), flow->base_seq)) {
+        bit_put(flow, acked_bits(flow), flow->base_seq++, false);
+    }
+}
+
+/* Everything that had come when the ACK was sent: arrivals with its number or an earlier one, of this round of the ring.
+ * What came later has a later number, so it does not matter how far the receiver is by now. */
+static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
+{
+    const uint16_t *came = arrivals(flow);
+    uint64_t bytes = 0;
+    for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
+        uint16_t arrival = __atomic_load_n(&came[ring_index(flow, seq)], __ATOMIC_RELAXED);
+        uint32_t round = (seq >> flow->ring_log2) + 1;
+        bool is_there = (arrival >> 15) == (round & 1) && ((uint32_t)(number - arrival) & 0x7fff) < 0x4000;
+        if (is_there && !bit_get(flow, acked_bits(flow), seq)) {
+            bytes += packet_acked(endpoint, flow, seq);
+        }
+    }
+    return bytes;
+}
+
+/* All before `end`. */
+static uint64_t acked_in_order(struct endpoint *endpoint, struct flow *flow, uint32_t end)
+{
+    uint64_t bytes = 0;
+    for (; flow->base_seq < end && flow->base_seq < flow->next_seq; flow->base_seq++) {
+        bytes += flow_packet_bytes(endpoint, flow, flow->base_seq);
+        flow->acked_count++;
+    }
+    flow->flight_bytes -= bytes;
+    return bytes;
+}
+
+static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
+{
+    uint64_t bytes = 0;
+    switch (endpoint->transport->ack) {
+    case ACK_IN_ORDER:
+        return acked_in_order(endpoint, flow, packet->seq + 1);
+    case ACK_COALESCED:
+        bytes = acked_by_number(endpoint, flow, packet->entropy);
+        break;
+    case ACK_EACH:
+        bytes = packet_acked(endpoint, flow, packet->seq);
+        break;
+    }
+    base_advance(flow);
+    return bytes;
+}
+
+static bool is_under_way(const struct flow *flow, uint32_t seq)
+{
+    bool is_sent = seq >= flow->base_seq && seq < flow->next_seq;
+    return is_sent && (flow->ring == NULL ||
+                       !(bit_get(flow, acked_bits(flow), seq) || bit_get(flow, lost_bits(flow), seq)));
+}
+
+/* Round trip of the packet that caused the ACK, 0 where it is not known. */
+static uint64_t ack_rtt_ps(const struct endpoint *endpoint, const struct flow *flow, const struct packet *packet,
+                           uint64_t now_ps)
+{
+    if (!endpoint->transport->has_times || !is_under_way(flow, packet->seq)) {
+        return 0;
+    }
+    uint64_t sent = sent_times(endpoint, flow)[ring_index(flow, packet->seq)];
+    return sent & SENT_TWICE ? 0 : now_ps - sent;
+}
+
+/* Of a message that is over, or (ACK_EACH) of a packet that is acknowledged. */
+static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow, const struct packet *packet)
+{
+    if (flow->generation != packet->generation || flow->acked_count == flow->packet_count) {
+        return true;
+    }
+    return endpoint->transport->ack == ACK_EACH &&
+           (packet->seq < flow->base_seq || bit_get(flow, acked_bits(flow), packet->seq));
+}
+
+void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    uint32_t host_id = packet->dst, slot = packet->flow;
+    struct flow *flow = flow_at(endpoint, host_id, slot);
+    endpoint->hosts[host_id].counters.acks_received++;
+    if (ack_is_late(endpoint, flow, packet)) {
+        return;
+    }
+    struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked,
+                            .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
+    news.bytes = ack_apply(endpoint, flow, packet);
+    news.flight_bytes = flow->flight_bytes;
+    flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
+    if (endpoint->transport->acked != NULL) {
+        endpoint->transport->acked(endpoint->shared, flow->state, &news);
+    }
+    if (flow->acked_count == flow->packet_count) {
+        flow_finish(endpoint, flow, slot, now_ps);
+        return;
+    }
+    flow_wake(endpoint, flow, slot, now_ps);
+}
+
+void go_back(struct endpoint *endpoint, struct flow *flow, uint32_t expected)
+{
+    acked_in_order(endpoint, flow, expected);
+    for (uint32_t seq = expected; seq < flow->next_seq; seq++) {
+        flow->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+    }
+    flow->next_seq = expected;
+}
+
+void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    uint32_t slot = packet->flow, seq = packet->seq;
+    struct flow *flow = flow_at(endpoint, packet->dst, slot);
+    endpoint->hosts[packet->dst].counters.nacks_received++;
+    bool is_late = flow->generation != packet->generation || flow->acked_count == flow->packet_count;
+    if (is_late || !is_under_way(flow, seq)) {
+        return;
+    }
+    if (endpoint->transport->nacked != NULL) {
+        const struct ack_news news = {.bytes = flow_packet_bytes(endpoint, flow, seq),
+                                      .flight_bytes = flow->flight_bytes,
+                                      .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps),
+                                      .now_ps = now_ps,
+                                      .is_marked = packet->is_marked};
+        endpoint->transport->nacked(endpoint->shared, flow->state, &news);
+    }
+    if (endpoint->transport->ack == ACK_IN_ORDER) {
+        go_back(endpoint, flow, seq);
+    } else {
+        packet_give_up(endpoint, flow, seq);
+    }
+    flow->progress_ps = now_ps;
+    flow_wake(endpoint, flow, slot, now_ps);
+}

@@ -1,0 +1,339 @@
+/* Network-signalled congestion control of Ultra Ethernet: a window per message, steered by delay and ECN marks.
+ *
+ *                     below target delay        above it
+ *     not marked      increase by the distance  increase by a fixed share (the queue is draining)
+ *     marked          nothing                   decrease by how far the mean delay is above
+ *
+ * plus quick adapt: where packets were trimmed, or the delay is four times the target, and little came through in a round
+ * trip, the window becomes what came through.
+ *
+ * Scope: sender-based control as uet-htsim 40ccb05 runs it (-sender_cc_only -sender_cc_algo nscc): window of 1.5
+ * bandwidth-delay products at the start and at most; coalesced selective ACKs; NACKs for trimmed packets, which are sent
+ * again first; a timeout per packet; trimming and linear ECN at dequeue in queues of one bandwidth-delay product, control
+ * packets in a class of their own. All constants are the public ones of uet-htsim (htsim/sim/uec.cpp, initNsccParams and
+ * processAck), which states them as those of the Ultra Ethernet specification 1.0, scaled from 100 Gbit/s and 12 us.
+ * profile htsim: half of the time it is the newest packet of a full queue that is trimmed; hardware: always the
+ * arriving one.
+ * Not modelled: receiver credit (RCCC) beside it; connections that outlive messages (each message starts with a full
+ * window); the limit of 64 packets on what a selective ACK reports (all arrivals are reported); ECN is decided when a
+ * packet starts to leave, uet-htsim decides when it has left; the 32-bit overflow of its accumulated increase.
+ * Checked against: completion times of uet-htsim (tests/peers, `make golden-peers`), closed forms of idle messages
+ * (tests/test_transport.c). */
+#include "netsim/transport/transport.h"
+
+enum profile { PROFILE_HTSIM, PROFILE_HARDWARE };
+static const char *const profile_names[] = {"htsim", "hardware", NULL};
+
+struct nscc_params {
+    uint32_t profile;
+    uint64_t target_ps;
+    bool has_quick_adapt;
+};
+
+static const struct param rows[] = {
+    PARAM_CHOICE(struct nscc_params, profile, "profile", "htsim", profile_names,
+                 "a full queue trims the arriving or the newest packet by chance (htsim), or the arriving one (hardware)"),
+    PARAM_U64(struct nscc_params, target_ps, TIME, "target", "0ns", "0ns", "1s",
+              "target of the queueing delay; 0ns = 0.75 of the longest idle round trip (uet-htsim, with trimming)"),
+    PARAM_BOOL(struct nscc_params, has_quick_adapt, "quick_adapt", "yes", "cut the window to what came through"),
+};
+
+/* The reference network to which the constants are scaled: 100 Gbit/s times 12 us (uet-htsim). */
+#define REFERENCE_BDP_BYTES 150000.0
+#define REFERENCE_RTT_PS 12e6
+
+struct nscc_shared {
+    uint64_t network_rtt_ps, target_ps, host_rate_bps;
+    int64_t packet_bytes, window_bytes_max;
+    bool has_quick_adapt;
+    double alpha;    /* bytes per ps: proportional increase */
+    double fair;     /* bytes: fair increase */
+    double eta;      /* bytes: each round trip */
+    double fast;     /* share of the acknowledged bytes: fast increase */
+};
+
+struct nscc_state {
+    int64_t window_bytes, window_bytes_max;
+    uint64_t base_rtt_ps, delay_ps_mean;
+    int64_t increase;         /* bytes times bytes, to be divided by the window */
+    uint64_t received_bytes;  /* since the increase was applied */
+    uint64_t fast_bytes;      /* acknowledged with hardly any delay */
+    uint64_t achieved_bytes;  /* acknowledged in this period of quick adapt */
+    uint64_t ignored_bytes, to_ignore_bytes;
+    uint64_t adapt_ps, decreased_ps, adjusted_ps;
+    bool is_fast, is_armed;
+};
+
+static uint64_t bdp_bytes(const struct transport_facts *facts)
+{
+    return line_bytes(facts->base_rtt_ps, facts->host_rate_bps);
+}
+
+/* The part of a bandwidth-delay product that `tenths` say, in packets rounded up twice as uet-htsim does. */
+static uint64_t queue_part_bytes(const struct transport_facts *facts, uint64_t tenths)
+{
+    uint64_t packets = (bdp_bytes(facts) + facts->packet_bytes - 1) / facts->packet_bytes;
+    return (packets * tenths + 9) / 10 * facts->packet_bytes;
+}
+
+static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
+{
+    const struct nscc_params *params = values;
+    uint64_t queue_bytes = queue_part_bytes(facts, 10);
+    profile->class_count = 2;
+    profile->class[0] = (struct queue_class){
+        .priority = 1,
+        .quantum_bytes = facts->packet_bytes,
+        .capacity_bytes = queue_bytes,
+        .full = params->profile == PROFILE_HTSIM ? FULL_TRIM_EITHER : FULL_TRIM,
+        .trim_class = 1,
+        .mark = MARK_DEQUEUE,
+        .mark_low_bytes = queue_part_bytes(facts, 2),
+        .mark_high_bytes = queue_part_bytes(facts, 8),
+    };
+    profile->class[1] = (struct queue_class){.quantum_bytes = facts->packet_bytes, .capacity_bytes = 2 * queue_bytes};
+}
+
+/* 15 us and the time in which six full queues drain (uet-htsim: two priorities times three hops). */
+static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
+{
+    (void)values;
+    return 15 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
+}
+
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
+{
+    (void)values;
+    return bdp_bytes(facts) * 3 / 2;
+}
+
+static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
+{
+    const struct nscc_params *params = values;
+    struct nscc_shared *shared = shared_;
+    double payload_bytes = (double)(facts->packet_bytes - facts->header_bytes);
+    uint64_t target_ps = params->target_ps > 0 ? params->target_ps : facts->base_rtt_ps * 3 / 4;
+    double scale_bdp = (double)bdp_bytes(facts) / REFERENCE_BDP_BYTES;
+    double scale_delay = (double)target_ps / REFERENCE_RTT_PS;
+    *shared = (struct nscc_shared){
+        .network_rtt_ps = facts->base_rtt_ps,
+        .target_ps = target_ps,
+        .host_rate_bps = facts->host_rate_bps,
+        .packet_bytes = (int64_t)facts->packet_bytes,
+        .window_bytes_max = (int64_t)window_bytes_max(values, facts),
+        .has_quick_adapt = params->has_quick_adapt,
+        .alpha = 4 * payload_bytes * scale_bdp * scale_delay / (double)target_ps,
+        .fair = 5 * payload_bytes * scale_bdp,
+        .eta = 0.15 * payload_bytes * scale_bdp,
+        .fast = 0.25 * scale_bdp,
+    };
+}
+
+static void begin(const void *shared_, void *state_, uint64_t now_ps)
+{
+    const struct nscc_shared *shared = shared_;
+    struct nscc_state *state = state_;
+    state->window_bytes = state->window_bytes_max = shared->window_bytes_max;
+    state->base_rtt_ps = shared->network_rtt_ps;
+    state->adjusted_ps = now_ps;
+}
+
+static bool may_send(const void *shared, const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    const struct nscc_state *state = state_;
+    (void)shared;
+    return flight_bytes == 0 || flight_bytes + packet_bytes <= (uint64_t)state->window_bytes;
+}
+
+/* ---- delay ------------------------------------------------------------------------------------------------ */
+
+static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state *state, uint64_t rtt_ps)
+{
+    if (rtt_ps != 0 && rtt_ps < state->base_rtt_ps) {
+        state->base_rtt_ps = rtt_ps;
+        state->window_bytes_max = (int64_t)(line_bytes(rtt_ps, shared->host_rate_bps) * 3 / 2);
+    }
+}
+
+#define MEAN_WEIGHT 0.0125 /* of a sample */
+
+/* A long delay without a mark is that of a queue which has drained meanwhile: it counts a quarter of the round trip. */
+static void delay_mean_update(const struct nscc_shared *shared, struct nscc_state *state, uint64_t delay_ps,
+                              bool is_marked)
+{
+    bool is_over = !is_marked && delay_ps > shared->target_ps;
+    double sample_ps = is_over ? 0.25 * (double)state->base_rtt_ps : (double)delay_ps;
+    state->delay_ps_mean = (uint64_t)(MEAN_WEIGHT * sample_ps + (1 - MEAN_WEIGHT) * (double)state->delay_ps_mean);
+}
+
+/* ---- the window ------------------------------------------------------------------------------------------- */
+
+static void window_bound(const struct nscc_shared *shared, struct nscc_state *state)
+{
+    state->window_bytes = state->window_bytes < shared->packet_bytes ? shared->packet_bytes : state->window_bytes;
+    state->window_bytes = state->window_bytes > state->window_bytes_max ? state->window_bytes_max : state->window_bytes;
+}
+
+/* The end of a period: true where the window was cut. */
+static bool adapt_now(const struct nscc_shared *shared, struct nscc_state *state, const struct ack_news *news,
+                      bool is_wanted)
+{
+    bool is_due = state->adapt_ps != 0 && is_wanted && state->achieved_bytes < (uint64_t)state->window_bytes_max >> 3;
+    if (is_due) {
+        int64_t achieved_bytes = (int64_t)state->achieved_bytes;
+        state->window_bytes = achieved_bytes > shared->packet_bytes ? achieved_bytes : shared->packet_bytes;
+        state->to_ignore_bytes = news->flight_bytes;
+        state->ignored_bytes = 0;
+        state->is_armed = false;
+    }
+    state->achieved_bytes = 0;
+    state->adapt_ps = news->now_ps + state->base_rtt_ps + shared->target_ps;
+    return is_due;
+}
+
+/* True where quick adapt takes the answer, so that nothing else is made of it. `is_bad`: marked or a NACK. */
+static bool quick_adapt(const struct nscc_shared *shared, struct nscc_state *state, const struct ack_news *news,
+                        bool is_lost, uint64_t delay_ps)
+{
+    bool is_bad = is_lost || news->is_marked, is_taken = false;
+    if (!shared->has_quick_adapt) {
+        return false;
+    }
+    if (state->ignored_bytes < state->to_ignore_bytes && is_bad) {
+        is_taken = true;
+    } else if (news->now_ps > state->adapt_ps) {
+        bool is_wanted = state->is_armed || is_lost || delay_ps > 4 * shared->target_ps;
+        is_taken = adapt_now(shared, state, news, is_wanted);
+    }
+    if (is_taken) {
+        state->increase = 0;
+        state->received_bytes = 0;
+    }
+    return is_taken;
+}
+
+static void increase_by_distance(const struct nscc_shared *shared, struct nscc_state *state, uint64_t bytes,
+                                 uint64_t delay_ps)
+{
+    if (delay_ps < PS_PER_US) {
+        state->fast_bytes += bytes;
+        if (state->fast_bytes > (uint64_t)state->window_bytes || state->is_fast) {
+            state->window_bytes = (int64_t)((double)state->window_bytes + (double)bytes * shared->fast);
+            state->is_fast = true;
+            return;
+        }
+    } else {
+        state->fast_bytes = 0;
+    }
+    state->is_fast = false;
+    double distance_ps = (double)(shared->target_ps - delay_ps);
+    state->increase = (int64_t)((double)state->increase + shared->alpha * (double)bytes * distance_ps);
+}
+
+static void decrease(const struct nscc_shared *shared, struct nscc_state *state, uint64_t now_ps)
+{
+    state->is_fast = false;
+    state->fast_bytes = 0;
+    if (state->delay_ps_mean <= shared->target_ps || now_ps - state->decreased_ps <= state->base_rtt_ps) {
+        return;
+    }
+    double mean_ps = (double)state->delay_ps_mean;
+    double factor = 1 - 0.8 * (mean_ps - (double)shared->target_ps) / mean_ps;
+    state->window_bytes = (int64_t)((double)state->window_bytes * (factor > 0.5 ? factor : 0.5));
+    state->decreased_ps = now_ps;
+}
+
+static void increase_apply(const struct nscc_shared *shared, struct nscc_state *state, uint64_t now_ps)
+{
+    bool is_period_over = now_ps - state->adjusted_ps >= shared->network_rtt_ps;
+    if (state->received_bytes <= 8 * (uint64_t)shared->packet_bytes && !is_period_over) {
+        return;
+    }
+    state->window_bytes += state->increase / state->window_bytes;
+    if (is_period_over) {
+        state->window_bytes = (int64_t)((double)state->window_bytes + shared->eta);
+        state->adjusted_ps = now_ps;
+    }
+    state->increase = 0;
+    state->received_bytes = 0;
+}
+
+static void window_update(const struct nscc_shared *shared, struct nscc_state *state, const struct ack_news *news,
+                          uint64_t delay_ps)
+{
+    bool is_above = delay_ps >= shared->target_ps;
+    if (!news->is_marked && is_above) {
+        state->increase = (int64_t)((double)state->increase + shared->fair * (double)news->bytes);
+    } else if (!news->is_marked) {
+        increase_by_distance(shared, state, news->bytes, delay_ps);
+    } else if (is_above) {
+        decrease(shared, state, news->now_ps);
+    }
+    window_bound(shared, state);
+    increase_apply(shared, state, news->now_ps);
+    window_bound(shared, state);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------- */
+
+static void acked(const void *shared_, void *state_, const struct ack_news *news)
+{
+    const struct nscc_shared *shared = shared_;
+    struct nscc_state *state = state_;
+    state->achieved_bytes += news->bytes;
+    state->received_bytes += news->bytes;
+    state->ignored_bytes += news->bytes;
+    uint64_t delay_ps = state->delay_ps_mean;
+    if (news->rtt_ps != 0) {
+        base_rtt_update(shared, state, news->rtt_ps);
+        delay_ps = news->rtt_ps - state->base_rtt_ps;
+        delay_mean_update(shared, state, delay_ps, news->is_marked);
+    }
+    if (!quick_adapt(shared, state, news, false, delay_ps)) {
+        window_update(shared, state, news, delay_ps);
+    }
+}
+
+static void nacked(const void *shared_, void *state_, const struct ack_news *news)
+{
+    const struct nscc_shared *shared = shared_;
+    struct nscc_state *state = state_;
+    state->ignored_bytes += news->bytes;
+    base_rtt_update(shared, state, news->rtt_ps);
+    delay_mean_update(shared, state, shared->network_rtt_ps, true);
+    state->is_armed = true;
+    if (!quick_adapt(shared, state, news, true, 0)) {
+        state->window_bytes -= (int64_t)news->bytes;
+        window_bound(shared, state);
+    }
+}
+
+static void timed_out(const void *shared_, void *state_, uint64_t lost_bytes, uint64_t now_ps)
+{
+    const struct nscc_shared *shared = shared_;
+    struct nscc_state *state = state_;
+    (void)now_ps;
+    state->window_bytes -= (int64_t)lost_bytes;
+    window_bound(shared, state);
+}
+
+const struct transport transport_nscc = {
+    .name = "nscc",
+    .summary = "Ultra Ethernet, sender-based: window steered by delay and ECN, trimming, selective ACKs",
+    .params = PARAM_TABLE(struct nscc_params, rows),
+    .shared_bytes = sizeof(struct nscc_shared),
+    .state_bytes = sizeof(struct nscc_state),
+    .ack = ACK_COALESCED,
+    .ack_bytes = 16384, /* uet-htsim: UecSink::_bytes_unacked_threshold */
+    .has_times = true,
+    .control_per_data = 10, /* uet-htsim: UecNIC, _ratio_control */
+    .queues = queues,
+    .window_bytes_max = window_bytes_max,
+    .rto_ps = rto_ps,
+    .prepare = prepare,
+    .begin = begin,
+    .may_send = may_send,
+    .acked = acked,
+    .nacked = nacked,
+    .timed_out = timed_out,
+};
