@@ -55,10 +55,10 @@ static void tree_routes(struct scenario *s, uint32_t leaves, uint32_t per_leaf, 
     }
     for (uint32_t leaf = 0; leaf < leaves; leaf++) {
         s->routes[s->hosts + leaf] = (struct route){leaf * per_leaf, (leaf + 1) * per_leaf, 1, 0, 1,
-                                                    (uint16_t)per_leaf, (uint16_t)(spines * parallel)};
+                                                    (uint16_t)per_leaf, (uint16_t)(spines * parallel), 0, 0};
     }
     for (uint32_t spine = 0; spine < spines; spine++) {
-        s->routes[s->hosts + leaves + spine] = (struct route){0, s->hosts, per_leaf, 0, (uint16_t)parallel, 0, 0};
+        s->routes[s->hosts + leaves + spine] = (struct route){0, s->hosts, per_leaf, 0, (uint16_t)parallel, 0, 0, 0, 0};
     }
 }
 

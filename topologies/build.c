@@ -174,6 +174,16 @@ enum status build_part(const struct fabric_request *request, const char *key, co
                       part_class_name(class), expected);
 }
 
+enum status build_parts(const struct fabric_request *request, const struct build_part_row *rows, size_t count,
+                        struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        status = build_part(request, rows[i].key, rows[i].name, rows[i].classes, rows[i].part_id, diag);
+    }
+    return status;
+}
+
 uint64_t build_part_u64(const struct part_table *parts, uint32_t part_id, enum part_quantity quantity)
 {
     return (uint64_t)llround(part_normal(parts, part_id, quantity));

@@ -66,6 +66,15 @@ enum status build_part(const struct fabric_request *request, const char *key, co
 #define BUILD_CLASS(class_) (1u << PART_##class_)
 #define BUILD_LINK_ENDS (BUILD_CLASS(MODULE) | BUILD_CLASS(CPO) | BUILD_CLASS(COPPER))
 
+/* Several of them: parameter, name that was given, classes, and where the id goes. */
+struct build_part_row {
+    const char *key, *name;
+    uint32_t classes;
+    uint32_t *part_id;
+};
+enum status build_parts(const struct fabric_request *request, const struct build_part_row *rows, size_t count,
+                        struct diag *diag);
+
 /* Propagation over a length of a medium, rounded to a picosecond. */
 uint64_t build_length_ps(const struct part_table *parts, uint32_t medium, double length_m);
 

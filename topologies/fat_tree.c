@@ -1,4 +1,4 @@
-/* Folded Clos networks of one to three tiers of switches ("fat trees").
+/* Folded Clos networks of one to three tiers of switches ("fat trees"), with scale-up inside the servers or without.
  *
  *     tiers: 2, radix 4                    tiers: 3, radix 4
  *     spine    s   s                       core      c  c  c  c       a core switch has ports to every pod
@@ -16,11 +16,12 @@
  * switches above are merged: as few spines (or cores a group) as have ports enough, with several links to
  * each leaf (or aggregation). Oversubscription stays exact; a single leaf or pod has nothing above it.
  *
- * Scope: one port a host, equal links between switches, all shortest paths.
+ * Scope: one port a host and, in a server (server.h), its scale-up links; equal links between switches, all shortest
+ * paths.
  * Not modelled: several planes or rails, failures of links, unequal switches in one tier.
  * Checked against: the k-ary fat tree of Al-Fares et al., SIGCOMM 2008, as in htsim (presets htsim-128 and
  * htsim-1024), and all routes against breadth-first search (tests/test_fabric.c). */
-#include "topologies/build.h"
+#include "topologies/server.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@
 #include <string.h>
 
 struct fat_tree {
+    struct server_values server;
     uint64_t tiers, hosts, radix;
     const char *oversubscription;
     uint64_t link_rate_bps, host_link_rate_bps;
@@ -72,6 +74,7 @@ static const struct param rows[] = {
     PARAM_BOOL(struct fat_tree, has_device_latency, "device_latency", "yes",
                "parts take their time: NIC, modules, FEC, switches"),
     PARAM_U64(struct fat_tree, queue_bytes, SIZE, "queue", "0B", "0B", NULL, "of an output port; 0B: unbounded"),
+    SERVER_ROWS(struct fat_tree, "1"),
 };
 
 /* ---- shape -------------------------------------------------------------------------------------------------- */
@@ -289,11 +292,7 @@ static enum status parts_find(const struct fat_tree *values, const struct fabric
                               struct parts *parts, struct diag *diag)
 {
     const char *leaf_module = strcmp(values->leaf_module, "same") == 0 ? values->switch_module : values->leaf_module;
-    const struct {
-        const char *key, *name;
-        uint32_t classes;
-        uint32_t *part_id;
-    } all[] = {
+    const struct build_part_row all[] = {
         {"gpu", values->gpu, BUILD_CLASS(GPU), &parts->gpu},
         {"nic", values->nic, BUILD_CLASS(NIC), &parts->nic},
         {"host_module", values->host_module, BUILD_LINK_ENDS, &parts->host_module},
@@ -302,15 +301,12 @@ static enum status parts_find(const struct fat_tree *values, const struct fabric
         {"switch", values->switch_part, BUILD_CLASS(SWITCH), &parts->box},
         {"medium", values->medium, BUILD_CLASS(FIBRE) | BUILD_CLASS(COPPER), &parts->medium},
     };
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < sizeof all / sizeof all[0]; i++) {
-        status = build_part(request, all[i].key, all[i].name, all[i].classes, all[i].part_id, diag);
-    }
-    return status;
+    return build_parts(request, all, sizeof all / sizeof all[0], diag);
 }
 
 struct tree {
     struct build build;
+    struct server server;
     struct shape shape;
     struct parts parts;
     const struct fat_tree *values;
@@ -350,7 +346,7 @@ static void nodes_lay_out(struct tree *tree)
     struct build_node host = {NODE_HOST, tree->parts.gpu, 0, false, 0};
     struct build_node box = {NODE_SWITCH, tree->parts.box, 1, values->is_cut_through, latency_ps};
     for (uint32_t i = 0; i < shape->hosts; i++) {
-        build_node(&tree->build, &host, 1);
+        build_node(&tree->build, &host, server_host_ports(&tree->server, i) + 1);
     }
     for (uint32_t leaf = 0; leaf < shape->leaves; leaf++) {
         build_node(&tree->build, &box, leaf_hosts(shape, leaf) + leaf_ups(shape));
@@ -364,6 +360,7 @@ static void nodes_lay_out(struct tree *tree)
     for (uint32_t i = 0; i < shape->middles * shape->cores; i++) {
         build_node(&tree->build, &box, shape->pods * shape->core_width);
     }
+    server_lay_out(&tree->server, &tree->build);
 }
 
 static void join_switches(struct tree *tree, uint32_t lower_port, uint32_t upper_port)
@@ -379,8 +376,10 @@ static void leaf_join(struct tree *tree, uint32_t leaf)
     const uint32_t *port_first = tree->build.port_first;
     uint32_t hosts = leaf_hosts(shape, leaf), first = port_first[shape->leaf_first + leaf];
     for (uint32_t i = 0; i < hosts; i++) {
-        struct build_end host = {.port = port_first[leaf * shape->down + i], .module = tree->parts.host_module,
-                                 .adapter = tree->parts.nic, .adapter_ps = tree->nic_latency_ps};
+        uint32_t number = leaf * shape->down + i;
+        struct build_end host = {.port = port_first[number] + server_host_ports(&tree->server, number),
+                                 .module = tree->parts.host_module, .adapter = tree->parts.nic,
+                                 .adapter_ps = tree->nic_latency_ps};
         struct build_end down = {.port = first + i, .module = tree->parts.leaf_module};
         build_join(&tree->build, &tree->host_link, &host, &down);
     }
@@ -407,11 +406,14 @@ static void middle_join(struct tree *tree, uint32_t middle)
 static void routes_set_up(struct tree *tree)
 {
     const struct shape *shape = &tree->shape;
-    struct route *route = build_routes(&tree->build);
     uint32_t down = shape->down, pod_hosts = shape->down * shape->pod_leaves;
-    for (uint32_t host = 0; host < shape->hosts; host++) {
-        route[host] = (struct route){.down_stride = 1, .up_count = 1};
+    if (tree->server.is_mesh) {
+        tree->build.fabric->port_cost = server_costs(&tree->server, &tree->build);
+        tree->build.fabric->is_host_end = true;
+        return;
     }
+    struct route *route = build_routes(&tree->build);
+    server_routes(&tree->server, route, 1, 0);
     for (uint32_t leaf = 0; leaf < shape->leaves; leaf++) {
         uint32_t hosts = leaf_hosts(shape, leaf);
         route[shape->leaf_first + leaf] = (struct route){
@@ -444,12 +446,17 @@ static enum status fat_tree_build(const void *all_values, const struct fabric_re
     struct tree tree = {.values = all_values};
     enum status status = shape_find(tree.values, request, &tree.shape, diag);
     status = status == STATUS_OK ? parts_find(tree.values, request, &tree.parts, diag) : status;
+    status = status == STATUS_OK ? server_find(&tree.values->server, request, tree.shape.hosts,
+                                               tree.values->has_device_latency, &tree.server, diag)
+                                 : status;
     if (status != STATUS_OK) {
         return status;
     }
     const struct shape *shape = &tree.shape;
-    uint64_t nodes = (uint64_t)shape->core_first + (uint64_t)shape->middles * shape->cores;
-    build_begin(&tree.build, request, fabric, diag, shape->hosts, nodes, ports_total(shape));
+    uint64_t nodes = (uint64_t)shape->core_first + (uint64_t)shape->middles * shape->cores +
+                     server_node_count(&tree.server);
+    uint64_t ports = ports_total(shape) + server_port_count(&tree.server);
+    build_begin(&tree.build, request, fabric, diag, shape->hosts, nodes, ports);
     links_set_up(&tree, request);
     nodes_lay_out(&tree);
     for (uint32_t leaf = 0; leaf < shape->leaves; leaf++) {
@@ -458,6 +465,7 @@ static enum status fat_tree_build(const void *all_values, const struct fabric_re
     for (uint32_t middle = 0; middle < shape->middles * shape->pods; middle++) {
         middle_join(&tree, middle);
     }
+    server_join(&tree.server, &tree.build);
     routes_set_up(&tree);
     build_end(&tree.build);
     return STATUS_OK;

@@ -11,8 +11,9 @@
  * port_peer = ID_NONE until a planner of circuits (netsim/circuit) joins it to another one; the optical switch
  * itself has no packet ports: optics is a schedule, not a second engine.
  *
- * Routes: most fabrics are trees, and a tree needs three numbers a node and no table (struct route). All others
- * leave `route` NULL and get shortest paths with all equal next hops, computed from the connections. */
+ * Routes: most fabrics are trees, and a tree needs a few numbers a node and no table (struct route). All others
+ * leave `route` NULL and get shortest paths with all equal next hops, computed from the connections; port_cost,
+ * port_order and is_host_end say what is short and which of the equal ones are taken. */
 #ifndef PHOTONET_FABRIC_H
 #define PHOTONET_FABRIC_H
 
@@ -20,6 +21,7 @@
 #include "photonet/program.h"
 
 #define FABRIC_HOSTS_MAX (1u << 20)
+#define FABRIC_HOST_PORTS_MAX 64 /* transports keep the ports of a host as bits of a word */
 
 enum node_kind {
     NODE_HOST,    /* runs ranks; forwards packets of others where the fabric routes through it */
@@ -31,12 +33,18 @@ enum node_kind {
  *   down_first <= d < down_last: the `down_width` consecutive ports from
  *                                down_port + (d - down_first) / down_stride * down_width
  *   otherwise:                   the up_count consecutive ports from up_port
- * Ports are counted within the node. down_stride >= 1. */
+ * Ports are counted within the node. down_stride >= 1.
+ *
+ * With rails > 1, host d is on rail d % rails, and
+ *   rail != ROUTE_ALL_RAILS: all hosts of other rails are up, as if outside down_first to down_last
+ *   rail == ROUTE_ALL_RAILS: below each child of the tree stand `rails` of them: child * rails + d % rails */
 struct route {
     uint32_t down_first, down_last, down_stride;
     uint16_t down_port, down_width;
     uint16_t up_port, up_count;
+    uint16_t rails, rail;
 };
+#define ROUTE_ALL_RAILS UINT16_MAX
 
 /* An optical circuit switch (or a plane of them that acts as one), and the ports whose fibres end there. */
 struct optical {
@@ -78,6 +86,11 @@ struct fabric {
     const uint64_t *port_queue_bytes; /* capacity of the output queue, UINT64_MAX = unbounded */
 
     const struct route *route;        /* node_count, or NULL */
+    /* Where route is NULL. A way is as long as the sum of its links' costs (NULL: 1 each; both ways of a link cost
+     * the same, never 0). Of equally near next hops those of the lowest order are taken (NULL: all alike), which is
+     * how a torus sends by dimensions in order. */
+    const uint8_t *port_cost, *port_order;
+    bool is_host_end;                 /* no way leads through a host */
 
     uint32_t optical_count;
     const struct optical *optical;

@@ -42,6 +42,10 @@ static enum status check_node(const struct fabric *fabric, uint32_t node, struct
     if (is_host && first == last) {
         return broken(fabric, node, diag, "has no port; expected at least one");
     }
+    if (is_host && last - first > FABRIC_HOST_PORTS_MAX) {
+        return broken(fabric, node, diag, "has %" PRIu32 " ports; expected at most %d", last - first,
+                      FABRIC_HOST_PORTS_MAX);
+    }
     if (fabric->node_part[node] >= fabric->parts->count) {
         return broken(fabric, node, diag, "is of part %" PRIu32 ", which does not exist", fabric->node_part[node]);
     }

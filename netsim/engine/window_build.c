@@ -242,7 +242,8 @@ static bool has_one_rate(const struct window_core *core, const struct window_nod
 
 static bool node_is_plain(const struct window_core *core, const struct window_node *node)
 {
-    return core->config.routes->set_id == NULL && node->port_count > 0 && (!node->is_cut || has_one_rate(core, node));
+    bool has_tree_route = core->config.routes->rows == NULL && core->fabric->route[node->id].rails <= 1;
+    return has_tree_route && node->port_count > 0 && (!node->is_cut || has_one_rate(core, node));
 }
 
 /* x / stride = x * reciprocal >> shift for all x < 2^20: Granlund and Montgomery, PLDI 1994, theorem 4.2. */

@@ -14,7 +14,7 @@ struct routes *routes_new(const struct fabric *fabric, struct arena *arena)
     return routes;
 }
 
-/* By arithmetic every pair has a next hop until a node has none upwards: follow the first port. */
+/* A pair may have a next hop for a while and then none: follow the first port. */
 static bool reaches(const struct routes *routes, uint32_t src, uint32_t dst)
 {
     const struct fabric *fabric = routes->fabric;
@@ -25,9 +25,6 @@ static bool reaches(const struct routes *routes, uint32_t src, uint32_t dst)
             return false;
         }
         node = fabric->port_node[fabric->port_peer[fabric->port_first[node] + port_set_at(&set, 0)]];
-        if (routes->set_id != NULL) {
-            return true; /* tables hold only ways that lead there */
-        }
     }
     return true;
 }
