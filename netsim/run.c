@@ -5,6 +5,7 @@
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
 #include "netsim/run_flow.h"
+#include "netsim/series.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -112,6 +113,7 @@ struct run_loop {
     struct facts live;        /* what collect_progress needs */
     struct collect_cursor cursor;
     struct progress *progress;
+    struct series series;
     double flushed_s;
     uint64_t flushed_ps;
 };
@@ -149,10 +151,14 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
     while (status == STATUS_OK && next_ps != TIME_NEVER_PS && next_ps <= request->until_ps &&
            !(request->interrupted != NULL && *request->interrupted)) {
         uint64_t until_ps = next_ps > TIME_NEVER_PS - 1 - slice_ps ? TIME_NEVER_PS - 1 : next_ps + slice_ps;
+        until_ps = until_ps > loop->series.next_ps ? loop->series.next_ps : until_ps;
         until_ps = until_ps > request->until_ps ? request->until_ps : until_ps;
         double start_s = wall_seconds();
         next_ps = sim_run(loop->sim, until_ps);
         double took_s = wall_seconds() - start_s;
+        if (until_ps == loop->series.next_ps) {
+            series_sample(&loop->series);
+        }
         if (took_s < SLICE_WALL_S / 2 && slice_ps < PS_PER_S) {
             slice_ps *= 2;
         } else if (took_s > SLICE_WALL_S * 2 && slice_ps > 1000) {
@@ -261,6 +267,10 @@ static enum status packets_run(const struct run_request *request, const struct j
     }
     loop.live = (struct facts){.stats = &loop.sim->stats, .calls = replay_calls(loop.sim->replay),
                                .call_count = replay_call_count(loop.sim->replay)};
+    loop.series.next_ps = TIME_NEVER_PS;
+    if (results != NULL) {
+        series_init(&loop.series, loop.sim, arena);
+    }
     loop.progress = progress_new(arena, request->is_quiet);
     status = loop_run(&loop, diag);
     if (status != STATUS_OK) {
@@ -275,7 +285,12 @@ static enum status packets_run(const struct run_request *request, const struct j
     result->wall_s = wall_seconds() - start_s;
     enum status verdict = verdict_of(request, &facts, sim_run(loop.sim, 0) == TIME_NEVER_PS, result, diag);
     result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, arena) : NULL;
-    status = file_end(&facts, &loop.cursor, result, results, loop.run, diag);
+    if (results != NULL) {
+        status = series_write(&loop.series, facts.makespan_ps, loop.run, diag);
+    }
+    if (status == STATUS_OK) {
+        status = file_end(&facts, &loop.cursor, result, results, loop.run, diag);
+    }
     return status != STATUS_OK ? status : verdict;
 }
 

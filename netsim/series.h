@@ -1,0 +1,30 @@
+/* Link use over time: bytes of every link in equal intervals, whatever the length of the run.
+ *
+ * Sampling starts at 1 us. When SERIES_SAMPLES intervals are full, pairs of them become one and the interval doubles, so a
+ * run of any length ends with between half of SERIES_SAMPLES and all of them. Fabrics of more than SERIES_LINKS links
+ * have no series: 256 x 8192 numbers are 16 MiB. */
+#ifndef PHOTONET_SERIES_H
+#define PHOTONET_SERIES_H
+
+#include "netsim/sim.h"
+#include "photonet/results.h"
+
+#define SERIES_SAMPLES 256
+#define SERIES_LINKS 8192
+
+struct series {
+    const struct sim *sim;
+    uint64_t interval_ps;
+    uint64_t next_ps;     /* when the next sample is due; TIME_NEVER_PS: there is no series */
+    size_t count;
+    uint32_t port_count;
+    uint64_t *bytes;      /* [SERIES_SAMPLES + 1][port_count]: sent since the start of the run */
+};
+
+void series_init(struct series *series, const struct sim *sim, struct arena *arena);
+/* To be called at next_ps exactly. */
+void series_sample(struct series *series);
+/* Writes timeseries/link_utilisation; `end_ps` ends the last interval, which may be short. */
+enum status series_write(struct series *series, uint64_t end_ps, struct results_run *run, struct diag *diag);
+
+#endif
