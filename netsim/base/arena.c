@@ -8,11 +8,13 @@
  *   3. A request that would waste most of a block gets a block of its own behind the first, so that one large
  *      array does not strand the room left in the current block.
  *   4. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
- * An arena serves one thread; threads that allocate have an arena each. */
+ * Threads may allocate from one arena: a spin lock is taken, since a request is short and two rarely meet. */
 #include "photonet/arena.h"
 
 #include <assert.h>
 #include <stdalign.h>
+#include <stdatomic.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,6 +43,7 @@ struct arena {
     size_t used_bytes;
     size_t reserved_bytes;
     const char *purpose; /* borrowed; a literal in practice */
+    atomic_flag is_locked;
 };
 
 static _Noreturn void memory_out(size_t count, size_t bytes_each, const char *purpose)
@@ -150,7 +153,7 @@ static void current_block_replace(struct arena *arena)
     }
 }
 
-void *arena_alloc(struct arena *arena, size_t bytes)
+static void *take(struct arena *arena, size_t bytes)
 {
     size_t taken = bytes > 0 ? bytes : 1;
     size_t align = bytes >= ALIGN_LARGE ? ALIGN_LARGE : ALIGN_SMALL;
@@ -168,6 +171,16 @@ void *arena_alloc(struct arena *arena, size_t bytes)
     }
     char *memory = arena->cursor + padding;
     arena->cursor = memory + taken;
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+    while (atomic_flag_test_and_set_explicit(&arena->is_locked, memory_order_acquire)) {
+        sched_yield();
+    }
+    void *memory = take(arena, bytes);
+    atomic_flag_clear_explicit(&arena->is_locked, memory_order_release);
     return memory;
 }
 

@@ -4,6 +4,8 @@
 
 #include "netsim/engine/engine.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #ifdef PHOTONET_STRESS
@@ -18,6 +20,7 @@ struct chunk {
     struct packet packets[CHUNK_PACKETS];
     uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
     struct chunk *older;
+    uint32_t owner; /* worker that fills it */
 };
 _Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is four cache lines");
 
@@ -144,12 +147,22 @@ struct batch_more {
 struct worker {
     struct window_core *core;
     uint32_t id;
+    pthread_t thread;
+    struct { /* written before a barrier, read by all after it */
+        uint64_t ahead;
+        uint32_t packet_bytes_max;
+        bool is_interrupted;
+    } public;
+    bool is_idle;                  /* the run has ended because nothing is left until its end */
+    uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
     uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
     uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
+    struct chunk **returned[2];    /* per owner: chunks of others that are read, by parity of the window */
+    uint32_t parity;
     struct timer_heap timers;      /* of this worker's nodes */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
@@ -175,7 +188,7 @@ struct worker {
     uint64_t hop_count;
     struct arena *arena;
     uint8_t *pool, *pool_end;
-};
+} __attribute__((aligned(64)));
 
 struct window_core {
     struct engine base; /* first: an engine is one of these */
@@ -196,6 +209,11 @@ struct window_core {
     struct worker *workers;
     uint32_t worker_count;
     bool is_running;
+    uint64_t until_ps;           /* of this run */
+    uint32_t spin_count;         /* before a waiting thread yields */
+    atomic_uint barrier_count __attribute__((aligned(64)));
+    atomic_uint barrier_phase __attribute__((aligned(64)));
+    atomic_int go;               /* threads may start, or (below 0) must go home */
     uint64_t done_ps;            /* every event up to here has happened */
     struct link_load *on_link;   /* made by window_counters, valid until the next run */
     bool is_on_link_valid;
@@ -217,6 +235,7 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps);
 /* The chain of a node that one writer has filled; its newest chunk has `room` empty lanes in front. */
 struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room);
 void chunks_free(struct worker *worker, struct chunk *chunk);
+void chunks_collect(struct worker *worker);
 
 static inline uint64_t windows_ahead(const struct worker *worker, uint64_t time_ps)
 {
@@ -448,6 +467,8 @@ void switch_serve_scalar(struct worker *worker, uint32_t node);
 void switch_serve_neon(struct worker *worker, uint32_t node);
 void switch_serve_avx2(struct worker *worker, uint32_t node);
 void switch_serve_avx512(struct worker *worker, uint32_t node);
+/* The vector loops leave queued_bytes alone; before the general code looks at it, it is counted anew. */
+void port_requeue(struct window_port *port);
 void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count);
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);

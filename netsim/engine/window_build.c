@@ -147,6 +147,7 @@ static void ports_wake(struct window_core *core)
 
 /* ---- the window ------------------------------------------------------------------------------------------- */
 
+#define WORKERS_MAX 64
 #define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
@@ -306,6 +307,8 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
     worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
+    worker->returned[0] = arena_array(core->arena, core->worker_count, struct chunk *);
+    worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
     worker->batches = arena_array(core->arena, ports_max, struct port_batch);
@@ -334,7 +337,8 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     core->config = *config;
     core->fabric = config->fabric;
     core->arena = arena;
-    core->worker_count = 1;
+    core->worker_count = config->thread_count < 1 ? 1 : config->thread_count;
+    core->worker_count = core->worker_count < WORKERS_MAX ? core->worker_count : WORKERS_MAX;
     core->workers = arena_array(arena, core->worker_count, struct worker);
     for (uint32_t i = 0; i < core->worker_count; i++) {
         core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};

@@ -49,6 +49,7 @@ static void chunks_make(struct worker *worker)
     block += -(uintptr_t)block & CHUNK_ROOM_MASK;
     for (uint32_t i = CHUNKS_PER_MAKE; i-- > 0;) {
         struct chunk *chunk = (struct chunk *)(block + (size_t)i * CHUNK_BYTES);
+        chunk->owner = worker->id;
         chunk->older = worker->chunk_free;
         worker->chunk_free = chunk;
     }
@@ -69,14 +70,34 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     return (uintptr_t)chunk | CHUNK_PACKETS;
 }
 
+/* Chunks go back to whoever fills them, at the latest two windows later: else a thread that only sends would take new
+ * memory for ever. */
 void chunks_free(struct worker *worker, struct chunk *chunk)
 {
     while (chunk != NULL) {
         struct chunk *older = chunk->older;
-        chunk->older = worker->chunk_free;
-        worker->chunk_free = chunk;
+        struct chunk **list = chunk->owner == worker->id ? &worker->chunk_free
+                                                         : &worker->returned[worker->parity][chunk->owner];
+        chunk->older = *list;
+        *list = chunk;
         chunk = older;
     }
+}
+
+/* After a barrier: the others have changed parity too, so nobody touches the lists of the last window. */
+void chunks_collect(struct worker *worker)
+{
+    struct window_core *core = worker->core;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        struct chunk **list = &core->workers[i].returned[worker->parity][worker->id];
+        while (i != worker->id && *list != NULL) {
+            struct chunk *chunk = *list;
+            *list = chunk->older;
+            chunk->older = worker->chunk_free;
+            worker->chunk_free = chunk;
+        }
+    }
+    worker->parity ^= 1;
 }
 
 struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room)
@@ -247,6 +268,7 @@ static struct far_packet far_pop(struct far_heap *heap)
 void far_drain(struct worker *worker)
 {
     while (worker->far.count > 0 && windows_ahead(worker, worker->far.items[0].time_ps) <= worker->core->slot_mask) {
+        DASSERT(windows_ahead(worker, worker->far.items[0].time_ps) > 0); /* I5 */
         struct far_packet item = far_pop(&worker->far);
         packet_put(worker, item.node, item.time_ps, item.port_whole, &item.packet);
     }

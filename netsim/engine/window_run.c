@@ -1,7 +1,15 @@
 /* The windows, one after the other. */
 #include "netsim/engine/window.h"
 
+#include <sched.h>
+#include <unistd.h>
+
 /* ---- the next window -------------------------------------------------------------------------------------- */
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* How many windows ahead the worker has something to do, UINT64_MAX for never. */
 static uint64_t worker_next(const struct worker *worker)
@@ -13,26 +21,52 @@ static uint64_t worker_next(const struct worker *worker)
         turned |= worker->slot == 0 ? 0 : worker->pending << (slots - worker->slot);
         ahead = (uint64_t)__builtin_ctzll(turned);
     }
-    if (worker->timers.count > 0 && ahead > 0) {
-        uint64_t timer_ahead = windows_ahead(worker, worker->timers.items[0].time_ps);
-        ahead = timer_ahead < ahead ? timer_ahead : ahead;
+    if (worker->timers.count > 0) {
+        ahead = min_u64(ahead, windows_ahead(worker, worker->timers.items[0].time_ps));
     }
-    if (worker->far.count > 0) {
+    if (worker->far.count > 0) { /* I5 */
         uint64_t far_ahead = windows_ahead(worker, worker->far.items[0].time_ps);
-        ahead = far_ahead < ahead ? far_ahead : ahead;
+        ahead = min_u64(ahead, far_ahead > worker->core->slot_mask ? far_ahead - worker->core->slot_mask : 0);
     }
     return ahead;
 }
 
-static void worker_move(struct worker *worker, uint64_t ahead, uint64_t until_ps)
+/* What the others must know of this worker before the next window. */
+static void worker_publish(struct worker *worker)
+{
+    const volatile int *interrupted = worker->core->config.interrupted;
+    worker->public.ahead = worker_next(worker);
+    worker->public.packet_bytes_max = worker->packet_bytes_max;
+    worker->public.is_interrupted = worker->id == 0 && interrupted != NULL && *interrupted;
+}
+
+/* All workers come to the same conclusion from what all have published. False: the run is over. */
+static bool worker_move(struct worker *worker, uint64_t until_ps)
 {
     const struct window_core *core = worker->core;
+    uint64_t ahead = UINT64_MAX;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        const struct worker *other = &core->workers[i];
+        ahead = min_u64(ahead, other->public.ahead);
+        if (other->public.packet_bytes_max > worker->packet_bytes_max) {
+            worker->packet_bytes_max = other->public.packet_bytes_max;
+        }
+    }
+    if (ahead == UINT64_MAX || worker->start_ps + ahead * core->width_ps > until_ps) {
+        worker->is_idle = true;
+        return false;
+    }
+    if (core->workers[0].public.is_interrupted && worker->window_count > 0) {
+        return false;
+    }
     worker->start_ps += ahead * core->width_ps;
     worker->slot = (uint32_t)(worker->slot + ahead) & core->slot_mask;
     worker->end_ps = worker->start_ps + core->width_ps;
     if (until_ps < worker->end_ps) {
         worker->end_ps = until_ps + 1;
     }
+    worker->window_count++;
+    return true;
 }
 
 /* ---- one window ------------------------------------------------------------------------------------------- */
@@ -60,8 +94,10 @@ static uint64_t word_take(struct worker *worker, uint32_t word)
     uint64_t nodes = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
         uint64_t *bits = &core->workers[i].active[(size_t)worker->slot * core->word_count + word];
-        nodes |= *bits;
-        *bits = 0;
+        if (*bits != 0) {
+            nodes |= *bits;
+            *bits = 0;
+        }
     }
     return nodes;
 }
@@ -78,14 +114,139 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
     }
 }
 
-static void window_serve(struct worker *worker)
+static bool is_cut(const struct worker *worker)
 {
-    const struct window_core *core = worker->core;
+    return worker->end_ps - worker->start_ps < worker->core->width_ps;
+}
+
+static void worker_open(struct worker *worker)
+{
+    worker->pending &= ~(UINT64_C(1) << worker->slot); /* set again by what a cut window leaves over */
+    chunks_collect(worker);
     far_drain(worker);
     timers_take(worker);
-    worker->pending &= ~(UINT64_C(1) << worker->slot); /* set again by what a cut window leaves over */
+}
+
+static void worker_switches(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
     nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], core->switch_serve);
+}
+
+static void worker_hosts(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
     nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], host_serve);
+    if (!is_cut(worker)) { /* packets to hosts of this window have set it again */
+        worker->pending &= ~(UINT64_C(1) << worker->slot);
+    }
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------- */
+
+#define SPIN_COUNT 200 /* pauses of up to 40 ns: then the others have more to do, or wait for this very core */
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void barrier_wait(struct window_core *core)
+{
+    if (core->worker_count == 1) {
+        return;
+    }
+    uint32_t phase = atomic_load_explicit(&core->barrier_phase, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&core->barrier_count, 1, memory_order_acq_rel) + 1 == core->worker_count) {
+        atomic_store_explicit(&core->barrier_count, 0, memory_order_relaxed);
+        atomic_store_explicit(&core->barrier_phase, phase + 1, memory_order_release);
+        return;
+    }
+    for (uint32_t spins = 0; atomic_load_explicit(&core->barrier_phase, memory_order_acquire) == phase; spins++) {
+        if (spins < core->spin_count) {
+            cpu_relax();
+        } else {
+            sched_yield();
+        }
+    }
+}
+
+static void *worker_run(void *worker_)
+{
+    struct worker *worker = worker_;
+    struct window_core *core = worker->core;
+    do {
+        worker_publish(worker);
+        barrier_wait(core); /* I6 */
+        if (!worker_move(worker, core->until_ps)) {
+            break;
+        }
+        worker_open(worker);
+        worker_switches(worker);
+        barrier_wait(core); /* I6 */
+        worker_hosts(worker);
+    } while (worker->end_ps <= core->until_ps);
+    return NULL;
+}
+
+/* The same on one thread, where others cannot be had. */
+static void workers_run_serially(struct window_core *core)
+{
+    bool is_going = true;
+    while (is_going) {
+        for (uint32_t i = 0; i < core->worker_count; i++) {
+            worker_publish(&core->workers[i]);
+        }
+        for (uint32_t i = 0; i < core->worker_count; i++) {
+            is_going &= worker_move(&core->workers[i], core->until_ps);
+        }
+        for (uint32_t i = 0; is_going && i < core->worker_count; i++) {
+            worker_open(&core->workers[i]);
+            worker_switches(&core->workers[i]);
+        }
+        for (uint32_t i = 0; is_going && i < core->worker_count; i++) {
+            worker_hosts(&core->workers[i]);
+        }
+        is_going &= core->workers[0].end_ps <= core->until_ps;
+    }
+}
+
+/* Threads live as long as a run: an engine has no end of its own. They wait for `go`, so that nobody starts where
+ * not all can. */
+static void *thread_main(void *worker_)
+{
+    struct worker *worker = worker_;
+    int32_t go;
+    while ((go = atomic_load_explicit(&worker->core->go, memory_order_acquire)) == 0) {
+        sched_yield();
+    }
+    return go > 0 ? worker_run(worker) : NULL;
+}
+
+static void workers_run(struct window_core *core)
+{
+    uint32_t started = 1;
+    core->spin_count = sysconf(_SC_NPROCESSORS_ONLN) >= (long)core->worker_count ? SPIN_COUNT : 0;
+    atomic_store(&core->go, 0);
+    while (started < core->worker_count &&
+           pthread_create(&core->workers[started].thread, NULL, thread_main, &core->workers[started]) == 0) {
+        started++;
+    }
+    bool are_all = started == core->worker_count;
+    atomic_store_explicit(&core->go, are_all ? 1 : -1, memory_order_release);
+    if (are_all) {
+        worker_run(&core->workers[0]);
+    }
+    for (uint32_t i = 1; i < started; i++) {
+        pthread_join(core->workers[i].thread, NULL);
+    }
+    if (!are_all) {
+        workers_run_serially(core);
+    }
 }
 
 /* ---- the class -------------------------------------------------------------------------------------------- */
@@ -93,25 +254,20 @@ static void window_serve(struct worker *worker)
 static uint64_t window_run(struct engine *engine, uint64_t until_ps)
 {
     struct window_core *core = (struct window_core *)engine;
-    struct worker *worker = &core->workers[0];
-    const volatile int *interrupted = core->config.interrupted;
-    until_ps = until_ps > core->done_ps ? until_ps : core->done_ps;
+    core->until_ps = until_ps > core->done_ps ? until_ps : core->done_ps;
     core->is_on_link_valid = false;
     core->is_running = true;
-    for (;;) {
-        uint64_t ahead = worker_next(worker);
-        if (ahead == UINT64_MAX || worker->start_ps + ahead * core->width_ps > until_ps) {
-            core->done_ps = until_ps < TIME_NEVER_PS ? until_ps : window_last_ps(core);
-            break;
-        }
-        worker_move(worker, ahead, until_ps);
-        window_serve(worker);
-        core->done_ps = worker->end_ps - 1;
-        if (core->done_ps == until_ps || (interrupted != NULL && *interrupted)) {
-            break;
-        }
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        core->workers[i].is_idle = false;
+        core->workers[i].window_count = 0;
     }
+    workers_run(core);
     core->is_running = false;
+    if (!core->workers[0].is_idle) {
+        core->done_ps = core->workers[0].end_ps - 1;
+    } else {
+        core->done_ps = core->until_ps < TIME_NEVER_PS ? core->until_ps : window_last_ps(core);
+    }
     return window_first_left_ps(core);
 }
 

@@ -37,6 +37,14 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
     }
 }
 
+void port_requeue(struct window_port *port)
+{
+    port->queued_bytes = port->in_service_bytes;
+    for (uint32_t i = 0; i < port->count; i++) {
+        port->queued_bytes += port->queue[(port->head + i) & (port->capacity - 1)].packet.size_bytes;
+    }
+}
+
 void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count)
 {
     arrivals_sort(items, count);
@@ -120,6 +128,7 @@ void switch_serve_scalar(struct worker *worker, uint32_t node)
         struct window_port *port = &worker->core->ports[here->port_first + i];
         uint32_t end = worker->port_end[i];
         if (end > first || port->count > 0) {
+            port_requeue(port);
             port_serve(worker, port, worker->port_items + first, end - first);
         }
         port_leave(worker, node, i);

@@ -42,6 +42,22 @@ INLINE lanes splat(int32_t value)
     return value - (lanes){0};
 }
 
+/* From memory, so that no register is moved between the two sides of the machine. */
+INLINE lanes splat_at(const int32_t *value)
+{
+#if SWITCH_LANES == 16
+    __m512i all;
+    __asm__("vpbroadcastd %1, %0" : "=v"(all) : "m"(*value));
+    return (lanes)all;
+#elif SWITCH_LANES == 8
+    __m256i all;
+    __asm__("vpbroadcastd %1, %0" : "=x"(all) : "m"(*value));
+    return (lanes)all;
+#else
+    return splat(*value);
+#endif
+}
+
 INLINE words splat_word(uint64_t value)
 {
     return value - (words){0};
@@ -278,6 +294,7 @@ static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, ui
             arrivals_add(arrivals, worker->more[i].key, meta_packet(worker->chunks, worker->more[i].meta));
         }
     }
+    port_requeue(port);
     port_serve(worker, port, arrivals->items, arrivals->count);
 }
 
@@ -289,11 +306,13 @@ union block {
 };
 
 struct served {
-    union block start_ps, departure_ps, key_out, rank;
+    union block start_ps, departure_ps, key_out;
     uint32_t starts[3]; /* lanes that start in this window, by the window of their arrival */
     uint32_t waits;     /* the others */
     uint32_t start_count;
-    int32_t busy_ps, wait_ps, bytes_started, bytes_all;
+    uint32_t last;         /* lane that starts last */
+    int32_t departure_last; /* when it is gone; -1: none starts */
+    int32_t busy_ps, wait_ps, bytes;
     int32_t work_ps_max; /* no packet finds more work than that in the port, itself counted */
 };
 
@@ -314,21 +333,20 @@ INLINE void service_load(const struct window_port *port, const union block *size
     }
 }
 
-/* S, M and the places in the queue. */
+/* S, M and the departures. */
 INLINE void scan(const union block *key, const union block *time, const union block *service, uint32_t vectors,
-                 uint32_t count, int32_t base_ps, union block *rank, union block *departure)
+                 uint32_t count, int32_t base_ps, union block *departure)
 {
     union block before, level;
     for (uint32_t v = 0; v < vectors; v++) {
-        before.v[v] = rank->v[v] = splat(0);
+        before.v[v] = splat(0);
     }
     for (uint32_t j = 0; j < count; j += 4) {
 #pragma GCC unroll 4
         for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat(key->each[k]), more = splat(service->each[k]);
+            lanes pivot = splat_at(&key->each[k]), more = splat_at(&service->each[k]);
             for (uint32_t v = 0; v < vectors; v++) {
                 before.v[v] = add_after(before.v[v], key->v[v], pivot, more);
-                rank->v[v] = add_after(rank->v[v], key->v[v], pivot, splat(1));
             }
         }
     }
@@ -340,7 +358,7 @@ INLINE void scan(const union block *key, const union block *time, const union bl
     for (uint32_t j = 0; j < count; j += 4) {
 #pragma GCC unroll 4
         for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat(key->each[k]), other = splat(level.each[k]);
+            lanes pivot = splat_at(&key->each[k]), other = splat_at(&level.each[k]);
             for (uint32_t v = 0; v < vectors; v++) {
                 top[v] = max_after(top[v], key->v[v], pivot, other);
             }
@@ -400,8 +418,8 @@ INLINE void batch_scan(const struct worker *worker, const struct window_port *po
         time->v[v] = key->v[v] >> (int32_t)(core->key_shift - 1);
     }
     service_load(port, size, vectors, count, &service);
-    scan(key, time, &service, vectors, count, base_ps, &served->rank, &served->departure_ps);
-    lanes busy = splat(0), wait = splat(0), bytes = splat(0), all = splat(0), work = splat(0);
+    scan(key, time, &service, vectors, count, base_ps, &served->departure_ps);
+    lanes busy = splat(0), wait = splat(0), bytes = splat(0), work = splat(0), latest = splat(-1);
     lanes width = splat((int32_t)core->width_ps);
     served->starts[0] = served->starts[1] = served->starts[2] = 0;
     for (uint32_t v = 0; v < vectors; v++) {
@@ -412,7 +430,7 @@ INLINE void batch_scan(const struct worker *worker, const struct window_port *po
         busy += service.v[v] & is_started;
         wait += waited & is_started;
         bytes += size->v[v] & is_started;
-        all += size->v[v];
+        latest = max_lanes(latest, pick(is_started, departure, splat(-1)));
         /* The packet in service may be counted whole though some of it has left. */
         lanes slack = splat(slack_ps) & (waited > splat(0));
         work = max_lanes(work, (departure - time->v[v] + slack) & is_packet);
@@ -429,11 +447,16 @@ INLINE void batch_scan(const struct worker *worker, const struct window_port *po
     uint32_t started = served->starts[0] | served->starts[1] | served->starts[2];
     served->waits = (uint32_t)((UINT64_C(1) << count) - 1) & ~started;
     served->start_count = (uint32_t)__builtin_popcount(started);
-    served->busy_ps = sum_lanes(busy);
     served->wait_ps = sum_lanes(wait);
-    served->bytes_started = sum_lanes(bytes);
-    served->bytes_all = sum_lanes(all);
+    served->bytes = sum_lanes(bytes);
+    served->busy_ps = port->ps_per_byte != 0 ? served->bytes * (int32_t)port->ps_per_byte : sum_lanes(busy);
     served->work_ps_max = top_lane(work);
+    served->departure_last = top_lane(latest);
+    uint32_t earlier = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        earlier |= bits_less(served->departure_ps.v[v], splat(served->departure_last)) << v * LANES;
+    }
+    served->last = (uint32_t)__builtin_ctz((started & ~earlier) | UINT32_C(1) << 31);
 }
 
 /* Sends some lanes to the peer in one of its windows. */
@@ -461,7 +484,7 @@ INLINE void lanes_send(struct worker *worker, const struct window_port *port, co
 
 /* Puts the lanes that do not start behind the queue, each at its place. */
 INLINE void lanes_wait(struct worker *worker, struct window_port *port, const struct port_batch *batch,
-                       const struct served *served, const union block *time)
+                       const struct served *served, const union block *key, const union block *time, uint32_t vectors)
 {
     uint32_t more = (uint32_t)__builtin_popcount(served->waits);
     while (__builtin_expect(port->count + more > port->capacity, 0)) {
@@ -470,7 +493,11 @@ INLINE void lanes_wait(struct worker *worker, struct window_port *port, const st
     uint32_t first = port->head + port->count - served->start_count;
     for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(waits);
-        struct window_waiting *place = &port->queue[(first + (uint32_t)served->rank.each[lane]) & (port->capacity - 1)];
+        uint32_t rank = 0; /* how many of the batch are before it */
+        for (uint32_t v = 0; v < vectors; v++) {
+            rank += (uint32_t)__builtin_popcount(bits_less(key->v[v], splat_at(&key->each[lane])));
+        }
+        struct window_waiting *place = &port->queue[(first + rank) & (port->capacity - 1)];
         place->packet = *meta_packet(worker->chunks, batch->metas[lane]);
         place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
         port->waiting_ps += (uint64_t)(served->departure_ps.each[lane] - served->start_ps.each[lane]);
@@ -478,44 +505,68 @@ INLINE void lanes_wait(struct worker *worker, struct window_port *port, const st
     port->count += more;
 }
 
-/* The last lane that starts. */
-INLINE uint32_t last_lane(const struct served *served, uint32_t vectors)
-{
-    uint32_t last = 0;
-    for (uint32_t v = 0; v < vectors; v++) {
-        uint32_t upto = bits_less(served->rank.v[v], splat((int32_t)served->start_count));
-        uint32_t below = bits_less(served->rank.v[v], splat((int32_t)served->start_count - 1));
-        last |= (upto & ~below) << v * LANES;
-    }
-    return (uint32_t)__builtin_ctz(last);
-}
-
 INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
-                        const union block *size, uint32_t vectors)
+                        const union block *size)
 {
-    port->queued_bytes += (uint64_t)served->bytes_all;
     if (served->start_count == 0) {
         return;
     }
-    uint32_t last = last_lane(served, vectors);
-    uint64_t last_bytes = (uint64_t)size->each[last];
-    port->queued_bytes -= port->in_service_bytes + (uint64_t)served->bytes_started - last_bytes;
-    port->in_service_bytes = (uint32_t)last_bytes;
-    port->free_ps = worker->start_ps + (uint64_t)served->departure_ps.each[last];
+    port->in_service_bytes = (uint32_t)size->each[served->last];
+    port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
     port->tx_packets += served->start_count;
-    port->tx_bytes += (uint64_t)served->bytes_started;
+    port->tx_bytes += (uint64_t)served->bytes;
     port->busy_ps += (uint64_t)served->busy_ps;
     port->queue_wait_ps += (uint64_t)served->wait_ps;
     worker->hop_count += served->start_count;
 }
 
-/* What waited and starts in this window. */
+/* What waited and starts in this window, of a port that has been up. */
 INLINE void waiting_send(struct worker *worker, struct window_port *port)
 {
-    while (port->count > 0 && port->free_ps < worker->end_ps) {
-        struct window_waiting first = port_pop(port);
-        port->queued_bytes -= port->in_service_bytes;
-        port_transmit(worker, port, &first.packet, first.since_ps, port->free_ps);
+    const struct window_core *core = worker->core;
+    uint64_t width = core->width_ps, now = port->free_ps - worker->start_ps, wait_ps = 0, bytes = 0, busy_ps = 0;
+    uint32_t head = port->head, count = port->count, mask = port->capacity - 1, size = 0;
+    for (; count > 0 && now < width; count--, head++) {
+        const struct window_waiting *first = &port->queue[head & mask];
+        size = (uint32_t)first->packet.size_bytes;
+        uint64_t service = port->service_ps[size];
+        bool is_cut = port->is_peer_cut && size > core->config.cut_through_bytes;
+        uint64_t ahead = now + (is_cut ? port->cut_service_ps : service) + port->reach_ps;
+        uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
+        uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
+        inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, &first->packet);
+        wait_ps += now + worker->start_ps - first->since_ps;
+        now += service;
+        busy_ps += service;
+        bytes += size;
+    }
+    uint32_t sent = port->count - count;
+    if (sent == 0) {
+        return;
+    }
+    port->free_ps = worker->start_ps + now;
+    port->in_service_bytes = size;
+    port->waiting_ps -= busy_ps;
+    port->head = head & mask;
+    port->count = count;
+    port->tx_packets += sent;
+    port->tx_bytes += bytes;
+    port->busy_ps += busy_ps;
+    port->queue_wait_ps += wait_ps;
+    worker->hop_count += sent;
+}
+
+/* The lines that packets will be written to, if they come soon. */
+INLINE void peer_prefetch(const struct worker *worker, const struct window_port *port)
+{
+    const struct window_core *core = worker->core;
+    const uintptr_t *tails = &worker->tails[(size_t)port->peer << core->slot_bits];
+    for (uint32_t i = 0; i < 2; i++) {
+        uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
+        const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        uint32_t room = at & CHUNK_ROOM_MASK;
+        __builtin_prefetch(&chunk->packets[room - (room > 0)], 1);
+        __builtin_prefetch(&chunk->keys[0], 1);
     }
 }
 
@@ -525,6 +576,7 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
 {
     union block key, time, size;
     struct served served;
+    peer_prefetch(worker, port);
     batch_scan(worker, port, batch, vectors, count, base_ps, slack_ps, &key, &time, &size, &served);
     if ((uint64_t)served.work_ps_max > port->calm_ps) {
         uint64_t top_bytes = (uint64_t)queue_top(worker, port, &key, &time, &size, &served, vectors, count);
@@ -539,19 +591,22 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
             lanes_send(worker, port, batch, &served, served.starts[i], i);
         }
     }
-    batch_count(worker, port, &served, &size, vectors);
+    batch_count(worker, port, &served, &size);
     if (served.waits != 0) {
-        lanes_wait(worker, port, batch, &served, &time);
+        lanes_wait(worker, port, batch, &served, &key, &time, vectors);
     }
     return true;
 }
 
-INLINE bool is_dark(struct window_port *port, uint64_t now_ps)
+/* Up, nothing left that waited in the dark, and no packet takes longer than a window: arrivals are at most two windows
+ * beyond those of the delay. */
+INLINE bool is_vector_port(const struct worker *worker, struct window_port *port)
 {
     if (__builtin_expect(port->is_dark, 0)) {
-        port->is_dark = port->up_ps > now_ps;
+        port->is_dark = port->up_ps > worker->start_ps ||
+                        (port->count > 0 && port->queue[port->head].since_ps < port->up_ps);
     }
-    return port->is_dark;
+    return port->is_plain && !port->is_dark && port->service_ps[worker->packet_bytes_max] <= worker->core->width_ps;
 }
 
 static void port_batch_serve(struct worker *worker, uint32_t port_local, struct window_port *port, uint32_t count)
@@ -559,9 +614,8 @@ static void port_batch_serve(struct worker *worker, uint32_t port_local, struct 
     const struct port_batch *batch = &worker->batches[port_local];
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     base_ps += port->waiting_ps;
-    uint64_t slack_ps = port->is_plain ? port->service_ps[worker->packet_bytes_max] : 0;
-    bool is_fast = port->is_plain && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX &&
-                   slack_ps <= worker->core->width_ps && !is_dark(port, worker->start_ps);
+    bool is_fast = is_vector_port(worker, port) && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX;
+    uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
     if (__builtin_expect(is_fast, 1)) {
         if (count <= LANES) {
             is_fast = batch_serve(worker, port, batch, 1, count, (int32_t)base_ps, (int32_t)slack_ps);
@@ -597,8 +651,11 @@ static void port_turn(struct worker *worker, const struct window_node *node, uin
     worker->batch_count[port_local] = 0;
     if (count > 0) {
         port_batch_serve(worker, port_local, port, count);
-    } else {
+    } else if (is_vector_port(worker, port)) {
         waiting_send(worker, port);
+    } else {
+        port_requeue(port);
+        port_serve(worker, port, NULL, 0);
     }
     uint64_t *word = &core->waiting[node->waiting_first + port_local / 64], bit = UINT64_C(1) << (port_local % 64);
     if (port->count == 0) {
