@@ -1,0 +1,120 @@
+/* Small runs of every kind, and what came of them when they were last looked at: tests/golden.csv.
+ *
+ * Asserted: time, packets, hops, drops and digest of each run are those of the file, whatever the compiler, its flags or
+ * the engine. Not asserted: that they are right; a change of the model is a change of the file, to be looked at line by
+ * line. `make golden` (PHOTONET_GOLDEN_UPDATE=1) writes it anew. */
+#include "netsim/run.h"
+#include "tests/check.h"
+
+#define GOLDEN "tests/golden.csv"
+#define HEAD "pattern,fabric,settings,iterations,makespan_ps,packets,packet_hops,drops,digest\n"
+
+struct golden {
+    const char *pattern, *fabric, *settings; /* blanks where the command line has commas */
+    uint32_t iterations;
+};
+
+static const struct golden rows[] = {
+    {"sendrecv ranks=128 src=0 dst=127 bytes=2000000B", "htsim-128", "", 1},
+    {"permutation ranks=128 bytes=500kB", "htsim-128", "", 1},
+    {"permutation ranks=128 bytes=500kB", "htsim-128", "routing.balance=ecmp", 1},
+    {"ring_allreduce ranks=16 bytes=4MiB", "fat-tree-128", "", 2},
+    {"ring_allreduce ranks=16 bytes=4MiB compute=50us", "clos-dsp", "collective.all_reduce=two_way_ring", 1},
+    {"alltoall ranks=32 bytes=2MiB", "clos-cpo", "", 1},
+    {"alltoall ranks=32 bytes=2MiB", "clos-dsp-4to1", "routing.balance=ecmp", 1},
+    {"all_gather ranks=12 bytes=300kB", "optical-patch", "", 1},
+    {"broadcast ranks=10 bytes=3MB root=4 count=2", "clos-lpo", "host.post=700ns", 1},
+    {"reduce_scatter ranks=20 bytes=5MB", "fat_tree",
+     "tiers=3 radix=8 cut_through=yes link_delay=300ns host_link_rate=200Gbps", 1},
+    {"incast ranks=24 bytes=200kB", "fat_tree", "tiers=2 radix=16 queue=100kB link_delay=500ns", 1},
+    {"hotspot ranks=64 bytes=90kB count=2 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 queue=64kB oversubscription=3:1 packet.size=1500B", 1},
+    {"random ranks=64 bytes=10kB count=5", "fat-tree-128", "transport.window=16KiB", 1},
+    {"permutation ranks=128 bytes=500kB", "htsim-128", "transport.name=nscc", 1},
+    {"alltoall ranks=32 bytes=1MiB", "rail_optimised", "", 1},
+    {"ring_allreduce ranks=16 bytes=2MiB", "scale_up", "", 1},
+    {"permutation ranks=32 bytes=300kB", "multi_plane", "routing.balance=spray_n", 1},
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+
+static void settings_split(struct arena *arena, const char *settings, struct run_request *request)
+{
+    struct trace_setting *sets = arena_array(arena, 16, struct trace_setting);
+    request->settings = sets;
+    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        *equals = 0;
+        sets[request->setting_count++] = (struct trace_setting){word, equals + 1, {"golden", 0, 0}};
+    }
+}
+
+static const char *trace_of(struct arena *arena, const char *pattern)
+{
+    char *trace = arena_printf(arena, "pattern:%s", pattern);
+    for (char *blank = strchr(trace, ' '); blank != NULL; blank = strchr(blank, ' ')) {
+        *blank = ',';
+    }
+    return trace;
+}
+
+/* The row as the file has it. */
+static void row_run(const struct golden *row, char *line, size_t line_bytes)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    const struct job *job;
+    struct run_result result = {0};
+    struct run_request request = {.trace = trace_of(arena, row->pattern), .fabric = row->fabric, .seed = 1,
+                                  .iterations = row->iterations, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    settings_split(arena, row->settings, &request);
+    enum status status = run_read(&request, arena, &job, &diag);
+    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
+    CHECK_EQUAL(status, STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    const struct result_summary *summary = &result.summary;
+    snprintf(line, line_bytes, "%s,%s,%s,%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%016" PRIx64 "\n",
+             row->pattern, row->fabric, row->settings, row->iterations, summary->makespan_ps, summary->packet_count,
+             summary->packet_hop_count, summary->drop_count, result.digest);
+    arena_free(arena);
+}
+
+static void golden_write(void)
+{
+    FILE *file = fopen(GOLDEN, "w");
+    CHECK(file != NULL);
+    if (file == NULL) {
+        return;
+    }
+    fputs(HEAD, file);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char line[1024];
+        row_run(&rows[i], line, sizeof line);
+        fputs(line, file);
+    }
+    CHECK_EQUAL(fclose(file), 0);
+}
+
+static void test_runs_are_as_they_were(void)
+{
+    if (getenv("PHOTONET_GOLDEN_UPDATE") != NULL) {
+        golden_write();
+    }
+    FILE *file = fopen(GOLDEN, "r");
+    char line[1024], wanted[1024] = "";
+    CHECK(file != NULL); /* tests run in the root of the repository */
+    if (file == NULL) {
+        return;
+    }
+    CHECK(fgets(wanted, sizeof wanted, file) != NULL);
+    CHECK_TEXT(wanted, HEAD);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        wanted[0] = '\0';
+        CHECK(fgets(wanted, sizeof wanted, file) != NULL);
+        row_run(&rows[i], line, sizeof line);
+        CHECK_TEXT(line, wanted);
+    }
+    CHECK(fgets(wanted, sizeof wanted, file) == NULL); /* nothing behind it */
+    fclose(file);
+}
+
+TEST_MAIN("golden", TEST(test_runs_are_as_they_were))
