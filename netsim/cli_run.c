@@ -1,4 +1,5 @@
 /* photonet run: a trace over one or more fabrics. */
+#include "netsim/base/simd.h"
 #include "netsim/cli.h"
 #include "netsim/run.h"
 #include "netsim/scenario.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 enum { OPT_SET = 256, OPT_ENGINE, OPT_TRANSPORT, OPT_SEED, OPT_UNTIL, OPT_ITERATIONS, OPT_ESTIMATE, OPT_FORMAT,
-       OPT_RANKS, OPT_STABLE, OPT_PARAMETERS };
+       OPT_THREADS, OPT_SIMD, OPT_RANKS, OPT_STABLE, OPT_PARAMETERS };
 
 static const struct argp_option options[] = {
     {"trace", 't', "SPEC", 0, "trace: a file, a prefix of rank files, a directory, or pattern:NAME,key=value", 0},
@@ -20,6 +21,8 @@ static const struct argp_option options[] = {
     {"ranks", OPT_RANKS, "N", 0, "ranks, where the trace leaves it open", 0},
     {"engine", OPT_ENGINE, "packet|simgrid", 0, "packet (default), or SimGrid's fluid model as a second opinion", 0},
     {"transport", OPT_TRANSPORT, "NAME", 0, "transport (default: window)", 0},
+    {"threads", OPT_THREADS, "N", 0, "threads of the packet engine; any number gives the same result (default: 1)", 0},
+    {"simd", OPT_SIMD, "BODY", 0, "scalar, avx2, avx512 or neon; all give the same result (default: the widest)", 0},
     {"seed", OPT_SEED, "N", 0, "seed of all random draws (default: 1)", 0},
     {"until", OPT_UNTIL, "TIME", 0, "stop at this simulated time", 0},
     {"iterations", OPT_ITERATIONS, "N", 0, "repeat the step; all but the first count (default: 1)", 0},
@@ -95,6 +98,10 @@ static error_t number_option(struct arguments *arguments, int key, const char *t
         error = count_parse(arguments, "--ranks", text, 1, FABRIC_HOSTS_MAX, &value);
         arguments->request.ranks = (uint32_t)value;
         return error;
+    case OPT_THREADS:
+        error = count_parse(arguments, "--threads", text, 1, 256, &value);
+        arguments->request.threads = (uint32_t)value;
+        return error;
     case OPT_ITERATIONS:
         error = count_parse(arguments, "--iterations", text, 1, 1000000, &value);
         arguments->request.iterations = (uint32_t)value;
@@ -102,6 +109,16 @@ static error_t number_option(struct arguments *arguments, int key, const char *t
     default:
         return count_parse(arguments, "--seed", text, 0, UINT64_MAX, &arguments->request.seed);
     }
+}
+
+static error_t simd_option(struct arguments *arguments, const char *text)
+{
+    enum simd_body body;
+    if (simd_parse(text, &body, arguments->diag) != STATUS_OK) {
+        return EINVAL;
+    }
+    arguments->request.simd = simd_name(body);
+    return 0;
 }
 
 static error_t option_parse(int key, char *text, struct argp_state *state)
@@ -131,6 +148,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case 'o':
         arguments->output = text;
         return 0;
+    case OPT_SIMD:
+        return simd_option(arguments, text);
+    case OPT_THREADS:
     case OPT_RANKS:
     case OPT_SEED:
     case OPT_ITERATIONS:

@@ -64,8 +64,9 @@ enum status collect_progress(const struct facts *facts, struct collect_cursor *c
                              struct diag *diag)
 {
     struct flowstats *stats = facts->stats;
-    enum status status = results_append(run, RESULT_TABLE_messages, stats->rows, stats->row_count, diag);
-    stats->row_count = 0;
+    size_t row_count;
+    const struct result_messages *rows = flowstats_take(stats, &row_count);
+    enum status status = results_append(run, RESULT_TABLE_messages, rows, row_count, diag);
     if (cursor->is_written == NULL) {
         cursor->is_written = arena_array(stats->arena, facts->call_count, uint8_t);
     }

@@ -1,6 +1,7 @@
 #include "netsim/run.h"
 
 #include "netsim/base/clock.h"
+#include "netsim/base/simd.h"
 #include "netsim/collect.h"
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
@@ -90,8 +91,8 @@ static enum status file_begin(const struct run_request *request, const struct jo
         .command_line = request->command_line,
         .config_yaml = arena_printf(arena, "%s%s", parts->fabric.text, parts->scenario.text),
         .engine = request->engine == RUN_ENGINE_PACKET ? "packet" : "simgrid",
-        .simd = "scalar",
-        .threads = 1,
+        .simd = request->simd != NULL ? request->simd : simd_name(simd_detect()),
+        .threads = request->threads > 0 ? request->threads : 1,
         .seed = request->seed,
         .trace = request->trace,
         .fabric = parts->fabric.fabric->name,
@@ -257,6 +258,7 @@ static enum status packets_run(const struct run_request *request, const struct j
     struct run_loop loop = {.request = request, .results = results, .flushed_s = start_s};
     const struct sim_config config = {.job = job, .fabric = parts->fabric.fabric, .scenario = &parts->scenario,
                                       .seed = request->seed, .iterations = request->iterations,
+                                      .threads = request->threads, .simd = request->simd,
                                       .interrupted = request->interrupted};
     enum status status = sim_new(arena, &config, &loop.sim, diag);
     if (status == STATUS_OK && results != NULL) {

@@ -21,6 +21,8 @@ struct run_request {
     uint32_t ranks;         /* --ranks, 0 = as the trace says */
     const char *transport;  /* NULL = of the fabric file, else the default */
     enum run_engine engine;
+    uint32_t threads;       /* of the packet engine; the result is the same for any number */
+    const char *simd;       /* body of the vector loops, NULL = the widest of this machine */
     uint64_t seed;
     uint64_t until_ps;      /* TIME_NEVER_PS: to the end */
     uint32_t iterations;

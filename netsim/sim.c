@@ -166,6 +166,8 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .fabric = sim->fabric,
         .routes = sim->routes,
         .seed = config->seed,
+        .thread_count = config->threads,
+        .simd = config->simd,
         .cut_through_bytes = (uint32_t)scenario->packet->header_bytes,
         .packet_bytes_max = (uint32_t)scenario->packet->size_bytes,
         .switch_queues = queues,

@@ -32,6 +32,8 @@ struct sim_config {
     const struct scenario *scenario;
     uint64_t seed;
     uint32_t iterations;
+    uint32_t threads;
+    const char *simd;
     const volatile int *interrupted;
 };
 

@@ -32,7 +32,6 @@ void histogram_add(struct histogram *histogram, uint64_t value)
 {
     histogram->counts[bucket_of(value)]++;
     histogram->count++;
-    histogram->sum += (double)value;
     histogram->min = value < histogram->min ? value : histogram->min;
     histogram->max = value > histogram->max ? value : histogram->max;
 }

@@ -13,7 +13,6 @@
 struct histogram {
     uint64_t *counts; /* HISTOGRAM_BUCKETS */
     uint64_t count, min, max;
-    double sum;
 };
 
 void histogram_init(struct histogram *histogram, struct arena *arena);

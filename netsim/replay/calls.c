@@ -52,19 +52,30 @@ static bool is_recorded(const struct replay *replay, const struct rank *rank)
     return rank->iteration + 1 == replay->config.iterations;
 }
 
+/* Members may run on different threads; minimum and maximum do not depend on who comes first. */
+static void atomic_least(uint64_t *least, uint64_t value)
+{
+    uint64_t seen = __atomic_load_n(least, __ATOMIC_RELAXED);
+    while (value < seen && !__atomic_compare_exchange_n(least, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+static void atomic_most(uint64_t *most, uint64_t value)
+{
+    uint64_t seen = __atomic_load_n(most, __ATOMIC_RELAXED);
+    while (value > seen && !__atomic_compare_exchange_n(most, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
 static void record_start(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
     if (!is_recorded(replay, rank)) {
         return;
     }
-    const struct slot *slot = &rank->slots[slot_id];
     struct replay_call *call = record_of(replay, rank, slot_id);
-    call->kind = slot->algorithm->kind;
-    call->algorithm = slot->algorithm;
-    call->bytes = slot->call.bytes;
-    call->first_start_ps = call->started == 0 || now_ps < call->first_start_ps ? now_ps : call->first_start_ps;
-    call->last_start_ps = now_ps > call->last_start_ps ? now_ps : call->last_start_ps;
-    call->started++;
+    atomic_least(&call->first_start_ps, now_ps);
+    atomic_most(&call->last_start_ps, now_ps);
+    __atomic_fetch_add(&call->started, 1, __ATOMIC_RELAXED);
 }
 
 static void record_end(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
@@ -73,8 +84,21 @@ static void record_end(struct replay *replay, const struct rank *rank, uint32_t 
         return;
     }
     struct replay_call *call = record_of(replay, rank, slot_id);
-    call->end_ps = now_ps > call->end_ps ? now_ps : call->end_ps;
-    call->ended++;
+    atomic_most(&call->end_ps, now_ps);
+    __atomic_fetch_add(&call->ended, 1, __ATOMIC_RELAXED);
+}
+
+/* What the call is, from the first member's program: the job's check has made sure that all agree. */
+static void call_describe(const struct replay *replay, uint32_t group, struct replay_call *call)
+{
+    const struct job *job = replay->config.job;
+    uint32_t id = group_rank(job, group, 0);
+    const struct rank *rank = &replay->ranks[id];
+    uint32_t slot = slot_of_group(job, id, group);
+    uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot] + call->ordinal];
+    call->algorithm = algorithm_of(replay, rank, op);
+    call->kind = rank->program->collective[op];
+    call->bytes = rank->program->bytes[op];
 }
 
 void calls_init(struct replay *replay)
@@ -100,6 +124,8 @@ void calls_init(struct replay *replay)
             replay->calls[i].group = group;
             replay->calls[i].ordinal = i - first[group];
             replay->calls[i].members = job_group_size(job, group);
+            replay->calls[i].first_start_ps = UINT64_MAX;
+            call_describe(replay, group, &replay->calls[i]);
         }
     }
 }

@@ -74,7 +74,7 @@ struct replay_call {
     uint32_t group, ordinal, members;
     uint32_t started, ended; /* members so far */
     uint64_t bytes;
-    uint64_t first_start_ps, last_start_ps, end_ps;
+    uint64_t first_start_ps, last_start_ps, end_ps; /* first_start_ps is UINT64_MAX before the first start */
 };
 uint32_t replay_call_count(const struct replay *replay);
 const struct replay_call *replay_calls(const struct replay *replay); /* call_count of them, live */
