@@ -316,7 +316,7 @@ struct served {
     int32_t work_ps_max; /* no packet finds more work than that in the port, itself counted */
 };
 
-INLINE void service_load(const struct window_port *port, const union block *size, uint32_t vectors, uint32_t count,
+INLINE void service_load(const struct window_port *port, const union block *size, uint32_t vectors,
                          union block *service)
 {
     if (__builtin_expect(port->ps_per_byte != 0, 1)) {
@@ -325,10 +325,7 @@ INLINE void service_load(const struct window_port *port, const union block *size
         }
         return;
     }
-    for (uint32_t v = 0; v < vectors; v++) {
-        service->v[v] = splat(0);
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < vectors * LANES; i++) { /* no packet has size 0, and that takes no time */
         service->each[i] = (int32_t)port->service_ps[size->each[i]];
     }
 }
@@ -370,7 +367,7 @@ INLINE void scan(const union block *key, const union block *time, const union bl
 }
 
 /* Bytes in the port as each packet arrives, itself counted; the largest. Exact, all that waits included. */
-static int32_t queue_top(const struct worker *worker, const struct window_port *port, const union block *key,
+static __attribute__((noinline)) int32_t queue_top(const struct worker *worker, const struct window_port *port, const union block *key,
                          const union block *time, const union block *size, const struct served *served,
                          uint32_t vectors, uint32_t count)
 {
@@ -417,7 +414,7 @@ INLINE void batch_scan(const struct worker *worker, const struct window_port *po
         size->v[v] = *(const lanes_loose *)&batch->metas[v * LANES] & splat(PACKET_BYTES_MAX) & is_packet;
         time->v[v] = key->v[v] >> (int32_t)(core->key_shift - 1);
     }
-    service_load(port, size, vectors, count, &service);
+    service_load(port, size, vectors, &service);
     scan(key, time, &service, vectors, count, base_ps, &served->departure_ps);
     lanes busy = splat(0), wait = splat(0), bytes = splat(0), work = splat(0), latest = splat(-1);
     lanes width = splat((int32_t)core->width_ps);
@@ -505,55 +502,95 @@ INLINE void lanes_wait(struct worker *worker, struct window_port *port, const st
     port->count += more;
 }
 
-INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
-                        const union block *size)
+/* Lets one packet start at start_ps (in this window) and returns its service. */
+INLINE uint64_t packet_send(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                            uint64_t start_ps)
 {
-    if (served->start_count == 0) {
-        return;
-    }
-    port->in_service_bytes = (uint32_t)size->each[served->last];
-    port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
-    port->tx_packets += served->start_count;
-    port->tx_bytes += (uint64_t)served->bytes;
-    port->busy_ps += (uint64_t)served->busy_ps;
-    port->queue_wait_ps += (uint64_t)served->wait_ps;
-    worker->hop_count += served->start_count;
+    const struct window_core *core = worker->core;
+    uint64_t width = core->width_ps, service_ps = port->service_ps[packet->size_bytes];
+    bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
+    uint64_t ahead = start_ps + (is_cut ? port->cut_service_ps : service_ps) + port->reach_ps;
+    uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
+    uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
+    inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, packet);
+    return service_ps;
+}
+
+struct sent {
+    uint64_t packets, bytes, busy_ps, wait_ps;
+};
+
+INLINE void sent_count(struct worker *worker, struct window_port *port, const struct sent *sent)
+{
+    port->tx_packets += sent->packets;
+    port->tx_bytes += sent->bytes;
+    port->busy_ps += sent->busy_ps;
+    port->queue_wait_ps += sent->wait_ps;
+    worker->hop_count += sent->packets;
 }
 
 /* What waited and starts in this window, of a port that has been up. */
 INLINE void waiting_send(struct worker *worker, struct window_port *port)
 {
-    const struct window_core *core = worker->core;
-    uint64_t width = core->width_ps, now = port->free_ps - worker->start_ps, wait_ps = 0, bytes = 0, busy_ps = 0;
+    uint64_t now_ps = port->free_ps - worker->start_ps;
     uint32_t head = port->head, count = port->count, mask = port->capacity - 1, size = 0;
-    for (; count > 0 && now < width; count--, head++) {
+    struct sent sent = {0};
+    for (; count > 0 && now_ps < worker->core->width_ps; count--, head++) {
         const struct window_waiting *first = &port->queue[head & mask];
         size = (uint32_t)first->packet.size_bytes;
-        uint64_t service = port->service_ps[size];
-        bool is_cut = port->is_peer_cut && size > core->config.cut_through_bytes;
-        uint64_t ahead = now + (is_cut ? port->cut_service_ps : service) + port->reach_ps;
-        uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
-        uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
-        inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, &first->packet);
-        wait_ps += now + worker->start_ps - first->since_ps;
-        now += service;
-        busy_ps += service;
-        bytes += size;
+        uint64_t service_ps = packet_send(worker, port, &first->packet, now_ps);
+        sent.wait_ps += now_ps + worker->start_ps - first->since_ps;
+        sent.busy_ps += service_ps;
+        sent.bytes += size;
+        now_ps += service_ps;
     }
-    uint32_t sent = port->count - count;
-    if (sent == 0) {
+    if (sent.bytes == 0) {
         return;
     }
-    port->free_ps = worker->start_ps + now;
+    sent.packets = port->count - count;
+    port->free_ps = worker->start_ps + now_ps;
     port->in_service_bytes = size;
-    port->waiting_ps -= busy_ps;
+    port->waiting_ps -= sent.busy_ps;
     port->head = head & mask;
     port->count = count;
-    port->tx_packets += sent;
-    port->tx_bytes += bytes;
-    port->busy_ps += busy_ps;
-    port->queue_wait_ps += wait_ps;
-    worker->hop_count += sent;
+    sent_count(worker, port, &sent);
+}
+
+/* A batch of one where nothing waits: what most ports have when little goes on. False: not to be had that simply. */
+static bool lone_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch)
+{
+    const struct window_core *core = worker->core;
+    const struct packet *packet = meta_packet(worker->chunks, batch->metas[0]);
+    uint64_t time_ps = (uint64_t)(batch->keys[0] >> (core->key_shift - 1)), size = packet->size_bytes;
+    uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
+    if (bytes > port->capacity_bytes) {
+        return false;
+    }
+    port_record(port, bytes);
+    uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
+    if (start_ps >= core->width_ps) {
+        port_push(worker, port, packet, worker->start_ps + time_ps);
+        return true;
+    }
+    struct sent sent = {.packets = 1, .bytes = size, .wait_ps = start_ps - time_ps};
+    sent.busy_ps = packet_send(worker, port, packet, start_ps);
+    port->in_service_bytes = (uint32_t)size;
+    port->free_ps = worker->start_ps + start_ps + sent.busy_ps;
+    sent_count(worker, port, &sent);
+    return true;
+}
+
+INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
+                        const union block *size)
+{
+    if (served->start_count > 0) {
+        struct sent sent = {served->start_count, (uint64_t)served->bytes, (uint64_t)served->busy_ps,
+                            (uint64_t)served->wait_ps};
+        port->in_service_bytes = (uint32_t)size->each[served->last];
+        port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
+        sent_count(worker, port, &sent);
+    }
 }
 
 /* The lines that packets will be written to, if they come soon. */
@@ -576,6 +613,9 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
 {
     union block key, time, size;
     struct served served;
+    if (count == 0 || count > vectors * LANES) {
+        __builtin_unreachable(); /* told, the compiler sees that every lane in use has been set */
+    }
     peer_prefetch(worker, port);
     batch_scan(worker, port, batch, vectors, count, base_ps, slack_ps, &key, &time, &size, &served);
     if ((uint64_t)served.work_ps_max > port->calm_ps) {
@@ -617,7 +657,9 @@ static void port_batch_serve(struct worker *worker, uint32_t port_local, struct 
     bool is_fast = is_vector_port(worker, port) && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX;
     uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
     if (__builtin_expect(is_fast, 1)) {
-        if (count <= LANES) {
+        if (count == 1 && port->count == 0) {
+            is_fast = lone_serve(worker, port, batch);
+        } else if (count <= LANES) {
             is_fast = batch_serve(worker, port, batch, 1, count, (int32_t)base_ps, (int32_t)slack_ps);
         } else if (count <= 2 * LANES) {
             is_fast = batch_serve(worker, port, batch, 2, count, (int32_t)base_ps, (int32_t)slack_ps);
