@@ -46,6 +46,7 @@ TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c))
 PHOTONET = $(BUILD)/photonet
 
 .PHONY: all tests deps deps-check demo demo-run check check-run check-programs bench stress asan layers golden \
+        golden-peers \
         install uninstall clean libraries FORCE
 .SUFFIXES:
 .SECONDARY:
@@ -190,6 +191,11 @@ golden: $(PHOTONET) $(BUILD)/tests/test_golden
 	$(TEST_ENV) PHOTONET_GOLDEN_UPDATE=1 $(BUILD)/tests/test_golden
 	$(PHOTONET) schema >analysis/schema.md
 	git --no-pager diff --stat -p -- tests/golden.csv analysis/schema.md
+
+# Completion times beside those of other packet simulators, means over five seeds: tests/peers/peers.csv. Takes minutes; needs
+# PHOTONET_CORPUS for the flow lists.
+golden-peers: $(BUILD)/tests/test_peers
+	$(TEST_ENV) PHOTONET_PEERS=5 $(BUILD)/tests/test_peers
 
 bench: $(PHOTONET)
 	$(PHOTONET) bench all

@@ -5,11 +5,17 @@
 #include "netsim/scenario.h"
 #include "netsim/transport/endpoint.h"
 
+/* Messages first .. end - 1 that are posted one after the other. */
+struct net_pool {
+    size_t next, end;
+};
+
 struct net_message {
     uint32_t src, dst;
     uint64_t bytes, posted_ps, delivered_ps, acked_ps;
     uint32_t delivered, acked, retransmissions;
     size_t then; /* message that is posted at its own host the moment this one is acknowledged; 0: none */
+    struct net_pool *then_of; /* or: the next one of these, while there is one */
 };
 
 struct net {

@@ -30,6 +30,8 @@ static void on_acked(void *context, const struct message *message, uint64_t deli
     CHECK_EQUAL(delivered_ps, sent->delivered_ps);
     if (sent->then != 0) {
         net_post(net, sent->then, now_ps);
+    } else if (sent->then_of != NULL && sent->then_of->next < sent->then_of->end) {
+        net_post(net, sent->then_of->next++, now_ps);
     }
 }
 

@@ -26,11 +26,11 @@ struct row {
 
 /* ---- scenarios -------------------------------------------------------------------------------------------- */
 
-/* "A->B id N start 0 size BYTES" lines of a connection matrix; false where there is no such file. */
+/* "A->B id N start 0 size BYTES" lines of the connection matrix that the scenario's first word names; false where there is no such file. */
 static bool matrix_add(struct net *net, const char *name)
 {
     char relative[128], line[256];
-    snprintf(relative, sizeof relative, "peers/%s", name);
+    snprintf(relative, sizeof relative, "peers/%.*s", (int)strcspn(name, " "), name);
     const char *path = test_corpus(relative);
     FILE *file = path != NULL ? fopen(path, "r") : NULL;
     if (file == NULL) {
@@ -80,24 +80,27 @@ static void ring_add(struct net *net, uint32_t members, bool is_sorted, uint64_t
     }
 }
 
-/* `parallel` messages of a host at a time, to partners n / parallel apart; when one is done the next in the list starts. */
+/* `parallel` messages of a host at a time, to partners n / parallel apart; each one of a round that is done starts the next
+ * one of the next round, whichever it is (a multishot trigger). */
 static void all_to_all_add(struct net *net, uint32_t members, uint32_t parallel, uint64_t bytes)
 {
     uint32_t rounds = (members - 1) / parallel, left = (members - 1) % parallel;
     for (uint32_t src = 0; src < members; src++) {
-        size_t before[1024] = {0};
-        for (uint32_t round = 0; round <= rounds; round++) {
+        struct net_pool *own = NULL;
+        for (uint32_t round = 0; round < rounds + (left > 0); round++) {
+            struct net_pool *after = arena_one(net->arena, struct net_pool);
             uint32_t wide = round < rounds ? parallel : left;
             for (uint32_t i = 0; i < wide; i++) {
                 uint32_t shift = round < rounds ? round + 1 + i * rounds : parallel * rounds + i + 1;
                 size_t message = net_add(net, src, (src + shift) % members, bytes);
+                net->messages[message].then_of = after;
                 if (round == 0) {
                     net_post(net, message, 0);
-                } else {
-                    net->messages[before[i]].then = message;
+                } else if (i == 0) {
+                    *own = (struct net_pool){message, message + wide};
                 }
-                before[i] = message;
             }
+            own = after;
         }
     }
 }
@@ -126,13 +129,15 @@ static int by_size(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The peers' definition: sorted[n / 2] and sorted[0.99 n]. */
-static void metrics_of(const struct net *net, double *us)
+/* The peers' definition: sorted[n / 2] and sorted[0.99 n]; of the messages that are done at end_ps. */
+static void metrics_of(const struct net *net, uint64_t end_ps, double *us)
 {
-    size_t count = net->count - 1;
-    uint64_t *times = arena_array(net->arena, count, uint64_t);
-    for (size_t i = 0; i < count; i++) {
-        times[i] = net->messages[i + 1].acked_ps;
+    uint64_t *times = arena_array(net->arena, net->count, uint64_t);
+    size_t count = 0;
+    for (size_t i = 1; i < net->count; i++) {
+        if (net->messages[i].acked_ps <= end_ps) {
+            times[count++] = net->messages[i].acked_ps;
+        }
     }
     qsort(times, count, sizeof *times, by_size);
     size_t at[METRIC_COUNT] = {0, count / 2, (size_t)(0.99 * (double)count), count - 1};
@@ -150,7 +155,8 @@ static bool row_run(const struct row *row, uint64_t seed, double *us, struct end
     if (is_there) {
         net_run(net);
         net_check_drained(net);
-        metrics_of(net, us);
+        const char *end = strstr(row->scenario, " end ");
+        metrics_of(net, end != NULL ? strtoull(end + 5, NULL, 10) * PS_PER_US : TIME_NEVER_PS, us);
         endpoint_counters(net->endpoint, ends);
     }
     arena_free(arena);

@@ -1,0 +1,59 @@
+/* RoCEv2 on a lossless network, without rate control: go-back-N over priority flow control.
+ *
+ * Scope: a sender has no window and no pace of its own: its port's rate and PFC are all that holds it back. Receivers take
+ * packets in order only and acknowledge each one; one out of order is thrown away and answered by a NACK with the expected
+ * number, from which the sender starts again (it does not happen while a message keeps to one path and nothing is
+ * lost: use it with routing.balance=ecmp). Switches pause the link by which more than `xoff` packets came that have not left,
+ * and let it go on at `xon`; data and ACKs share one queue and are paused alike. As htsim's RoCE (htsim_roce of csg-htsim
+ * 841d9e7 and uet-htsim 40ccb05) runs it without DCQCN: 15 and 12 packets (`-pfc_thresholds 12 15`), counted in payload
+ * bytes as there.
+ * Not modelled: buffers and their headroom (what is on the link when a pause is sent always finds room); pause frames take
+ * a link's delay but no bandwidth, and never expire; selective repeat.
+ * Checked against: completion times of both htsim versions (tests/peers), no drop and no repeat under PFC
+ * (tests/test_transport.c). */
+#include "netsim/transport/transport.h"
+
+struct roce_params {
+    uint64_t xoff_packets, xon_packets;
+};
+
+static const struct param rows[] = {
+    PARAM_U64(struct roce_params, xoff_packets, COUNT, "xoff", "15", "1", "100000",
+              "packets from one link that a switch holds before it pauses the link (htsim: 15)"),
+    PARAM_U64(struct roce_params, xon_packets, COUNT, "xon", "12", "0", "100000",
+              "packets that it holds when the link may go on (htsim: 12)"),
+};
+
+static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
+{
+    const struct roce_params *params = values;
+    uint64_t payload_bytes = facts->packet_bytes - facts->header_bytes;
+    profile->class[0].xoff_bytes = params->xoff_packets * payload_bytes;
+    profile->class[0].xon_bytes = params->xon_packets * payload_bytes;
+}
+
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
+{
+    (void)values;
+    (void)facts;
+    return UINT64_MAX;
+}
+
+static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    (void)shared;
+    (void)state;
+    (void)flight_bytes;
+    (void)packet_bytes;
+    return true;
+}
+
+const struct transport transport_roce = {
+    .name = "roce",
+    .summary = "RoCEv2 without rate control: go-back-N over priority flow control",
+    .params = PARAM_TABLE(struct roce_params, rows),
+    .ack = ACK_IN_ORDER,
+    .queues = queues,
+    .window_bytes_max = window_bytes_max,
+    .may_send = may_send,
+};

@@ -1,0 +1,325 @@
+/* What must hold of every transport in the table, whatever it does, on small trees with random traffic.
+ *
+ * Asserted of each: idle messages take the closed form; no message is faster than its idle path, no host receives more
+ * than its link carries; n-to-1 incast drains at the rate of the last link; equal messages that share a link get equal
+ * shares; every byte is delivered once while queues drop, trim, mark, pause and reorder; nothing is dropped or repeated
+ * under PFC or credits; equal seeds give equal runs. Not asserted: agreement with other simulators (test_peers.c).
+ * The traffic is random; the seed is printed. */
+#include "netsim/base/rng.h"
+#include "netsim/transport/endpoint_int.h"
+#include "tests/check.h"
+#include "tests/net.h"
+
+#include <inttypes.h>
+
+#define RATE_BPS 400e9
+#define TREE "radix=8 tiers=2 link_rate=400Gbps link_delay=500ns" /* 32 hosts, 8 leaves, 4 spines */
+
+static char *settings_of(struct arena *arena, const struct transport *transport, const char *more)
+{
+    bool is_one_path = transport->ack == ACK_IN_ORDER;
+    return arena_printf(arena, "transport.name=%s routing.balance=%s %s", transport->name,
+                        is_one_path ? "ecmp" : "spray_n", more);
+}
+
+static double wire_bytes(const struct net *net, uint64_t bytes)
+{
+    struct packet_shape shape = scenario_shape(&net->scenario);
+    return (double)(bytes + shape_packets(&shape, bytes) * shape.header_bytes);
+}
+
+typedef void check(const struct transport *transport, struct arena *arena);
+
+static void each_transport(check *run)
+{
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        struct arena *arena = arena_new("test");
+        printf("%s ", (*transport)->name);
+        run(*transport, arena);
+        arena_free(arena);
+    }
+}
+
+/* ---- idle ------------------------------------------------------------------------------------------------- */
+
+/* The scenario of the peers: see test_engine.c for the closed form. */
+static void idle(const struct transport *transport, struct arena *arena)
+{
+    static const struct {
+        uint32_t dst;
+        uint64_t links;
+    } flows[] = {{127, 6}, {1, 2}};
+    const struct fabric *fabric = net_fabric(arena, "htsim-128", "");
+    for (size_t i = 0; i < 2; i++) {
+        struct net *net = net_new(arena, fabric, settings_of(arena, transport, ""), 1, NULL);
+        net_post(net, net_add(net, 0, flows[i].dst, 2000000), 0);
+        net_run(net);
+        net_check_drained(net);
+        uint64_t out_ps = (489 + flows[i].links - 1) * 83000 + 40200 + flows[i].links * PS_PER_US;
+        CHECK_EQUAL(net->messages[1].delivered_ps, out_ps);
+        CHECK_EQUAL(net->messages[1].acked_ps, out_ps + flows[i].links * (1280 + PS_PER_US));
+        CHECK_EQUAL(net->messages[1].retransmissions, 0);
+    }
+}
+
+static void test_idle(void)
+{
+    each_transport(idle);
+}
+
+/* ---- bounds ----------------------------------------------------------------------------------------------- */
+
+static void traffic_add(struct net *net, uint64_t seed, uint32_t count)
+{
+    uint32_t hosts = net->fabric->host_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t src = rng_below(rng_draw(seed, 1, i), hosts);
+        uint32_t dst = (src + 1 + rng_below(rng_draw(seed, 2, i), hosts - 1)) % hosts;
+        uint64_t bytes = rng_draw(seed, 3, i) % 1000000 >> rng_draw(seed, 4, i) % 16;
+        net_post(net, net_add(net, src, dst, bytes), rng_draw(seed, 5, i) % (20 * PS_PER_US));
+    }
+}
+
+/* A short last packet may overtake the full one before it on another path, and saves its own time on the last link. */
+#define PACKET_PS 83000
+
+static void bounds_check(const struct net *net)
+{
+    struct packet_shape shape = scenario_shape(&net->scenario);
+    double *received = arena_array(net->arena, net->fabric->host_count, double);
+    for (size_t i = 1; i < net->count; i++) {
+        const struct net_message *message = &net->messages[i];
+        uint64_t idle_ps = path_idle_ps(net->fabric, net->routes, &shape, false, message->src, message->dst,
+                                        message->bytes);
+        CHECK(message->delivered_ps - message->posted_ps + PACKET_PS >= idle_ps);
+        received[message->dst] += wire_bytes(net, message->bytes);
+        CHECK((double)net_end_ps(net) >= received[message->dst] * 8e12 / RATE_BPS);
+    }
+}
+
+static void bounds(const struct transport *transport, struct arena *arena)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings_of(arena, transport, ""),
+                              test_seed(), NULL);
+    traffic_add(net, test_seed(), 300);
+    net_run(net);
+    net_check_drained(net);
+    bounds_check(net);
+}
+
+static void test_no_transport_beats_the_fluid_bound(void)
+{
+    each_transport(bounds);
+}
+
+/* ---- one link shared -------------------------------------------------------------------------------------- */
+
+#define SENDERS 8
+#define LONG_BYTES 8000000
+
+static struct net *incast(const struct transport *transport, struct arena *arena)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings_of(arena, transport, ""), 3, NULL);
+    for (uint32_t i = 0; i < SENDERS; i++) {
+        net_post(net, net_add(net, 4 + 3 * i, 0, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    return net;
+}
+
+/* All links but the last are free, so that one never rests: it is done one idle round trip after its own time at the
+ * latest, and 5 % more for windows that are found out. */
+static void drains(const struct transport *transport, struct arena *arena)
+{
+    const struct net *net = incast(transport, arena);
+    double link_ps = SENDERS * wire_bytes(net, LONG_BYTES) * 8e12 / RATE_BPS;
+    CHECK((double)net_end_ps(net) > link_ps);
+    CHECK((double)net_end_ps(net) < link_ps * 1.05 + (double)net->facts.base_rtt_ps);
+}
+
+static void test_incast_takes_the_last_link(void)
+{
+    each_transport(drains);
+}
+
+/* Jain's index of what the messages got, 1 where all got the same. */
+static void shares(const struct transport *transport, struct arena *arena)
+{
+    const struct net *net = incast(transport, arena);
+    double sum = 0, squares = 0;
+    for (size_t i = 1; i < net->count; i++) {
+        double share = 1e12 / (double)net->messages[i].delivered_ps;
+        sum += share;
+        squares += share * share;
+    }
+    bool has_pauses = net->queues.class[0].xoff_bytes > 0; /* they share a link by inputs, not by messages */
+    CHECK(sum * sum / (SENDERS * squares) > (has_pauses ? 0.85 : 0.97));
+}
+
+static void test_long_messages_share_evenly(void)
+{
+    each_transport(shares);
+}
+
+/* ---- once ------------------------------------------------------------------------------------------------- */
+
+/* A host rate four times that of the links to switches makes queues overflow everywhere. */
+#define TIGHT TREE " oversubscription=3:1"
+
+static void run_lossy(const struct transport *transport, struct arena *arena, const char *more, uint64_t seed)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TIGHT), settings_of(arena, transport, more), seed,
+                              NULL);
+    traffic_add(net, seed, 200);
+    net_run(net);
+    net_check_drained(net);
+    struct port_counters sum = net_counters_sum(net);
+    struct endpoint_counters ends;
+    endpoint_counters(net->endpoint, &ends);
+    CHECK(sum.dropped_packets + sum.trimmed_packets > 0);
+    CHECK(ends.retransmissions > 0);
+}
+
+static void loses(const struct transport *transport, struct arena *arena)
+{
+    const uint64_t seed = test_seed();
+    run_lossy(transport, arena, "queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB host.rto=60us", seed);
+}
+
+static void test_every_byte_once_under_drops(void)
+{
+    each_transport(loses);
+}
+
+static void trims(const struct transport *transport, struct arena *arena)
+{
+    if (transport->ack != ACK_IN_ORDER) {
+        run_lossy(transport, arena, "queue.capacity=30000B queue.full=trim host.rto=60us", test_seed());
+        run_lossy(transport, arena, "queue.capacity=30000B queue.full=trim_either host.rto=60us", test_seed() + 1);
+    }
+}
+
+static void test_every_byte_once_under_trimming(void)
+{
+    each_transport(trims);
+}
+
+static void run_lossless(const struct transport *transport, struct arena *arena, const char *more)
+{
+    for (uint64_t seed = test_seed(); seed < test_seed() + 5; seed++) {
+        struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TIGHT), settings_of(arena, transport, more), seed,
+                                  NULL);
+        traffic_add(net, seed, 200);
+        net_run(net);
+        net_check_drained(net);
+        struct endpoint_counters ends;
+        endpoint_counters(net->endpoint, &ends);
+        CHECK_EQUAL(net_counters_sum(net).dropped_packets, 0);
+        CHECK_EQUAL(ends.duplicates, 0);
+        CHECK_EQUAL(ends.retransmissions, net_counters_sum(net).trimmed_packets);
+    }
+}
+
+static void pauses(const struct transport *transport, struct arena *arena)
+{
+    run_lossless(transport, arena, "queue.xoff=20000B queue.xon=12000B queue.capacity=100MB host.rto=10s");
+}
+
+static void test_no_drop_under_pfc(void)
+{
+    each_transport(pauses);
+}
+
+static void credits(const struct transport *transport, struct arena *arena)
+{
+    run_lossless(transport, arena, "queue.credit=40000B queue.capacity=100MB host.rto=10s");
+}
+
+static void test_no_drop_under_credits(void)
+{
+    each_transport(credits);
+}
+
+/* Pauses and credits must have held somebody back, else the two tests above say nothing. */
+static void test_pauses_and_credits_bite(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct transport *roce = transport_find("roce");
+    const struct fabric *fabric = net_fabric(arena, "fat_tree", TIGHT);
+    uint64_t end_ps[3];
+    static const char *const more[] = {"queue.xoff=1GB queue.xon=1GB", "queue.xoff=20000B queue.xon=12000B",
+                                       "queue.xoff=1GB queue.xon=1GB queue.credit=20000B"};
+    uint64_t queue_bytes[3], pauses_seen[3];
+    for (size_t i = 0; i < 3; i++) {
+        struct net *net = net_new(arena, fabric, settings_of(arena, roce, more[i]), 5, NULL);
+        traffic_add(net, 5, 200);
+        net_run(net);
+        end_ps[i] = net_end_ps(net);
+        queue_bytes[i] = 0;
+        pauses_seen[i] = net_counters_sum(net).pauses;
+        for (uint32_t port = 0; port < fabric->port_count; port++) {
+            uint64_t port_bytes = net_counters(net, port).queue_max_bytes;
+            queue_bytes[i] = port_bytes > queue_bytes[i] ? port_bytes : queue_bytes[i];
+        }
+    }
+    CHECK_EQUAL(pauses_seen[0], 0);
+    CHECK(pauses_seen[1] > 0);
+    CHECK(queue_bytes[1] < queue_bytes[0]);
+    CHECK(queue_bytes[2] < queue_bytes[0]);
+    CHECK(end_ps[2] >= end_ps[0]);
+    arena_free(arena);
+}
+
+/* ---- what it costs ---------------------------------------------------------------------------------------- */
+
+static uint64_t hash_of(const struct transport *transport, struct arena *arena, uint64_t seed)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TIGHT), settings_of(arena, transport, ""), seed,
+                              NULL);
+    traffic_add(net, 11, 100);
+    net_run(net);
+    uint64_t hash = 0;
+    for (size_t i = 1; i < net->count; i++) {
+        hash = rng_mix(hash ^ net->messages[i].acked_ps) + net->messages[i].delivered_ps;
+    }
+    return hash;
+}
+
+static void repeats(const struct transport *transport, struct arena *arena)
+{
+    CHECK_EQUAL(hash_of(transport, arena, 1), hash_of(transport, arena, 1));
+    CHECK(hash_of(transport, arena, 1) != hash_of(transport, arena, 2));
+}
+
+static void test_equal_seeds_equal_runs(void)
+{
+    each_transport(repeats);
+}
+
+/* A selective ACK for about every fourth packet, and each arrival reported by one of them. */
+static void test_acks_are_coalesced(void)
+{
+    struct arena *arena = arena_new("test");
+    struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""),
+                              "transport.name=nscc routing.balance=spray_n", 1, NULL);
+    net_post(net, net_add(net, 0, 127, 2000000), 0);
+    net_run(net);
+    struct endpoint_counters ends;
+    endpoint_counters(net->endpoint, &ends);
+    CHECK_EQUAL(ends.data_packets_sent, 490);
+    CHECK(ends.acks_received > 490 / 5 && ends.acks_received < 490 / 3);
+    arena_free(arena);
+}
+
+static void test_a_message_in_flight_is_small(void)
+{
+    CHECK(sizeof(struct flow) <= 232);
+}
+
+TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_bound),
+          TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
+          TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
+          TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
+          TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
+          TEST(test_a_message_in_flight_is_small))
