@@ -17,20 +17,26 @@
 /* The vector loops load whole registers: up to 16 items from the start of any chunk. */
 #define CHUNKS_PAD_BYTES (32 * sizeof(struct eventq_item))
 
-/* 4 ns: between the bucket widths of 10^3 and 10^5 pending packets. Found anew within the first buckets. */
-#define SHIFT_FIRST 12u
+/* Between the widths of 10^3 and 10^5 pending packets. Found anew within the first buckets. */
+#define WIDTH_FIRST_PS 4096u
 /* 1 ms. Times within a bucket and their sort keys fit 31 bits; wider buckets would save nothing measurable. */
-#define SHIFT_MAX 30u
+#define WIDTH_MAX_PS ((1u << 30) - 1)
 
-/* Items a bucket: aimed at (at most), and where the width is changed. The aim leaves 12.5 to 25 after a change of
- * the shift, and the limits stand outside of that, so that noise does not bring the width back. */
-#define BUCKET_ITEMS_AIM  25u
-#define BUCKET_ITEMS_SLIM 11u
+/* Items a bucket: aimed at, and where the width is changed; eventq.h says why. */
+#define BUCKET_ITEMS_AIM  22u
+#define BUCKET_ITEMS_SLIM 16u
 #define BUCKET_ITEMS_WIDE 28u
 /* Narrowing must part items, not just shrink a bucket around equal times. */
 #define BUCKET_TIMES_WIDE 4u
 /* Equal times in one of so many buckets turn payload bits in the sort key on. */
 #define BUCKETS_PER_TIE 16u
+
+static void width_set(struct eventq *q, uint64_t width_ps)
+{
+    q->width_ps = width_ps;
+    q->width_bits = 64u - (uint32_t)__builtin_clzll(width_ps);
+    q->scale = UINT64_MAX / width_ps;
+}
 
 struct eventq *eventq_new(struct arena *arena, enum simd_body body)
 {
@@ -45,7 +51,7 @@ struct eventq *eventq_new(struct arena *arena, enum simd_body body)
     assert(refills[body] != NULL);
     struct eventq *q = arena_one(arena, struct eventq);
     q->arena = arena;
-    q->shift = SHIFT_FIRST;
+    width_set(q, WIDTH_FIRST_PS);
     q->refill = refills[body];
     q->far_next = EVENTQ_NONE;
     eventq_run_reserve(q, 2 * EVENTQ_INSERT_MAX);
@@ -164,7 +170,7 @@ static void late_push(struct eventq *q, struct eventq_item item)
 
 void eventq_push_far(struct eventq *q, uint64_t time_ps, uint64_t payload)
 {
-    uint64_t bucket = time_ps >> q->shift, level = 0;
+    uint64_t bucket = eventq_bucket(q, time_ps), level = 0;
     assert(time_ps < UINT64_C(1) << 63);
     if (bucket < q->base) {
         late_push(q, (struct eventq_item){time_ps, payload});
@@ -223,6 +229,12 @@ bool eventq_is_empty(const struct eventq *q)
     return q->head == q->end && q->late_count == 0 && q->near_summary == 0 && q->far_next == EVENTQ_NONE;
 }
 
+/* The first picosecond of a bucket. */
+static uint64_t bucket_start_ps(const struct eventq *q, uint64_t bucket)
+{
+    return (uint64_t)((((unsigned __int128)bucket << 64) + q->scale - 1) / q->scale);
+}
+
 uint64_t eventq_floor_ps(const struct eventq *q)
 {
     if (q->head < q->end || q->late_count > 0) {
@@ -231,7 +243,7 @@ uint64_t eventq_floor_ps(const struct eventq *q)
         return run_ps < late_ps ? run_ps : late_ps;
     }
     uint64_t near = eventq_near_next(q), bucket = near < q->far_next ? near : q->far_next;
-    return bucket == EVENTQ_NONE ? TIME_NEVER_PS : bucket << q->shift;
+    return bucket == EVENTQ_NONE ? TIME_NEVER_PS : bucket_start_ps(q, bucket);
 }
 
 uint64_t eventq_peek_ps(struct eventq *q)
@@ -294,15 +306,15 @@ static void items_push(struct eventq *q, const struct eventq_item *items, uint64
 
 /* Files all items again under a new width. None is earlier than base_ps, so the run and the heap end empty and
  * are not written to while they are read. */
-static void rebuild(struct eventq *q, uint32_t shift, uint64_t base_ps)
+static void rebuild(struct eventq *q, uint64_t width_ps, uint64_t base_ps)
 {
     struct eventq_item *chunk = wheel_empty(q), *head = q->head;
     uint64_t run_count = (uint64_t)(q->end - q->head), late_count = q->late_count;
     q->rebuild_cost = run_count + late_count;
     q->head = q->end = q->fast_end = q->run;
     q->late_count = 0;
-    q->shift = shift;
-    q->base = base_ps >> shift;
+    width_set(q, width_ps);
+    q->base = eventq_bucket(q, base_ps);
     q->tie_bits = 0;
     while (chunk != NULL) {
         struct eventq_item *next = (struct eventq_item *)eventq_chunk_link(chunk);
@@ -326,24 +338,21 @@ static bool is_rebuild_paid(const struct eventq *q)
     return q->taken_credit >= q->rebuild_cost;
 }
 
-/* The widest shift at which `count` items spread over span_ps lie at most BUCKET_ITEMS_AIM to a bucket. */
-static uint32_t shift_for(uint64_t count, uint64_t span_ps)
+/* The width at which `count` items spread over span_ps lie BUCKET_ITEMS_AIM to a bucket. */
+static uint64_t width_for(uint64_t count, uint64_t span_ps)
 {
     unsigned __int128 width_ps = (unsigned __int128)span_ps * BUCKET_ITEMS_AIM / count;
-    if (width_ps >> SHIFT_MAX != 0) {
-        return SHIFT_MAX;
-    }
-    return 63u - (uint32_t)__builtin_clzll((uint64_t)width_ps | 1);
+    return width_ps > WIDTH_MAX_PS ? WIDTH_MAX_PS : width_ps > 0 ? (uint64_t)width_ps : 1;
 }
 
 /* Before a refill: `count` items lie within span_ps in one bucket. True where all were filed again. */
 bool eventq_narrow(struct eventq *q, uint64_t count, uint64_t span_ps)
 {
-    uint32_t shift = shift_for(count, span_ps);
-    if (span_ps == 0 || shift >= q->shift || !is_rebuild_paid(q)) {
+    uint64_t width_ps = width_for(count, span_ps);
+    if (span_ps == 0 || width_ps > q->width_ps / 2 || !is_rebuild_paid(q)) {
         return false;
     }
-    rebuild(q, shift, q->base << q->shift);
+    rebuild(q, width_ps, bucket_start_ps(q, q->base));
     return true;
 }
 
@@ -353,12 +362,12 @@ static void late_narrow(struct eventq *q)
     for (size_t i = 0; i < q->late_count; i++) {
         most_ps = q->late[i].time_ps > most_ps ? q->late[i].time_ps : most_ps;
     }
-    uint32_t shift = shift_for(q->late_count, most_ps - least_ps);
+    uint64_t width_ps = width_for(q->late_count, most_ps - least_ps);
     q->taken_credit += q->late_count / 2; /* pushed since the last look */
-    if (most_ps == least_ps || shift >= q->shift || !is_rebuild_paid(q)) {
+    if (most_ps == least_ps || width_ps > q->width_ps / 2 || !is_rebuild_paid(q)) {
         return;
     }
-    rebuild(q, shift, q->head < q->end && q->head->time_ps < least_ps ? q->head->time_ps : least_ps);
+    rebuild(q, width_ps, q->head < q->end && q->head->time_ps < least_ps ? q->head->time_ps : least_ps);
 }
 
 /* Looks at the buckets taken since the last time, with an empty run. */
@@ -369,11 +378,11 @@ void eventq_adapt(struct eventq *q)
     bool is_slim = items < BUCKET_ITEMS_SLIM * buckets;
     q->taken_buckets = q->taken_items = q->taken_ties = 0;
     if (ties * BUCKETS_PER_TIE > buckets && q->tie_bits == 0) {
-        q->tie_bits = 31 - q->shift;
+        q->tie_bits = 30 - q->width_bits;
         q->tie_shift = 0;
     }
-    uint32_t shift = shift_for(items, buckets << q->shift);
-    if ((is_wide || is_slim) && shift != q->shift && is_rebuild_paid(q)) {
-        rebuild(q, shift, q->base << q->shift);
+    uint64_t width_ps = width_for(items, buckets * q->width_ps);
+    if ((is_wide || is_slim) && width_ps != q->width_ps && is_rebuild_paid(q)) {
+        rebuild(q, width_ps, bucket_start_ps(q, q->base));
     }
 }

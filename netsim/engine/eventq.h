@@ -6,10 +6,11 @@
  *
  * Workload. 10^3 to 10^6 items pending, each taken once and usually answered by one push ("hold"). Delays are
  * far from uniform: 40% one serialisation (82 ns), 40% serialisation plus propagation (582 ns), 20% timers
- * (1 to 20 us), a few operations of ms to s. Times never decrease as items come out. Equal times are common:
- * one pair a bucket in five at 10^5 pending, several pairs in every bucket at 10^6 and in symmetric traffic.
+ * (1 to 20 us), a few operations of ms to s. Times never decrease as items come out. Equal times are common: a
+ * pair in every third bucket at 10^5 pending, several in each at 10^6 and in symmetric traffic.
  *
- * Shape. Time is cut into buckets of 2^shift ps; `base` is the first bucket that has not been taken yet.
+ * Shape. Time is cut into buckets of one width, any number of picoseconds: the bucket of a time is its product
+ * with a 64-bit fraction. `base` is the first bucket that has not been taken yet.
  *
  *          taken           near: 1024 buckets          level 0: 64 digits      level 1: 64 digits   ... level 8
  *    ─────────────────┬──────────────────────────┬─────────────────────────┬──────────────────────── ─ ─
@@ -29,13 +30,13 @@
  *
  * A push is arithmetic and one append. When the run is empty, the next near bucket is sorted into it; when a
  * far digit starts no later than that bucket, its items are pushed again first ("cascade"): an item is moved
- * once a level, at most nine times, typically 0.6 times.
+ * once a level, at most nine times; with the load above never at 10^3 pending, 0.6 times at 10^5, 1.2 at 10^6.
  *
  * Sorting is where vectors pay: the rank of an item is the number of items before it, found by comparing 8 or
  * 16 keys at a time with each key in turn, and an item goes straight to run[rank]. A key is 31 bits: the time
- * within the bucket, and, once equal times have been seen, as many leading payload bits as still fit. Ranks of
- * distinct keys add up to 0 + 1 + ... + n - 1; where they do not, some keys are equal, and the bucket is sorted
- * again by insertion on the full key. Buckets of several chunks are sorted chunk by chunk and merged.
+ * relative to the first item, and, once equal times have been seen, as many leading payload bits as still fit.
+ * Ranks of distinct keys add up to 0 + 1 + ... + n - 1; where they do not, some keys are equal, and the bucket is
+ * sorted again by insertion on the full key. Buckets of several chunks are sorted chunk by chunk and merged.
  *
  * Invariants
  *   I1  All items in the run and the late heap are earlier than bucket `base`; all items in slots are in it or
@@ -49,14 +50,16 @@
  *   I5  A tail that is a multiple of EVENTQ_CHUNK_BYTES has no room: its chunk is full, or it is 0 (empty).
  *   I6  fast_end == end while the late heap is empty, else fast_end == head, which sends pops the slow way.
  *
- * Width. Pops are cheapest at 12 to 25 items a bucket (measured: 10 a bucket cost half as much again, 30 a
- * quarter). The average over 128 buckets is held between 11 and 28: outside, the shift is set from it and all items are
- * filed again, once per as many pops as there are items, so that this stays O(1) a pop. A bucket (or a late heap) found far
- * too full narrows the width at once under the same rule, which is what finds the width of a new queue. Equal
- * times cannot be parted, so buckets full of them do not narrow anything.
+ * Width. What a bucket costs as such (about three mispredicted branches, the latency of the sort) is shared by its
+ * items; the sort and the chance of a second chunk grow with them. Measured at 10^3 pending with 14 / 22 / 30
+ * items a bucket: 9.8 / 6.7 / 8.1 ns a hold. So the width is set for 22 and left alone between 16 and 28, as an
+ * average over 128 buckets; outside, all items are filed again, at most once per as many pops and pushes as
+ * there are items, so that this stays O(1). A bucket (or a late heap) found far too full narrows the width at
+ * once under the same rule, which is what finds the width of a new queue. Equal times cannot be parted, so
+ * buckets full of them do not narrow anything.
  *
  * Cost. Push O(1); pop O(1) amortised, O(log n) for n items that share one bucket. 16 bytes an item and a chunk a
- * non-empty slot, 17 to 20 bytes at 10^6 pending. Chunks are recycled newest first, so the working set is the
+ * non-empty slot, 20 bytes at 10^6 pending. Chunks are recycled newest first, so the working set is the
  * pending set, not the wheel. Growth comes from the arena and has no limit.
  *
  * Timers that are moved or cancelled are not searched for. Their owner stores when the timer is really due
@@ -64,12 +67,13 @@
  * again at the due time, or drops it. Moving a retransmission timer on every acknowledgement so costs one
  * store. Where several generations of a timer can be pending, some payload bits count the generation.
  *
- * Rejected, with the holds they cost beside this queue's in the prototype (ns at 10^3 / 10^5 / 10^6): binary
- * heap 36/72/149; 4-ary heap 23/43/108; ordered tree 57/125/449; radix heap 32/34/36; hand-tuned calendar
- * queue 16/40/124; SIMD inside a heap node, 37/66/82, where the reduction is a dependent chain at each level. `photonet
- * bench queue` measures the first three again. Also rejected: larger near wheels (2^12: +20% at 10^6, because
- * partly filled chunks fall out of the cache), keys with a sequence number (equal times would then come out in
- * insertion order), and a count of items kept by each push (eventq_count walks the slots instead). */
+ * Rejected: binary and 4-ary heaps (6 to 8 times slower at 10^3 pending, 11 to 28 at 10^5 and 10^6; `photonet
+ * bench queue` measures them and an ordered tree in every run); vectors inside a heap's node, where the reduction
+ * is a dependent chain at each level; a radix heap, four moves an item; a calendar queue, whose buckets have to
+ * be sorted as they are filled. Variants measured and dropped: a near wheel of 2^12 buckets (partly filled
+ * chunks fall out of the cache: +15 to 40% at 10^6), widths of powers of two only (+30% at unlucky sizes), sort
+ * keys without payload bits (+70% at 10^6), chunks at staggered addresses, huge pages, prefetching two chunks
+ * ahead (nothing gained), and a count of items kept by each push (eventq_count walks the slots instead). */
 #ifndef PHOTONET_ENGINE_EVENTQ_H
 #define PHOTONET_ENGINE_EVENTQ_H
 
@@ -105,10 +109,12 @@ struct eventq_item {
 /* Open only for the inline functions below. What every push and pop touches comes first. */
 struct eventq {
     uint64_t base;
-    uint32_t shift;
-    uint32_t tie_bits;  /* payload bits in a sort key, 0 until equal times were seen */
-    uint32_t tie_shift; /* payload bits below them */
-    bool is_faulty;
+    uint64_t scale; /* buckets a picosecond, times 2^64 */
+    uint64_t width_ps;
+    uint32_t width_bits; /* 2^width_bits > width_ps */
+    uint32_t tie_bits;   /* payload bits in a sort key, 0 until equal times were seen */
+    uint32_t tie_shift;  /* payload bits below them */
+    bool is_faulty;      /* see eventq_fault */
     struct eventq_item *head, *end, *fast_end; /* I6; the run is what lies from head to end */
     uint64_t far_next;                         /* I4 */
     bool (*refill)(struct eventq *q, uint64_t bound_ps);
@@ -205,6 +211,11 @@ static inline uint64_t eventq_level_shift(uint64_t level)
     return EVENTQ_NEAR_BITS + level * EVENTQ_FAR_BITS;
 }
 
+static inline uint64_t eventq_bucket(const struct eventq *q, uint64_t time_ps)
+{
+    return (uint64_t)((unsigned __int128)time_ps * q->scale >> 64);
+}
+
 /* The first near bucket with items, EVENTQ_NONE where there is none. */
 static inline uint64_t eventq_near_next(const struct eventq *q)
 {
@@ -256,7 +267,7 @@ static inline uint64_t eventq_if_below(uint64_t a, uint64_t b, uint64_t x, uint6
  * second level saves 0.5 ns a hold where it is never needed, and costs 2 to 4 at 10^6 pending). */
 static inline void eventq_push(struct eventq *q, uint64_t time_ps, uint64_t payload)
 {
-    uint64_t bucket = time_ps >> q->shift, ahead = bucket - q->base;
+    uint64_t bucket = eventq_bucket(q, time_ps), ahead = bucket - q->base;
     if (__builtin_expect(ahead >= (uint64_t)(EVENTQ_FAR - 1) << eventq_level_shift(1), 0)) {
         eventq_push_far(q, time_ps, payload);
         return;

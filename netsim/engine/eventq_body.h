@@ -41,6 +41,12 @@ static void insertion_sort(struct eventq *q, const struct eventq_item *slots, ui
     }
 }
 
+/* Times of a bucket differ by at most its width, so from here up they are less than 2^(width_bits + 1). */
+INLINE uint32_t key_base_low(const struct eventq *q, const struct eventq_item *slots)
+{
+    return (uint32_t)slots[1].time_ps - (1u << q->width_bits);
+}
+
 /* The keys' payload bits tell order only where no payload has bits above them. If one has, they are taken from
  * higher up from now on. */
 INLINE bool are_payloads_covered(struct eventq *q, uint64_t payloads)
@@ -109,9 +115,9 @@ INLINE bool ranks_scatter(const struct eventq_item *slots, uint32_t count, uint3
                           const union keys *key, struct eventq_item *out)
 {
     uint32_t total = 0;
-    for (uint32_t i = 0; i <= count; i += 4) {
-#pragma GCC unroll 4
-        for (uint32_t j = i; j < i + 4; j++) {
+    for (uint32_t i = 0; i <= count; i += 8) {
+#pragma GCC unroll 8
+        for (uint32_t j = i; j < i + 8; j++) {
             __m512i pivot = _mm512_set1_epi32(key->each[j]);
             uint32_t before = _mm512_cmplt_epi32_mask((__m512i)key->v[0], pivot);
             if (vectors == 2) {
@@ -122,7 +128,7 @@ INLINE bool ranks_scatter(const struct eventq_item *slots, uint32_t count, uint3
             out[rank] = slots[j];
         }
     }
-    uint32_t pads = (count / 4 + 1) * 4 - count;
+    uint32_t pads = (count / 8 + 1) * 8 - count;
     return total == count * (count - 1) / 2 + pads * count;
 }
 #else
@@ -158,8 +164,9 @@ INLINE bool ranks_scatter(const struct eventq_item *slots, uint32_t count, uint3
 #endif
 
 INLINE void rank_sort(struct eventq *q, const struct eventq_item *slots, uint32_t count, uint32_t slot_count,
-                      uint32_t base_low, bool is_tied, struct eventq_item *out)
+                      bool is_tied, struct eventq_item *out)
 {
+    uint32_t base_low = key_base_low(q, slots);
     union keys key;
     words payloads = {0};
     for (uint32_t v = 0; v < slot_count / LANES; v++) {
@@ -180,25 +187,23 @@ INLINE void rank_sort(struct eventq *q, const struct eventq_item *slots, uint32_
 }
 
 /* Sorts the items of one chunk; writes up to 4 slots behind them. The four cases are compiled apart. */
-static void chunk_sort(struct eventq *q, const struct eventq_item *slots, uint32_t count, uint32_t base_low,
-                       struct eventq_item *out)
+static void chunk_sort(struct eventq *q, const struct eventq_item *slots, uint32_t count, struct eventq_item *out)
 {
     if (q->tie_bits != 0 && count < 16) {
-        rank_sort(q, slots, count, 16, base_low, true, out);
+        rank_sort(q, slots, count, 16, true, out);
     } else if (q->tie_bits != 0) {
-        rank_sort(q, slots, count, 32, base_low, true, out);
+        rank_sort(q, slots, count, 32, true, out);
     } else if (count < 16) {
-        rank_sort(q, slots, count, 16, base_low, false, out);
+        rank_sort(q, slots, count, 16, false, out);
     } else {
-        rank_sort(q, slots, count, 32, base_low, false, out);
+        rank_sort(q, slots, count, 32, false, out);
     }
 }
 #else
 /* The same by one key at a time; compilers make what they can of the inner loop. */
-static void chunk_sort(struct eventq *q, const struct eventq_item *slots, uint32_t count, uint32_t base_low,
-                       struct eventq_item *out)
+static void chunk_sort(struct eventq *q, const struct eventq_item *slots, uint32_t count, struct eventq_item *out)
 {
-    uint32_t key[BLOCK], total = 0;
+    uint32_t key[BLOCK], total = 0, base_low = key_base_low(q, slots);
     uint64_t payloads = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t low = (uint32_t)(slots[i + 1].payload >> q->tie_shift) & ((1u << q->tie_bits) - 1);
@@ -249,14 +254,14 @@ static uint64_t chunks_count(uintptr_t tail)
 }
 
 /* Sorts each chunk into its place in q->run and frees it. The newest comes last: it alone may be short. */
-static void chunks_sort_each(struct eventq *q, uintptr_t tail, uint64_t count, uint32_t base_low)
+static void chunks_sort_each(struct eventq *q, uintptr_t tail, uint64_t count)
 {
     uint64_t at = (count - 1) / (EVENTQ_CHUNK_ITEMS - 1) * (EVENTQ_CHUNK_ITEMS - 1);
     struct eventq_item sorted[BLOCK + 4];
     while (tail != 0) {
         struct eventq_item *chunk = eventq_chunk(tail);
         uint32_t part = (uint32_t)eventq_chunk_count(tail);
-        chunk_sort(q, chunk, part, base_low, sorted);
+        chunk_sort(q, chunk, part, sorted);
         memcpy(q->run + at, sorted, part * sizeof *sorted);
         at -= EVENTQ_CHUNK_ITEMS - 1;
         tail = eventq_chunk_link(chunk);
@@ -265,11 +270,11 @@ static void chunks_sort_each(struct eventq *q, uintptr_t tail, uint64_t count, u
 }
 
 /* Sorts a bucket of several chunks into q->run: each chunk, then merges of neighbours. Returns the count. */
-static uint64_t chunks_sort(struct eventq *q, uintptr_t tail, uint32_t base_low)
+static uint64_t chunks_sort(struct eventq *q, uintptr_t tail)
 {
     uint64_t count = chunks_count(tail);
     eventq_run_reserve(q, count);
-    chunks_sort_each(q, tail, count, base_low);
+    chunks_sort_each(q, tail, count);
     for (uint64_t width = EVENTQ_CHUNK_ITEMS - 1; width < count; width *= 2) {
         struct eventq_item *from = q->run, *end = from + count;
         for (uint64_t i = 0; i < count; i += 2 * width) {
@@ -342,7 +347,7 @@ static void cascade(struct eventq *q)
         tail = eventq_chunk_link(chunk);
         chunk_prefetch(tail, EVENTQ_CHUNK_ITEMS);
         for (uint64_t i = 1; level == 0 && i <= count; i++) { /* a digit of level 0 is the near wheel, once */
-            uint64_t bucket = chunk[i].time_ps >> q->shift;
+            uint64_t bucket = eventq_bucket(q, chunk[i].time_ps);
             eventq_append(q, bucket % EVENTQ_NEAR, bucket, chunk[i].time_ps, chunk[i].payload);
         }
         for (uint64_t i = 1; level != 0 && i <= count; i++) {
@@ -356,7 +361,7 @@ static void cascade(struct eventq *q)
 static bool is_narrowed(struct eventq *q, uintptr_t tail)
 {
     uint64_t count = chunks_count(tail), least_ps = UINT64_MAX, most_ps = 0;
-    if (count < NARROW_ITEMS || q->shift == 0) {
+    if (count < NARROW_ITEMS || q->width_ps == 1) {
         return false;
     }
     for (; tail != 0; tail = eventq_chunk_link(eventq_chunk(tail))) {
@@ -389,16 +394,15 @@ INLINE void bucket_take(struct eventq *q, uint64_t bucket)
     uintptr_t tail = q->tail[slot];
     struct eventq_item *chunk = eventq_chunk(tail);
     uint64_t count = eventq_chunk_count(tail);
-    uint32_t base_low = (uint32_t)(bucket << q->shift);
     q->tail[slot] = 0;
     q->near_bits[slot / 64] = bits; /* I3 */
     q->near_summary &= ~((uint64_t)(bits == 0) << (slot / 64));
     q->base = bucket + 1;
     if (__builtin_expect(eventq_chunk_link(chunk) == 0, 1)) {
-        chunk_sort(q, chunk, (uint32_t)count, base_low, q->run);
+        chunk_sort(q, chunk, (uint32_t)count, q->run);
         eventq_chunk_free(q, chunk);
     } else {
-        count = chunks_sort(q, tail, base_low);
+        count = chunks_sort(q, tail);
     }
     q->head = q->run;
     q->end = q->fast_end = q->run + count;
@@ -419,7 +423,7 @@ bool PASTE_EXPANDED(eventq_refill_, EVENTQ_BODY)(struct eventq *q, uint64_t boun
     }
     for (;;) {
         uint64_t bucket = eventq_near_next(q), start = bucket < q->far_next ? bucket : q->far_next;
-        if (start == EVENTQ_NONE || start << q->shift >= bound_ps) {
+        if (start == EVENTQ_NONE || bound_ps == 0 || start > eventq_bucket(q, bound_ps - 1)) {
             return false;
         }
         if (q->far_next <= bucket) {

@@ -1,0 +1,34 @@
+/* Measurements of the parts whose speed the product promises, each beside its yardsticks measured in the same run.
+ *
+ * A benchmark returns rows, all with the same columns; `photonet bench` prints them as a table or as JSON under
+ * the machine, compiler and commit. Times of one thread are its CPU time, so that a busy machine disturbs less;
+ * what remains is told by ns_..._min beside the median. Trust ratios within one run. */
+#ifndef PHOTONET_BENCH_H
+#define PHOTONET_BENCH_H
+
+#include "netsim/base/simd.h"
+
+#include <jansson.h>
+#include <time.h>
+
+struct bench_request {
+    uint32_t round_count;   /* medians are of so many */
+    bool is_simd_given;     /* measure one body only, else every one that this machine has */
+    enum simd_body simd;
+    uint64_t pending;       /* queue: one size only, 0 = 10^3 to 10^6 */
+};
+
+/* Hold model of the event queue and of other pending-event sets, and a memory-latency probe. */
+json_t *bench_queue(const struct bench_request *request);
+
+static inline double bench_thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Sorts the samples; the upper one of the two middle ones where their number is even. */
+double bench_median(double *samples, uint32_t count);
+
+#endif

@@ -1,0 +1,31 @@
+/* The benchmarks' own soundness: the event queue, two heaps and the C library's tree give up the same million events
+ * in the same order, and the rows have the columns that are promised. Not asserted: any speed. */
+#include "netsim/bench.h"
+#include "tests/check.h"
+
+static void test_queue_rows(void)
+{
+    struct bench_request request = {.round_count = 1, .pending = 300};
+    json_t *rows = bench_queue(&request), *row;
+    const char *case_name = "", *digest = "";
+    size_t index, compared = 0;
+    json_array_foreach(rows, index, row) {
+        const char *structure = json_string_value(json_object_get(row, "structure"));
+        CHECK(json_real_value(json_object_get(row, "ns_per_hold")) > 0);
+        CHECK(json_string_value(json_object_get(row, "simd")) != NULL);
+        if (strcmp(structure, "loop_alone") == 0 || strcmp(structure, "dependent_loads_64MiB") == 0) {
+            continue; /* no set of events */
+        }
+        CHECK_EQUAL(json_integer_value(json_object_get(row, "pending")), 300);
+        if (strcmp(case_name, json_string_value(json_object_get(row, "case"))) == 0) {
+            CHECK_TEXT(json_string_value(json_object_get(row, "digest")), digest);
+            compared++;
+        }
+        case_name = json_string_value(json_object_get(row, "case"));
+        digest = json_string_value(json_object_get(row, "digest"));
+    }
+    CHECK(compared >= 6); /* two laws of delay; four sets at least */
+    json_decref(rows);
+}
+
+TEST_MAIN("bench", TEST(test_queue_rows))
