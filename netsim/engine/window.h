@@ -50,8 +50,8 @@
  *
  * Escapes: windows narrow with the radix (key bits) and stretch, at the price of the vector loops, with the delay,
  * so that the ring reaches as far as most packets; batches beyond 32 packets, times beyond 31 bits, unequal rates
- * at cut-through switches, tables of routes, queues that may be full, dark ports, and runs that end inside a window
- * go packet by packet (window_switch.c). -DPHOTONET_STRESS shrinks the ring and the tables, so that tests live there.
+ * at cut-through switches, queues that may be full, dark ports, and runs that end inside a window go packet by packet
+ * (window_switch.c). -DPHOTONET_STRESS shrinks the ring and the tables, so that tests live there.
  *
  * Rejected, after measuring (ns per packet-hop at 1024 hosts on one core of Zen 5, prototypes): a heap of one event
  * per hop (42), a hierarchical wheel of events (25), a heap of links (34), one sort per switch and window (19),
@@ -136,7 +136,8 @@ struct window_node {
     uint32_t port_first, port_count;
     uint32_t owner; /* worker */
     bool is_host, is_cut;
-    bool is_plain;                /* routes by arithmetic, one rate: the vector loops may serve it */
+    bool is_plain;                /* no packet waits for its tail: the vector loops may serve it */
+    bool is_tree;                 /* `route` finds the way, else the tables or rails do */
     uint32_t waiting_first;       /* word of core->waiting */
     struct route route;
     uint32_t stride_shift, stride_reciprocal; /* x / down_stride = x * reciprocal >> shift for x < 2^20 */

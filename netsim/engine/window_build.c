@@ -243,8 +243,13 @@ static bool has_one_rate(const struct window_core *core, const struct window_nod
 
 static bool node_is_plain(const struct window_core *core, const struct window_node *node)
 {
-    bool has_tree_route = core->config.routes->rows == NULL && core->fabric->route[node->id].rails <= 1;
-    return has_tree_route && node->port_count > 0 && (!node->is_cut || has_one_rate(core, node));
+    return node->port_count > 0 && (!node->is_cut || has_one_rate(core, node));
+}
+
+/* Without tables and rails, the way is found for a vector of packets at once. */
+static bool node_is_tree(const struct window_core *core, const struct window_node *node)
+{
+    return core->config.routes->rows == NULL && core->fabric->route[node->id].rails <= 1;
 }
 
 /* x / stride = x * reciprocal >> shift for all x < 2^20: Granlund and Montgomery, PLDI 1994, theorem 4.2. */
@@ -264,7 +269,8 @@ static void plain_nodes_find(struct window_core *core)
         node->waiting_first = words;
         words += node->is_host ? 0 : (node->port_count + 63) / 64;
         node->is_plain = node_is_plain(core, node);
-        if (node->is_plain) {
+        node->is_tree = node->port_count > 0 && node_is_tree(core, node);
+        if (node->is_tree) {
             node->route = core->fabric->route[node->id];
             stride_invert(node);
         }

@@ -12,8 +12,8 @@
  * of i in the queue, should it have to wait for the next window.
  *
  * Whatever is unusual goes to the general code in window_switch.c, by port (more arrivals than a batch holds, a
- * queue that may be full, dark ports, slow links) or by node (tables of routes, unequal rates where packets cut
- * through, a run that ends inside the window). */
+ * queue that may be full, dark ports, slow links) or by node (unequal rates where packets cut through, a run that
+ * ends inside the window). */
 #include "netsim/engine/window.h"
 
 #if defined(__AVX512F__) || defined(__AVX2__)
@@ -204,6 +204,25 @@ INLINE void group_route(const struct window_node *node, const struct packet *pac
     *(half_loose *)sizes = __builtin_convertvector(size, half);
 }
 
+INLINE void chunk_route(const struct window_core *core, const struct window_node *node, const struct chunk *chunk,
+                        uint32_t room, int32_t *outs, int32_t *sizes)
+{
+    for (uint32_t lane = room; lane < CHUNK_PACKETS && __builtin_expect(!node->is_tree, 0); lane++) {
+        outs[lane] = (int32_t)(node_route(core, node, &chunk->packets[lane]) - node->port_first);
+        sizes[lane] = chunk->packets[lane].size_bytes;
+    }
+    if (__builtin_expect(!node->is_tree, 0)) {
+        return;
+    }
+    for (uint32_t at = 0; at + GROUP <= CHUNK_PACKETS; at += GROUP) {
+        group_route(node, &chunk->packets[at], outs + at, sizes + at);
+    }
+    if (CHUNK_PACKETS % GROUP != 0) {
+        uint32_t at = CHUNK_PACKETS - GROUP;
+        group_route(node, &chunk->packets[at], outs + at, sizes + at);
+    }
+}
+
 /* ---- dealing ---------------------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void batch_more_put(struct worker *worker, uint32_t port, int32_t key, uint32_t meta)
@@ -216,13 +235,7 @@ INLINE void chunk_deal(struct worker *worker, const struct window_node *node, co
                        uint32_t chunk_id, uint32_t room)
 {
     int32_t outs[CHUNK_PACKETS], sizes[CHUNK_PACKETS];
-    for (uint32_t at = 0; at + GROUP <= CHUNK_PACKETS; at += GROUP) {
-        group_route(node, &chunk->packets[at], outs + at, sizes + at);
-    }
-    if (CHUNK_PACKETS % GROUP != 0) {
-        uint32_t at = CHUNK_PACKETS - GROUP;
-        group_route(node, &chunk->packets[at], outs + at, sizes + at);
-    }
+    chunk_route(worker->core, node, chunk, room, outs, sizes);
     /* The compiler must not suspect these stores of changing the worker. */
     uint32_t *counts = worker->batch_count;
     struct port_batch *batches = worker->batches;
