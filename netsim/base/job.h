@@ -75,6 +75,8 @@ struct job_builder {
     struct program *programs;
     size_t program_count, program_capacity;
     struct digest_map program_map;
+    uint32_t *zeros, *identity; /* shared columns, see job_program.c; identity is NULL until needed */
+    size_t shared_capacity;
     uint32_t *rank_program; /* ID_NONE before rank_end or rank_like */
     const char **rank_path;
 

@@ -3,9 +3,10 @@
  * The columns lie in one block, widest first, so that equal programs are equal bytes from duration_ps on:
  *
  *     8 bytes each   source_id, duration_ps, bytes
- *     4 bytes each   peer_delta, group_slot, root, tag, name, dep_first, dep
- *     2 bytes each   stream
- *     1 byte each    kind, collective, names
+ *     4 bytes each   peer_delta, tag (not without messages), group_slot, root (not without collectives),
+ * name, dep_first, dep 2 bytes each   stream 1 byte each    kind, collective, names
+ *
+ * The columns that are left out, and the order of programs that stand in order, are shared by all programs.
  */
 #include "netsim/base/job.h"
 
@@ -31,30 +32,40 @@ static void *take(uint8_t **cursor, size_t count, size_t bytes_each)
     return taken;
 }
 
-static size_t block_bytes(size_t ops, size_t deps, size_t names_bytes)
+/* What decides the size of a block. */
+struct shape {
+    size_t ops, deps, names_bytes;
+    bool has_messages, has_collectives;
+};
+
+static size_t block_bytes(const struct shape *shape)
 {
-    size_t op_bytes = 3 * sizeof(uint64_t) + 6 * sizeof(uint32_t) + sizeof(uint16_t) + 2 * sizeof(uint8_t);
-    return ops * op_bytes + (deps + 1) * sizeof(uint32_t) + names_bytes;
+    size_t op_bytes = 3 * sizeof(uint64_t) + 2 * sizeof(uint32_t) + sizeof(uint16_t) + 2 * sizeof(uint8_t);
+    op_bytes += (shape->has_messages ? 2 : 0) * sizeof(uint32_t);
+    op_bytes += (shape->has_collectives ? 2 : 0) * sizeof(uint32_t);
+    return shape->ops * op_bytes + (shape->deps + 1) * sizeof(uint32_t) + shape->names_bytes;
 }
 
-static void columns_place(uint8_t *block, size_t ops, size_t deps, size_t names_bytes, struct columns *at)
+/* Columns that the program has no use for become `zeros`. */
+static void columns_place(uint8_t *block, const struct shape *shape, uint32_t *zeros, struct columns *at)
 {
     uint8_t *cursor = block;
+    size_t ops = shape->ops;
     at->source_id = take(&cursor, ops, sizeof(uint64_t));
     at->duration_ps = take(&cursor, ops, sizeof(uint64_t));
     at->bytes = take(&cursor, ops, sizeof(uint64_t));
-    at->peer_delta = take(&cursor, ops, sizeof(int32_t));
-    at->group_slot = take(&cursor, ops, sizeof(uint32_t));
-    at->root = take(&cursor, ops, sizeof(uint32_t));
-    at->tag = take(&cursor, ops, sizeof(uint32_t));
+    at->peer_delta = shape->has_messages ? take(&cursor, ops, sizeof(int32_t)) : (int32_t *)zeros;
+    at->tag = shape->has_messages ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
+    at->group_slot = shape->has_collectives ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
+    at->root = shape->has_collectives ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
     at->name = take(&cursor, ops, sizeof(uint32_t));
     at->dep_first = take(&cursor, ops + 1, sizeof(uint32_t));
-    at->dep = take(&cursor, deps, sizeof(uint32_t));
+    at->dep = take(&cursor, shape->deps, sizeof(uint32_t));
     at->stream = take(&cursor, ops, sizeof(uint16_t));
     at->kind = take(&cursor, ops, sizeof(uint8_t));
     at->collective = take(&cursor, ops, sizeof(uint8_t));
-    at->names = take(&cursor, names_bytes, sizeof(char));
-    assert((size_t)(cursor - block) == block_bytes(ops, deps, names_bytes));
+    at->names = take(&cursor, shape->names_bytes, sizeof(char));
+    assert((size_t)(cursor - block) == block_bytes(shape));
 }
 
 static void columns_publish(const struct columns *at, struct program *program)
@@ -90,7 +101,8 @@ static int32_t delta_between(uint32_t from, uint32_t to, uint32_t ranks)
     return (int32_t)delta;
 }
 
-static void op_store(const struct job_builder *builder, size_t i, const struct columns *at)
+static void op_store(const struct job_builder *builder, const struct shape *shape, size_t i,
+                     const struct columns *at)
 {
     const struct stored_op *op = &builder->ops[i];
     bool is_message = op->kind == OP_SEND || op->kind == OP_RECV, is_collective = op->kind == OP_COLLECTIVE;
@@ -100,10 +112,15 @@ static void op_store(const struct job_builder *builder, size_t i, const struct c
     at->stream[i] = op->stream;
     at->duration_ps[i] = is_timed ? op->amount : 0;
     at->bytes[i] = is_message || is_collective ? op->amount : op->kind == OP_MEMORY ? op->memory_bytes : 0;
-    at->peer_delta[i] = is_message ? delta_between(builder->rank, op->message.peer, builder->rank_count) : 0;
-    at->group_slot[i] = is_collective ? op->collective.group_slot : 0;
-    at->root[i] = is_collective ? op->collective.root : 0;
-    at->tag[i] = is_message ? op->message.tag : 0;
+    if (shape->has_messages) {
+        uint32_t from = builder->rank, to = op->message.peer;
+        at->peer_delta[i] = is_message ? delta_between(from, to, builder->rank_count) : 0;
+        at->tag[i] = is_message ? op->message.tag : 0;
+    }
+    if (shape->has_collectives) {
+        at->group_slot[i] = is_collective ? op->collective.group_slot : 0;
+        at->root[i] = is_collective ? op->collective.root : 0;
+    }
     at->source_id[i] = op->source_id;
     at->name[i] = op->name;
 }
@@ -175,44 +192,82 @@ static void block_reserve(struct job_builder *builder, size_t bytes)
     }
 }
 
-static uint32_t slot_count_find(const struct stored_op *ops, size_t count)
+/* At least `count` entries of zeros, or of 0, 1, 2, ...; older ones stay with the programs that have them. */
+static uint32_t *zeros_reserve(struct job_builder *builder, size_t count)
 {
-    uint32_t slot_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (ops[i].kind == OP_COLLECTIVE && ops[i].collective.group_slot >= slot_count) {
-            slot_count = ops[i].collective.group_slot + 1;
+    if (builder->shared_capacity < count) {
+        size_t doubled = 2 * builder->shared_capacity;
+        builder->shared_capacity = count > doubled ? count : doubled;
+        builder->zeros = arena_array(builder->arena, builder->shared_capacity, uint32_t);
+        builder->identity = NULL;
+    }
+    return builder->zeros;
+}
+
+static const uint32_t *identity_reserve(struct job_builder *builder, size_t count)
+{
+    zeros_reserve(builder, count);
+    if (builder->identity == NULL) {
+        builder->identity = arena_array(builder->arena, builder->shared_capacity, uint32_t);
+        for (uint32_t i = 0; i < builder->shared_capacity; i++) {
+            builder->identity[i] = i;
         }
     }
+    return builder->identity;
+}
+
+/* Returns one more than the highest group slot in use. */
+static uint32_t ops_survey(const struct job_builder *builder, struct shape *shape)
+{
+    uint32_t slot_count = 0;
+    for (size_t i = 0; i < shape->ops; i++) {
+        const struct stored_op *op = &builder->ops[i];
+        shape->has_messages |= op->kind == OP_SEND || op->kind == OP_RECV;
+        if (op->kind == OP_COLLECTIVE && op->collective.group_slot >= slot_count) {
+            slot_count = op->collective.group_slot + 1;
+        }
+    }
+    shape->has_collectives = slot_count > 0;
     return slot_count;
+}
+
+/* Where there are messages, their columns stand right behind `bytes`. */
+static struct shape program_shape(const struct program *program)
+{
+    const void *behind = program->bytes + program->op_count;
+    return (struct shape){program->op_count, program->dep_count, program->names_bytes,
+                          program->peer_delta == behind, program->slot_count > 0};
 }
 
 /* What is compared and hashed: everything behind source_id. */
 static size_t compared_bytes(const struct program *program)
 {
-    return block_bytes(program->op_count, program->dep_count, program->names_bytes) -
-           program->op_count * sizeof *program->source_id;
+    struct shape shape = program_shape(program);
+    return block_bytes(&shape) - program->op_count * sizeof *program->source_id;
 }
 
 void program_layout(struct job_builder *builder, struct program *program)
 {
-    size_t ops = builder->op_pile.count, edges = builder->edge_pile.count, names = builder->name_pile.count;
-    assert(ops < ID_NONE && edges < ID_NONE && names < ID_NONE);
+    struct shape shape = {builder->op_pile.count, builder->edge_pile.count, builder->name_pile.count, false,
+                          false};
+    assert(shape.ops < ID_NONE && shape.deps < ID_NONE && shape.names_bytes < ID_NONE);
+    uint32_t slot_count = ops_survey(builder, &shape), *zeros = zeros_reserve(builder, shape.ops);
     struct columns at;
-    block_reserve(builder, block_bytes(ops, edges, names));
-    columns_place(builder->block.bytes, ops, edges, names, &at);
-    uint32_t deps = deps_store(builder, at.dep_first, at.dep);
+    block_reserve(builder, block_bytes(&shape));
+    columns_place(builder->block.bytes, &shape, zeros, &at);
+    shape.deps = deps_store(builder, at.dep_first, at.dep);
 
     /* The rows have shrunk by the duplicates: what follows them moves up. dep itself stays where it is. */
-    builder->block.used = block_bytes(ops, deps, names);
-    columns_place(builder->block.bytes, ops, deps, names, &at);
-    for (size_t i = 0; i < ops; i++) {
-        op_store(builder, i, &at);
+    builder->block.used = block_bytes(&shape);
+    columns_place(builder->block.bytes, &shape, zeros, &at);
+    for (size_t i = 0; i < shape.ops; i++) {
+        op_store(builder, &shape, i, &at);
     }
-    memcpy(at.names, builder->names, names);
-    *program = (struct program){.op_count = (uint32_t)ops,
-                                .dep_count = deps,
-                                .slot_count = slot_count_find(builder->ops, ops),
-                                .names_bytes = (uint32_t)names};
+    memcpy(at.names, builder->names, shape.names_bytes);
+    *program = (struct program){.op_count = (uint32_t)shape.ops,
+                                .dep_count = (uint32_t)shape.deps,
+                                .slot_count = slot_count,
+                                .names_bytes = (uint32_t)shape.names_bytes};
     columns_publish(&at, program);
     XXH64_hash_t seed = (uint64_t)program->op_count << 32 | program->dep_count;
     program->digest = XXH3_64bits_withSeed(program->duration_ps, compared_bytes(program), seed);
@@ -221,7 +276,8 @@ void program_layout(struct job_builder *builder, struct program *program)
 bool program_is_equal(const struct program *a, const struct program *b)
 {
     if (a->digest != b->digest || a->op_count != b->op_count || a->dep_count != b->dep_count ||
-        a->names_bytes != b->names_bytes) {
+        a->names_bytes != b->names_bytes || a->slot_count != b->slot_count ||
+        compared_bytes(a) != compared_bytes(b)) {
         return false;
     }
     return memcmp(a->duration_ps, b->duration_ps, compared_bytes(a)) == 0;
@@ -360,7 +416,8 @@ static void block_keep(struct job_builder *builder, struct program *program)
     uint8_t *kept = arena_alloc(builder->arena, block->used);
     memcpy(kept, block->bytes, block->used);
     struct columns at;
-    columns_place(kept, program->op_count, program->dep_count, program->names_bytes, &at);
+    struct shape shape = program_shape(program);
+    columns_place(kept, &shape, builder->zeros, &at);
     columns_publish(&at, program);
 }
 
@@ -371,14 +428,12 @@ enum status program_keep(struct job_builder *builder, struct program *program, c
     block_keep(builder, program);
     children_fill(program, arena_array(builder->arena, (size_t)ops + 1, uint32_t),
                   arena_array(builder->arena, program->dep_count, uint32_t));
-    uint32_t *order = arena_array(builder->arena, ops, uint32_t);
-    program->order = order;
     if (is_in_order(program)) {
-        for (uint32_t op = 0; op < ops; op++) {
-            order[op] = op;
-        }
+        program->order = identity_reserve(builder, ops);
         return STATUS_OK;
     }
+    uint32_t *order = arena_array(builder->arena, ops, uint32_t);
+    program->order = order;
     struct arena *scratch = arena_new("order of a program");
     uint32_t *waiting = arena_array(scratch, ops, uint32_t);
     uint32_t done = order_fill(program, order, waiting, arena_array(scratch, ops, uint32_t));
