@@ -160,10 +160,10 @@ static const char *quoted(struct arena *arena, const char *text)
     char *copy = arena_array(arena, 2 * length + 3, char);
     copy[used++] = '"';
     for (size_t i = 0; i < length; i++) {
-        if (text[i] == '"' || text[i] == '\\') {
+        if (text[i] == '"' || text[i] == '\\' || text[i] == '\n') {
             copy[used++] = '\\';
         }
-        copy[used++] = text[i];
+        copy[used++] = text[i] == '\n' ? 'n' : text[i];
     }
     copy[used] = '"';
     return copy;
@@ -177,7 +177,11 @@ static void config_text(struct loader *loader)
         const struct param *row = &loader->family->params.rows[i];
         char value[1024];
         param_text(row, loader->values, value, sizeof value);
-        const char *shown = row->type == PARAM_TYPE_TEXT ? quoted(arena, value) : value;
+        const char *shown = value;
+        if (row->type == PARAM_TYPE_TEXT) { /* of any length */
+            memcpy(&shown, (const char *)loader->values + row->offset, sizeof shown);
+            shown = quoted(arena, shown != NULL ? shown : "");
+        }
         text = arena_printf(arena, "%s%s: %s\n", text, row->key, shown);
     }
     for (size_t i = 0; loader->part_count > 0 && i < loader->all_count; i++) {

@@ -209,7 +209,7 @@ void server_routes(const struct server *server, struct route *route, uint32_t ni
     }
 }
 
-const uint8_t *server_costs(const struct server *server, const struct build *build)
+uint8_t *server_costs(const struct server *server, const struct build *build)
 {
     uint32_t ports = build->fabric->port_count;
     uint8_t *cost = arena_array(build->request->arena, ports, uint8_t);

@@ -16,7 +16,8 @@
  * switch; a mesh has none, and the fabric around it leaves its routes to tables. There a scale-up link costs 1 and a
  * network link SERVER_NETWORK_COST, so that scale-up is preferred wherever both lead.
  *
- * Scope: NVLink, UALink and their like, one tier. Every link is a port of its own.
+ * Scope: NVLink, UALink and their like, one tier. Every link is a port of its own. What the transceivers of copper links burn
+ * is in the watts of the chips at both ends.
  * Not modelled: credits of the links (their queues have no bound); multicast and reduction in the switches; how addresses
  * are spread over links (packets are, by hash). */
 #ifndef PHOTONET_TOPOLOGIES_SERVER_H
@@ -82,6 +83,6 @@ void server_join(const struct server *server, struct build *build);
 void server_routes(const struct server *server, struct route *route, uint32_t nic_ports, uint32_t rails);
 
 /* Costs of all ports for tables: 1 inside servers, SERVER_NETWORK_COST outside, 1 everywhere without servers. */
-const uint8_t *server_costs(const struct server *server, const struct build *build);
+uint8_t *server_costs(const struct server *server, const struct build *build);
 
 #endif

@@ -21,6 +21,7 @@
 #include "photonet/program.h"
 
 #define FABRIC_HOSTS_MAX (1u << 20)
+#define FABRIC_LINKS_MAX (1u << 24)
 #define FABRIC_HOST_PORTS_MAX 64 /* transports keep the ports of a host as bits of a word */
 
 enum node_kind {

@@ -54,6 +54,71 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
     }
 }
 
+/* ---- width -------------------------------------------------------------------------------------------------- */
+
+#define STEP_NODES_MAX 64
+
+/* The nodes that packets may stand on after so many steps. */
+struct step {
+    uint32_t nodes[STEP_NODES_MAX];
+    uint32_t count;
+    bool is_wide; /* more than there is room for */
+};
+
+static void step_add(struct step *step, uint32_t node)
+{
+    for (uint32_t i = 0; i < step->count; i++) {
+        if (step->nodes[i] == node) {
+            return;
+        }
+    }
+    step->is_wide |= step->count == STEP_NODES_MAX;
+    if (step->count < STEP_NODES_MAX) {
+        step->nodes[step->count++] = node;
+    }
+}
+
+/* Rate of all ports by which packets leave the step's nodes; `next` gets where they lead. */
+static uint64_t step_go(const struct fabric *fabric, const struct routes *routes, const struct step *step, uint32_t dst,
+                        struct step *next)
+{
+    uint64_t sum_bps = 0;
+    *next = (struct step){.count = 0};
+    for (uint32_t i = 0; i < step->count; i++) {
+        struct port_set set = routes_next(routes, step->nodes[i], dst);
+        for (uint32_t k = 0; k < set.count; k++) {
+            uint32_t port = fabric->port_first[step->nodes[i]] + port_set_at(&set, k);
+            uint32_t node = fabric->port_node[fabric->port_peer[port]];
+            sum_bps += fabric->rate_bps[port];
+            if (node != dst) {
+                step_add(next, node);
+            }
+        }
+    }
+    return sum_bps;
+}
+
+uint64_t path_rate_bps(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst)
+{
+    struct step steps[2] = {{.nodes = {src}, .count = 1}};
+    uint64_t least_bps = UINT64_MAX;
+    for (uint32_t hop = 0; steps[hop % 2].count > 0; hop++) {
+        assert(hop <= fabric->node_count); /* routes have no loops */
+        uint64_t sum_bps = step_go(fabric, routes, &steps[hop % 2], dst, &steps[(hop + 1) % 2]);
+        bool is_narrow = sum_bps < least_bps && !steps[hop % 2].is_wide;
+        least_bps = is_narrow ? sum_bps : least_bps;
+    }
+    return least_bps;
+}
+
+/* In ports as fast as the slowest link of one way, at least one. */
+static uint64_t path_width(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
+                           uint32_t src, uint32_t dst, uint64_t slowest_ps)
+{
+    uint64_t packet_ps = serialisation_ps(shape->packet_bytes, path_rate_bps(fabric, routes, src, dst));
+    return packet_ps > 0 && slowest_ps > packet_ps ? (slowest_ps + packet_ps / 2) / packet_ps : 1;
+}
+
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes)
 {
@@ -66,6 +131,9 @@ uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, 
         return sum.first_ps + sum.delay_ps;
     }
     /* Packet n-1, the last full one, comes after n-2 others through the slowest link; the short one is behind it. */
+    if (ports > 1) {
+        ports = path_width(fabric, routes, shape, src, dst, sum.slowest_ps);
+    }
     if (ports > 1) {
         return (packets - 1) / ports * sum.slowest_ps + sum.first_ps + sum.delay_ps;
     }
@@ -82,14 +150,36 @@ struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *route
     return (struct path_rtt){idle_ps, idle_ps + back.full_ps};
 }
 
+/* Every source up to 64 hosts, three of them beyond. */
+static uint32_t source_step(const struct fabric *fabric)
+{
+    uint32_t hosts = fabric->host_count;
+    return (uint64_t)hosts * hosts <= 4096 || hosts < 3 ? 1 : (hosts - 1) / 2;
+}
+
+uint64_t path_flight_bytes_max(const struct fabric *fabric, const struct routes *routes,
+                               const struct packet_shape *shape)
+{
+    uint64_t bytes_max = 0;
+    for (uint32_t src = 0; src < fabric->host_count; src += source_step(fabric)) {
+        for (uint32_t dst = 0; dst < fabric->host_count; dst++) {
+            if (src != dst) {
+                uint64_t bytes = line_bytes(path_rtt(fabric, routes, shape, src, dst).duplex_ps,
+                                            path_rate_bps(fabric, routes, src, dst));
+                bytes += (routes_next(routes, src, dst).count - 1) * shape->packet_bytes; /* each port cuts one */
+                bytes_max = bytes > bytes_max ? bytes : bytes_max;
+            }
+        }
+    }
+    return bytes_max;
+}
+
 struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *routes,
                              const struct packet_shape *shape)
 {
-    uint32_t hosts = fabric->host_count;
-    uint32_t step = (uint64_t)hosts * hosts <= 4096 || hosts < 3 ? 1 : (hosts - 1) / 2;
     struct path_rtt max = {0, 0};
-    for (uint32_t src = 0; src < hosts; src += step) {
-        for (uint32_t dst = 0; dst < hosts; dst++) {
+    for (uint32_t src = 0; src < fabric->host_count; src += source_step(fabric)) {
+        for (uint32_t dst = 0; dst < fabric->host_count; dst++) {
             if (src == dst) {
                 continue;
             }

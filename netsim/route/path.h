@@ -38,6 +38,10 @@ static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes);
 
+/* What all equal ways from src to dst carry together, bit/s: the narrowest step of them. Steps of more than 64 nodes count
+ * as wide enough. */
+uint64_t path_rate_bps(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);
+
 /* Round trip of one full packet and its ACK. */
 struct path_rtt {
     uint64_t idle_ps;   /* nothing else moves */
@@ -51,5 +55,10 @@ struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *route
  * of host 0, the middle host and the last host with all others. */
 struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *routes,
                              const struct packet_shape *shape);
+
+/* The largest product of rate and duplex round trip over the same pairs, in bytes, where messages are sprayed over the
+ * ports of their host; a packet more for every port but the first, since each sends whole packets. */
+uint64_t path_flight_bytes_max(const struct fabric *fabric, const struct routes *routes,
+                               const struct packet_shape *shape);
 
 #endif

@@ -231,6 +231,11 @@ static void hosts_init(struct endpoint *endpoint)
     }
 }
 
+static bool has_host_of_many_ports(const struct fabric *fabric)
+{
+    return fabric->port_first[fabric->host_count] > fabric->host_count;
+}
+
 struct transport_facts endpoint_facts(const struct fabric *fabric, const struct routes *routes,
                                       const struct packet_shape *shape)
 {
@@ -244,6 +249,11 @@ struct transport_facts endpoint_facts(const struct fabric *fabric, const struct 
         if (is_host && fabric->rate_bps[port] > facts.host_rate_bps) {
             facts.host_rate_bps = fabric->rate_bps[port];
         }
+    }
+    facts.flight_bytes = line_bytes(facts.duplex_rtt_ps, facts.host_rate_bps);
+    if (has_host_of_many_ports(fabric)) {
+        uint64_t flight_bytes = path_flight_bytes_max(fabric, routes, shape);
+        facts.flight_bytes = flight_bytes > facts.flight_bytes ? flight_bytes : facts.flight_bytes;
     }
     return facts;
 }

@@ -15,6 +15,8 @@ struct transport_facts {
     uint64_t base_rtt_ps;    /* idle round trip of a full packet and its ACK over the longest path */
     uint64_t duplex_rtt_ps;  /* the same where the ACK waits for a full packet on every link; see path.h */
     uint64_t host_rate_bps;  /* fastest port of a host */
+    uint64_t flight_bytes;   /* in flight where one message fills its way while the other is full as well: duplex round
+                                trip times host rate, more where messages leave by several ports at once */
     uint64_t packet_bytes;   /* full packet on the wire */
     uint64_t header_bytes;   /* of it */
     uint64_t link_delay_ps;  /* longest of one link */
