@@ -434,7 +434,7 @@ INLINE void batch_scan(const struct worker *worker, const struct window_port *po
     served->starts[0] = served->starts[1] = served->starts[2] = 0;
     for (uint32_t v = 0; v < vectors; v++) {
         lanes is_packet = lane_ids(v) < splat((int32_t)count), departure = served->departure_ps.v[v];
-        lanes start = pick(is_packet, departure - service.v[v], splat(INT32_MAX));
+        lanes start = pick(is_packet, departure - service.v[v], width); /* empty lanes never start */
         lanes is_started = start < width, waited = start - time->v[v];
         served->start_ps.v[v] = start;
         busy += service.v[v] & is_started;
@@ -613,10 +613,11 @@ INLINE void peer_prefetch(const struct worker *worker, const struct window_port 
     const uintptr_t *tails = &worker->tails[(size_t)port->peer << core->slot_bits];
     for (uint32_t i = 0; i < 2; i++) {
         uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
-        const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
         uint32_t room = at & CHUNK_ROOM_MASK;
-        __builtin_prefetch(&chunk->packets[room - (room > 0)], 1);
-        __builtin_prefetch(&chunk->keys[0], 1);
+        uintptr_t next = offsetof(struct chunk, packets) + (room - (room > 0)) * sizeof(struct packet);
+        __builtin_prefetch((const void *)(chunk + next), 1);
+        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys)), 1);
     }
 }
 
