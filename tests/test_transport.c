@@ -56,9 +56,13 @@ static void idle(const struct transport *transport, struct arena *arena)
         net_run(net);
         net_check_drained(net);
         uint64_t out_ps = (489 + flows[i].links - 1) * 83000 + 40200 + flows[i].links * PS_PER_US;
+        CHECK_EQUAL(net->messages[1].retransmissions, 0);
+        if (transport->pull != NULL) { /* two windows of credit are less than this way holds, and pulls have a pace */
+            CHECK(net->messages[1].delivered_ps > out_ps && net->messages[1].delivered_ps < out_ps * 4 / 3);
+            continue;
+        }
         CHECK_EQUAL(net->messages[1].delivered_ps, out_ps);
         CHECK_EQUAL(net->messages[1].acked_ps, out_ps + flows[i].links * (1280 + PS_PER_US));
-        CHECK_EQUAL(net->messages[1].retransmissions, 0);
     }
 }
 

@@ -46,6 +46,9 @@ static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     if (endpoint->transport->begin != NULL) {
         endpoint->transport->begin(endpoint->shared, flow->state, now_ps);
     }
+    if (endpoint->transport->pull != NULL) {
+        pull_begin(endpoint, flow);
+    }
     if (endpoint->can_lose) {
         flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + endpoint->rto_ps);
     }
@@ -102,7 +105,8 @@ void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct pac
     case PACKET_NACK:
         nack_receive(endpoint, packet, now_ps);
         return;
-    default:
+    case PACKET_CONTROL:
+        control_receive(endpoint, packet, now_ps);
         return;
     }
 }
@@ -178,6 +182,9 @@ static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
         endpoint->transport->timed_out(endpoint->shared, flow->state, lost_bytes, now_ps);
     }
+    if (endpoint->transport->pull != NULL) {
+        pull_ask(endpoint, flow, slot, now_ps);
+    }
     flow_timer_set(endpoint, flow, slot, FLOW_TIMER, next_ps);
     flow_wake(endpoint, flow, slot, now_ps);
 }
@@ -192,6 +199,10 @@ static void pace_over(struct endpoint *endpoint, struct flow *flow, uint32_t slo
 
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps)
 {
+    if (argument == PULL_TIMER) {
+        pull_due(endpoint, host, now_ps);
+        return;
+    }
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
     struct flow *flow = flow_at(endpoint, host, slot);
     if (flow->generation != (argument >> TIMER_GENERATION_BIT & 7)) {
@@ -287,7 +298,12 @@ static void transport_init(struct endpoint *endpoint)
     }
     uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
     endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
-    endpoint->flow_bytes = (sizeof(struct flow) + transport->state_bytes + 15) / 16 * 16;
+    endpoint->pull_offset = (transport->state_bytes + 15) / 16 * 16;
+    endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
+    if (transport->pull != NULL) {
+        transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);
+        endpoint->flow_bytes += sizeof(struct pull_state);
+    }
 }
 
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config)

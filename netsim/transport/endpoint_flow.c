@@ -8,6 +8,7 @@
  *     n/64      receiver   received                               ACK_EACH
  *     n/4       receiver   16 bits: ACK number, round             ACK_COALESCED
  *     n         sender     time of sending                        where the transport wants it
+ *     n/2       sender     32 bits: credit asked for              receiver-driven transports
  *
  * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without times. Rings of
  * a host are recycled by size, so a message costs what its own length needs. */
@@ -64,7 +65,8 @@ static size_t ring_total_words(const struct endpoint *endpoint, const struct flo
 {
     size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
     size_t arrival_words = endpoint->transport->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
-    return 2 * words + arrival_words + (endpoint->transport->has_times ? entries : 0);
+    size_t time_words = endpoint->transport->has_times ? entries : 0;
+    return 2 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
 }
 
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow)

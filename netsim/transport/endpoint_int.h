@@ -3,7 +3,8 @@
  *   endpoint.c          messages: posting, opening, timers, the end; life of the endpoint
  *   endpoint_flow.c     slots and what hangs at them: rings of bits, times and arrivals
  *   endpoint_send.c     which packet a host port sends next; what ACKs and NACKs change at the sender
- *   endpoint_receive.c  what the receiver notes, and when it answers */
+ *   endpoint_receive.c  what the receiver notes, and when it answers
+ *   endpoint_pull.c     credit that receivers hand out */
 #ifndef PHOTONET_ENDPOINT_INT_H
 #define PHOTONET_ENDPOINT_INT_H
 
@@ -58,6 +59,27 @@ struct control_ring {
     uint32_t head, count, capacity;
 };
 
+/* Credit of a message, behind the transport's state where the transport is receiver-driven. */
+struct pull_state {
+    /* sender's half */
+    int64_t credit_bytes, speculative_bytes;
+    uint32_t pulled;          /* quanta granted so far, as the sender knows */
+    bool is_committed;        /* the receiver has answered */
+    /* receiver's half, in quanta */
+    uint8_t lists;            /* of the receiver's host, in which the message stands */
+    int32_t target, granted;  /* what the sender wants in all, and has got */
+    int32_t repeat;           /* for trimmed packets, to be granted first */
+};
+
+struct pull_entry {
+    uint32_t host, slot; /* host ID_NONE: the message is delivered */
+};
+
+struct pull_list {
+    struct pull_entry *entries;
+    uint32_t head, count, capacity;
+};
+
 struct host {
     struct flow **chunks;
     size_t chunk_count, chunk_capacity;
@@ -67,6 +89,9 @@ struct host {
     struct slot_ring *ready;                  /* per port */
     struct control_ring *control;             /* per port */
     uint32_t *turn;                           /* per port: control packets sent since data had its turn */
+    struct pull_list pull_repeat, pull_active, pull_idle;
+    uint64_t pull_ps;                         /* no pull before */
+    bool is_pulling;                          /* a timer is set for it */
     struct endpoint_counters counters;
 };
 
@@ -82,6 +107,8 @@ struct endpoint {
     uint32_t control_class;
     uint64_t rto_ps;
     uint64_t window_packets; /* twice what may be in flight (I1) */
+    struct pull_rule pull;
+    size_t pull_offset;      /* of struct pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */
 };
 
@@ -174,9 +201,23 @@ void control_send(struct endpoint *endpoint, const struct packet *packet, uint64
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
+/* ---- endpoint_pull.c: of receiver-driven transports only -------------------------------------------------- */
+
+void pull_begin(struct endpoint *endpoint, struct flow *flow);
+bool pull_may_send(const struct endpoint *endpoint, struct flow *flow);
+void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes);
+void pull_commit(struct endpoint *endpoint, struct flow *flow);
+/* Asks for credit where nothing is under way that could bring it. */
+void pull_ask(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+void pull_arrived(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
+void pull_delivered(struct endpoint *endpoint, struct flow *flow, const struct packet *packet);
+void control_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
+void pull_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps);
+
 /* ---- endpoint.c ------------------------------------------------------------------------------------------- */
 
 enum flow_timer { FLOW_TIMER, FLOW_PACE };
+#define PULL_TIMER (UINT64_C(2) << 27) /* argument of the host's own timer */
 void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, enum flow_timer kind,
                     uint64_t when_ps);
 /* Everything is acknowledged: tells the owner and frees the slot. */

@@ -89,9 +89,12 @@ static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow
            flow->unanswered_bytes >= endpoint->transport->ack_bytes;
 }
 
-static void delivered_check(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+static void delivered_check(struct endpoint *endpoint, struct flow *flow, const struct packet *last, uint64_t now_ps)
 {
     if (flow->received_count == flow->packet_count) {
+        if (endpoint->transport->pull != NULL) {
+            pull_delivered(endpoint, flow, last);
+        }
         endpoint->hosts[flow->message.dst_host].counters.messages_delivered++;
         flow->delivered_ps = now_ps;
         endpoint->config.ops->delivered(endpoint->config.context, &flow->message, now_ps);
@@ -126,6 +129,9 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         ack_send(endpoint, flow, packet, now_ps); /* its ACK may have been lost */
         return;
     }
+    if (endpoint->transport->pull != NULL) {
+        pull_arrived(endpoint, flow, packet, now_ps);
+    }
     if (packet->is_trimmed) {
         host->counters.trimmed_packets++;
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
@@ -144,5 +150,5 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     if (is_to_be_answered(endpoint, flow, packet, is_first)) {
         ack_send(endpoint, flow, packet, now_ps);
     }
-    delivered_check(endpoint, flow, now_ps);
+    delivered_check(endpoint, flow, packet, now_ps);
 }

@@ -20,8 +20,11 @@ static bool flow_next(const struct endpoint *endpoint, struct flow *flow, uint32
     return flow->next_seq < flow->packet_count && is_in_ring;
 }
 
-static bool window_is_open(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
+static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
+    if (endpoint->transport->pull != NULL) {
+        return pull_may_send(endpoint, flow);
+    }
     return endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
                                          flow_packet_bytes(endpoint, flow, seq));
 }
@@ -125,11 +128,9 @@ static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint
 }
 
 /* The sender wants to hear at once of a repeat, of its last packet, and of one that shuts its window. */
-static bool asks_ack(const struct endpoint *endpoint, const struct flow *flow, bool is_repeat)
+static bool asks_ack(const struct endpoint *endpoint, struct flow *flow, bool is_repeat)
 {
-    return is_repeat || flow->next_seq == flow->packet_count ||
-           !endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
-                                          endpoint->facts.packet_bytes);
+    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0);
 }
 
 static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps,
@@ -153,6 +154,9 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     flow->flight_bytes += packet->size_bytes;
     flow->sent_count++;
     counters->data_packets_sent++;
+    if (transport->pull != NULL) {
+        pull_sent(endpoint, flow, seq, packet->size_bytes);
+    }
     if (transport->ack == ACK_COALESCED) {
         packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
     }
@@ -352,6 +356,9 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (endpoint->transport->acked != NULL) {
         endpoint->transport->acked(endpoint->shared, flow->state, &news);
     }
+    if (endpoint->transport->pull != NULL) {
+        pull_commit(endpoint, flow);
+    }
     if (flow->acked_count == flow->packet_count) {
         flow_finish(endpoint, flow, slot, now_ps);
         return;
@@ -389,6 +396,9 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         go_back(endpoint, flow, seq);
     } else {
         packet_give_up(endpoint, flow, seq);
+    }
+    if (endpoint->transport->pull != NULL) {
+        pull_commit(endpoint, flow);
     }
     flow->progress_ps = now_ps;
     flow_wake(endpoint, flow, slot, now_ps);

@@ -40,6 +40,13 @@ struct ack_news {
     bool is_marked;
 };
 
+/* Credit that receivers hand out (endpoint_pull.c). */
+struct pull_rule {
+    uint64_t window_bytes;   /* on speculation at the start; the most that is granted ahead */
+    uint32_t credit_quanta;  /* of 512 B, in one pull */
+    uint64_t interval_ps;    /* between two pulls of a host */
+};
+
 struct transport {
     const char *name;
     const char *summary;
@@ -68,6 +75,8 @@ struct transport {
     void (*timed_out)(const void *shared, void *state, uint64_t lost_bytes, uint64_t now_ps);
     /* Time from the start of a packet to the earliest start of the next one of this message. */
     uint64_t (*gap_ps)(const void *shared, void *state, uint64_t packet_bytes, uint64_t now_ps);
+    /* Receiver-driven where there is one: with ACK_COALESCED and times only. */
+    void (*pull)(const void *values, const struct transport_facts *facts, struct pull_rule *rule);
 };
 extern const struct transport *const transports[]; /* ends with NULL */
 const struct transport *transport_find(const char *name);
