@@ -184,7 +184,7 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
         return;
     }
     printf("  links           %" PRIu64 "\n", facts->links);
-    printf("  bisection       %s one way\n",
+    printf("  bisection       %s one way, between the halves of the hosts\n",
            quantity_print_u64(QUANTITY_RATE, facts->bisection_bps, text, sizeof text));
     printf("  longest way     %" PRIu32 " links%s; %s from host 0 to host %" PRIu32 " before a bit is sent\n",
            facts->hops_max, facts->is_sampled ? " (from some hosts)" : "",

@@ -1,7 +1,7 @@
 #include "netsim/fabric_facts.h"
 
+#include "netsim/route/bisection.h"
 #include "netsim/route/route.h"
-#include "netsim/route/shortest.h"
 
 #include <string.h>
 
@@ -20,47 +20,46 @@ static void nodes_count(const struct fabric *fabric, struct fabric_facts *facts)
     }
 }
 
-/* Rate over each boundary between tiers; a link between tiers 1 and 3 crosses two of them. */
 static void links_count(const struct fabric *fabric, struct fabric_facts *facts)
 {
-    uint64_t cut_bps[FACTS_TIERS_MAX + 1] = {0};
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        uint32_t node = fabric->port_node[port], peer = fabric->port_peer[port];
-        facts->host_bps += node < fabric->host_count ? fabric->rate_bps[port] : 0;
+        uint32_t peer = fabric->port_peer[port];
+        facts->host_bps += fabric->port_node[port] < fabric->host_count ? fabric->rate_bps[port] : 0;
         facts->links += peer != ID_NONE && port < peer;
-        uint32_t from = fabric->node_tier[node];
-        uint32_t to = peer == ID_NONE ? from : fabric->node_tier[fabric->port_node[peer]];
-        for (uint32_t tier = from; tier < to && tier <= FACTS_TIERS_MAX; tier++) {
-            cut_bps[tier] += fabric->rate_bps[port];
-        }
-    }
-    facts->bisection_bps = cut_bps[0] / 2;
-    for (uint32_t tier = 1; tier < facts->tiers; tier++) {
-        facts->bisection_bps = cut_bps[tier] / 2 < facts->bisection_bps ? cut_bps[tier] / 2 : facts->bisection_bps;
     }
     for (uint32_t i = 0; i < fabric->optical_count; i++) {
         facts->fibres += fabric->optical[i].port_count;
     }
 }
 
-static void hops_measure(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts)
+/* Links of the way that a packet takes, 0 where there is none. */
+static uint32_t way_hops(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst)
 {
-    uint32_t *distance = arena_array(arena, fabric->node_count, uint32_t);
-    uint32_t *queue = arena_array(arena, fabric->node_count, uint32_t);
+    uint32_t hops = 0;
+    for (uint32_t node = src; node != dst && hops <= fabric->node_count; hops++) {
+        struct port_set set = routes_next(routes, node, dst);
+        if (set.count == 0) {
+            return 0;
+        }
+        node = fabric->port_node[fabric->port_peer[fabric->port_first[node] + port_set_at(&set, 0)]];
+    }
+    return hops;
+}
+
+static void hops_measure(const struct fabric *fabric, const struct routes *routes, struct fabric_facts *facts)
+{
     facts->is_sampled = fabric->host_count > ALL_HOSTS_MAX;
     uint32_t step = facts->is_sampled ? fabric->host_count / SAMPLED_HOSTS : 1;
     for (uint32_t host = 0; host < fabric->host_count; host += step) {
-        shortest_distances(fabric, host, distance, queue);
         for (uint32_t other = 0; other < fabric->host_count; other++) {
-            bool is_farther = distance[other] != UINT32_MAX && distance[other] > facts->hops_max;
-            facts->hops_max = is_farther ? distance[other] : facts->hops_max;
+            uint32_t hops = way_hops(fabric, routes, host, other);
+            facts->hops_max = hops > facts->hops_max ? hops : facts->hops_max;
         }
     }
 }
 
-static void delay_measure(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts)
+static void delay_measure(const struct fabric *fabric, const struct routes *routes, struct fabric_facts *facts)
 {
-    struct routes *routes = routes_new(fabric, arena);
     uint32_t last = fabric->host_count - 1;
     for (uint32_t node = 0; node != last;) {
         struct port_set set = routes_next(routes, node, last);
@@ -112,7 +111,9 @@ void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabri
     links_count(fabric, facts);
     power_measure(fabric, arena, facts);
     if (facts->is_planned) {
-        hops_measure(fabric, arena, facts);
-        delay_measure(fabric, arena, facts);
+        const struct routes *routes = routes_new(fabric, arena);
+        facts->bisection_bps = bisection_bps(fabric);
+        hops_measure(fabric, routes, facts);
+        delay_measure(fabric, routes, facts);
     }
 }

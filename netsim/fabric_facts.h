@@ -16,8 +16,8 @@ struct fabric_facts {
     uint64_t fibres;                         /* to optical switches */
     uint64_t host_bps;                       /* sum of all hosts' ports, one way */
     bool is_planned;                         /* false: links, bisection and hops are not known before a job */
-    uint64_t bisection_bps;                  /* half of the narrowest cut between two tiers, one way */
-    uint32_t hops_max;                       /* links on the longest shortest way between hosts */
+    uint64_t bisection_bps;                  /* between the first and the second half of the hosts, one way */
+    uint32_t hops_max;                       /* links on the longest way that packets take */
     bool is_sampled;                         /* hops_max over some of the hosts only */
     uint64_t far_delay_ps;                   /* links and switches from host 0 to the last host, nothing sent */
     const struct energy_row *rows;           /* a second without traffic: pJ are watts * 1e12; GPUs waiting */
