@@ -198,7 +198,8 @@ golden-peers: $(BUILD)/tests/test_peers
 	$(TEST_ENV) PHOTONET_PEERS=5 $(BUILD)/tests/test_peers
 
 bench: $(PHOTONET)
-	$(PHOTONET) bench all
+	$(PHOTONET) bench queue
+	$(PHOTONET) bench engine
 
 # ---- installing --------------------------------------------------------------------------------------------------
 # The installed libraries show the embedding API alone: hidden symbols are made local in the archive too.

@@ -1,10 +1,10 @@
 /* The packet core on a permutation over a full three-tier tree: 400 Gbit/s, 500 ns a link, flows of packets of 4 KiB
  * with 80 in flight, a 64-byte ACK for each, every packet on a path of its own. A hop is a packet over a link, ACKs
- * counted. The hosts are as small as can be, so that the figure is the core's; --endpoint puts the real ones there.
+ * counted. The hosts are as small as can be, so that the figure is the core's; one case has the real endpoints.
  *
- * Beside the figure stand yardsticks of the same minute: the plain engine on a smaller piece of the same case, and
- * the time of a dependent load from 64 MiB (other work on the machine shows there first). */
-#include "netsim/bench_engine.h"
+ * Beside the figures stand yardsticks of the same minute: the plain engine on the same case, and the time of a
+ * dependent load from 64 MiB (other work on the machine shows there first). */
+#include "netsim/bench.h"
 
 #include "netsim/base/clock.h"
 #include "netsim/base/rng.h"
@@ -163,6 +163,13 @@ static uint32_t *permutation(uint32_t hosts, struct arena *arena)
     return to;
 }
 
+/* The tree's radix (16: 1024 hosts, 32: 8192), active flows (0: one from every host), packets of a flow. */
+struct bench_engine_options {
+    uint32_t radix, flows, flow_packets, thread_count;
+    const char *simd, *engine;
+    bool is_endpoint; /* the real endpoints instead of a minimal host */
+};
+
 struct sample {
     double cpu_s, wall_s;
     uint64_t hops, data_hops, digest, flight_max, finish_ps;
@@ -302,44 +309,105 @@ static double probe_ns(struct arena *arena)
     return at == UINT64_MAX ? 0 : ns;
 }
 
+static int by_wall(const void *a_, const void *b_)
+{
+    const struct sample *a = a_, *b = b_;
+    return (a->wall_s > b->wall_s) - (a->wall_s < b->wall_s);
+}
+
 static int by_cpu(const void *a_, const void *b_)
 {
     const struct sample *a = a_, *b = b_;
     return (a->cpu_s > b->cpu_s) - (a->cpu_s < b->cpu_s);
 }
 
-static void row_print(const struct bench_engine_options *options, const struct sample *sample, double latency_ns,
-                      FILE *stream)
+static json_t *row_of(const struct bench_engine_options *options, const struct sample *sample)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     uint32_t threads = options->thread_count > 1 ? options->thread_count : 1;
     double time_s = threads > 1 ? sample->wall_s : sample->cpu_s;
-    fprintf(stream,
-            "{\"case\": \"permutation%s%s\", \"engine\": \"%s\", \"hosts\": %" PRIu32 ", \"threads\": %" PRIu32
-            ", \"simd\": \"%s\", \"flows\": %" PRIu32 ", \"ns_per_hop\": %.2f, \"ns_per_data_hop\": %.2f, \"hops\": %" PRIu64
-            ", \"wall_s\": %.4f, \"cpu_s\": %.4f, \"rss_bytes\": %ld, \"probe_ns\": %.1f, \"digest\": \"%016" PRIx64 "\"}\n",
-            options->flows == 0 ? "" : "-few", options->is_endpoint ? "-endpoint" : "", options->engine,
-            options->radix * options->radix * options->radix / 4, threads, options->simd != NULL ? options->simd : "auto",
-            options->flows, 1e9 * time_s / (double)sample->hops, 1e9 * time_s / (double)sample->data_hops, sample->hops,
-            sample->wall_s, sample->cpu_s, usage.ru_maxrss * 1024, latency_ns, sample->digest);
+    char name[64];
+    snprintf(name, sizeof name, "%s, %s%s", options->flows == 0 ? "permutation" : "one flow", options->engine,
+             options->is_endpoint ? ", endpoints" : "");
+    return json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:I, s:f, s:I}", "case", name, "hosts",
+                     (int)(options->radix * options->radix * options->radix / 4), "threads", (int)threads, "simd",
+                     options->simd, "ns_per_hop", 1e9 * time_s / (double)sample->hops, "ns_per_data_hop",
+                     1e9 * time_s / (double)sample->data_hops, "hops", (json_int_t)sample->hops, "wall_s",
+                     sample->wall_s, "rss_bytes", (json_int_t)usage.ru_maxrss * 1024);
 }
 
-enum status bench_engine(const struct bench_engine_options *options, FILE *stream, struct diag *diag)
+/* The dependent-load yardstick as a row of the same columns. */
+static json_t *probe_row(void)
 {
-    struct sample samples[REPEATS_MAX];
-    uint32_t repeats = options->repeats < REPEATS_MAX ? options->repeats : REPEATS_MAX;
-    struct arena *arena = arena_new("bench");
-    double latency_ns = probe_ns(arena);
+    struct arena *arena = arena_new("memory probe");
+    double ns = probe_ns(arena);
     arena_free(arena);
-    for (uint32_t i = 0; i < repeats; i++) {
-        enum status status = sample_take(options, &samples[i], diag);
-        if (status != STATUS_OK) {
-            return status;
+    return json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:I, s:f, s:I}", "case", "dependent load, 64 MiB", "hosts", 0,
+                     "threads", 1, "simd", "-", "ns_per_hop", ns, "ns_per_data_hop", ns, "hops", (json_int_t)0,
+                     "wall_s", 0.0, "rss_bytes", (json_int_t)0);
+}
+
+/* The cases are run in turn, round after round, so that all of them see the same machine. */
+static void rounds_run(const struct bench_engine_options *cases, uint32_t case_count, uint32_t rounds,
+                       struct sample (*samples)[REPEATS_MAX])
+{
+    struct diag diag = {{0}};
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < case_count; i++) {
+            enum status status = sample_take(&cases[i], &samples[i][round], &diag);
+            assert(status == STATUS_OK); /* the cases are ours */
+            assert(samples[i][round].digest == samples[i][0].digest);
         }
-        assert(samples[i].digest == samples[0].digest);
     }
-    qsort(samples, repeats, sizeof samples[0], by_cpu);
-    row_print(options, &samples[repeats / 2], latency_ns, stream);
-    return STATUS_OK;
+}
+
+#define CASES_MAX 24
+
+static uint32_t cases_list(const struct bench_request *request, struct bench_engine_options *cases)
+{
+    const struct bench_engine_options full = {.radix = 16, .flow_packets = 512, .thread_count = 1, .engine = "window"};
+    enum simd_body widest = request->is_simd_given ? request->simd : simd_detect();
+    uint32_t count = 0;
+    for (int body = 0; body < SIMD_BODY_COUNT; body++) {
+        bool is_wanted = request->is_simd_given ? body == (int)request->simd : simd_is_supported((enum simd_body)body);
+        if (is_wanted) {
+            cases[count] = full;
+            cases[count++].simd = simd_name((enum simd_body)body);
+        }
+    }
+    static const struct {
+        uint32_t radix, flows, threads;
+        const char *engine;
+        bool is_endpoint;
+    } others[] = {{16, 0, 2, "window", false}, {32, 0, 1, "window", false}, {32, 0, 2, "window", false},
+                  {32, 1, 1, "window", false}, {16, 0, 1, "window", true},  {16, 0, 1, "plain", false}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        cases[count] = full;
+        cases[count].simd = strcmp(others[i].engine, "plain") == 0 ? "-" : simd_name(widest);
+        cases[count].radix = others[i].radix;
+        cases[count].flows = others[i].flows;
+        cases[count].is_endpoint = others[i].is_endpoint;
+        cases[count].thread_count = others[i].threads;
+        cases[count++].engine = others[i].engine;
+    }
+    return count;
+}
+
+json_t *bench_engine(const struct bench_request *request)
+{
+    struct bench_engine_options cases[CASES_MAX];
+    struct arena *arena = arena_new("samples");
+    struct sample(*samples)[REPEATS_MAX] = arena_alloc_array(arena, CASES_MAX, sizeof *samples);
+    uint32_t rounds = request->round_count < REPEATS_MAX ? request->round_count : REPEATS_MAX;
+    uint32_t count = cases_list(request, cases);
+    json_t *rows = json_array();
+    rounds_run(cases, count, rounds, samples);
+    for (uint32_t i = 0; i < count; i++) {
+        qsort(samples[i], rounds, sizeof samples[i][0], cases[i].thread_count > 1 ? by_wall : by_cpu);
+        json_array_append_new(rows, row_of(&cases[i], &samples[i][rounds / 2]));
+    }
+    json_array_append_new(rows, probe_row());
+    arena_free(arena);
+    return rows;
 }

@@ -12,6 +12,7 @@ static const struct {
     json_t *(*run)(const struct bench_request *request);
 } benches[] = {
     {"queue", bench_queue},
+    {"engine", bench_engine},
 };
 enum { BENCH_COUNT = sizeof benches / sizeof benches[0], OPT_FORMAT = 256, OPT_SIMD, OPT_ROUNDS, OPT_PENDING };
 
@@ -57,7 +58,7 @@ static error_t bench_parse(struct arguments *arguments, const char *text)
             return 0;
         }
     }
-    return usage(arguments, "bench", text, "queue");
+    return usage(arguments, "bench", text, "queue or engine");
 }
 
 static error_t option_parse(int key, char *text, struct argp_state *state)
@@ -84,7 +85,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case ARGP_KEY_ARG:
         return bench_parse(arguments, text);
     case ARGP_KEY_NO_ARGS:
-        diag_set(arguments->diag, STATUS_USAGE, "bench: queue was expected behind it");
+        diag_set(arguments->diag, STATUS_USAGE, "bench: queue or engine was expected behind it");
         return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -163,7 +164,7 @@ static void result_print(const struct arguments *arguments, json_t *rows)
 enum status command_bench(int argc, char **argv, struct diag *diag)
 {
     static const struct argp argp = {
-        options, option_parse, "queue", "Measures parts of the simulator beside yardsticks, in the same run.", NULL,
+        options, option_parse, "queue|engine", "Measures parts of the simulator beside yardsticks, in the same run.", NULL,
         NULL, NULL};
     struct arguments arguments = {.diag = diag, .request.round_count = 5, .bench = BENCH_COUNT};
     bool is_done = false;
