@@ -611,7 +611,8 @@ INLINE void peer_prefetch(const struct worker *worker, const struct window_port 
 {
     const struct window_core *core = worker->core;
     const uintptr_t *tails = &worker->tails[(size_t)port->peer << core->slot_bits];
-    for (uint32_t i = 0; i < 2; i++) {
+    bool is_later = port->reach_slots == 0 && port->peer_id == ID_NONE; /* I1; the inbox of now is being read */
+    for (uint32_t i = is_later; i < 2; i++) {
         uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
         uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
         uint32_t room = at & CHUNK_ROOM_MASK;
