@@ -1,6 +1,7 @@
 /* photonet fabric: which fabrics there are, what one consists of, and whether a description is good. */
 #include "netsim/circuit/planner.h"
 #include "netsim/cli.h"
+#include "netsim/fabric_export.h"
 #include "netsim/fabric_facts.h"
 #include "netsim/fabric_load.h"
 #include "netsim/scenario.h"
@@ -10,11 +11,12 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { OPT_SET = 256, OPT_HOSTS, OPT_FORMAT };
+enum { OPT_SET = 256, OPT_HOSTS, OPT_FORMAT, OPT_TO };
 
 static const struct argp_option options[] = {
     {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of the fabric, or part.NAME.QUANTITY", 0},
     {"hosts", OPT_HOSTS, "N", 0, "ranks of the job, for fabrics that are sized by it", 0},
+    {"to", OPT_TO, "FORMAT", 0, "export: simgrid, dot, graphml or csv, on the standard output", 0},
     {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
     {0},
 };
@@ -24,6 +26,7 @@ struct arguments {
     struct diag *diag;
     struct cli_settings settings;
     const char *action, *spec;
+    const struct fabric_export *export;
     uint32_t hosts;
     bool is_json;
 };
@@ -65,6 +68,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return cli_setting_add(&arguments->settings, "--set", text, arguments->diag) == STATUS_OK ? 0 : EINVAL;
     case OPT_HOSTS:
         return hosts_parse(arguments, text);
+    case OPT_TO:
+        arguments->export = fabric_export_find(text);
+        return arguments->export != NULL ? 0 : usage(arguments, "--to", text, "simgrid, dot, graphml or csv");
     case OPT_FORMAT:
         if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
             return usage(arguments, "--format", text, "table or json");
@@ -79,8 +85,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    options, option_parse, "list\ninfo FILE|PRESET\nvalidate FILE|PRESET",
-    "Lists the families of fabrics with their parameters and the presets, describes a fabric, or checks one.\v"
+    options, option_parse, "list\ninfo FILE|PRESET\nvalidate FILE|PRESET\nexport --to FORMAT FILE|PRESET",
+    "Lists the families of fabrics with their parameters and the presets, describes a fabric, checks one, or writes it "
+    "for other programs.\v"
     "A FILE is YAML: `fabric: FAMILY` and the family's parameters, each with its unit (400Gbps, 500ns). A family's "
     "name alone stands for its defaults.", NULL, NULL, NULL};
 
@@ -359,18 +366,31 @@ static enum status action_validate(struct arguments *arguments, struct diag *dia
     return STATUS_OK;
 }
 
+static enum status action_export(struct arguments *arguments, struct diag *diag)
+{
+    struct fabric_config config;
+    if (arguments->export == NULL) {
+        return diag_set(diag, STATUS_USAGE, "fabric export: --to is missing; simgrid, dot, graphml or csv was expected");
+    }
+    enum status status = load(arguments, &config, diag);
+    status = status == STATUS_OK ? arguments->export->write(config.fabric, arguments->arena, stdout, diag) : status;
+    bool has_failed = status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout));
+    return has_failed ? diag_set(diag, STATUS_IO, "cannot write to the standard output") : status;
+}
+
 static enum status action_run(struct arguments *arguments, struct diag *diag)
 {
     static const struct {
         const char *name;
         enum status (*run)(struct arguments *arguments, struct diag *diag);
-    } actions[] = {{"list", action_list}, {"info", action_info}, {"validate", action_validate}};
+    } actions[] = {{"list", action_list}, {"info", action_info}, {"validate", action_validate},
+                 {"export", action_export}};
     for (size_t i = 0; arguments->action != NULL && i < sizeof actions / sizeof actions[0]; i++) {
         if (strcmp(arguments->action, actions[i].name) == 0) {
             return actions[i].run(arguments, diag);
         }
     }
-    return diag_set(diag, STATUS_USAGE, "fabric %s: list, info or validate was expected",
+    return diag_set(diag, STATUS_USAGE, "fabric %s: list, info, validate or export was expected",
                     arguments->action != NULL ? arguments->action : "(nothing)");
 }
 

@@ -6,6 +6,7 @@
  * several lead; how bad input is refused. Not asserted: times of packets (test of the engine), what every family has in
  * common (test of the table of families). */
 #include "netsim/base/rng.h"
+#include "netsim/fabric_export.h"
 #include "netsim/fabric_facts.h"
 #include "netsim/fabric_load.h"
 #include "netsim/route/path.h"
@@ -615,22 +616,15 @@ static const char *file_write(const char *name, const char *text)
     return path;
 }
 
-/* Every link of a fabric as a line; switches are named by their number. */
-static const char *fabric_list(const struct fabric *fabric, struct arena *arena)
+static const char *exported(const struct fabric *fabric, const char *format, struct arena *arena, enum status expected)
 {
     char *text = NULL;
     size_t bytes = 0;
+    struct diag diag = {""};
     FILE *stream = open_memstream(&text, &bytes);
-    for (uint32_t port = 0; port < fabric->port_count; port++) {
-        uint32_t left = fabric->port_node[port], right = peer_node(fabric, port);
-        if (port < fabric->port_peer[port]) {
-            fprintf(stream, "%s%" PRIu32 ",%s%" PRIu32 ",%" PRIu64 "bps,%" PRIu64 "ps\n",
-                    left < fabric->host_count ? "h" : "s", left, right < fabric->host_count ? "h" : "s", right,
-                    fabric->rate_bps[port], link_delay_ps(fabric, port));
-        }
-    }
+    CHECK_EQUAL(fabric_export_find(format)->write(fabric, arena, stream, &diag), expected);
     fclose(stream);
-    const char *copy = arena_strdup(arena, text);
+    const char *copy = arena_strdup(arena, expected == STATUS_OK ? text : diag.text);
     free(text);
     return copy;
 }
@@ -639,7 +633,7 @@ static const char *fabric_list(const struct fabric *fabric, struct arena *arena)
 static void list_is_alike(const char *spec, const char *settings)
 {
     struct loaded first = good(spec, settings, 0);
-    const char *path = file_write("list.csv", fabric_list(first.fabric, first.arena));
+    const char *path = file_write("list.csv", exported(first.fabric, "csv", first.arena, STATUS_OK));
     struct loaded again = good("edge_list", arena_printf(first.arena, "file=%s", path), 0);
     uint64_t wrong = first.fabric->node_count != again.fabric->node_count;
     for (uint32_t src = 0; src < first.fabric->host_count; src++) {
@@ -662,6 +656,7 @@ static void test_lists_are_what_they_list(void)
     list_is_alike("fat_tree", "tiers=3|radix=4");
     list_is_alike("fat_tree", "tiers=2|radix=10|oversubscription=4:1");
     list_is_alike("torus", "dimensions=3x4|routing=shortest");
+    list_is_alike("dgx-h100", "");
     struct loaded loaded = good("edge_list", "links=h0 s0; h1 s0;h2 s1 ; s0 s1 800Gbps 1us 2", 0);
     CHECK_EQUAL(loaded.fabric->host_count, 3);
     CHECK_EQUAL(loaded.fabric->node_count, 5);
@@ -677,6 +672,38 @@ static void test_lists_are_what_they_list(void)
     CHECK_EQUAL(loaded.fabric->host_count, 3);
     CHECK_EQUAL(ports_of(loaded.fabric, 3), 5);
     CHECK_EQUAL(loaded.fabric->rate_bps[0], 100 * GBPS);
+    arena_free(loaded.arena);
+}
+
+static uint32_t count_text(const char *text, const char *part)
+{
+    uint32_t count = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+/* Four GPUs' worth of links become one edge a pair of nodes; in SimGrid its rate is their sum. */
+static void test_exports(void)
+{
+    struct loaded loaded = good("dgx-h100", "", 0);
+    const char *text = exported(loaded.fabric, "dot", loaded.arena, STATUS_OK);
+    CHECK_EQUAL(count_text(text, " -- "), 32);
+    CHECK_HOLDS(text, "h0 -- s8 [label=\"5 x 200Gbps\"]");
+    text = exported(loaded.fabric, "graphml", loaded.arena, STATUS_OK);
+    CHECK_EQUAL(count_text(text, "<node "), 12);
+    CHECK_EQUAL(count_text(text, "<edge "), 32);
+    text = exported(loaded.fabric, "simgrid", loaded.arena, STATUS_OK);
+    CHECK_EQUAL(count_text(text, "<host "), 8);
+    CHECK_EQUAL(count_text(text, "<router "), 4);
+    CHECK_EQUAL(count_text(text, "<route "), 64);
+    CHECK_HOLDS(text, "<link id=\"l0\" bandwidth=\"1000000000000bps\" latency=\"79500ps\"");
+    arena_free(loaded.arena);
+    loaded = load("optical-patch", "", 8);
+    text = exported(loaded.fabric, "dot", loaded.arena, STATUS_OK);
+    CHECK_HOLDS(text, "h7 -- o8 [label=\"4 x 100Gbps\"]");
+    CHECK_HOLDS(exported(loaded.fabric, "simgrid", loaded.arena, STATUS_INPUT), "SimGrid cannot express");
     arena_free(loaded.arena);
 }
 
@@ -817,6 +844,6 @@ TEST_MAIN("electrical", TEST(test_tables_are_what_a_search_finds), TEST(test_ari
           TEST(test_servers_prefer_scale_up), TEST(test_rails), TEST(test_planes),
           TEST(test_rate_of_a_way_is_its_narrowest_step), TEST(test_tori), TEST(test_dimensions_in_order),
           TEST(test_hyperx), TEST(test_dragonfly), TEST(test_dragonflies_of_known_systems),
-          TEST(test_lists_are_what_they_list), TEST(test_costs_of_lists), TEST(test_bad_lists_are_named),
+          TEST(test_lists_are_what_they_list), TEST(test_exports), TEST(test_costs_of_lists), TEST(test_bad_lists_are_named),
           TEST(test_scale_up_carries_a_ring), TEST(test_rail_only_against_rail_optimised),
           TEST(test_large_fabrics_build_quickly))

@@ -197,7 +197,7 @@ static void test_fabric_command(void)
     says(command_fabric, "info clos-dsp --hosts 64", STATUS_OK, "64, 400Gbps out of each");
     says(command_fabric, "info optical-patch", STATUS_OK, "settle 2ms, re-lock 1ms, control 10ms");
     says(command_fabric, "validate clos-cpo --hosts 256", STATUS_OK, "clos-cpo: good; 256 hosts");
-    says(command_fabric, "", STATUS_USAGE, "list, info or validate");
+    says(command_fabric, "", STATUS_USAGE, "list, info, validate or export");
     says(command_fabric, "info", STATUS_USAGE, "FILE or PRESET");
     says(command_fabric, "validate htsim-128 --hosts 129", STATUS_INPUT, "has 128 hosts, the job has 129 ranks");
     says(command_fabric, "validate htsim-128 --set transprt.window=1MiB", STATUS_INPUT, "transprt");
