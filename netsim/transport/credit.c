@@ -1,0 +1,51 @@
+/* Hop-by-hop credit, as InfiniBand and NVLink have it: nothing is lost, and no end steers.
+ *
+ * Scope: a packet leaves a port only if the buffer behind the link has room for it; the room is given back a link delay
+ * after the packet has left the next port. `buffer` of each link holds a round trip of the fastest host port over the
+ * longest link and three packets (one that is sent, one that is sent on, one that is next), the least with which a link
+ * runs full. Every packet is acknowledged, nothing waits
+ * for it; a message keeps or leaves its path as routing.balance says.
+ * Not modelled: virtual lanes (one class for data and ACKs); arbitration beyond FIFO; losses and link-level retry.
+ * Checked against: no drop, no repeat, queues no longer than the buffers (tests/test_transport.c). */
+#include "netsim/transport/transport.h"
+
+struct credit_params {
+    uint64_t buffer_bytes;
+};
+
+static const struct param rows[] = {
+    PARAM_U64(struct credit_params, buffer_bytes, SIZE, "buffer", "0B", "0B", NULL,
+              "buffer behind every link; 0B = a round trip over the longest link and three packets"),
+};
+
+static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
+{
+    const struct credit_params *params = values;
+    uint64_t trip_bytes = line_bytes(2 * facts->link_delay_ps, facts->host_rate_bps) + 3 * facts->packet_bytes;
+    profile->class[0].credit_bytes = params->buffer_bytes > 0 ? params->buffer_bytes : trip_bytes;
+}
+
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
+{
+    (void)values;
+    (void)facts;
+    return UINT64_MAX;
+}
+
+static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    (void)shared;
+    (void)state;
+    (void)flight_bytes;
+    (void)packet_bytes;
+    return true;
+}
+
+const struct transport transport_credit = {
+    .name = "credit",
+    .summary = "hop-by-hop credit as InfiniBand and NVLink have it, no control at the ends",
+    .params = PARAM_TABLE(struct credit_params, rows),
+    .queues = queues,
+    .window_bytes_max = window_bytes_max,
+    .may_send = may_send,
+};

@@ -1,0 +1,206 @@
+/* DCQCN: RoCEv2 with a rate per message that ECN marks cut and time and bytes raise (Zhu et al., SIGCOMM 2015).
+ *
+ *     mark seen      target = rate (once), rate *= 1 - alpha / 2, alpha = (1 - g) alpha + g; at most once in 50 us
+ *     every 55 us    without a mark alpha = (1 - g) alpha
+ *     every 55 us, and every 10 MB, since the last cut: an increase
+ *                    the first five of either kind    rate halves its distance to the target
+ *                    more than five of one kind       target += ai first
+ *                    more than five of both           target += i * hai first, i counting such increases
+ *
+ * Scope: go-back-N over priority flow control as in roce.c, marks from 100 KB to 400 KB of queue and steps of 5 and
+ * 50 Mbit/s for each 25 Gbit/s of the host's port (Li et al., HPCC, SIGCOMM 2019, section 5.1 and its published
+ * configuration), pauses well above the marks, so that rates act first; everything else as in the first paper's table of parameters. Rates are whole bit/s, alpha has 32
+ * bits, so no floating point decides a time.
+ * Not modelled: CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of marking below 1
+ * at the upper threshold (it is linear up to 1); selective repeat; rates that outlive a message (each starts at the rate of
+ * the port).
+ * Checked against: the physics that hold of every transport (tests/test_transport.c). No public completion times of the
+ * scenarios of tests/peers are known to us. */
+#include "netsim/transport/transport.h"
+
+struct dcqcn_params {
+    uint64_t xoff_bytes, xon_bytes;
+    uint64_t cut_ps, alpha_ps, raise_ps, raise_bytes;
+    uint64_t ai_bps, hai_bps, rate_bps_min;
+    bool clamps_target;
+};
+
+static const struct param rows[] = {
+    PARAM_U64(struct dcqcn_params, xoff_bytes, SIZE, "xoff", "3520kB", "1B", NULL,
+              "bytes from one link that a switch holds before it pauses the link (HPCC: 11 % of 32 MB)"),
+    PARAM_U64(struct dcqcn_params, xon_bytes, SIZE, "xon", "3504kB", "0B", NULL,
+              "bytes that it holds when the link may go on"),
+    PARAM_U64(struct dcqcn_params, cut_ps, TIME, "cut_interval", "50us", "1ns", "1s",
+              "least time between two cuts of a message's rate (Zhu 2015: 50 us)"),
+    PARAM_U64(struct dcqcn_params, alpha_ps, TIME, "alpha_interval", "55us", "1ns", "1s",
+              "time without a mark after which alpha falls (Zhu 2015: 55 us)"),
+    PARAM_U64(struct dcqcn_params, raise_ps, TIME, "raise_interval", "55us", "1ns", "1s",
+              "time between increases (Zhu 2015: 55 us)"),
+    PARAM_U64(struct dcqcn_params, raise_bytes, SIZE, "raise_bytes", "10MB", "1B", "1TB",
+              "bytes between increases (Zhu 2015: 10 MB)"),
+    PARAM_U64(struct dcqcn_params, ai_bps, RATE, "ai", "0bps", "0bps", "1Tbps",
+              "additive increase; 0bps: 5 Mbit/s for each 25 Gbit/s of the port"),
+    PARAM_U64(struct dcqcn_params, hai_bps, RATE, "hai", "0bps", "0bps", "1Tbps",
+              "hyper increase; 0bps: 50 Mbit/s for each 25 Gbit/s of the port"),
+    PARAM_U64(struct dcqcn_params, rate_bps_min, RATE, "rate_min", "1Gbps", "1Mbps", "1Tbps",
+              "least rate of a message (HPCC's configuration: 1000 Mbit/s)"),
+    PARAM_BOOL(struct dcqcn_params, clamps_target, "clamp_target", "no",
+               "every cut lowers the target, as in Zhu 2015; else only the first after an increase by time (HPCC's configuration)"),
+};
+
+#define REFERENCE_RATE_BPS UINT64_C(25000000000)
+#define RECOVERIES 5 /* F in Zhu 2015 */
+#define GAIN_LOG2 8  /* g = 1/256 */
+#define ALPHA_ONE (UINT64_C(1) << 32)
+
+struct dcqcn_shared {
+    struct dcqcn_params params;
+    uint64_t line_bps;
+};
+
+struct dcqcn_state {
+    uint64_t rate_bps, target_bps, alpha; /* alpha in 2^-32 */
+    uint64_t cut_ps, alpha_ps, raise_ps;  /* last cut, and when the others are due */
+    uint64_t sent_bytes;                  /* since the last increase by bytes */
+    uint32_t by_time, by_bytes, hyper;    /* increases since the last cut */
+};
+
+static uint64_t at_line_rate(uint64_t value, const struct transport_facts *facts)
+{
+    return (uint64_t)((unsigned __int128)value * facts->host_rate_bps / REFERENCE_RATE_BPS);
+}
+
+static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
+{
+    const struct dcqcn_params *params = values;
+    struct queue_class *class = &profile->class[0];
+    class->xoff_bytes = params->xoff_bytes;
+    class->xon_bytes = params->xon_bytes;
+    class->mark = MARK_ENQUEUE;
+    class->mark_low_bytes = at_line_rate(100000, facts);
+    class->mark_high_bytes = at_line_rate(400000, facts);
+}
+
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
+{
+    (void)values;
+    (void)facts;
+    return UINT64_MAX;
+}
+
+static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
+{
+    struct dcqcn_shared *shared = shared_;
+    shared->params = *(const struct dcqcn_params *)values;
+    shared->line_bps = facts->host_rate_bps;
+    struct dcqcn_params *params = &shared->params;
+    params->ai_bps = params->ai_bps > 0 ? params->ai_bps : at_line_rate(5000000, facts);
+    params->hai_bps = params->hai_bps > 0 ? params->hai_bps : at_line_rate(50000000, facts);
+    params->rate_bps_min = params->rate_bps_min < shared->line_bps ? params->rate_bps_min : shared->line_bps;
+}
+
+static void begin(const void *shared_, void *state_, uint64_t now_ps)
+{
+    const struct dcqcn_shared *shared = shared_;
+    struct dcqcn_state *state = state_;
+    (void)now_ps;
+    state->rate_bps = state->target_bps = shared->line_bps;
+    state->alpha = ALPHA_ONE;
+}
+
+static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    (void)shared;
+    (void)state;
+    (void)flight_bytes;
+    (void)packet_bytes;
+    return true;
+}
+
+static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
+{
+    uint32_t more = state->by_time > state->by_bytes ? state->by_time : state->by_bytes;
+    uint32_t less = state->by_time < state->by_bytes ? state->by_time : state->by_bytes;
+    if (less > RECOVERIES) {
+        state->target_bps += ++state->hyper * shared->params.hai_bps;
+    } else if (more > RECOVERIES) {
+        state->target_bps += shared->params.ai_bps;
+    }
+    state->target_bps = state->target_bps < shared->line_bps ? state->target_bps : shared->line_bps;
+    state->rate_bps = (state->rate_bps + state->target_bps + 1) / 2;
+}
+
+/* What time has done since the last look. Timers need no events: nobody asks in between. */
+static void time_pass(const struct dcqcn_shared *shared, struct dcqcn_state *state, uint64_t now_ps)
+{
+    while (state->alpha_ps <= now_ps && state->alpha > 0) {
+        state->alpha -= (state->alpha >> GAIN_LOG2) + ((state->alpha & ((1u << GAIN_LOG2) - 1)) != 0);
+        state->alpha_ps += shared->params.alpha_ps;
+    }
+    while (state->raise_ps <= now_ps && state->rate_bps < shared->line_bps) {
+        state->by_time++;
+        raise(shared, state);
+        state->raise_ps += shared->params.raise_ps;
+    }
+}
+
+static void cut(const struct dcqcn_shared *shared, struct dcqcn_state *state, uint64_t now_ps)
+{
+    unsigned __int128 off_bps = (unsigned __int128)state->rate_bps * state->alpha >> 33;
+    uint64_t rate_bps = state->rate_bps - (uint64_t)off_bps;
+    bool is_first = state->by_time > 0 || state->cut_ps == 0; /* since an increase */
+    state->target_bps = is_first || shared->params.clamps_target ? state->rate_bps : state->target_bps;
+    state->rate_bps = rate_bps > shared->params.rate_bps_min ? rate_bps : shared->params.rate_bps_min;
+    state->alpha = state->alpha - (state->alpha >> GAIN_LOG2) + (ALPHA_ONE >> GAIN_LOG2);
+    state->alpha = state->alpha < ALPHA_ONE ? state->alpha : ALPHA_ONE;
+    state->cut_ps = now_ps;
+    state->alpha_ps = now_ps + shared->params.alpha_ps;
+    state->raise_ps = now_ps + shared->params.raise_ps;
+    state->sent_bytes = 0;
+    state->by_time = state->by_bytes = state->hyper = 0;
+}
+
+static void acked(const void *shared_, void *state_, const struct ack_news *news)
+{
+    const struct dcqcn_shared *shared = shared_;
+    struct dcqcn_state *state = state_;
+    bool is_first = state->cut_ps == 0 || news->now_ps - state->cut_ps >= shared->params.cut_ps;
+    if (news->is_marked && is_first) {
+        time_pass(shared, state, news->now_ps);
+        cut(shared, state, news->now_ps);
+    }
+}
+
+/* At the port's rate the port alone paces. */
+static uint64_t gap_ps(const void *shared_, void *state_, uint64_t packet_bytes, uint64_t now_ps)
+{
+    const struct dcqcn_shared *shared = shared_;
+    struct dcqcn_state *state = state_;
+    if (state->rate_bps == shared->line_bps) {
+        return 0;
+    }
+    time_pass(shared, state, now_ps);
+    state->sent_bytes += packet_bytes;
+    if (state->sent_bytes >= shared->params.raise_bytes) {
+        state->sent_bytes -= shared->params.raise_bytes;
+        state->by_bytes++;
+        raise(shared, state);
+    }
+    return serialisation_ps(packet_bytes, state->rate_bps);
+}
+
+const struct transport transport_dcqcn = {
+    .name = "dcqcn",
+    .summary = "RoCEv2 with ECN-steered rates: go-back-N over priority flow control",
+    .params = PARAM_TABLE(struct dcqcn_params, rows),
+    .shared_bytes = sizeof(struct dcqcn_shared),
+    .state_bytes = sizeof(struct dcqcn_state),
+    .ack = ACK_IN_ORDER,
+    .queues = queues,
+    .window_bytes_max = window_bytes_max,
+    .prepare = prepare,
+    .begin = begin,
+    .may_send = may_send,
+    .acked = acked,
+    .gap_ps = gap_ps,
+};
