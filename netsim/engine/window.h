@@ -1,4 +1,4 @@
-/* The windowed engine: the same result as the plain one, thirty times as fast (see `photonet bench engine`).
+/* The windowed engine: the same result as the plain one, some fifteen times as fast (see `photonet bench engine`).
  *
  * Workload: 10^3 to 10^4 hosts and switches of 16 to 512 ports; 10^5 to 10^6 packets in flight, each of which needs some
  * tens of nanoseconds at each of six nodes. Links are 5 ns to 100 us long; at 500 ns and 400 Gbit/s a busy port sends
