@@ -127,7 +127,7 @@ deps-check:
 
 # ---- the main job ------------------------------------------------------------------------------------------------
 DEMO = $(BUILD)/demo
-DEMO_FABRICS = clos-dsp clos-lpo clos-cpo clos-dsp-4to1 optical-patch
+DEMO_FABRICS = clos-dsp clos-lpo clos-cpo clos-dsp-4to1 clos-h100 optical-patch
 # The step of Llama 3 8B on 32 GPUs, cut down to about ten million packet-hops a fabric.
 DEMO_MODEL = --model llama3-8b --set tp=4 --set pp=2 --set dp=4 --set layers=8 --set micro_batches=2 --set shrink=32
 
