@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- edges -------------------------------------------------------------------------------------------------- */
+/* ---- edges -------------------------------------------------------------------------------------------- */
 
 struct edge {
-    uint32_t left, right; /* left < right, but where right is an optical switch */
+    uint32_t left, right;                           /* left < right, but where right is an optical switch */
     uint64_t rate_bps, back_bps, delay_ps, back_ps; /* from left to right, and back */
     uint64_t count;
 };
@@ -20,8 +20,10 @@ struct edges {
 static int compare_edges(const void *left_, const void *right_)
 {
     const struct edge *left = left_, *right = right_;
-    const uint64_t a[] = {left->left, left->right, left->rate_bps, left->back_bps, left->delay_ps, left->back_ps};
-    const uint64_t b[] = {right->left, right->right, right->rate_bps, right->back_bps, right->delay_ps, right->back_ps};
+    const uint64_t a[] = {left->left,     left->right,    left->rate_bps,
+                          left->back_bps, left->delay_ps, left->back_ps};
+    const uint64_t b[] = {right->left,     right->right,    right->rate_bps,
+                          right->back_bps, right->delay_ps, right->back_ps};
     for (size_t i = 0; i < sizeof a / sizeof a[0]; i++) {
         if (a[i] != b[i]) {
             return a[i] < b[i] ? -1 : 1;
@@ -53,8 +55,13 @@ static struct edges edges_list(const struct fabric *fabric, struct arena *arena)
         uint32_t left = fabric->port_node[port], right = peer == ID_NONE ? left : fabric->port_node[peer];
         if (left < right) {
             vec_push(arena, edges.edge, edges.count, edges.capacity) =
-                (struct edge){left, right, fabric->rate_bps[port], fabric->rate_bps[peer], link_delay_ps(fabric, port),
-                              link_delay_ps(fabric, peer), 1};
+                (struct edge){left,
+                              right,
+                              fabric->rate_bps[port],
+                              fabric->rate_bps[peer],
+                              link_delay_ps(fabric, port),
+                              link_delay_ps(fabric, peer),
+                              1};
         }
     }
     fibres_list(fabric, arena, &edges);
@@ -75,7 +82,8 @@ static struct edges edges_list(const struct fabric *fabric, struct arena *arena)
 
 static const char *kind_text(const struct fabric *fabric, uint32_t node)
 {
-    static const char *const names[] = {[NODE_HOST] = "host", [NODE_SWITCH] = "switch", [NODE_OPTICAL] = "optical"};
+    static const char *const names[] = {
+        [NODE_HOST] = "host", [NODE_SWITCH] = "switch", [NODE_OPTICAL] = "optical"};
     return names[fabric->node_kind[node]];
 }
 
@@ -99,11 +107,13 @@ static const char *escaped(const char *text, struct arena *arena)
     return copy;
 }
 
-/* ---- dot ---------------------------------------------------------------------------------------------------- */
+/* ---- dot ---------------------------------------------------------------------------------------------- */
 
-static enum status dot_write(const struct fabric *fabric, struct arena *arena, FILE *stream, struct diag *diag)
+static enum status dot_write(const struct fabric *fabric, struct arena *arena, FILE *stream,
+                             struct diag *diag)
 {
-    static const char *const shapes[] = {[NODE_HOST] = "circle", [NODE_SWITCH] = "box", [NODE_OPTICAL] = "diamond"};
+    static const char *const shapes[] = {
+        [NODE_HOST] = "circle", [NODE_SWITCH] = "box", [NODE_OPTICAL] = "diamond"};
     struct edges edges = edges_list(fabric, arena);
     char left[16], right[16], rate[48];
     (void)diag;
@@ -115,50 +125,57 @@ static enum status dot_write(const struct fabric *fabric, struct arena *arena, F
     for (size_t i = 0; i < edges.count; i++) {
         const struct edge *edge = &edges.edge[i];
         quantity_print_u64(QUANTITY_RATE, edge->rate_bps, rate, sizeof rate);
-        fprintf(stream, "  %s -- %s [label=\"%" PRIu64 " x %s\"];\n", node_name(fabric, edge->left, left, sizeof left),
+        fprintf(stream, "  %s -- %s [label=\"%" PRIu64 " x %s\"];\n",
+                node_name(fabric, edge->left, left, sizeof left),
                 node_name(fabric, edge->right, right, sizeof right), edge->count, rate);
     }
     fprintf(stream, "}\n");
     return STATUS_OK;
 }
 
-/* ---- GraphML ------------------------------------------------------------------------------------------------ */
+/* ---- GraphML ------------------------------------------------------------------------------------------ */
 
-static enum status graphml_write(const struct fabric *fabric, struct arena *arena, FILE *stream, struct diag *diag)
+static enum status graphml_write(const struct fabric *fabric, struct arena *arena, FILE *stream,
+                                 struct diag *diag)
 {
-    static const char *const keys[][3] = {{"node", "kind", "string"}, {"node", "tier", "int"}, {"node", "part", "string"},
-                                          {"edge", "rate_bps", "long"}, {"edge", "delay_ps", "long"},
-                                          {"edge", "links", "long"}};
+    static const char *const keys[][3] = {{"node", "kind", "string"},   {"node", "tier", "int"},
+                                          {"node", "part", "string"},   {"edge", "rate_bps", "long"},
+                                          {"edge", "delay_ps", "long"}, {"edge", "links", "long"}};
     struct edges edges = edges_list(fabric, arena);
     char left[16], right[16];
     (void)diag;
-    fprintf(stream, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n");
+    fprintf(stream, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml "
+                    "xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        fprintf(stream, "  <key id=\"%s\" for=\"%s\" attr.name=\"%s\" attr.type=\"%s\"/>\n", keys[i][1], keys[i][0],
-                keys[i][1], keys[i][2]);
+        fprintf(stream, "  <key id=\"%s\" for=\"%s\" attr.name=\"%s\" attr.type=\"%s\"/>\n", keys[i][1],
+                keys[i][0], keys[i][1], keys[i][2]);
     }
     fprintf(stream, "  <graph id=\"%s\" edgedefault=\"undirected\">\n", escaped(fabric->name, arena));
     for (uint32_t node = 0; node < fabric->node_count; node++) {
-        fprintf(stream, "    <node id=\"%s\"><data key=\"kind\">%s</data><data key=\"tier\">%u</data>"
-                        "<data key=\"part\">%s</data></node>\n",
+        fprintf(stream,
+                "    <node id=\"%s\"><data key=\"kind\">%s</data><data key=\"tier\">%u</data>"
+                "<data key=\"part\">%s</data></node>\n",
                 node_name(fabric, node, left, sizeof left), kind_text(fabric, node), fabric->node_tier[node],
                 fabric->parts->parts[fabric->node_part[node]].name);
     }
     for (size_t i = 0; i < edges.count; i++) {
         const struct edge *edge = &edges.edge[i];
-        fprintf(stream, "    <edge source=\"%s\" target=\"%s\"><data key=\"rate_bps\">%" PRIu64 "</data>"
-                        "<data key=\"delay_ps\">%" PRIu64 "</data><data key=\"links\">%" PRIu64 "</data></edge>\n",
-                node_name(fabric, edge->left, left, sizeof left), node_name(fabric, edge->right, right, sizeof right),
-                edge->rate_bps, edge->delay_ps, edge->count);
+        fprintf(stream,
+                "    <edge source=\"%s\" target=\"%s\"><data key=\"rate_bps\">%" PRIu64 "</data>"
+                "<data key=\"delay_ps\">%" PRIu64 "</data><data key=\"links\">%" PRIu64 "</data></edge>\n",
+                node_name(fabric, edge->left, left, sizeof left),
+                node_name(fabric, edge->right, right, sizeof right), edge->rate_bps, edge->delay_ps,
+                edge->count);
     }
     fprintf(stream, "  </graph>\n</graphml>\n");
     return STATUS_OK;
 }
 
-/* ---- SimGrid ------------------------------------------------------------------------------------------------ */
+/* ---- SimGrid ------------------------------------------------------------------------------------------ */
 
-/* A platform of SimGrid 3: a zone that routes by Dijkstra over links between neighbours. It takes one way a pair, so
- * links between the same two nodes become one of their sum. Half of a switch's latency stands on each link that it ends. */
+/* A platform of SimGrid 3: a zone that routes by Dijkstra over links between neighbours. It takes one way a
+ * pair, so links between the same two nodes become one of their sum. Half of a switch's latency stands on
+ * each link that it ends. */
 static uint64_t edge_latency_ps(const struct fabric *fabric, const struct edge *edge)
 {
     uint64_t switches_ps = 0;
@@ -171,20 +188,28 @@ static void simgrid_route(const struct fabric *fabric, FILE *stream, uint32_t fr
                           const char *direction)
 {
     char left[16], right[16];
-    fprintf(stream, "    <route src=\"%s\" dst=\"%s\" symmetrical=\"NO\"><link_ctn id=\"l%zu\" direction=\"%s\"/></route>\n",
-            node_name(fabric, from, left, sizeof left), node_name(fabric, to, right, sizeof right), link, direction);
+    fprintf(stream,
+            "    <route src=\"%s\" dst=\"%s\" symmetrical=\"NO\"><link_ctn id=\"l%zu\" "
+            "direction=\"%s\"/></route>\n",
+            node_name(fabric, from, left, sizeof left), node_name(fabric, to, right, sizeof right), link,
+            direction);
 }
 
-static enum status simgrid_write(const struct fabric *fabric, struct arena *arena, FILE *stream, struct diag *diag)
+static enum status simgrid_write(const struct fabric *fabric, struct arena *arena, FILE *stream,
+                                 struct diag *diag)
 {
     if (fabric->optical_count > 0) {
-        return diag_set(diag, STATUS_INPUT, "fabric %s: has optical circuits, which SimGrid cannot express; expected a "
-                                            "fabric of packet switches", fabric->name);
+        return diag_set(diag, STATUS_INPUT,
+                        "fabric %s: has optical circuits, which SimGrid cannot express; expected a "
+                        "fabric of packet switches",
+                        fabric->name);
     }
     struct edges edges = edges_list(fabric, arena);
     char name[16];
-    fprintf(stream, "<?xml version=\"1.0\"?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
-                    "<platform version=\"4.1\">\n  <zone id=\"%s\" routing=\"Dijkstra\">\n", escaped(fabric->name, arena));
+    fprintf(stream,
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
+            "<platform version=\"4.1\">\n  <zone id=\"%s\" routing=\"Dijkstra\">\n",
+            escaped(fabric->name, arena));
     for (uint32_t node = 0; node < fabric->node_count; node++) {
         bool is_host = node < fabric->host_count;
         fprintf(stream, is_host ? "    <host id=\"%s\" speed=\"1Gf\"/>\n" : "    <router id=\"%s\"/>\n",
@@ -194,15 +219,18 @@ static enum status simgrid_write(const struct fabric *fabric, struct arena *aren
     struct edge *link = arena_array(arena, edges.count, struct edge);
     for (size_t i = 0; i < edges.count; i++) {
         const struct edge *edge = &edges.edge[i];
-        bool is_same = link_count > 0 && link[link_count - 1].left == edge->left && link[link_count - 1].right == edge->right;
+        bool is_same = link_count > 0 && link[link_count - 1].left == edge->left &&
+                       link[link_count - 1].right == edge->right;
         link[link_count] = *edge;
         link[link_count].rate_bps = 0;
         link_count += !is_same;
         link[link_count - 1].rate_bps += edge->rate_bps * edge->count;
     }
     for (size_t i = 0; i < link_count; i++) {
-        fprintf(stream, "    <link id=\"l%zu\" bandwidth=\"%" PRIu64 "bps\" latency=\"%" PRIu64
-                        "ps\" sharing_policy=\"SPLITDUPLEX\"/>\n", i, link[i].rate_bps, edge_latency_ps(fabric, &link[i]));
+        fprintf(stream,
+                "    <link id=\"l%zu\" bandwidth=\"%" PRIu64 "bps\" latency=\"%" PRIu64
+                "ps\" sharing_policy=\"SPLITDUPLEX\"/>\n",
+                i, link[i].rate_bps, edge_latency_ps(fabric, &link[i]));
     }
     for (size_t i = 0; i < link_count; i++) {
         simgrid_route(fabric, stream, link[i].left, link[i].right, i, "UP");
@@ -212,14 +240,17 @@ static enum status simgrid_write(const struct fabric *fabric, struct arena *aren
     return STATUS_OK;
 }
 
-/* ---- lists of links ----------------------------------------------------------------------------------------- */
+/* ---- lists of links ----------------------------------------------------------------------------------- */
 
 /* What the family edge_list reads; latencies of switches, queues and parts are left out. */
-static enum status csv_write(const struct fabric *fabric, struct arena *arena, FILE *stream, struct diag *diag)
+static enum status csv_write(const struct fabric *fabric, struct arena *arena, FILE *stream,
+                             struct diag *diag)
 {
     if (fabric->optical_count > 0) {
-        return diag_set(diag, STATUS_INPUT, "fabric %s: has optical circuits, which a list of links cannot express; "
-                                            "expected a fabric of packet switches", fabric->name);
+        return diag_set(diag, STATUS_INPUT,
+                        "fabric %s: has optical circuits, which a list of links cannot express; "
+                        "expected a fabric of packet switches",
+                        fabric->name);
     }
     struct edges edges = edges_list(fabric, arena);
     char left[16], right[16];
@@ -227,8 +258,9 @@ static enum status csv_write(const struct fabric *fabric, struct arena *arena, F
     for (size_t i = 0; i < edges.count; i++) {
         const struct edge *edge = &edges.edge[i];
         fprintf(stream, "%s,%s,%" PRIu64 "bps,%" PRIu64 "ps,%" PRIu64 "\n",
-                node_name(fabric, edge->left, left, sizeof left), node_name(fabric, edge->right, right, sizeof right),
-                edge->rate_bps, edge->delay_ps, edge->count);
+                node_name(fabric, edge->left, left, sizeof left),
+                node_name(fabric, edge->right, right, sizeof right), edge->rate_bps, edge->delay_ps,
+                edge->count);
     }
     return STATUS_OK;
 }
@@ -243,7 +275,7 @@ const struct fabric_export fabric_exports[] = {
 
 const struct fabric_export *fabric_export_find(const char *name)
 {
-    for (const struct fabric_export *export = fabric_exports; export->name != NULL; export++) {
+    for (const struct fabric_export *export = fabric_exports; export->name != NULL; export ++) {
         if (strcmp(export->name, name) == 0) {
             return export;
         }

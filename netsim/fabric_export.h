@@ -1,7 +1,7 @@
 /* A fabric as others read it: one line in fabric_exports and one function a format.
  *
- * Links between the same two nodes that are alike (rate and delay both ways) become one edge with their number. A fibre
- * that waits for a planner of circuits is an edge to its optical switch. */
+ * Links between the same two nodes that are alike (rate and delay both ways) become one edge with their
+ * number. A fibre that waits for a planner of circuits is an edge to its optical switch. */
 #ifndef PHOTONET_FABRIC_EXPORT_H
 #define PHOTONET_FABRIC_EXPORT_H
 

@@ -1,10 +1,10 @@
 /* Electrical families: what they build, held against closed forms, and routes, held against searches.
  *
- * Asserted: counts of switches, links and ports, diameters and bisections of published systems; that tables of shortest
- * paths are those of a search that knows nothing of classes, on random graphs with costs, orders and hosts that pass
- * nothing on; that arithmetic routes of servers, rails and planes are what such tables hold; which way packets take where
- * several lead; how bad input is refused. Not asserted: times of packets (test of the engine), what every family has in
- * common (test of the table of families). */
+ * Asserted: counts of switches, links and ports, diameters and bisections of published systems; that tables
+ * of shortest paths are those of a search that knows nothing of classes, on random graphs with costs, orders
+ * and hosts that pass nothing on; that arithmetic routes of servers, rails and planes are what such tables
+ * hold; which way packets take where several lead; how bad input is refused. Not asserted: times of packets
+ * (test of the engine), what every family has in common (test of the table of families). */
 #include "netsim/base/rng.h"
 #include "netsim/fabric_export.h"
 #include "netsim/fabric_facts.h"
@@ -35,7 +35,8 @@ static struct loaded load(const char *spec, const char *settings, uint32_t hosts
     struct loaded loaded = {.arena = arena_new("test")};
     struct trace_setting sets[32];
     size_t count = 0;
-    for (char *word = strtok(arena_strdup(loaded.arena, settings), "|"); word != NULL; word = strtok(NULL, "|")) {
+    for (char *word = strtok(arena_strdup(loaded.arena, settings), "|"); word != NULL;
+         word = strtok(NULL, "|")) {
         char *equals = strchr(word, '=');
         *equals = 0;
         sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
@@ -96,7 +97,7 @@ static uint32_t count_tier(const struct fabric *fabric, uint32_t tier)
     return count;
 }
 
-/* ---- tables against a search that knows nothing ------------------------------------------------------------- */
+/* ---- tables against a search that knows nothing ------------------------------------------------------- */
 
 #define RANDOM_NODES 24
 #define RANDOM_LINKS 60
@@ -116,7 +117,8 @@ static uint32_t draw(uint64_t seed, uint64_t *ordinal, uint32_t bound)
 static void graph_make(struct random_graph *graph, uint64_t seed)
 {
     uint64_t ordinal = 0;
-    uint32_t hosts = 2 + draw(seed, &ordinal, 10), nodes = hosts + 1 + draw(seed, &ordinal, RANDOM_NODES - 12);
+    uint32_t hosts = 2 + draw(seed, &ordinal, 10),
+             nodes = hosts + 1 + draw(seed, &ordinal, RANDOM_NODES - 12);
     uint32_t count = 0, ends[RANDOM_LINKS][2], links = nodes + draw(seed, &ordinal, RANDOM_LINKS - nodes);
     uint32_t cost_max = draw(seed, &ordinal, 3) == 0 ? 255 : 3, modes = draw(seed, &ordinal, 8);
     *graph = (struct random_graph){.fabric = {.name = "random", .host_count = hosts, .node_count = nodes}};
@@ -185,11 +187,12 @@ static bool is_next(const struct fabric *fabric, const uint32_t *distance, uint3
 {
     uint32_t node = fabric->port_node[port], next = peer_node(fabric, port);
     bool is_closed = next != dst && next < fabric->host_count && fabric->is_host_end;
-    return !is_closed && distance[next] != UINT32_MAX && distance[next] + cost_of(fabric, port) == distance[node];
+    return !is_closed && distance[next] != UINT32_MAX &&
+           distance[next] + cost_of(fabric, port) == distance[node];
 }
 
-static uint32_t pair_differs(const struct fabric *fabric, const struct routes *routes, const uint32_t *distance,
-                             uint32_t node, uint32_t dst)
+static uint32_t pair_differs(const struct fabric *fabric, const struct routes *routes,
+                             const uint32_t *distance, uint32_t node, uint32_t dst)
 {
     struct port_set set = routes_next(routes, node, dst);
     uint32_t order_min = UINT32_MAX, count = 0, wrong = 0;
@@ -220,7 +223,8 @@ static void test_tables_are_what_a_search_finds(void)
         for (uint32_t dst = 0; dst < graph.fabric.host_count; dst++) {
             distances_dumb(&graph.fabric, dst, distance);
             for (uint32_t node = 0; node < graph.fabric.node_count; node++) {
-                bool is_asked = node != dst && (distance[node] != UINT32_MAX || routes->rows[node].by_class != NULL);
+                bool is_asked =
+                    node != dst && (distance[node] != UINT32_MAX || routes->rows[node].by_class != NULL);
                 wrong += is_asked ? pair_differs(&graph.fabric, routes, distance, node, dst) : 0;
             }
         }
@@ -232,7 +236,7 @@ static void test_tables_are_what_a_search_finds(void)
     CHECK(shared > 200); /* else classes were not tried */
 }
 
-/* ---- arithmetic against tables ------------------------------------------------------------------------------ */
+/* ---- arithmetic against tables ------------------------------------------------------------------------ */
 
 /* Scale-up links are known by their rate. */
 static const uint8_t *costs_by_rate(struct loaded *loaded, uint64_t scale_up_bps)
@@ -255,8 +259,8 @@ static bool set_has(const struct port_set *set, uint32_t port)
     return false;
 }
 
-/* Every next hop by arithmetic is in the table; with is_equal also the other way round. Only nodes on some way count: where
- * hosts pass on to their own rail, half of the equal ways is never used. */
+/* Every next hop by arithmetic is in the table; with is_equal also the other way round. Only nodes on some
+ * way count: where hosts pass on to their own rail, half of the equal ways is never used. */
 static void held_against_tables(const char *spec, const char *settings, uint32_t hosts, uint64_t scale_up_bps,
                                 bool is_equal)
 {
@@ -272,12 +276,14 @@ static void held_against_tables(const char *spec, const char *settings, uint32_t
         for (uint32_t dst = 0; dst < bare.host_count; dst++) {
             uint64_t hash = src * 977 + dst;
             for (uint32_t node = src; node != dst; seen++) {
-                struct port_set left = routes_next(loaded.routes, node, dst), right = routes_next(tables, node, dst);
+                struct port_set left = routes_next(loaded.routes, node, dst),
+                                right = routes_next(tables, node, dst);
                 wrong += left.count == 0 || (is_equal && left.count != right.count);
                 for (uint32_t i = 0; i < left.count; i++) {
                     wrong += !set_has(&right, port_set_at(&left, i));
                 }
-                node = peer_node(&bare, bare.port_first[node] + route_choose(&left, rng_mix(hash += RNG_STEP)));
+                node =
+                    peer_node(&bare, bare.port_first[node] + route_choose(&left, rng_mix(hash += RNG_STEP)));
             }
         }
     }
@@ -304,7 +310,7 @@ static void test_arithmetic_is_shortest(void)
     held_against_tables("multi-plane-4x100g", "server_gpus=8", 48, 200 * GBPS, true);
 }
 
-/* ---- scale-up ----------------------------------------------------------------------------------------------- */
+/* ---- scale-up ----------------------------------------------------------------------------------------- */
 
 static void test_link_counts_of_known_servers(void)
 {
@@ -363,18 +369,19 @@ static void test_mesh_of_direct_links(void)
     CHECK_EQUAL(loaded.facts.hops_max, 2);
     CHECK_EQUAL(loaded.facts.bisection_bps, 6 * 200 * GBPS);
     arena_free(loaded.arena);
-    refused("scale_up", "hosts=8|switches=0|links=18", 0, "18 scale-up links do not divide into a mesh of 8 hosts");
+    refused("scale_up", "hosts=8|switches=0|links=18", 0,
+            "18 scale-up links do not divide into a mesh of 8 hosts");
     refused("scale_up", "hosts=8|switches=19|links=18", 0, "19 scale-up switches are more than the 18 links");
     refused("scale_up", "hosts=16|pod=8|spines=5", 0, "do not divide over 5 spines");
     refused("scale_up", "hosts=16|pod=8|switches=4", 0, "18 links do not divide over 4 planes");
     refused("scale_up", "hosts=1", 0, "one GPU needs no scale-up domain");
 }
 
-/* ---- servers under other fabrics ---------------------------------------------------------------------------- */
+/* ---- servers under other fabrics ---------------------------------------------------------------------- */
 
 /* From src to dst by first ports: how many hops, and how many of them are scale-up. */
-static void way(const struct loaded *loaded, uint32_t src, uint32_t dst, uint64_t scale_up_bps, uint32_t *hops,
-                uint32_t *inside)
+static void way(const struct loaded *loaded, uint32_t src, uint32_t dst, uint64_t scale_up_bps,
+                uint32_t *hops, uint32_t *inside)
 {
     *hops = *inside = 0;
     for (uint32_t node = src; node != dst; (*hops)++) {
@@ -403,7 +410,8 @@ static void test_servers_prefer_scale_up(void)
         CHECK_EQUAL(routes_next(loaded.routes, 8, 15).count, 18);
         arena_free(loaded.arena);
     }
-    struct loaded loaded = good("dragonfly", "server_gpus=4|nvlink_links=12|nvlink_switches=0|hosts_per_router=8", 64);
+    struct loaded loaded =
+        good("dragonfly", "server_gpus=4|nvlink_links=12|nvlink_switches=0|hosts_per_router=8", 64);
     way_is(&loaded, 0, 3, 1, 1);
     way_is(&loaded, 0, 4, 2, 0);
     arena_free(loaded.arena);
@@ -444,8 +452,10 @@ static void test_planes(void)
     CHECK_EQUAL(loaded.facts.switches[2], 8 * 32);
     CHECK_EQUAL(loaded.facts.hops_max, 6); /* scale-up to the rail, leaf, spine, leaf */
     arena_free(loaded.arena);
-    refused("deepseek-v3", "hosts=16392", 0, "2049 hosts in a plane are too many; switches of 64 ports hold 2048");
-    refused("multi_plane", "attach=one|planes=8|server_gpus=4", 0, "servers of 4 GPUs cannot have one in each of 8 planes");
+    refused("deepseek-v3", "hosts=16392", 0,
+            "2049 hosts in a plane are too many; switches of 64 ports hold 2048");
+    refused("multi_plane", "attach=one|planes=8|server_gpus=4", 0,
+            "servers of 4 GPUs cannot have one in each of 8 planes");
     refused("multi_plane", "radix=8|leaf_up=8", 0, "8 ports of a leaf up leave none of 8");
     loaded = good("multi-plane-4x100g", "", 32);
     CHECK_EQUAL(routes_next(loaded.routes, 0, 31).count, 4);
@@ -464,10 +474,10 @@ static void test_rate_of_a_way_is_its_narrowest_step(void)
     arena_free(loaded.arena);
 }
 
-/* ---- torus, HyperX, dragonfly ------------------------------------------------------------------------------- */
+/* ---- torus, HyperX, dragonfly ------------------------------------------------------------------------- */
 
-/* k-ary n-cubes: n k^n links, n floor(k / 2) hops, 2 k^(n - 1) links over the bisection; meshes half of the last, and
- * (k - 1) a dimension. */
+/* k-ary n-cubes: n k^n links, n floor(k / 2) hops, 2 k^(n - 1) links over the bisection; meshes half of the
+ * last, and (k - 1) a dimension. */
 static void test_tori(void)
 {
     struct loaded loaded = good("tpu-v4-cube", "", 0);
@@ -507,8 +517,10 @@ static void test_dimensions_in_order(void)
         for (uint32_t dst = 0; dst < 120; dst++) {
             uint32_t last = 0;
             for (uint32_t node = src; node != dst;) {
-                struct port_set set = routes_next(loaded.routes, node, dst), all = routes_next(every.routes, node, dst);
-                uint32_t next = peer_node(loaded.fabric, loaded.fabric->port_first[node] + port_set_at(&set, 0));
+                struct port_set set = routes_next(loaded.routes, node, dst),
+                                all = routes_next(every.routes, node, dst);
+                uint32_t next =
+                    peer_node(loaded.fabric, loaded.fabric->port_first[node] + port_set_at(&set, 0));
                 uint32_t step = next > node ? next - node : node - next, dimension = 2;
                 while (step < stride[dimension]) {
                     dimension--;
@@ -539,7 +551,8 @@ static void test_hyperx(void)
     loaded = good("hyperx", "dimensions=4x4|hosts_per_router=3|width=2|hosts=47", 0);
     CHECK_EQUAL(loaded.facts.links, 47 + 2 * 16 * 6 / 2);
     arena_free(loaded.arena);
-    refused("hyperx", "dimensions=4x4|hosts_per_router=3|hosts=49", 0, "49 hosts do not go with 16 routers of 3");
+    refused("hyperx", "dimensions=4x4|hosts_per_router=3|hosts=49", 0,
+            "49 hosts do not go with 16 routers of 3");
 }
 
 static uint32_t group_of(uint32_t router, uint32_t hosts, uint32_t size)
@@ -572,7 +585,8 @@ static void test_dragonfly(void)
             uint32_t changes = 0;
             for (uint32_t node = src; node != dst;) {
                 struct port_set set = routes_next(loaded.routes, node, dst);
-                uint32_t next = peer_node(fabric, fabric->port_first[node] + port_set_at(&set, set.count - 1));
+                uint32_t next =
+                    peer_node(fabric, fabric->port_first[node] + port_set_at(&set, set.count - 1));
                 changes += node >= 1056 && next >= 1056 && group_of(node, 1056, 8) != group_of(next, 1056, 8);
                 node = next;
             }
@@ -599,12 +613,14 @@ static void test_dragonflies_of_known_systems(void)
     CHECK_EQUAL(loaded.fabric->host_count, 37888);
     CHECK_EQUAL(loaded.fabric->port_count / 2, 37888 + 74 * 32 * 31 / 2 + 74 * 73 / 2 * 4);
     arena_free(loaded.arena);
-    refused("dragonfly", "groups=34|hosts_per_router=4", 0, "34 groups need 33 global ports in each; 8 routers of 4 have 32");
+    refused("dragonfly", "groups=34|hosts_per_router=4", 0,
+            "34 groups need 33 global ports in each; 8 routers of 4 have 32");
     refused("dragonfly", "groups=9|hosts_per_router=4|group_links=5", 0, "9 groups need 40 global ports");
-    refused("dragonfly", "groups=2|hosts_per_router=2|hosts=17", 0, "17 hosts do not go with 2 groups of 4 routers of 2");
+    refused("dragonfly", "groups=2|hosts_per_router=2|hosts=17", 0,
+            "17 hosts do not go with 2 groups of 4 routers of 2");
 }
 
-/* ---- lists of links ----------------------------------------------------------------------------------------- */
+/* ---- lists of links ----------------------------------------------------------------------------------- */
 
 static const char *file_write(const char *name, const char *text)
 {
@@ -616,7 +632,8 @@ static const char *file_write(const char *name, const char *text)
     return path;
 }
 
-static const char *exported(const struct fabric *fabric, const char *format, struct arena *arena, enum status expected)
+static const char *exported(const struct fabric *fabric, const char *format, struct arena *arena,
+                            enum status expected)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -664,8 +681,9 @@ static void test_lists_are_what_they_list(void)
     CHECK_EQUAL(loaded.fabric->rate_bps[loaded.fabric->port_first[4] + 1], 800 * GBPS);
     CHECK_EQUAL(link_delay_ps(loaded.fabric, loaded.fabric->port_first[4] + 1), PS_PER_US);
     arena_free(loaded.arena);
-    const char *path = file_write("net.yaml", "links:\n  - {from: h0, to: leaf, rate: 100Gbps}\n  - [gpu1, leaf:7]\n"
-                                              "  - {to: leaf, from: host2, links: 3}\n");
+    const char *path =
+        file_write("net.yaml", "links:\n  - {from: h0, to: leaf, rate: 100Gbps}\n  - [gpu1, leaf:7]\n"
+                               "  - {to: leaf, from: host2, links: 3}\n");
     char setting[420];
     snprintf(setting, sizeof setting, "file=%s", path);
     loaded = good("edge_list", setting, 0);
@@ -732,7 +750,8 @@ static void test_bad_lists_are_named(void)
     refused_list("h0,s0,400\nh1,s0\n", "bad.csv:1: rate: \"400\" is a bare number");
     refused_list("# all of it\n\nh0 s0 400Gbps fast\n", "bad.csv:3: delay: \"fast\"");
     refused_list("h0 s0:1\nh1 s0:2\nh2 s0:1\n", "bad.csv:3: port 1 of s0 is used twice, first in line 1");
-    refused_list("h0 s0\nh1 s0\nh2 s1\nh3 s1\n", "bad.csv:3: host 2 is cut off from host 0, as are 2 of 4 hosts");
+    refused_list("h0 s0\nh1 s0\nh2 s1\nh3 s1\n",
+                 "bad.csv:3: host 2 is cut off from host 0, as are 2 of 4 hosts");
     refused_list("h0 s0\nh2 s0\n", "bad.csv:2: host 2 is the last of 2 hosts");
     refused_list("h0 s0\nh0 h0\n", "bad.csv:2: joins h0 with itself");
     refused_list("h0 s0 1Gbps 1ns 1 1 1 7\n", "bad.csv:1: \"7\" is one field too many");
@@ -748,15 +767,17 @@ static void test_bad_lists_are_named(void)
     refused("edge_list", "links=h0 h1|file=x.csv", 0, "both given");
     refused("edge_list", "links=h0 s0;h1 s0|hosts_forward=no", 3, "has 2 hosts, the job has 3 ranks");
     char path[420];
-    snprintf(path, sizeof path, "%s", file_write("inline.yaml", "fabric: edge_list\nlinks: |\n  h0 s0\n  h1 s0 4\n"));
+    snprintf(path, sizeof path, "%s",
+             file_write("inline.yaml", "fabric: edge_list\nlinks: |\n  h0 s0\n  h1 s0 4\n"));
     refused(path, "", 0, "inline.yaml:4: rate: \"4\" is a bare number");
-    snprintf(path, sizeof path, "file=%s", file_write("net.yaml", "- {from: h0, to: s0}\n- {from: h1, two: s0}\n"));
+    snprintf(path, sizeof path, "file=%s",
+             file_write("net.yaml", "- {from: h0, to: s0}\n- {from: h1, two: s0}\n"));
     refused("edge_list", path, 0, "net.yaml:2:19: unknown column \"two\"");
     snprintf(path, sizeof path, "file=%s", file_write("net.yaml", "from: h0\n"));
     refused("edge_list", path, 0, "has no list of links");
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------------- */
+/* ---- runs --------------------------------------------------------------------------------------------- */
 
 static double column(const struct run_result *result)
 {
@@ -771,8 +792,13 @@ static double time_of(const char *trace, const char *fabric, const char *setting
     const struct job *job = NULL;
     struct run_result result = {.status = NULL};
     struct trace_setting set = {0};
-    struct run_request request = {.trace = trace, .fabric = fabric, .seed = 1, .iterations = 1, .settings = &set,
-                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    struct run_request request = {.trace = trace,
+                                  .fabric = fabric,
+                                  .seed = 1,
+                                  .iterations = 1,
+                                  .settings = &set,
+                                  .until_ps = TIME_NEVER_PS - 1,
+                                  .is_quiet = true};
     if (settings != NULL) {
         char *key = arena_strdup(arena, settings), *equals = strchr(key, '=');
         *equals = 0;
@@ -790,8 +816,9 @@ static double time_of(const char *trace, const char *fabric, const char *setting
     return time_ps;
 }
 
-/* Ring all-reduce in one scale-up domain: 2 (n - 1) / n of the bytes through every GPU at its full rate. One link a switch:
- * within 10 % of that; several, chosen by hash, cost up to 40 % (Nvidia measures 360 to 370 of 450 GB/s with rings). */
+/* Ring all-reduce in one scale-up domain: 2 (n - 1) / n of the bytes through every GPU at its full rate. One
+ * link a switch: within 10 % of that; several, chosen by hash, cost up to 40 % (Nvidia measures 360 to 370 of
+ * 450 GB/s with rings). */
 static void test_scale_up_carries_a_ring(void)
 {
     double bytes = 64.0 * 1024 * 1024, moved = 2 * 7 / 8.0 * bytes;
@@ -805,8 +832,8 @@ static void test_scale_up_carries_a_ring(void)
     CHECK(actual_ps > ideal_ps && actual_ps < 1.15 * ideal_ps);
 }
 
-/* Without spines a ring takes the same time. Scale-up that passes on packet by packet overlaps with the network, so an
- * all-to-all is hardly slower either, as long as scale-up is the faster one. */
+/* Without spines a ring takes the same time. Scale-up that passes on packet by packet overlaps with the
+ * network, so an all-to-all is hardly slower either, as long as scale-up is the faster one. */
 static void test_rail_only_against_rail_optimised(void)
 {
     double with = time_of("pattern:all_reduce,ranks=32,bytes=8MiB", "rail-h100", NULL);
@@ -824,7 +851,9 @@ static void test_large_fabrics_build_quickly(void)
 {
     static const struct {
         const char *spec, *settings;
-    } all[] = {{"fat_tree", "tiers=3|radix=64"}, {"clos-h100", "tiers=3|radix=64"}, {"rail_optimised", "radix=256|hosts=32768"}};
+    } all[] = {{"fat_tree", "tiers=3|radix=64"},
+               {"clos-h100", "tiers=3|radix=64"},
+               {"rail_optimised", "radix=256|hosts=32768"}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         clock_t start = clock();
         struct loaded loaded = load(all[i].spec, all[i].settings, 0);
@@ -840,10 +869,10 @@ static void test_large_fabrics_build_quickly(void)
 }
 
 TEST_MAIN("electrical", TEST(test_tables_are_what_a_search_finds), TEST(test_arithmetic_is_shortest),
-          TEST(test_link_counts_of_known_servers), TEST(test_two_tiers_of_scale_up), TEST(test_mesh_of_direct_links),
-          TEST(test_servers_prefer_scale_up), TEST(test_rails), TEST(test_planes),
-          TEST(test_rate_of_a_way_is_its_narrowest_step), TEST(test_tori), TEST(test_dimensions_in_order),
-          TEST(test_hyperx), TEST(test_dragonfly), TEST(test_dragonflies_of_known_systems),
-          TEST(test_lists_are_what_they_list), TEST(test_exports), TEST(test_costs_of_lists), TEST(test_bad_lists_are_named),
-          TEST(test_scale_up_carries_a_ring), TEST(test_rail_only_against_rail_optimised),
-          TEST(test_large_fabrics_build_quickly))
+          TEST(test_link_counts_of_known_servers), TEST(test_two_tiers_of_scale_up),
+          TEST(test_mesh_of_direct_links), TEST(test_servers_prefer_scale_up), TEST(test_rails),
+          TEST(test_planes), TEST(test_rate_of_a_way_is_its_narrowest_step), TEST(test_tori),
+          TEST(test_dimensions_in_order), TEST(test_hyperx), TEST(test_dragonfly),
+          TEST(test_dragonflies_of_known_systems), TEST(test_lists_are_what_they_list), TEST(test_exports),
+          TEST(test_costs_of_lists), TEST(test_bad_lists_are_named), TEST(test_scale_up_carries_a_ring),
+          TEST(test_rail_only_against_rail_optimised), TEST(test_large_fabrics_build_quickly))

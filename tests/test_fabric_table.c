@@ -1,9 +1,11 @@
-/* Every family of fabrics, by walking the table: a new line in fabrics.def is tested here without a test being written.
+/* Every family of fabrics, by walking the table: a new line in fabrics.def is tested here without a test
+ * being written.
  *
- * Asserted of each: it builds with its defaults and for jobs of 8 to 64 ranks, validates, resolves to a description that
- * builds the same; from every host every next hop leads to every other host; a ring all-reduce runs to its end over it (the
- * accounts of packets are checked at the end of every run) with the same digest when repeated; unknown keys and units
- * that are missing are refused; a preset names it. Not asserted: what is particular to a family. */
+ * Asserted of each: it builds with its defaults and for jobs of 8 to 64 ranks, validates, resolves to a
+ * description that builds the same; from every host every next hop leads to every other host; a ring
+ * all-reduce runs to its end over it (the accounts of packets are checked at the end of every run) with the
+ * same digest when repeated; unknown keys and units that are missing are refused; a preset names it. Not
+ * asserted: what is particular to a family. */
 #include "netsim/fabric_load.h"
 #include "netsim/route/route.h"
 #include "netsim/run.h"
@@ -27,8 +29,10 @@ static struct loaded load(const char *spec, const char *key, const char *value, 
     return loaded;
 }
 
-/* Follows next hops from src, chosen by a hash; the hops that it took, UINT32_MAX where it does not arrive. */
-static uint32_t walk(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst, uint64_t hash)
+/* Follows next hops from src, chosen by a hash; the hops that it took, UINT32_MAX where it does not
+ * arrive. */
+static uint32_t walk(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst,
+                     uint64_t hash)
 {
     uint32_t node = src, hops = 0;
     for (; node != dst && hops <= fabric->node_count; hops++) {
@@ -95,9 +99,13 @@ static uint64_t ring_digest(const char *family, uint32_t ranks, uint64_t seed)
     struct diag diag = {""};
     const struct job *job = NULL;
     struct run_result result = {.status = NULL};
-    struct run_request request = {.trace = arena_printf(arena, "pattern:all_reduce,ranks=%" PRIu32 ",bytes=48kB", ranks),
-                                  .fabric = family, .seed = seed, .iterations = 1, .until_ps = TIME_NEVER_PS - 1,
-                                  .is_quiet = true};
+    struct run_request request = {
+        .trace = arena_printf(arena, "pattern:all_reduce,ranks=%" PRIu32 ",bytes=48kB", ranks),
+        .fabric = family,
+        .seed = seed,
+        .iterations = 1,
+        .until_ps = TIME_NEVER_PS - 1,
+        .is_quiet = true};
     enum status status = run_read(&request, arena, &job, &diag);
     status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
     if (status != STATUS_OK) {

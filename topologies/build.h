@@ -60,7 +60,8 @@ void build_end(struct build *build);
 /* Where the user gave `key`, else the `fabric:` line. */
 struct origin build_origin(const struct fabric_request *request, const char *key);
 
-/* The part that parameter `key` names. It must be of one of the classes in the mask (bits 1 << class) or none. */
+/* The part that parameter `key` names. It must be of one of the classes in the mask (bits 1 << class) or
+ * none. */
 enum status build_part(const struct fabric_request *request, const char *key, const char *name, uint32_t classes,
                        uint32_t *part_id, struct diag *diag);
 #define BUILD_CLASS(class_) (1u << PART_##class_)

@@ -8,18 +8,18 @@
  *        hh    hh    hh    hh                          l     l     l     l
  *                                                      hh    hh    hh    hh
  *
- * Global ports of group i are numbered over its routers from left to right; port j leads to group i - 1 - j (modulo the
- * number of groups), which is the palm-tree arrangement; a smaller network than the full one goes round several times.
- * Packets take minimal ways: at most one global link, with a local hop before and behind it where needed. Two global links
- * cost more than that, so they are never taken.
+ * Global ports of group i are numbered over its routers from left to right; port j leads to group i - 1 - j
+ * (modulo the number of groups), which is the palm-tree arrangement; a smaller network than the full one goes
+ * round several times. Packets take minimal ways: at most one global link, with a local hop before and behind
+ * it where needed. Two global links cost more than that, so they are never taken.
  *
- * Sizes. p hosts, a routers, h global ports a router. `hosts_per_router` 0: the smallest balanced one (a = 2p = 2h; plus:
- * a = p = h) that holds the hosts. `groups` 0: as many as the hosts need.
+ * Sizes. p hosts, a routers, h global ports a router. `hosts_per_router` 0: the smallest balanced one (a = 2p
+ * = 2h; plus: a = p = h) that holds the hosts. `groups` 0: as many as the hosts need.
  *
  * Scope: canonical dragonfly with complete groups; Dragonfly+ with as many spines as leaves; minimal routing.
  * Not modelled: Valiant and adaptive (UGAL) routing; groups of two dimensions (Cray Aries).
- * Checked against: Kim et al., ISCA 2008, for the 1,056-host example; Camarero et al., TACO 2014, for the arrangement;
- * Shpiner et al., HiPINEB 2017, for Dragonfly+ (tests/test_electrical.c). */
+ * Checked against: Kim et al., ISCA 2008, for the 1,056-host example; Camarero et al., TACO 2014, for the
+ * arrangement; Shpiner et al., HiPINEB 2017, for Dragonfly+ (tests/test_electrical.c). */
 #include "topologies/routers.h"
 
 #include <inttypes.h>
@@ -41,8 +41,9 @@ static const struct param rows[] = {
     PARAM_U64(struct dragonfly, hosts, COUNT, "hosts", "0", "0", "1_048_576",
               "0: as groups says, or else as many as the job has ranks (32 without a job)"),
     PARAM_U64(struct dragonfly, groups, COUNT, "groups", "0", "0", "65_536", "0: as many as the hosts need"),
-    PARAM_U64(struct dragonfly, group_routers, COUNT, "routers_per_group", "0", "0", "1024",
-              "with plus: leaves, and as many spines; 0: balanced, 2 * hosts_per_router (plus: hosts_per_router)"),
+    PARAM_U64(
+        struct dragonfly, group_routers, COUNT, "routers_per_group", "0", "0", "1024",
+        "with plus: leaves, and as many spines; 0: balanced, 2 * hosts_per_router (plus: hosts_per_router)"),
     PARAM_U64(struct dragonfly, per_router, COUNT, "hosts_per_router", "0", "0", "1024",
               "0: the smallest balanced dragonfly for the hosts"),
     PARAM_U64(struct dragonfly, global_ports, COUNT, "global_ports", "0", "0", "1024",
@@ -51,7 +52,8 @@ static const struct param rows[] = {
               "links between two groups; 0: as many as the global ports allow"),
     PARAM_U64(struct dragonfly, local_links, COUNT, "local_links", "1", "1", "64",
               "links between two routers of a group that are joined"),
-    PARAM_REAL(struct dragonfly, global_length_m, LENGTH, "global_length", "30m", "0m", "100km", "group to group"),
+    PARAM_REAL(struct dragonfly, global_length_m, LENGTH, "global_length", "30m", "0m", "100km",
+               "group to group"),
     ROUTERS_ROWS(struct dragonfly),
     SERVER_ROWS(struct dragonfly, "1"),
 };
@@ -93,14 +95,18 @@ static enum status layout_find(const struct dragonfly *values, const struct fabr
     uint64_t routers = values->group_routers > 0 ? values->group_routers : is_plus(values) ? per : 2 * per;
     uint64_t groups = values->groups > 0 ? values->groups : (hosts + routers * per - 1) / (routers * per);
     hosts = hosts > 0 ? hosts : groups * routers * per;
-    *layout = (struct layout){.values = values, .per = (uint32_t)per, .leaves = (uint32_t)routers,
-                              .spines = is_plus(values) ? (uint32_t)routers : 0, .globals = (uint32_t)routers,
-                              .groups = (uint32_t)groups, .hosts = (uint32_t)hosts,
+    *layout = (struct layout){.values = values,
+                              .per = (uint32_t)per,
+                              .leaves = (uint32_t)routers,
+                              .spines = is_plus(values) ? (uint32_t)routers : 0,
+                              .globals = (uint32_t)routers,
+                              .groups = (uint32_t)groups,
+                              .hosts = (uint32_t)hosts,
                               .ports = (uint32_t)(values->global_ports > 0 ? values->global_ports : per)};
     if (hosts > groups * routers * per || hosts > FABRIC_HOSTS_MAX || hosts < 2) {
         return diag_input(diag, build_origin(request, values->hosts > 0 ? "hosts" : "groups"),
-                          "%" PRIu64 " hosts do not go with %" PRIu64 " groups of %" PRIu64 " routers of %" PRIu64
-                          "; expected 2 to %" PRIu64 ", and at most %u",
+                          "%" PRIu64 " hosts do not go with %" PRIu64 " groups of %" PRIu64
+                          " routers of %" PRIu64 "; expected 2 to %" PRIu64 ", and at most %u",
                           hosts, groups, routers, per, groups * routers * per, FABRIC_HOSTS_MAX);
     }
     return STATUS_OK;
@@ -113,15 +119,16 @@ static enum status pairs_find(const struct fabric_request *request, struct layou
     uint64_t links = others == 0 ? 0 : values->pair_links > 0 ? values->pair_links : ports / others;
     if (others > 0 && (links == 0 || links * others > ports)) {
         return diag_input(diag, build_origin(request, values->pair_links > 0 ? "group_links" : "groups"),
-                          "%" PRIu32 " groups need %" PRIu64 " global ports in each; %" PRIu32 " routers of %" PRIu32
-                          " have %" PRIu64, layout->groups, (links == 0 ? 1 : links) * others, layout->globals,
-                          layout->ports, ports);
+                          "%" PRIu32 " groups need %" PRIu64 " global ports in each; %" PRIu32
+                          " routers of %" PRIu32 " have %" PRIu64,
+                          layout->groups, (links == 0 ? 1 : links) * others, layout->globals, layout->ports,
+                          ports);
     }
     layout->pair_links = (uint32_t)links;
     return STATUS_OK;
 }
 
-/* ---- edges -------------------------------------------------------------------------------------------------- */
+/* ---- edges -------------------------------------------------------------------------------------------- */
 
 static uint32_t group_size(const struct layout *layout)
 {
@@ -143,12 +150,14 @@ static size_t locals_list(const struct layout *layout, uint32_t group, struct ro
 {
     size_t count = 0;
     for (uint32_t leaf = 0; leaf < layout->leaves; leaf++) {
-        uint32_t first = layout->spines > 0 ? 0 : leaf + 1, last = layout->spines > 0 ? layout->spines : layout->leaves;
+        uint32_t first = layout->spines > 0 ? 0 : leaf + 1,
+                 last = layout->spines > 0 ? layout->spines : layout->leaves;
         for (uint32_t i = first; i < last; i++) {
             uint32_t other = layout->spines > 0 ? spine_id(layout, group, i) : leaf_id(layout, group, i);
             for (uint64_t link = 0; link < layout->values->local_links; link++) {
-                edges[count++] = (struct routers_edge){leaf_id(layout, group, leaf), other,
-                                                       layout->values->routers.link_length_m, ROUTERS_COST, 0};
+                edges[count++] =
+                    (struct routers_edge){leaf_id(layout, group, leaf), other,
+                                          layout->values->routers.link_length_m, ROUTERS_COST, 0};
             }
         }
     }
@@ -172,8 +181,9 @@ static size_t globals_list(const struct layout *layout, uint32_t group, struct r
         uint32_t other = (group + layout->groups - 1 - j % others) % layout->groups;
         uint32_t back = j / others * others + others - 1 - j % others;
         if (group < other) {
-            edges[count++] = (struct routers_edge){global_id(layout, group, j), global_id(layout, other, back),
-                                                   layout->values->global_length_m, GLOBAL_COST, 0};
+            edges[count++] =
+                (struct routers_edge){global_id(layout, group, j), global_id(layout, other, back),
+                                      layout->values->global_length_m, GLOBAL_COST, 0};
         }
     }
     return count;
@@ -198,8 +208,9 @@ static enum status dragonfly_build(const void *all_values, const struct fabric_r
         return status;
     }
     if (edges_total(&layout) > FABRIC_LINKS_MAX) {
-        return diag_input(diag, build_origin(request, "groups"), "%" PRIu64 " links are too many; expected at most %u",
-                          edges_total(&layout), FABRIC_LINKS_MAX);
+        return diag_input(diag, build_origin(request, "groups"),
+                          "%" PRIu64 " links are too many; expected at most %u", edges_total(&layout),
+                          FABRIC_LINKS_MAX);
     }
     struct routers_edge *edges = arena_array(request->arena, edges_total(&layout), struct routers_edge);
     uint32_t routers = layout.groups * group_size(&layout);
@@ -212,8 +223,12 @@ static enum status dragonfly_build(const void *all_values, const struct fabric_r
         count += locals_list(&layout, group, edges + count);
         count += globals_list(&layout, group, edges + count);
     }
-    const struct routers_plan plan = {.hosts = layout.hosts, .routers = routers, .per_router = layout.per,
-                                      .edges = edges, .edge_count = count, .tier = tier};
+    const struct routers_plan plan = {.hosts = layout.hosts,
+                                      .routers = routers,
+                                      .per_router = layout.per,
+                                      .edges = edges,
+                                      .edge_count = count,
+                                      .tier = tier};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }
 

@@ -1,21 +1,22 @@
 /* Any graph, from a list of links.
  *
- *      links: |                               file: net.csv                      file: net.yaml
- *        h0 s0 400Gbps 500ns                  from,to,rate,delay,links           - {from: h0, to: s0, rate: 400Gbps}
- *        h1 s0                                h0,s0,400Gbps,500ns,1              - [h1, s0]
- *        s0:1 s1:1 800Gbps 1us 2  # trunk     s0,s1,800Gbps,1us,2
+ *      links: |                          file: net.csv                 file: net.yaml
+ *        h0 s0 400Gbps 500ns             from,to,rate,delay,links      - {from: h0, to: s0, rate: 400Gbps}
+ *        h1 s0                           h0,s0,400Gbps,500ns,1         - [h1, s0]
+ *        s0:1 s1:1 800Gbps 1us 2         s0,s1,800Gbps,1us,2
  *
- * A line is a link: from, to, and then as far as wanted rate, delay, links (parallel ones), cost, order. A first line that
- * begins with "from" names the columns in another order. Fields are parted by commas (an empty one takes its default) or
- * else by blanks, lines also by semicolons; # begins a comment.
+ * A line is a link: from, to, and then as far as wanted rate, delay, links (parallel ones), cost, order. A
+ * first line that begins with "from" names the columns in another order. Fields are parted by commas (an
+ * empty one takes its default) or else by blanks, lines also by semicolons; # begins a comment.
  *
- * Nodes are what is named: h3, host3 and gpu3 are host 3, hosts being numbered from 0 without gaps; every other name is a
- * switch. A name may carry a port, s0:17, which then may be used once.
+ * Nodes are what is named: h3, host3 and gpu3 are host 3, hosts being numbered from 0 without gaps; every
+ * other name is a switch. A name may carry a port, s0:17, which then may be used once.
  *
- * Packets take all ways of the least cost (1 a link unless given, 2 where servers have scale-up links of cost 1); where next
- * hops are equally near, those of the lowest order.
+ * Packets take all ways of the least cost (1 a link unless given, 2 where servers have scale-up links of cost
+ * 1); where next hops are equally near, those of the lowest order.
  *
- * Without links and file: a third of the hosts at one switch, the others at a second one, a trunk of four links between.
+ * Without links and file: a third of the hosts at one switch, the others at a second one, a trunk of four
+ * links between.
  *
  * Scope: any connected graph, groups and rates as unequal as they come.
  * Not modelled: other parts, latencies and queues at some switches than at others.
@@ -39,15 +40,26 @@ struct edge_list {
 
 static const struct param rows[] = {
     PARAM_TEXT(struct edge_list, links, "links", "", "the list itself"),
-    PARAM_TEXT(struct edge_list, file, "file", "", "or a file of it: .yaml, .yml and .json are lists, others are text"),
-    PARAM_U64(struct edge_list, radix, COUNT, "radix", "0", "0", "65_535", "ports that a switch has at most; 0: any number"),
+    PARAM_TEXT(struct edge_list, file, "file", "",
+               "or a file of it: .yaml, .yml and .json are lists, others are text"),
+    PARAM_U64(struct edge_list, radix, COUNT, "radix", "0", "0", "65_535",
+              "ports that a switch has at most; 0: any number"),
     PARAM_BOOL(struct edge_list, is_forwarding, "hosts_forward", "yes", "hosts pass on what is not for them"),
     ROUTERS_ROWS(struct edge_list),
     ROUTERS_ROW_FORWARD(struct edge_list, "1us"),
     SERVER_ROWS(struct edge_list, "1"),
 };
 
-enum field { FIELD_FROM, FIELD_TO, FIELD_RATE, FIELD_DELAY, FIELD_LINKS, FIELD_COST, FIELD_ORDER, FIELD_COUNT };
+enum field {
+    FIELD_FROM,
+    FIELD_TO,
+    FIELD_RATE,
+    FIELD_DELAY,
+    FIELD_LINKS,
+    FIELD_COST,
+    FIELD_ORDER,
+    FIELD_COUNT
+};
 static const char *const field_names[FIELD_COUNT] = {"from", "to", "rate", "delay", "links", "cost", "order"};
 
 /* One line: texts, NULL where not given. */
@@ -58,11 +70,11 @@ struct entry {
 
 struct node {
     const char *name;
-    struct origin at;   /* where it was first named */
-    uint32_t host;      /* ID_NONE: a switch */
-    uint32_t id;        /* in the fabric */
-    uint32_t degree;    /* links in the list */
-    uint32_t group;     /* connected nodes lead to one and the same node */
+    struct origin at; /* where it was first named */
+    uint32_t host;    /* ID_NONE: a switch */
+    uint32_t id;      /* in the fabric */
+    uint32_t degree;  /* links in the list */
+    uint32_t group;   /* connected nodes lead to one and the same node */
 };
 
 struct edge {
@@ -95,11 +107,12 @@ struct list {
     uint32_t column_count;
 };
 
-/* ---- lines -------------------------------------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------------------------------------- */
 
 static struct entry *entry_new(struct list *list, struct origin at)
 {
-    struct entry *entry = &vec_push(list->request->arena, list->entries, list->entry_count, list->entry_capacity);
+    struct entry *entry =
+        &vec_push(list->request->arena, list->entries, list->entry_count, list->entry_capacity);
     *entry = (struct entry){.at = at};
     return entry;
 }
@@ -116,14 +129,15 @@ static int field_find(const char *name)
 
 static enum status field_unknown(struct list *list, struct origin at, const char *name)
 {
-    return diag_input(list->diag, at, "unknown column \"%.40s\"; expected from, to, rate, delay, links, cost or order",
-                      name);
+    return diag_input(list->diag, at,
+                      "unknown column \"%.40s\"; expected from, to, rate, delay, links, cost or order", name);
 }
 
 static enum status field_put(struct list *list, struct entry *entry, uint32_t column, const char *text)
 {
     if (column >= list->column_count) {
-        return diag_input(list->diag, entry->at, "\"%.40s\" is one field too many; expected %" PRIu32 " at most", text,
+        return diag_input(list->diag, entry->at,
+                          "\"%.40s\" is one field too many; expected %" PRIu32 " at most", text,
                           list->column_count);
     }
     entry->text[list->column[column]] = text[0] != 0 ? text : NULL;
@@ -179,10 +193,12 @@ static enum status line_read(struct list *list, char *line, struct origin at)
         return STATUS_OK;
     }
     if (count > FIELDS_MAX) {
-        return diag_input(list->diag, at, "has more than %d fields; expected %d at most", FIELDS_MAX, FIELD_COUNT);
+        return diag_input(list->diag, at, "has more than %d fields; expected %d at most", FIELDS_MAX,
+                          FIELD_COUNT);
     }
     if (list->entry_count == 0 && strcmp(fields[0], "from") == 0) {
-        return count > FIELD_COUNT ? field_unknown(list, at, fields[FIELD_COUNT]) : header_read(list, fields, count, at);
+        return count > FIELD_COUNT ? field_unknown(list, at, fields[FIELD_COUNT])
+                                   : header_read(list, fields, count, at);
     }
     struct entry *entry = entry_new(list, at);
     enum status status = STATUS_OK;
@@ -239,7 +255,8 @@ static enum status yaml_read(struct list *list, const char *path)
     }
     const struct doc *links = root->kind == DOC_MAP ? doc_get(root, "links") : root;
     if (links == NULL || links->kind != DOC_LIST) {
-        return diag_input(list->diag, root->at, "has no list of links; expected lines as \"- {from: h0, to: s0}\"");
+        return diag_input(list->diag, root->at,
+                          "has no list of links; expected lines as \"- {from: h0, to: s0}\"");
     }
     for (const struct doc *item = links->child; status == STATUS_OK && item != NULL; item = item->next) {
         status = item_read(list, item);
@@ -253,8 +270,8 @@ static enum status file_read(struct list *list, const char *path)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        return diag_input(list->diag, build_origin(list->request, "file"), "cannot open %.200s; expected a list of links",
-                          path);
+        return diag_input(list->diag, build_origin(list->request, "file"),
+                          "cannot open %.200s; expected a list of links", path);
     }
     struct arena *arena = list->request->arena;
     size_t used = 0, room = 65536, got = 1;
@@ -276,7 +293,8 @@ static enum status file_read(struct list *list, const char *path)
 static bool is_yaml(const char *path)
 {
     const char *dot = strrchr(path, '.');
-    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
+    return dot != NULL &&
+           (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
 }
 
 /* What stands for a list where none is given. */
@@ -300,7 +318,8 @@ static enum status entries_read(struct list *list)
     }
     list->column_count = FIELD_COUNT;
     if (values->links[0] != 0 && values->file[0] != 0) {
-        return diag_input(list->diag, build_origin(list->request, "file"), "links and file are both given; expected one");
+        return diag_input(list->diag, build_origin(list->request, "file"),
+                          "links and file are both given; expected one");
     }
     if (values->links[0] != 0) {
         struct origin at = build_origin(list->request, "links");
@@ -315,7 +334,7 @@ static enum status entries_read(struct list *list)
     return text_read(list, example(arena, wanted > 1 ? wanted : BUILD_HOSTS_DEFAULT), list->request->at);
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------------------- */
+/* ---- nodes -------------------------------------------------------------------------------------------- */
 
 static uint64_t name_hash(const char *name, size_t length)
 {
@@ -401,12 +420,14 @@ static enum status end_read(struct list *list, const struct entry *entry, enum f
 {
     const char *text = entry->text[field];
     if (text == NULL) {
-        return diag_input(list->diag, entry->at, "names no node \"%s\"; expected as \"h0 s0\"", field_names[field]);
+        return diag_input(list->diag, entry->at, "names no node \"%s\"; expected as \"h0 s0\"",
+                          field_names[field]);
     }
     const char *colon = strchr(text, ':');
     size_t length = colon != NULL ? (size_t)(colon - text) : strlen(text);
     if (length == 0 || length > 60) {
-        return diag_input(list->diag, entry->at, "\"%.80s\" is no name of a node; expected as h0, s0 or s0:17", text);
+        return diag_input(list->diag, entry->at,
+                          "\"%.80s\" is no name of a node; expected as h0, s0 or s0:17", text);
     }
     *node = node_find(list, text, length, entry->at);
     return colon != NULL ? port_take(list, *node, colon + 1, entry->at) : STATUS_OK;
@@ -433,28 +454,32 @@ static enum status ports_check(struct list *list)
         const struct taken_port *first = &list->taken[i - 1], *again = &list->taken[i];
         if (first->node == again->node && first->port == again->port) {
             struct origin at = {list->nodes[again->node].at.path, again->line, 0};
-            return diag_input(list->diag, at, "port %" PRIu32 " of %s is used twice, first in line %" PRIu32
-                              "; expected one link a port", again->port, list->nodes[again->node].name, first->line);
+            return diag_input(list->diag, at,
+                              "port %" PRIu32 " of %s is used twice, first in line %" PRIu32
+                              "; expected one link a port",
+                              again->port, list->nodes[again->node].name, first->line);
         }
     }
     return STATUS_OK;
 }
 
-/* ---- edges -------------------------------------------------------------------------------------------------- */
+/* ---- edges -------------------------------------------------------------------------------------------- */
 
-static enum status number_read(struct list *list, const struct entry *entry, enum field field, enum quantity quantity,
-                               uint64_t low, uint64_t high, uint64_t *value)
+static enum status number_read(struct list *list, const struct entry *entry, enum field field,
+                               enum quantity quantity, uint64_t low, uint64_t high, uint64_t *value)
 {
     char why[200];
     if (entry->text[field] == NULL) {
         return STATUS_OK;
     }
     if (!quantity_parse_u64(quantity, entry->text[field], value, why)) {
-        return diag_input(list->diag, entry->at, "%s: \"%.40s\" %s", field_names[field], entry->text[field], why);
+        return diag_input(list->diag, entry->at, "%s: \"%.40s\" %s", field_names[field], entry->text[field],
+                          why);
     }
     return *value >= low && *value <= high
                ? STATUS_OK
-               : diag_input(list->diag, entry->at, "%s: %.40s is out of range; expected %" PRIu64 " to %" PRIu64 " %s",
+               : diag_input(list->diag, entry->at,
+                            "%s: %.40s is out of range; expected %" PRIu64 " to %" PRIu64 " %s",
                             field_names[field], entry->text[field], low, high, quantity_unit(quantity));
 }
 
@@ -486,11 +511,14 @@ static void edge_add(struct list *list, const struct edge *edge, uint64_t links)
 static enum status radix_check(struct list *list, uint32_t number, struct origin at)
 {
     const struct node *node = &list->nodes[number];
-    uint64_t most = node->host != ID_NONE ? FABRIC_HOST_PORTS_MAX : list->values->radix > 0 ? list->values->radix : 65535;
+    uint64_t most = node->host != ID_NONE     ? FABRIC_HOST_PORTS_MAX
+                    : list->values->radix > 0 ? list->values->radix
+                                              : 65535;
     return node->degree <= most
                ? STATUS_OK
-               : diag_input(list->diag, at, "is link %" PRIu32 " of %s; expected at most %" PRIu64 " (%s)", node->degree,
-                            node->name, most, node->host != ID_NONE ? "ports of a host" : "radix");
+               : diag_input(list->diag, at, "is link %" PRIu32 " of %s; expected at most %" PRIu64 " (%s)",
+                            node->degree, node->name, most,
+                            node->host != ID_NONE ? "ports of a host" : "radix");
 }
 
 static enum status edge_read(struct list *list, const struct entry *entry)
@@ -502,12 +530,14 @@ static enum status edge_read(struct list *list, const struct entry *entry)
         return status;
     }
     if (edge.left == edge.right) {
-        return diag_input(list->diag, entry->at, "joins %s with itself; expected two nodes", list->nodes[edge.left].name);
+        return diag_input(list->diag, entry->at, "joins %s with itself; expected two nodes",
+                          list->nodes[edge.left].name);
     }
     const struct routers_values *routers = &list->values->routers;
     bool is_host = list->nodes[edge.left].host != ID_NONE || list->nodes[edge.right].host != ID_NONE;
     uint64_t links = 1, cost = list->values->server.gpus > 1 ? ROUTERS_COST : 1, order = 0;
-    edge.rate_bps = is_host && routers->host_link_rate_bps > 0 ? routers->host_link_rate_bps : routers->link_rate_bps;
+    edge.rate_bps =
+        is_host && routers->host_link_rate_bps > 0 ? routers->host_link_rate_bps : routers->link_rate_bps;
     edge.has_delay = entry->text[FIELD_DELAY] != NULL;
     const struct {
         enum field field;
@@ -522,7 +552,8 @@ static enum status edge_read(struct list *list, const struct entry *entry)
         {FIELD_ORDER, QUANTITY_COUNT, 0, 255, &order},
     };
     for (size_t i = 0; status == STATUS_OK && i < sizeof all / sizeof all[0]; i++) {
-        status = number_read(list, entry, all[i].field, all[i].quantity, all[i].low, all[i].high, all[i].value);
+        status =
+            number_read(list, entry, all[i].field, all[i].quantity, all[i].low, all[i].high, all[i].value);
     }
     if (status != STATUS_OK) {
         return status;
@@ -544,12 +575,13 @@ static enum status nodes_number(struct list *list)
         last = node->host != ID_NONE && (last == NULL || node->host > last->host) ? node : last;
     }
     if (list->host_count < 2) {
-        return diag_input(list->diag, list->request->at, "has %" PRIu32 " hosts; expected two or more, named h0, h1 ...",
-                          list->host_count);
+        return diag_input(list->diag, list->request->at,
+                          "has %" PRIu32 " hosts; expected two or more, named h0, h1 ...", list->host_count);
     }
     if (last->host != list->host_count - 1) {
         return diag_input(list->diag, last->at,
-                          "host %" PRIu32 " is the last of %" PRIu32 " hosts; expected numbers from 0 without gaps",
+                          "host %" PRIu32 " is the last of %" PRIu32
+                          " hosts; expected numbers from 0 without gaps",
                           last->host, list->host_count);
     }
     uint32_t next = list->host_count;
@@ -596,7 +628,7 @@ static enum status list_read(struct list *list)
     return status == STATUS_OK ? nodes_number(list) : status;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------------------------------------- */
 
 struct graph {
     struct build build;
@@ -618,7 +650,8 @@ static enum status parts_find(struct graph *graph, const struct fabric_request *
         {"medium", values->medium, BUILD_CLASS(FIBRE) | BUILD_CLASS(COPPER), &graph->medium},
     };
     enum status status = build_parts(request, all, sizeof all / sizeof all[0], diag);
-    graph->nic_latency_ps = status == STATUS_OK ? build_part_u64(request->parts, graph->nic, PART_LATENCY_PS) : 0;
+    graph->nic_latency_ps =
+        status == STATUS_OK ? build_part_u64(request->parts, graph->nic, PART_LATENCY_PS) : 0;
     return status;
 }
 
@@ -652,14 +685,16 @@ static struct build_end edge_end(const struct graph *graph, uint32_t number, uin
     }
     bool is_counted = at % graph->list->values->routers.ports_per_nic == 0;
     return (struct build_end){.port = first + server_host_ports(&graph->server, node->host) + at,
-                              .module = graph->host_module, .adapter = is_counted ? graph->nic : PART_ID_NONE,
+                              .module = graph->host_module,
+                              .adapter = is_counted ? graph->nic : PART_ID_NONE,
                               .adapter_ps = graph->nic_latency_ps};
 }
 
 static uint64_t delay_ps(const struct graph *graph, const struct edge *edge)
 {
     const struct routers_values *values = &graph->list->values->routers;
-    bool is_host = graph->list->nodes[edge->left].host != ID_NONE || graph->list->nodes[edge->right].host != ID_NONE;
+    bool is_host =
+        graph->list->nodes[edge->left].host != ID_NONE || graph->list->nodes[edge->right].host != ID_NONE;
     if (edge->has_delay || values->link_delay_ps > 0) {
         return edge->has_delay ? edge->delay_ps : values->link_delay_ps;
     }
@@ -674,18 +709,20 @@ static void edges_join(struct graph *graph, uint8_t *cost, uint8_t *order)
     uint32_t *place = arena_array(list->request->arena, list->node_count, uint32_t);
     for (size_t i = 0; i < list->edge_count; i++) {
         const struct edge *edge = &list->edges[i];
-        struct build_link link = {.rate_bps = edge->rate_bps, .delay_ps = delay_ps(graph, edge),
+        struct build_link link = {.rate_bps = edge->rate_bps,
+                                  .delay_ps = delay_ps(graph, edge),
                                   .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
                                   .has_device_latency = values->has_device_latency};
-        struct build_end left = edge_end(graph, edge->left, place), right = edge_end(graph, edge->right, place);
+        struct build_end left = edge_end(graph, edge->left, place),
+                         right = edge_end(graph, edge->right, place);
         build_join(&graph->build, &link, &left, &right);
         cost[left.port] = cost[right.port] = edge->cost;
         order[left.port] = order[right.port] = edge->order;
     }
 }
 
-static enum status edge_list_build(const void *all_values, const struct fabric_request *request, struct fabric *fabric,
-                                   struct diag *diag)
+static enum status edge_list_build(const void *all_values, const struct fabric_request *request,
+                                   struct fabric *fabric, struct diag *diag)
 {
     const struct edge_list *values = all_values;
     struct list list = {.values = values, .request = request, .diag = diag};

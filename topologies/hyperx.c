@@ -1,7 +1,7 @@
 /* HyperX networks: routers in a grid, all joined to all along every dimension.
  *
- *      dimensions 3x2:    0 ───── 1 ───── 2      `hosts_per_router` hosts at every router; `width` links between
- *                         │ ╲_____│_____╱ │      any two routers that differ in one place only
+ *      dimensions 3x2:    0 ───── 1 ───── 2      `hosts_per_router` hosts at every router; `width` links
+ *                         │ ╲_____│_____╱ │      between two routers that differ in one place only
  *                         │       │       │
  *                         3 ───── 4 ───── 5
  *                           ╲___________╱
@@ -30,7 +30,8 @@ static const struct param rows[] = {
     PARAM_U64(struct hyperx, dimension_count, COUNT, "dimension_count", "2", "1", "8", "of dimensions: auto"),
     PARAM_U64(struct hyperx, hosts, COUNT, "hosts", "0", "0", "1_048_576",
               "with dimensions: auto, so many; 0: as many as the job has ranks (32 without a job)"),
-    PARAM_U64(struct hyperx, per_router, COUNT, "hosts_per_router", "4", "1", "1024", "hosts at every router"),
+    PARAM_U64(struct hyperx, per_router, COUNT, "hosts_per_router", "4", "1", "1024",
+              "hosts at every router"),
     PARAM_U64(struct hyperx, width, COUNT, "width", "1", "1", "64", "links between two routers"),
     ROUTERS_ROWS(struct hyperx),
     SERVER_ROWS(struct hyperx, "1"),
@@ -41,8 +42,8 @@ struct grid {
     uint32_t hosts;
 };
 
-static enum status grid_find(const struct hyperx *values, const struct fabric_request *request, struct grid *grid,
-                             struct diag *diag)
+static enum status grid_find(const struct hyperx *values, const struct fabric_request *request,
+                             struct grid *grid, struct diag *diag)
 {
     uint32_t per = (uint32_t)values->per_router;
     enum status status = STATUS_OK;
@@ -70,12 +71,14 @@ static uint64_t edges_total(const struct hyperx *values, const struct routers_si
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < sizes->count; i++) {
-        total += sizes->product * (sizes->size[i] - 1) / 2 * values->width; /* product is a multiple of the size */
+        total +=
+            sizes->product * (sizes->size[i] - 1) / 2 * values->width; /* product is a multiple of the size */
     }
     return total;
 }
 
-static size_t edges_list(const struct hyperx *values, const struct routers_sizes *sizes, struct routers_edge *edges)
+static size_t edges_list(const struct hyperx *values, const struct routers_sizes *sizes,
+                         struct routers_edge *edges)
 {
     size_t count = 0;
     for (uint32_t router = 0; router < sizes->product; router++) {
@@ -83,8 +86,9 @@ static size_t edges_list(const struct hyperx *values, const struct routers_sizes
         for (uint32_t i = 0; i < sizes->count; i++) {
             uint32_t others = sizes->size[i] - 1 - router / stride % sizes->size[i];
             for (uint64_t k = 0; k < others * values->width; k++) {
-                edges[count++] = (struct routers_edge){router, router + stride * (uint32_t)(1 + k / values->width),
-                                                       values->routers.link_length_m, ROUTERS_COST, 0};
+                edges[count++] =
+                    (struct routers_edge){router, router + stride * (uint32_t)(1 + k / values->width),
+                                          values->routers.link_length_m, ROUTERS_COST, 0};
             }
             stride *= sizes->size[i];
         }
@@ -92,8 +96,8 @@ static size_t edges_list(const struct hyperx *values, const struct routers_sizes
     return count;
 }
 
-static enum status hyperx_build(const void *all_values, const struct fabric_request *request, struct fabric *fabric,
-                                struct diag *diag)
+static enum status hyperx_build(const void *all_values, const struct fabric_request *request,
+                                struct fabric *fabric, struct diag *diag)
 {
     const struct hyperx *values = all_values;
     struct grid grid;
@@ -107,8 +111,10 @@ static enum status hyperx_build(const void *all_values, const struct fabric_requ
                           "%" PRIu64 " links are too many; expected at most %u", total, FABRIC_LINKS_MAX);
     }
     struct routers_edge *edges = arena_array(request->arena, total, struct routers_edge);
-    const struct routers_plan plan = {.hosts = grid.hosts, .routers = (uint32_t)grid.sizes.product,
-                                      .per_router = (uint32_t)values->per_router, .edges = edges,
+    const struct routers_plan plan = {.hosts = grid.hosts,
+                                      .routers = (uint32_t)grid.sizes.product,
+                                      .per_router = (uint32_t)values->per_router,
+                                      .edges = edges,
                                       .edge_count = edges_list(values, &grid.sizes, edges)};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }

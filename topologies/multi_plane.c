@@ -11,10 +11,11 @@
  *      h0  h1  h2  h3 ...                             └───┼────────┘   │   servers
  *                                                         └────────────┘
  *
- * A plane has the radix of its lanes: 64 ports of 800G are 512 ports of 100G, and two tiers reach where one plane
- * needs three.
+ * A plane has the radix of its lanes: 64 ports of 800G are 512 ports of 100G, and two tiers reach where one
+ * plane needs three.
  *
- * Scope: leaves and spines, equal planes; with attach: every a host sends a message's packets over all planes.
+ * Scope: leaves and spines, equal planes; with attach: every a host sends a message's packets over all
+ * planes.
  * Not modelled: unequal planes, failures of planes, the reordering that NICs must undo.
  * Checked against: DeepSeek-V3 (ISCA 2025): 8 planes of two tiers with 64-port switches hold 16,384 GPUs
  * (tests/test_electrical.c). */
@@ -47,8 +48,10 @@ static enum status multi_plane_build(const void *all_values, const struct fabric
 {
     const struct multi_plane *values = all_values;
     bool is_striped = values->attach == ATTACH_ONE && values->plane_count > 1;
-    const struct planes_shape shape = {.planes = (uint32_t)values->plane_count, .is_striped = is_striped,
-                                       .is_forwarding = is_striped, .spines = PLANES_OWN_SPINES};
+    const struct planes_shape shape = {.planes = (uint32_t)values->plane_count,
+                                       .is_striped = is_striped,
+                                       .is_forwarding = is_striped,
+                                       .spines = PLANES_OWN_SPINES};
     return planes_build(&values->planes, &values->server, &shape, request, fabric, diag);
 }
 

@@ -8,17 +8,17 @@ struct planes {
     const struct planes_values *values;
     const struct planes_shape *shape;
     uint32_t hosts, radix, down, up;
-    uint32_t plane_hosts;  /* of one plane */
-    uint32_t leaves;       /* of one plane */
-    uint32_t spines;       /* of one plane, or of all where they are common */
-    uint32_t width;        /* links from a leaf to a spine */
+    uint32_t plane_hosts; /* of one plane */
+    uint32_t leaves;      /* of one plane */
+    uint32_t spines;      /* of one plane, or of all where they are common */
+    uint32_t width;       /* links from a leaf to a spine */
     uint32_t leaf_first, spine_first;
     uint32_t gpu, nic, host_module, switch_module, box, medium;
     uint64_t nic_latency_ps;
     struct build_link host_link, switch_link;
 };
 
-/* ---- shape -------------------------------------------------------------------------------------------------- */
+/* ---- shape -------------------------------------------------------------------------------------------- */
 
 static uint32_t round_up_div(uint32_t count, uint32_t by)
 {
@@ -111,18 +111,21 @@ static enum status shape_find(struct planes *planes, const struct fabric_request
     planes->down = ports_down(planes, planes->radix);
     if (planes->down == 0) {
         return diag_input(diag, build_origin(request, "leaf_up"),
-                          "%" PRIu64 " ports of a leaf up leave none of %" PRIu32 " for hosts; expected fewer",
+                          "%" PRIu64 " ports of a leaf up leave none of %" PRIu32
+                          " for hosts; expected fewer",
                           planes->values->leaf_up, planes->radix);
     }
     if (capacity(planes, planes->radix) < planes->plane_hosts) {
         return diag_input(diag, build_origin(request, planes->values->radix > 0 ? "radix" : "hosts"),
-                          "%" PRIu32 " hosts in a plane are too many; switches of %" PRIu32 " ports hold %" PRIu64
-                          " (%" PRIu64 " leaves of %" PRIu32 ")",
+                          "%" PRIu32 " hosts in a plane are too many; switches of %" PRIu32
+                          " ports hold %" PRIu64 " (%" PRIu64 " leaves of %" PRIu32 ")",
                           planes->plane_hosts, planes->radix, capacity(planes, planes->radix),
                           leaves_max(planes, planes->radix), planes->down);
     }
     planes->leaves = round_up_div(planes->plane_hosts, planes->down);
-    planes->up = planes->shape->spines == PLANES_NO_SPINES || leaves_below(planes) == 1 ? 0 : planes->radix - planes->down;
+    planes->up = planes->shape->spines == PLANES_NO_SPINES || leaves_below(planes) == 1
+                     ? 0
+                     : planes->radix - planes->down;
     planes->width = 1;
     if (planes->up > 0) {
         spines_choose(planes);
@@ -130,7 +133,7 @@ static enum status shape_find(struct planes *planes, const struct fabric_request
     return STATUS_OK;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------------------------------------- */
 
 static enum status parts_find(struct planes *planes, const struct fabric_request *request, struct diag *diag)
 {
@@ -185,8 +188,9 @@ static void links_set_up(struct planes *planes)
     const struct part_table *parts = planes->build.request->parts;
     planes->switch_link = (struct build_link){
         .rate_bps = values->link_rate_bps,
-        .delay_ps = values->link_delay_ps > 0 ? values->link_delay_ps
-                                              : build_length_ps(parts, planes->medium, values->switch_length_m),
+        .delay_ps = values->link_delay_ps > 0
+                        ? values->link_delay_ps
+                        : build_length_ps(parts, planes->medium, values->switch_length_m),
         .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
         .has_device_latency = values->has_device_latency,
     };
@@ -226,7 +230,8 @@ static void host_join(struct planes *planes, uint32_t plane, uint32_t leaf, uint
     struct build *build = &planes->build;
     bool is_striped = planes->shape->is_striped;
     uint32_t number = leaf * planes->down + place;
-    uint32_t host = is_striped ? number * planes->shape->planes + plane : number, nic = is_striped ? 0 : plane;
+    uint32_t host = is_striped ? number * planes->shape->planes + plane : number,
+             nic = is_striped ? 0 : plane;
     struct build_end end = {.port = build->port_first[host] + server_host_ports(&planes->server, host) + nic,
                             .module = planes->host_module,
                             .adapter = nic % planes->values->ports_per_nic == 0 ? planes->nic : PART_ID_NONE,
@@ -247,20 +252,25 @@ static void leaf_join(struct planes *planes, uint32_t plane, uint32_t leaf)
     uint32_t place = is_common(planes) ? leaf * planes->shape->planes + plane : leaf;
     for (uint32_t up = 0; up < planes->up; up++) {
         uint32_t spine = spine_first + up / planes->width;
-        struct build_end lower = {.port = build->port_first[node] + hosts + up, .module = planes->switch_module};
-        struct build_end upper = {.port = build->port_first[spine] + place * planes->width + up % planes->width,
+        struct build_end lower = {.port = build->port_first[node] + hosts + up,
+                                  .module = planes->switch_module};
+        struct build_end upper = {.port =
+                                      build->port_first[spine] + place * planes->width + up % planes->width,
                                   .module = planes->switch_module};
         build_join(build, &planes->switch_link, &lower, &upper);
     }
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------- */
 
 static struct route leaf_route(const struct planes *planes, uint32_t plane, uint32_t leaf)
 {
     uint32_t stride = planes->shape->is_striped ? planes->shape->planes : 1, hosts = leaf_hosts(planes, leaf);
-    struct route route = {.down_first = leaf * planes->down * stride, .down_stride = stride, .down_width = 1,
-                          .up_port = (uint16_t)hosts, .up_count = (uint16_t)planes->up};
+    struct route route = {.down_first = leaf * planes->down * stride,
+                          .down_stride = stride,
+                          .down_width = 1,
+                          .up_port = (uint16_t)hosts,
+                          .up_count = (uint16_t)planes->up};
     route.down_last = route.down_first + hosts * stride;
     route.rails = planes->shape->is_striped ? (uint16_t)planes->shape->planes : 0;
     route.rail = (uint16_t)plane;
@@ -270,7 +280,9 @@ static struct route leaf_route(const struct planes *planes, uint32_t plane, uint
 static struct route spine_route(const struct planes *planes)
 {
     uint32_t stride = planes->down * (planes->shape->is_striped ? planes->shape->planes : 1);
-    return (struct route){.down_last = planes->hosts, .down_stride = stride, .down_width = (uint16_t)planes->width,
+    return (struct route){.down_last = planes->hosts,
+                          .down_stride = stride,
+                          .down_width = (uint16_t)planes->width,
                           .rails = is_common(planes) ? (uint16_t)planes->shape->planes : 0,
                           .rail = ROUTE_ALL_RAILS};
 }
@@ -293,7 +305,7 @@ static void routes_set_up(struct planes *planes)
     }
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static void planes_lay_out(struct planes *planes, const struct fabric_request *request, struct fabric *fabric,
                            struct diag *diag)
@@ -302,8 +314,9 @@ static void planes_lay_out(struct planes *planes, const struct fabric_request *r
     planes->leaf_first = planes->hosts;
     planes->spine_first = planes->leaf_first + planes->leaves * count;
     uint64_t nodes = (uint64_t)planes->spine_first + spine_total(planes) + server_node_count(&planes->server);
-    uint64_t ports = 2 * ((uint64_t)planes->hosts * nic_ports(planes) + (uint64_t)planes->leaves * count * planes->up) +
-                     server_port_count(&planes->server);
+    uint64_t ports =
+        2 * ((uint64_t)planes->hosts * nic_ports(planes) + (uint64_t)planes->leaves * count * planes->up) +
+        server_port_count(&planes->server);
     build_begin(&planes->build, request, fabric, diag, planes->hosts, nodes, ports);
     links_set_up(planes);
     nodes_lay_out(planes);
@@ -325,9 +338,9 @@ enum status planes_build(const struct planes_values *values, const struct server
     enum status status = hosts_find(&planes, (uint32_t)server->gpus, request, diag);
     status = status == STATUS_OK ? shape_find(&planes, request, diag) : status;
     status = status == STATUS_OK ? parts_find(&planes, request, diag) : status;
-    status = status == STATUS_OK
-                 ? server_find(server, request, planes.hosts, values->has_device_latency, &planes.server, diag)
-                 : status;
+    status = status == STATUS_OK ? server_find(server, request, planes.hosts, values->has_device_latency,
+                                               &planes.server, diag)
+                                 : status;
     if (status == STATUS_OK) {
         planes_lay_out(&planes, request, fabric, diag);
     }

@@ -8,12 +8,12 @@
  *       │╲  │╲──────╱│  ╱│                           h0  h4       h1  h5
  *      h0  h1  h2  h3 ...                            h2  h6       h3  h7
  *
- * Leaf j of a plane holds the j-th `down` hosts of its plane. As few spines as have ports enough are built, with several
- * links to each leaf. Everything is numbered from left to right, so routes are arithmetic (struct route); servers with a
- * mesh inside leave them to tables.
+ * Leaf j of a plane holds the j-th `down` hosts of its plane. As few spines as have ports enough are built,
+ * with several links to each leaf. Everything is numbered from left to right, so routes are arithmetic
+ * (struct route); servers with a mesh inside leave them to tables.
  *
- * Sizes. `hosts`, or as many as the job has, rounded up to full servers where planes are striped. `radix` 0 is the
- * smallest power of two that holds them. */
+ * Sizes. `hosts`, or as many as the job has, rounded up to full servers where planes are striped. `radix` 0
+ * is the smallest power of two that holds them. */
 #ifndef PHOTONET_TOPOLOGIES_PLANES_H
 #define PHOTONET_TOPOLOGIES_PLANES_H
 
@@ -28,39 +28,43 @@ struct planes_values {
 };
 
 /* Rows of a family whose values struct has the members `planes` and `server`. */
-#define PLANES_ROWS(type_)                                                                                              \
-    PARAM_U64(type_, planes.hosts, COUNT, "hosts", "0", "0", "1_048_576",                                               \
-              "hosts; 0: as many as the job has ranks (32 without a job)"),                                             \
-    PARAM_U64(type_, planes.radix, COUNT, "radix", "0", "0", "65_534",                                                  \
-              "ports of a switch; 0: the smallest power of two that holds the hosts"),                                  \
-    PARAM_U64(type_, planes.ports_per_nic, COUNT, "ports_per_nic", "1", "1", "64", "ports of a host that share a NIC"), \
-    PARAM_U64(type_, planes.link_rate_bps, RATE, "link_rate", "400Gbps", "1Mbps", "100Tbps",                            \
-              "of a link of the network, one way"),                                                                     \
-    PARAM_U64(type_, planes.link_delay_ps, TIME, "link_delay", "0ps", "0ps", "1s",                                      \
-              "propagation of every link of the network; 0ps: from length and medium"),                                 \
-    PARAM_REAL(type_, planes.host_length_m, LENGTH, "host_length", "5m", "0m", "100km", "host to leaf"),                \
-    PARAM_REAL(type_, planes.switch_length_m, LENGTH, "switch_length", "30m", "0m", "100km", "switch to switch"),       \
-    PARAM_TEXT(type_, planes.medium, "medium", "smf",                                                                   \
-               "part that gives the delay per metre: smf, hollow_core, twinax"),                                        \
-    PARAM_TEXT(type_, planes.gpu, "gpu", "none", "part of a host"),                                                     \
-    PARAM_TEXT(type_, planes.nic, "nic", "none", "part at a host's ports"),                                             \
-    PARAM_TEXT(type_, planes.host_module, "host_module", "none", "part at the host's end of its links"),                \
-    PARAM_TEXT(type_, planes.switch_module, "switch_module", "none", "part at switch ports: DSP, LPO, CPO or copper"),  \
-    PARAM_TEXT(type_, planes.switch_part, "switch", "none", "part of a switch"),                                        \
-    PARAM_U64(type_, planes.switch_latency_ps, TIME, "switch_latency", "0ps", "0ps", "1s",                              \
-              "of a packet through a switch; 0ps: that of the switch part"),                                            \
-    PARAM_BOOL(type_, planes.is_cut_through, "cut_through", "no",                                                       \
-               "switches send on when the header is there, not the whole packet"),                                      \
-    PARAM_BOOL(type_, planes.has_device_latency, "device_latency", "yes",                                               \
-               "parts take their time: NIC, modules, FEC, switches"),                                                   \
-    PARAM_U64(type_, planes.queue_bytes, SIZE, "queue", "0B", "0B", NULL,                                               \
-              "of an output port outside the servers; 0B: unbounded")
-#define PLANES_ROW_LEAF_UP(type_)                                                                                       \
-    PARAM_U64(type_, planes.leaf_up, COUNT, "leaf_up", "0", "0", "65_533",                                              \
+#define PLANES_ROWS(type_)                                                                                   \
+    PARAM_U64(type_, planes.hosts, COUNT, "hosts", "0", "0", "1_048_576",                                    \
+              "hosts; 0: as many as the job has ranks (32 without a job)"),                                  \
+        PARAM_U64(type_, planes.radix, COUNT, "radix", "0", "0", "65_534",                                   \
+                  "ports of a switch; 0: the smallest power of two that holds the hosts"),                   \
+        PARAM_U64(type_, planes.ports_per_nic, COUNT, "ports_per_nic", "1", "1", "64",                       \
+                  "ports of a host that share a NIC"),                                                       \
+        PARAM_U64(type_, planes.link_rate_bps, RATE, "link_rate", "400Gbps", "1Mbps", "100Tbps",             \
+                  "of a link of the network, one way"),                                                      \
+        PARAM_U64(type_, planes.link_delay_ps, TIME, "link_delay", "0ps", "0ps", "1s",                       \
+                  "propagation of every link of the network; 0ps: from length and medium"),                  \
+        PARAM_REAL(type_, planes.host_length_m, LENGTH, "host_length", "5m", "0m", "100km", "host to leaf"), \
+        PARAM_REAL(type_, planes.switch_length_m, LENGTH, "switch_length", "30m", "0m", "100km",             \
+                   "switch to switch"),                                                                      \
+        PARAM_TEXT(type_, planes.medium, "medium", "smf",                                                    \
+                   "part that gives the delay per metre: smf, hollow_core, twinax"),                         \
+        PARAM_TEXT(type_, planes.gpu, "gpu", "none", "part of a host"),                                      \
+        PARAM_TEXT(type_, planes.nic, "nic", "none", "part at a host's ports"),                              \
+        PARAM_TEXT(type_, planes.host_module, "host_module", "none", "part at the host's end of its links"), \
+        PARAM_TEXT(type_, planes.switch_module, "switch_module", "none",                                     \
+                   "part at switch ports: DSP, LPO, CPO or copper"),                                         \
+        PARAM_TEXT(type_, planes.switch_part, "switch", "none", "part of a switch"),                         \
+        PARAM_U64(type_, planes.switch_latency_ps, TIME, "switch_latency", "0ps", "0ps", "1s",               \
+                  "of a packet through a switch; 0ps: that of the switch part"),                             \
+        PARAM_BOOL(type_, planes.is_cut_through, "cut_through", "no",                                        \
+                   "switches send on when the header is there, not the whole packet"),                       \
+        PARAM_BOOL(type_, planes.has_device_latency, "device_latency", "yes",                                \
+                   "parts take their time: NIC, modules, FEC, switches"),                                    \
+        PARAM_U64(type_, planes.queue_bytes, SIZE, "queue", "0B", "0B", NULL,                                \
+                  "of an output port outside the servers; 0B: unbounded")
+#define PLANES_ROW_LEAF_UP(type_)                                                                            \
+    PARAM_U64(type_, planes.leaf_up, COUNT, "leaf_up", "0", "0", "65_533",                                   \
               "ports of a leaf to spines; 0: half of the radix")
-#define PLANES_ROW_FORWARD(type_)                                                                                       \
-    PARAM_U64(type_, planes.forward_latency_ps, TIME, "forward_latency", "1us", "0ps", "1s",                            \
-              "of a packet that a GPU passes on, NICs not counted (assumption: a copy to memory and a new request)")
+#define PLANES_ROW_FORWARD(type_)                                                                            \
+    PARAM_U64(type_, planes.forward_latency_ps, TIME, "forward_latency", "1us", "0ps", "1s",                 \
+              "of a packet that a GPU passes on, NICs not counted (assumption: a copy to memory and a new "  \
+              "request)")
 
 enum planes_spines { PLANES_NO_SPINES, PLANES_OWN_SPINES, PLANES_COMMON_SPINES };
 

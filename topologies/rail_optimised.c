@@ -1,4 +1,5 @@
-/* Rail-optimised leaf-spine networks: GPU r of every server on the leaves of rail r, all leaves under common spines.
+/* Rail-optimised leaf-spine networks: GPU r of every server on the leaves of rail r, all leaves under common
+ * spines.
  *
  *        s     s     s     s          common spines
  *        │╲   ╱│╲   ╱│╲   ╱│
@@ -7,13 +8,15 @@
  *   ┌── g0 ── g1 ── g2 ── g3 ──┐      server 0, scale-up inside
  *   └── g0 ── g1 ── g2 ── g3 ──┘      server 1
  *
- * Traffic between the same GPUs of a rail group passes one leaf. Between rails either the spines carry it, or (`pxn`) the
- * sender's server does: over scale-up to its GPU on the destination's rail, and out there. The latter is what NCCL calls
- * PXN and does by default.
+ * Traffic between the same GPUs of a rail group passes one leaf. Between rails either the spines carry it, or
+ * (`pxn`) the sender's server does: over scale-up to its GPU on the destination's rail, and out there. The
+ * latter is what NCCL calls PXN and does by default.
  *
  * Scope: two tiers; scale-up with switches or as a mesh inside every server.
- * Not modelled: NICs that serve several GPUs; three tiers; the choice of NCCL, which also aggregates messages under PXN.
- * Checked against: counts and diameters by hand, arithmetic routes against searches (tests/test_electrical.c). */
+ * Not modelled: NICs that serve several GPUs; three tiers; the choice of NCCL, which also aggregates messages
+ * under PXN.
+ * Checked against: counts and diameters by hand, arithmetic routes against searches
+ * (tests/test_electrical.c). */
 #include "topologies/planes.h"
 
 #include <inttypes.h>
@@ -37,7 +40,8 @@ static enum status rail_optimised_build(const void *all_values, const struct fab
                                         struct fabric *fabric, struct diag *diag)
 {
     const struct rail_optimised *values = all_values;
-    const struct planes_shape shape = {.planes = (uint32_t)values->server.gpus, .is_striped = true,
+    const struct planes_shape shape = {.planes = (uint32_t)values->server.gpus,
+                                       .is_striped = true,
                                        .is_forwarding = values->is_forwarding && values->server.gpus > 1,
                                        .spines = PLANES_COMMON_SPINES};
     return planes_build(&values->planes, &values->server, &shape, request, fabric, diag);

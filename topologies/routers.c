@@ -16,9 +16,10 @@ struct routers {
     struct build_link link; /* without its delay */
 };
 
-/* ---- parts -------------------------------------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------------------- */
 
-static enum status parts_find(struct routers *routers, const struct fabric_request *request, struct diag *diag)
+static enum status parts_find(struct routers *routers, const struct fabric_request *request,
+                              struct diag *diag)
 {
     const struct routers_values *values = routers->values;
     const struct build_part_row all[] = {
@@ -50,7 +51,7 @@ static void link_set_up(struct routers *routers)
     routers->nic_latency_ps = build_part_u64(routers->build.request->parts, routers->nic, PART_LATENCY_PS);
 }
 
-/* ---- nodes and links ---------------------------------------------------------------------------------------- */
+/* ---- nodes and links ---------------------------------------------------------------------------------- */
 
 static bool is_direct(const struct routers *routers)
 {
@@ -112,7 +113,8 @@ static void hosts_join(struct routers *routers)
 {
     struct build_link link = routers->link;
     link.delay_ps = delay_ps(routers, routers->values->host_length_m);
-    link.rate_bps = routers->values->host_link_rate_bps > 0 ? routers->values->host_link_rate_bps : link.rate_bps;
+    link.rate_bps =
+        routers->values->host_link_rate_bps > 0 ? routers->values->host_link_rate_bps : link.rate_bps;
     for (uint32_t host = 0; !is_direct(routers) && host < routers->plan->hosts; host++) {
         uint32_t router = routers->router_first + host / routers->plan->per_router;
         struct build_end end = host_end(routers, host, 0);
@@ -128,7 +130,8 @@ static struct build_end router_end(const struct routers *routers, uint32_t route
         return host_end(routers, router, place);
     }
     uint32_t first = routers->build.port_first[routers->router_first + router];
-    return (struct build_end){.port = first + router_hosts(routers, router) + place, .module = routers->switch_module};
+    return (struct build_end){.port = first + router_hosts(routers, router) + place,
+                              .module = routers->switch_module};
 }
 
 /* Costs of the server's links are known before. */
@@ -177,16 +180,16 @@ enum status routers_build(const struct routers_values *values, const struct serv
 {
     struct routers routers = {.values = values, .plan = plan, .build.request = request};
     enum status status = parts_find(&routers, request, diag);
-    status = status == STATUS_OK
-                 ? server_find(server, request, plan->hosts, values->has_device_latency, &routers.server, diag)
-                 : status;
+    status = status == STATUS_OK ? server_find(server, request, plan->hosts, values->has_device_latency,
+                                               &routers.server, diag)
+                                 : status;
     if (status == STATUS_OK) {
         lay_out(&routers, request, fabric, diag);
     }
     return status;
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------------------- */
+/* ---- sizes -------------------------------------------------------------------------------------------- */
 
 enum status routers_sizes_parse(const char *key, const char *text, const struct fabric_request *request,
                                 struct routers_sizes *sizes, struct diag *diag)
@@ -197,7 +200,8 @@ enum status routers_sizes_parse(const char *key, const char *text, const struct 
     while (is_good) {
         char *end = NULL;
         unsigned long size = isdigit((unsigned char)*at) ? strtoul(at, &end, 10) : 0;
-        is_good = size >= 1 && size <= 65535 && sizes->count < ROUTERS_DIMENSIONS_MAX && (*end == 0 || *end == 'x');
+        is_good =
+            size >= 1 && size <= 65535 && sizes->count < ROUTERS_DIMENSIONS_MAX && (*end == 0 || *end == 'x');
         if (is_good) {
             sizes->size[sizes->count++] = (uint32_t)size;
             sizes->product *= size;
@@ -208,9 +212,11 @@ enum status routers_sizes_parse(const char *key, const char *text, const struct 
         }
         at = is_good ? end + 1 : at;
     }
-    return diag_input(diag, build_origin(request, key),
-                      "%s: \"%.60s\" is no list of sizes; expected 1 to %d whole numbers as 4x4x8, their product at "
-                      "most %u", key, text, ROUTERS_DIMENSIONS_MAX, FABRIC_HOSTS_MAX);
+    return diag_input(
+        diag, build_origin(request, key),
+        "%s: \"%.60s\" is no list of sizes; expected 1 to %d whole numbers as 4x4x8, their product at "
+        "most %u",
+        key, text, ROUTERS_DIMENSIONS_MAX, FABRIC_HOSTS_MAX);
 }
 
 /* Largest divisor of `number` that is no larger than its `root`-th root. */

@@ -4,15 +4,16 @@
  *
  *      switch  switch  switch  ...              spine   spine        spine   spine     `spines` of each plane
  *        ╲ ╲    ╱│╲    ╱ ╱                        ╲ ╲   ╱ ╱            ╲ ╲   ╱ ╱
- *         ╲ ╲  ╱ │ ╲  ╱ ╱                         switch 0             switch 1       one a plane in every pod
- *         GPU   GPU   GPU  ...                      GPU  GPU  GPU ...                 on all switches of its pod
+ *         ╲ ╲  ╱ │ ╲  ╱ ╱                         switch 0             switch 1       one a plane and pod
+ *         GPU   GPU   GPU  ...                      GPU  GPU  GPU ...                 on all of its pod
  *
- * Links that do not divide evenly over the switches go to the outer ones first: 18 over 4 is 5, 4, 4, 5. A message's
- * packets are spread over all links of a GPU, and over the links from a switch to a GPU by hash.
+ * Links that do not divide evenly over the switches go to the outer ones first: 18 over 4 is 5, 4, 4, 5. A
+ * message's packets are spread over all links of a GPU, and over the links from a switch to a GPU by hash.
  *
- * Scope: any number of GPUs, links and switches; every link a port of its own; switches 0: a mesh of direct links.
- * Not modelled: credits of the links (their queues have no bound), in-switch reduction (SHARP) and multicast, the NICs
- * beside the domain (families with server_gpus have both).
+ * Scope: any number of GPUs, links and switches; every link a port of its own; switches 0: a mesh of direct
+ * links.
+ * Not modelled: credits of the links (their queues have no bound), in-switch reduction (SHARP) and multicast,
+ * the NICs beside the domain (families with server_gpus have both).
  * Checked against: link counts of HGX A100, DGX H100, GH200 and NVL72 and their bandwidth per GPU
  * (tests/test_electrical.c). */
 #include "topologies/server.h"
@@ -40,16 +41,20 @@ static const struct param rows[] = {
               "of a link, one way (NVLink 5: 50 GB/s)"),
     PARAM_U64(struct scale_up, up_links, COUNT, "up_links", "0", "0", "32_767",
               "two tiers: links of a switch to its spines; 0: as many as to its GPUs"),
-    PARAM_U64(struct scale_up, spines, COUNT, "spines", "1", "1", "32_767", "two tiers: spines of each plane"),
-    PARAM_REAL(struct scale_up, server.length_m, LENGTH, "length", "1m", "0m", "1km", "of a link to a GPU, copper"),
-    PARAM_REAL(struct scale_up, spine_length_m, LENGTH, "spine_length", "10m", "0m", "1km", "of a link to a spine, fibre"),
+    PARAM_U64(struct scale_up, spines, COUNT, "spines", "1", "1", "32_767",
+              "two tiers: spines of each plane"),
+    PARAM_REAL(struct scale_up, server.length_m, LENGTH, "length", "1m", "0m", "1km",
+               "of a link to a GPU, copper"),
+    PARAM_REAL(struct scale_up, spine_length_m, LENGTH, "spine_length", "10m", "0m", "1km",
+               "of a link to a spine, fibre"),
     PARAM_TEXT(struct scale_up, gpu, "gpu", "none", "part of a host"),
     PARAM_TEXT(struct scale_up, server.module, "module", "none", "part at both ends of a link"),
     PARAM_TEXT(struct scale_up, server.box, "switch", "none", "part of a switch, per chip"),
     PARAM_TEXT(struct scale_up, spine_box, "spine", "none", "part of a spine"),
     PARAM_BOOL(struct scale_up, server.is_cut_through, "cut_through", "yes",
                "switches send on when the header is there"),
-    PARAM_BOOL(struct scale_up, has_device_latency, "device_latency", "yes", "parts take their time: modules, FEC, switches"),
+    PARAM_BOOL(struct scale_up, has_device_latency, "device_latency", "yes",
+               "parts take their time: modules, FEC, switches"),
 };
 
 struct domain {
@@ -62,15 +67,16 @@ struct domain {
     uint32_t spine_first;
 };
 
-/* ---- shape -------------------------------------------------------------------------------------------------- */
+/* ---- shape -------------------------------------------------------------------------------------------- */
 
 static enum status tiers_find(struct domain *domain, const struct fabric_request *request, struct diag *diag)
 {
     struct server *server = &domain->server;
     if (server->count <= 1 || server->is_mesh) {
-        return server->count <= 1 ? STATUS_OK
-                                  : diag_input(diag, build_origin(request, "switches"),
-                                               "pods of direct links have no switches to join them; expected switches");
+        return server->count <= 1
+                   ? STATUS_OK
+                   : diag_input(diag, build_origin(request, "switches"),
+                                "pods of direct links have no switches to join them; expected switches");
     }
     uint32_t links = server_switch_links(server, server->switches / 2);
     if (domain->values->up_links == 0 && server->links % server->switches != 0) {
@@ -85,11 +91,13 @@ static enum status tiers_find(struct domain *domain, const struct fabric_request
     if (server->up % domain->spines != 0) {
         return diag_input(diag, build_origin(request, "spines"),
                           "%" PRIu32 " links of a switch do not divide over %" PRIu32
-                          " spines; expected a divisor", server->up, domain->spines);
+                          " spines; expected a divisor",
+                          server->up, domain->spines);
     }
     if ((uint64_t)server->count * domain->width > UINT16_MAX) {
         return diag_input(diag, build_origin(request, "spines"),
-                          "a spine would need %" PRIu64 " ports for %" PRIu32 " pods; expected more spines or larger pods",
+                          "a spine would need %" PRIu64 " ports for %" PRIu32
+                          " pods; expected more spines or larger pods",
                           (uint64_t)server->count * domain->width, server->count);
     }
     return STATUS_OK;
@@ -118,7 +126,7 @@ static enum status domain_find(struct domain *domain, const struct fabric_reques
     return status == STATUS_OK ? tiers_find(domain, request, diag) : status;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------------------------------------- */
 
 static uint32_t spine_total(const struct domain *domain)
 {
@@ -157,7 +165,8 @@ static void switch_join(struct domain *domain, uint32_t pod, uint32_t plane)
     const struct server *server = &domain->server;
     struct build_link link = server->link;
     link.delay_ps = build_length_ps(build->request->parts, domain->fibre, domain->values->spine_length_m);
-    uint32_t first = build->port_first[server->node_first + pod * server->switches + plane] + ports_down(domain, pod, plane);
+    uint32_t first = build->port_first[server->node_first + pod * server->switches + plane] +
+                     ports_down(domain, pod, plane);
     for (uint32_t up = 0; up < server->up; up++) {
         uint32_t spine = domain->spine_first + plane * domain->spines + up / domain->width;
         struct build_end lower = {.port = first + up, .module = server->module};
@@ -167,7 +176,8 @@ static void switch_join(struct domain *domain, uint32_t pod, uint32_t plane)
     }
 }
 
-/* A GPU sends by all its links; a switch down where the GPU is its own and else to all spines of its plane. */
+/* A GPU sends by all its links; a switch down where the GPU is its own and else to all spines of its
+ * plane. */
 static void routes_set_up(struct domain *domain)
 {
     const struct server *server = &domain->server;
@@ -181,12 +191,13 @@ static void routes_set_up(struct domain *domain)
         route[host] = (struct route){.down_stride = 1, .up_count = (uint16_t)server->links};
     }
     for (uint32_t i = 0; i < server->count * server->switches; i++) {
-        route[server->node_first + i].up_port = (uint16_t)ports_down(domain, i / server->switches, i % server->switches);
+        route[server->node_first + i].up_port =
+            (uint16_t)ports_down(domain, i / server->switches, i % server->switches);
         route[server->node_first + i].up_count = (uint16_t)server->up;
     }
     for (uint32_t i = 0; i < spine_total(domain); i++) {
-        route[domain->spine_first + i] = (struct route){.down_last = domain->hosts, .down_stride = server->gpus,
-                                                        .down_width = (uint16_t)domain->width};
+        route[domain->spine_first + i] = (struct route){
+            .down_last = domain->hosts, .down_stride = server->gpus, .down_width = (uint16_t)domain->width};
     }
 }
 
@@ -200,7 +211,8 @@ static enum status scale_up_build(const void *all_values, const struct fabric_re
     }
     const struct server *server = &domain.server;
     uint64_t nodes = domain.hosts + server_node_count(server) + spine_total(&domain);
-    uint64_t ports = server_port_count(server) + (uint64_t)spine_total(&domain) * server->count * domain.width;
+    uint64_t ports =
+        server_port_count(server) + (uint64_t)spine_total(&domain) * server->count * domain.width;
     build_begin(&domain.build, request, fabric, diag, domain.hosts, nodes, ports);
     nodes_lay_out(&domain);
     server_join(server, &domain.build);

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- shape -------------------------------------------------------------------------------------------------- */
+/* ---- shape -------------------------------------------------------------------------------------------- */
 
 /* Even, the rest to the outer ones, first and last in turn. */
 uint32_t server_switch_links(const struct server *server, uint32_t number)
@@ -47,7 +47,8 @@ uint64_t server_port_count(const struct server *server)
     return server->is_mesh ? ports : 2 * ports + server_node_count(server) * server->up;
 }
 
-static enum status shape_check(const struct server *server, const struct fabric_request *request, struct diag *diag)
+static enum status shape_check(const struct server *server, const struct fabric_request *request,
+                               struct diag *diag)
 {
     if (server->is_mesh && server->links % (server->gpus - 1) != 0) {
         return diag_input(diag, build_origin(request, "nvlink_links"),
@@ -64,12 +65,13 @@ static enum status shape_check(const struct server *server, const struct fabric_
     return STATUS_OK;
 }
 
-static enum status parts_find(struct server *server, const struct fabric_request *request, bool has_device_latency,
-                              struct diag *diag)
+static enum status parts_find(struct server *server, const struct fabric_request *request,
+                              bool has_device_latency, struct diag *diag)
 {
     const struct server_values *values = server->values;
     uint32_t medium = 0;
-    enum status status = build_part(request, "nvlink", values->module, BUILD_LINK_ENDS, &server->module, diag);
+    enum status status =
+        build_part(request, "nvlink", values->module, BUILD_LINK_ENDS, &server->module, diag);
     status = status == STATUS_OK
                  ? build_part(request, "nvswitch", values->box, BUILD_CLASS(SWITCH), &server->box.part, diag)
                  : status;
@@ -86,11 +88,14 @@ static enum status parts_find(struct server *server, const struct fabric_request
     return status;
 }
 
-enum status server_find(const struct server_values *values, const struct fabric_request *request, uint32_t hosts,
-                        bool has_device_latency, struct server *server, struct diag *diag)
+enum status server_find(const struct server_values *values, const struct fabric_request *request,
+                        uint32_t hosts, bool has_device_latency, struct server *server, struct diag *diag)
 {
-    *server = (struct server){.values = values, .hosts = hosts, .gpus = (uint32_t)values->gpus,
-                              .links = (uint32_t)values->links, .switches = (uint32_t)values->switches};
+    *server = (struct server){.values = values,
+                              .hosts = hosts,
+                              .gpus = (uint32_t)values->gpus,
+                              .links = (uint32_t)values->links,
+                              .switches = (uint32_t)values->switches};
     server->is_on = values->gpus > 1;
     server->is_mesh = server->is_on && values->switches == 0;
     server->count = (hosts + server->gpus - 1) / server->gpus;
@@ -98,7 +103,7 @@ enum status server_find(const struct server_values *values, const struct fabric_
     return status == STATUS_OK ? parts_find(server, request, has_device_latency, diag) : status;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------------------------------------- */
 
 void server_lay_out(struct server *server, struct build *build)
 {
@@ -109,17 +114,20 @@ void server_lay_out(struct server *server, struct build *build)
     }
 }
 
-static void link_join(const struct server *server, struct build *build, uint32_t left_port, uint32_t right_port)
+static void link_join(const struct server *server, struct build *build, uint32_t left_port,
+                      uint32_t right_port)
 {
     struct build_end left = {.port = left_port, .module = server->module};
     struct build_end right = {.port = right_port, .module = server->module};
     build_join(build, &server->link, &left, &right);
 }
 
-/* GPU i of a server to all switches of it: ports in the order of switches, at the switch in the order of GPUs. */
+/* GPU i of a server to all switches of it: ports in the order of switches, at the switch in the order of
+ * GPUs. */
 static void host_join(const struct server *server, struct build *build, uint32_t host)
 {
-    uint32_t first = server->node_first + host / server->gpus * server->switches, port = build->port_first[host];
+    uint32_t first = server->node_first + host / server->gpus * server->switches,
+             port = build->port_first[host];
     for (uint32_t s = 0; s < server->switches; s++) {
         uint32_t links = server_switch_links(server, s);
         for (uint32_t i = 0; i < links; i++) {
@@ -129,7 +137,8 @@ static void host_join(const struct server *server, struct build *build, uint32_t
 }
 
 /* Port block of `other` at `host`: all others in order, oneself left out. */
-static uint32_t mesh_port(const struct server *server, const struct build *build, uint32_t host, uint32_t other)
+static uint32_t mesh_port(const struct server *server, const struct build *build, uint32_t host,
+                          uint32_t other)
 {
     uint32_t place = other % server->gpus - (other > host);
     return build->port_first[host] + place * mesh_width(server);
@@ -157,30 +166,37 @@ void server_join(const struct server *server, struct build *build)
     }
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------- */
 
 /* Of a server whose hosts pass nothing on: down is the own server, up the NIC. */
 static struct route host_route(const struct server *server, uint32_t host, uint32_t nic_ports)
 {
     uint32_t first = host / server->gpus * server->gpus;
-    return (struct route){.down_first = first, .down_last = first + server_gpus(server, host / server->gpus),
-                          .down_stride = server->gpus, .down_width = (uint16_t)server->links,
-                          .up_port = (uint16_t)server->links, .up_count = (uint16_t)nic_ports};
+    return (struct route){.down_first = first,
+                          .down_last = first + server_gpus(server, host / server->gpus),
+                          .down_stride = server->gpus,
+                          .down_width = (uint16_t)server->links,
+                          .up_port = (uint16_t)server->links,
+                          .up_count = (uint16_t)nic_ports};
 }
 
-/* Of hosts that do: down is the own rail by the NIC (a host of the own rail in the own server is oneself), up all
- * others by scale-up. */
+/* Of hosts that do: down is the own rail by the NIC (a host of the own rail in the own server is oneself), up
+ * all others by scale-up. */
 static struct route rail_route(const struct server *server, uint32_t host, uint32_t nic_ports, uint32_t rails)
 {
-    return (struct route){.down_last = server->hosts, .down_stride = server->hosts,
-                          .down_port = (uint16_t)server->links, .down_width = (uint16_t)nic_ports,
-                          .up_count = (uint16_t)server->links, .rails = (uint16_t)rails,
+    return (struct route){.down_last = server->hosts,
+                          .down_stride = server->hosts,
+                          .down_port = (uint16_t)server->links,
+                          .down_width = (uint16_t)nic_ports,
+                          .up_count = (uint16_t)server->links,
+                          .rails = (uint16_t)rails,
                           .rail = (uint16_t)(host % rails)};
 }
 
 static struct route switch_route(const struct server *server, uint32_t number, uint32_t links, uint32_t rails)
 {
-    struct route route = {.down_first = number * server->gpus, .down_stride = 1, .down_width = (uint16_t)links};
+    struct route route = {
+        .down_first = number * server->gpus, .down_stride = 1, .down_width = (uint16_t)links};
     route.down_last = route.down_first + server_gpus(server, number);
     if (rails > 0) {
         route.down_first = 0;
@@ -204,8 +220,8 @@ void server_routes(const struct server *server, struct route *route, uint32_t ni
         }
     }
     for (uint32_t i = 0; i < server_node_count(server); i++) {
-        route[server->node_first + i] =
-            switch_route(server, i / server->switches, server_switch_links(server, i % server->switches), rails);
+        route[server->node_first + i] = switch_route(
+            server, i / server->switches, server_switch_links(server, i % server->switches), rails);
     }
 }
 

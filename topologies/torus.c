@@ -1,21 +1,22 @@
 /* Tori and meshes of any dimensions.
  *
- *      dimensions 4x3:    ┌─ 0 ── 1 ── 2 ── 3 ─┐     the first dimension runs fastest; with `wrap` the ends of every
- *                         └──┼────┼────┼────┼──┘     row and column are joined (drawn for the first row only)
+ *      dimensions 4x3:    ┌─ 0 ── 1 ── 2 ── 3 ─┐     the first dimension runs fastest; with `wrap` the ends of
+ *                         └──┼────┼────┼────┼──┘     every row and column are joined (drawn for one row)
  *                            4 ── 5 ── 6 ── 7
  *                            │    │    │    │
  *                            8 ── 9 ── 10 ─ 11
  *
- * Hosts are the routers (hosts_per_router: 0), as in a TPU pod, or hang at them. Packets go by one dimension after the other
- * (`routing: dimension_order`), by either way round where both are equally far, or by all shortest ways.
+ * Hosts are the routers (hosts_per_router: 0), as in a TPU pod, or hang at them. Packets go by one dimension
+ * after the other (`routing: dimension_order`), by either way round where both are equally far, or by all
+ * shortest ways.
  *
  * A dimension of size 2 has one link between its two routers, with `wrap` or without; one of size 1 has none.
  *
  * Scope: equal links in all dimensions; wrapped or not, all dimensions alike.
- * Not modelled: twisted tori (a family of its own), virtual channels and the deadlocks that they prevent (queues hold packets
- * of all dimensions and drop or grow), adaptive routing.
- * Checked against: Dally and Towles, "Principles and Practices of Interconnection Networks", 2004, chapter 5: links,
- * diameter and bisection of k-ary n-cubes and meshes (tests/test_electrical.c). */
+ * Not modelled: twisted tori (a family of its own), virtual channels and the deadlocks that they prevent
+ * (queues hold packets of all dimensions and drop or grow), adaptive routing.
+ * Checked against: Dally and Towles, "Principles and Practices of Interconnection Networks", 2004, chapter 5:
+ * links, diameter and bisection of k-ary n-cubes and meshes (tests/test_electrical.c). */
 #include "topologies/routers.h"
 
 #include <inttypes.h>
@@ -39,7 +40,8 @@ static const struct param rows[] = {
     PARAM_U64(struct torus, dimension_count, COUNT, "dimension_count", "3", "1", "8", "of dimensions: auto"),
     PARAM_U64(struct torus, hosts, COUNT, "hosts", "0", "0", "1_048_576",
               "with dimensions: auto, at least so many; 0: as many as the job has ranks (32 without a job)"),
-    PARAM_U64(struct torus, per_router, COUNT, "hosts_per_router", "0", "0", "64", "0: hosts are the routers"),
+    PARAM_U64(struct torus, per_router, COUNT, "hosts_per_router", "0", "0", "64",
+              "0: hosts are the routers"),
     PARAM_BOOL(struct torus, is_wrapped, "wrap", "yes", "no: a mesh"),
     PARAM_CHOICE(struct torus, routing, "routing", "dimension_order", routing_names,
                  "dimension_order: one dimension after the other; shortest: all shortest ways"),
@@ -67,7 +69,8 @@ static uint64_t edges_max(const struct routers_sizes *sizes)
 }
 
 /* The edge to the next router of every dimension, from all routers that have one. */
-static size_t edges_list(const struct torus *values, const struct routers_sizes *sizes, struct routers_edge *edges)
+static size_t edges_list(const struct torus *values, const struct routers_sizes *sizes,
+                         struct routers_edge *edges)
 {
     size_t count = 0;
     for (uint32_t router = 0; router < sizes->product; router++) {
@@ -78,8 +81,9 @@ static size_t edges_list(const struct torus *values, const struct routers_sizes 
             bool is_joined = !is_last || (values->is_wrapped && size > 2);
             if (is_joined) {
                 uint8_t order = values->routing == ROUTING_DIMENSION_ORDER ? (uint8_t)dimension : 0;
-                edges[count++] = (struct routers_edge){router, router + stride - (is_last ? size * stride : 0),
-                                                       values->routers.link_length_m, ROUTERS_COST, order};
+                edges[count++] =
+                    (struct routers_edge){router, router + stride - (is_last ? size * stride : 0),
+                                          values->routers.link_length_m, ROUTERS_COST, order};
             }
             stride *= size;
         }
@@ -87,8 +91,8 @@ static size_t edges_list(const struct torus *values, const struct routers_sizes 
     return count;
 }
 
-static enum status torus_build(const void *all_values, const struct fabric_request *request, struct fabric *fabric,
-                               struct diag *diag)
+static enum status torus_build(const void *all_values, const struct fabric_request *request,
+                               struct fabric *fabric, struct diag *diag)
 {
     const struct torus *values = all_values;
     struct routers_sizes sizes;
@@ -102,8 +106,10 @@ static enum status torus_build(const void *all_values, const struct fabric_reque
                           sizes.product * per, FABRIC_HOSTS_MAX);
     }
     struct routers_edge *edges = arena_array(request->arena, edges_max(&sizes), struct routers_edge);
-    const struct routers_plan plan = {.hosts = (uint32_t)sizes.product * per, .routers = (uint32_t)sizes.product,
-                                      .per_router = (uint32_t)values->per_router, .edges = edges,
+    const struct routers_plan plan = {.hosts = (uint32_t)sizes.product * per,
+                                      .routers = (uint32_t)sizes.product,
+                                      .per_router = (uint32_t)values->per_router,
+                                      .edges = edges,
                                       .edge_count = edges_list(values, &sizes, edges)};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }

@@ -6,11 +6,11 @@
 
 struct flow {
     const struct fabric *fabric;
-    uint64_t *left_bps;   /* per port: what it can still take */
-    uint32_t *level;      /* steps from the sources */
-    uint32_t *port;       /* per node: arcs before it lead nowhere in this round */
+    uint64_t *left_bps; /* per port: what it can still take */
+    uint32_t *level;    /* steps from the sources */
+    uint32_t *port;     /* per node: arcs before it lead nowhere in this round */
     uint32_t *queue;
-    uint32_t *way;        /* ports from a source to where the search stands */
+    uint32_t *way; /* ports from a source to where the search stands */
     uint32_t source_count;
 };
 
@@ -103,10 +103,13 @@ uint64_t bisection_bps(const struct fabric *fabric)
 {
     struct arena *scratch = arena_new("bisection");
     uint32_t nodes = fabric->node_count;
-    struct flow flow = {.fabric = fabric, .source_count = fabric->host_count / 2,
+    struct flow flow = {.fabric = fabric,
+                        .source_count = fabric->host_count / 2,
                         .left_bps = arena_array(scratch, fabric->port_count, uint64_t),
-                        .level = arena_array(scratch, nodes, uint32_t), .port = arena_array(scratch, nodes, uint32_t),
-                        .queue = arena_array(scratch, nodes, uint32_t), .way = arena_array(scratch, nodes, uint32_t)};
+                        .level = arena_array(scratch, nodes, uint32_t),
+                        .port = arena_array(scratch, nodes, uint32_t),
+                        .queue = arena_array(scratch, nodes, uint32_t),
+                        .way = arena_array(scratch, nodes, uint32_t)};
     memcpy(flow.left_bps, fabric->rate_bps, fabric->port_count * sizeof *flow.left_bps);
     uint64_t sum_bps = 0;
     while (levels_find(&flow)) {

@@ -1,15 +1,16 @@
 /* Where a packet may go next: one question, two answers behind it.
  *
  * A tree answers by arithmetic (struct route of the fabric), any other fabric from tables of shortest paths
- * (shortest.h). Whoever asks cannot tell which. All next hops of a set are equally far from the destination, so
- * a packet comes nearer with every step and routes have no loops.
+ * (shortest.h). Whoever asks cannot tell which. All next hops of a set are equally far from the destination,
+ * so a packet comes nearer with every step and routes have no loops.
  *
- * Tables are shared. Hosts that hang at the same nodes and pass nothing on are one class of destinations: every node
- * has one entry for all of them, and only the nodes that they hang at tell them apart (the last hop). A host with a single
- * neighbour has one set for everything. 8,192 hosts, eight to a server and to a switch, need 40 MB and not 320.
+ * Tables are shared. Hosts that hang at the same nodes and pass nothing on are one class of destinations:
+ * every node has one entry for all of them, and only the nodes that they hang at tell them apart (the last
+ * hop). A host with a single neighbour has one set for everything. 8,192 hosts, eight to a server and to a
+ * switch, need 40 MB and not 320.
  *
- * Scope: all shortest paths by the costs that the fabric gives its links (by hop count where it gives none), parallel
- * links counted singly.
+ * Scope: all shortest paths by the costs that the fabric gives its links (by hop count where it gives none),
+ * parallel links counted singly.
  * Not modelled: weights by load; failures during a run. */
 #ifndef PHOTONET_ROUTE_H
 #define PHOTONET_ROUTE_H
@@ -27,10 +28,10 @@ struct port_set {
 
 /* The next hops of one node, as indices of sets. */
 struct route_row {
-    const uint32_t *by_class;  /* NULL: `only` for all */
+    const uint32_t *by_class; /* NULL: `only` for all */
     uint32_t only;
     uint32_t direct_first, direct_count; /* hosts that hang here and share their class with others */
-    const uint32_t *direct;    /* ID_NONE: not one of them */
+    const uint32_t *direct;              /* ID_NONE: not one of them */
 };
 
 struct routes {

@@ -27,7 +27,7 @@ void shortest_distances(const struct fabric *fabric, uint32_t host, uint32_t *di
     }
 }
 
-/* ---- interned sets ------------------------------------------------------------------------------------------ */
+/* ---- interned sets ------------------------------------------------------------------------------------ */
 
 struct pool {
     struct arena *arena;
@@ -78,13 +78,14 @@ static uint32_t pool_intern(struct pool *pool, const uint16_t *ports, uint32_t c
     if (*slot == 0) {
         uint16_t *list = arena_array(pool->arena, count, uint16_t);
         memcpy(list, ports, count * sizeof *ports);
-        vec_push(pool->arena, pool->sets, pool->set_count, pool->set_capacity) = (struct port_set){count, 0, list};
+        vec_push(pool->arena, pool->sets, pool->set_count, pool->set_capacity) =
+            (struct port_set){count, 0, list};
         *slot = (uint32_t)pool->set_count;
     }
     return *slot - 1;
 }
 
-/* ---- classes of destinations -------------------------------------------------------------------------------- */
+/* ---- classes of destinations -------------------------------------------------------------------------- */
 
 static uint32_t port_cost(const struct fabric *fabric, uint32_t port)
 {
@@ -130,9 +131,9 @@ struct search {
     uint8_t *is_end;         /* per host: passes nothing on */
     uint32_t class_count;
     uint32_t *distance;
-    struct entry *entries;   /* of the ring of lists */
+    struct entry *entries; /* of the ring of lists */
     uint16_t *ports;
-    uint32_t **by_class;     /* per node, NULL where one set serves for all */
+    uint32_t **by_class; /* per node, NULL where one set serves for all */
     struct route_row *rows;
 };
 
@@ -188,7 +189,7 @@ static void classes_make(struct search *search)
     }
 }
 
-/* ---- one search --------------------------------------------------------------------------------------------- */
+/* ---- one search --------------------------------------------------------------------------------------- */
 
 #define COSTS 256 /* one list for each distance that may be waiting at once: no link costs more than 255 */
 
@@ -211,11 +212,13 @@ static void distances_find(struct search *search, uint32_t dst)
             struct entry entry = search->entries[head[now % COSTS]];
             head[now % COSTS] = entry.next;
             waiting--;
-            bool is_passed = entry.node >= fabric->host_count || entry.node == dst || !search->is_end[entry.node];
+            bool is_passed =
+                entry.node >= fabric->host_count || entry.node == dst || !search->is_end[entry.node];
             if (distance[entry.node] != now || !is_passed) {
                 continue;
             }
-            for (uint32_t port = fabric->port_first[entry.node]; port < fabric->port_first[entry.node + 1]; port++) {
+            for (uint32_t port = fabric->port_first[entry.node]; port < fabric->port_first[entry.node + 1];
+                 port++) {
                 uint32_t next = neighbour(fabric, port);
                 uint32_t far = now + (next == ID_NONE ? 0 : port_cost(fabric, fabric->port_peer[port]));
                 if (next != ID_NONE && far < distance[next]) {
@@ -229,8 +232,8 @@ static void distances_find(struct search *search, uint32_t dst)
     }
 }
 
-/* What a node's neighbour is away from `dst`, FAR where nothing passes through it. Distances are those of the first
- * member of dst's class, which all others share. */
+/* What a node's neighbour is away from `dst`, FAR where nothing passes through it. Distances are those of the
+ * first member of dst's class, which all others share. */
 static uint32_t distance_at(const struct search *search, uint32_t node, uint32_t dst)
 {
     if (node == dst) {
@@ -263,7 +266,7 @@ static uint32_t nearer_set(struct search *search, uint32_t node, uint32_t away, 
     return pool_intern(&search->pool, search->ports, count);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------------------------------------- */
 
 static uint32_t node_ports_max(const struct fabric *fabric)
 {
@@ -295,7 +298,8 @@ static uint32_t only_set(struct search *search, uint32_t host)
     const struct fabric *fabric = search->fabric;
     uint32_t cheapest = UINT32_MAX;
     for (uint32_t port = fabric->port_first[host]; port < fabric->port_first[host + 1]; port++) {
-        uint32_t next = neighbour(fabric, port), cost = next == ID_NONE ? UINT32_MAX : port_cost(fabric, port);
+        uint32_t next = neighbour(fabric, port),
+                 cost = next == ID_NONE ? UINT32_MAX : port_cost(fabric, port);
         cheapest = cost < cheapest ? cost : cheapest;
         search->distance[next == ID_NONE ? host : next] = 0;
     }
@@ -321,7 +325,8 @@ static void directs_make(struct search *search)
     const struct fabric *fabric = search->fabric;
     for (uint32_t host = 0; host < fabric->host_count; host++) {
         bool is_shared = search->second_member[search->class_of[host]] != ID_NONE;
-        for (uint32_t port = fabric->port_first[host]; is_shared && port < fabric->port_first[host + 1]; port++) {
+        for (uint32_t port = fabric->port_first[host]; is_shared && port < fabric->port_first[host + 1];
+             port++) {
             uint32_t node = neighbour(fabric, port);
             struct route_row *row = node == ID_NONE ? NULL : &search->rows[node];
             if (row != NULL) { /* hosts come in ascending order */
@@ -387,23 +392,25 @@ void shortest_build(struct routes *routes, struct arena *arena)
     const struct fabric *fabric = routes->fabric;
     struct arena *scratch = arena_new("shortest paths");
     uint32_t nodes = fabric->node_count, hosts = fabric->host_count;
-    struct search search = {
-        .fabric = fabric, .scratch = scratch, .arena = arena, .pool = {.arena = arena},
-        .class_of = arena_array(arena, hosts, uint32_t),
-        .first_member = arena_array(scratch, hosts, uint32_t),
-        .second_member = arena_array(scratch, hosts, uint32_t),
-        .is_end = arena_array(scratch, hosts, uint8_t),
-        .distance = arena_array(scratch, nodes, uint32_t),
-        .entries = arena_array(scratch, (size_t)fabric->port_count + 1, struct entry),
-        .ports = arena_array(scratch, node_ports_max(fabric), uint16_t),
-        .by_class = arena_array(scratch, nodes, uint32_t *),
-        .rows = arena_array(arena, nodes, struct route_row)};
+    struct search search = {.fabric = fabric,
+                            .scratch = scratch,
+                            .arena = arena,
+                            .pool = {.arena = arena},
+                            .class_of = arena_array(arena, hosts, uint32_t),
+                            .first_member = arena_array(scratch, hosts, uint32_t),
+                            .second_member = arena_array(scratch, hosts, uint32_t),
+                            .is_end = arena_array(scratch, hosts, uint8_t),
+                            .distance = arena_array(scratch, nodes, uint32_t),
+                            .entries = arena_array(scratch, (size_t)fabric->port_count + 1, struct entry),
+                            .ports = arena_array(scratch, node_ports_max(fabric), uint16_t),
+                            .by_class = arena_array(scratch, nodes, uint32_t *),
+                            .rows = arena_array(arena, nodes, struct route_row)};
     classes_make(&search);
     rows_make(&search);
     directs_make(&search);
     uint32_t *next = arena_array(scratch, hosts, uint32_t);
     uint32_t *member = members_list(&search, next);
-    for (uint32_t class = 0; class < search.class_count; class++) {
+    for (uint32_t class = 0; class < search.class_count; class ++) {
         class_route(&search, class, member[class], next);
     }
     routes->rows = search.rows;
