@@ -6,6 +6,7 @@
 
 #include "photonet/trace.h"
 #include "traces/roofline.h"
+#include "traces/dense_models.h"
 #include "traces/transformer.h"
 
 static const struct trace_model *model(const char *name)
@@ -407,7 +408,17 @@ static void test_roofline(void)
     CHECK(gpu_rows[names].name == NULL);
 }
 
-TEST_MAIN("generate", TEST(test_parameters), TEST(test_default_layout), TEST(test_tensor_parallel_bytes),
+/* Parameters as published: 8.03, 70.6, 405.8 and 175 billion (Llama 3: model cards; GPT-3: Brown et al. 2020). */
+static void test_dense_models(void)
+{
+    static const double published[] = {8.03e9, 70.55e9, 405.8e9, 175e9};
+    for (size_t i = 0; dense_shapes[i] != NULL; i++) {
+        CHECK_NEAR(transformer_parameters(dense_shapes[i]), published[i], i == 3 ? 0.01 : 0.001);
+        CHECK_EQUAL(dense_shapes[i]->hidden, dense_shapes[i]->heads * dense_shapes[i]->head_dim);
+    }
+}
+
+TEST_MAIN("generate", TEST(test_parameters), TEST(test_dense_models), TEST(test_default_layout), TEST(test_tensor_parallel_bytes),
           TEST(test_sequence_parallel_bytes), TEST(test_data_parallel_bytes), TEST(test_gradients_overlap),
           TEST(test_compute_time), TEST(test_shrink), TEST(test_no_deadlock),
           TEST(test_stages_share_programs), TEST(test_refusals), TEST(test_roofline))
