@@ -1,6 +1,7 @@
 /* Jobs: names of kinds, the builder, and what is read off a finished job. */
 #include "netsim/base/job.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -163,6 +164,16 @@ static uint32_t group_find(const struct job_builder *builder, uint64_t key, cons
     return ID_NONE;
 }
 
+static bool is_ascending(const uint32_t *ranks, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (ranks[i - 1] >= ranks[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum status job_builder_group(struct job_builder *builder, const char *name, const uint32_t *ranks,
                               uint32_t count, struct origin at, uint32_t *group_id, struct diag *diag)
 {
@@ -179,13 +190,22 @@ enum status job_builder_group(struct job_builder *builder, const char *name, con
     memcpy(copy, ranks, count * sizeof *ranks);
     *group_id = (uint32_t)builder->group_count;
     vec_push(builder->arena, builder->groups, builder->group_count, builder->group_capacity) =
-        (struct group){arena_strdup(builder->arena, name), copy, count};
+        (struct group){arena_strdup(builder->arena, name), copy, count, is_ascending(ranks, count)};
     digest_map_add(&builder->group_map, builder->arena, key, *group_id);
     return STATUS_OK;
 }
 
+static int rank_compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
 static bool is_member(const struct group *group, uint32_t rank)
 {
+    if (group->is_ascending) { /* as nearly all are; a million ranks may ask */
+        return bsearch(&rank, group->rank, group->count, sizeof rank, rank_compare) != NULL;
+    }
     for (uint32_t i = 0; i < group->count; i++) {
         if (group->rank[i] == rank) {
             return true;

@@ -59,6 +59,7 @@ struct group {
     const char *name;
     uint32_t *rank;
     uint32_t count;
+    bool is_ascending;
 };
 
 struct slots {
