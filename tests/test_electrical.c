@@ -616,6 +616,12 @@ static void test_dragonflies_of_known_systems(void)
     refused("dragonfly", "groups=34|hosts_per_router=4", 0,
             "34 groups need 33 global ports in each; 8 routers of 4 have 32");
     refused("dragonfly", "groups=9|hosts_per_router=4|group_links=5", 0, "9 groups need 40 global ports");
+    refused("dragonfly", "groups=2|routers_per_group=1024|hosts_per_router=16|local_links=64", 0,
+            "67059712 links are too many");
+    refused("scale_up", "hosts=65534|pod=2|up_links=32767|spines=32767|links=64|switches=64", 0,
+            "are too many");
+    refused("scale_up", "hosts=65534|links=64|switches=1", 0, "would need 4194176 ports");
+    refused("fat_tree", "hosts=1048576|tiers=3|server_gpus=2|nvlink_links=56", 0, "are too many");
     refused("dragonfly", "groups=2|hosts_per_router=2|hosts=17", 0,
             "17 hosts do not go with 2 groups of 4 routers of 2");
 }
@@ -723,6 +729,69 @@ static void test_exports(void)
     CHECK_HOLDS(text, "h7 -- o8 [label=\"4 x 100Gbps\"]");
     CHECK_HOLDS(exported(loaded.fabric, "simgrid", loaded.arena, STATUS_INPUT), "SimGrid cannot express");
     arena_free(loaded.arena);
+}
+
+/* The 1024-host tree of htsim's own file, and one with bundles; what ASTRA-sim's manual has as its
+ * example. */
+static void test_imports(void)
+{
+    char path[420];
+    snprintf(path, sizeof path, "file=%s",
+             file_write("k16.topo",
+                        "# as htsim has it\nNodes 1024\nTiers 3\nPodsize 64\n\nTier 0\nOversubscribed 1\n"
+                        "Downlink_speed_Gbps 100\nRadix_Down 8\nRadix_Up 8\nDownlink_Latency_ns 1000\n"
+                        "Tier 1\nDownlink_speed_Gbps 100\nRadix_Down 8\nRadix_Up 8\n"
+                        "Downlink_Latency_ns 1000\nSwitch_Latency_ns 500\nBundle 1\nTier 2\n"
+                        "Downlink_speed_Gbps 100\nRadix_Down 16\nDownlink_Latency_ns 1000"));
+    struct loaded loaded = good("edge_list", path, 0);
+    CHECK_EQUAL(loaded.fabric->node_count, 1024 + 128 + 128 + 64);
+    CHECK_EQUAL(loaded.facts.links, 3 * 1024);
+    CHECK_EQUAL(loaded.facts.hops_max, 6);
+    CHECK_EQUAL(loaded.facts.bisection_bps, 512 * 100 * GBPS);
+    CHECK_EQUAL(loaded.facts.far_delay_ps, 6 * PS_PER_US + 2 * 500 * PS_PER_NS);
+    arena_free(loaded.arena);
+    snprintf(path, sizeof path, "file=%s",
+             file_write("zrs.topo",
+                        "Nodes 432\nTiers 3\nPodsize 36\nTier 0\nDownlink_speed_Gbps 100\nRadix_Down 6\n"
+                        "Radix_Up 6\nTier 1\nDownlink_speed_Gbps 100\nRadix_Down 6\nRadix_Up 6\n"
+                        "Tier 2\nDownlink_speed_Gbps 100\nRadix_Down 36\nBundle 3\n"));
+    loaded = good("edge_list", path, 0);
+    CHECK_EQUAL(loaded.fabric->node_count, 432 + 72 + 72 + 12);
+    CHECK_EQUAL(loaded.facts.radix[1], 36);
+    arena_free(loaded.arena);
+    snprintf(path, sizeof path, "file=%s",
+             file_write("astra.yml",
+                        "topology: [ Ring, FullyConnected, Switch ]\nnpus_count: [ 2, 8, 4 ]\n"
+                        "bandwidth: [ 200.0, 100.0, 50.0 ]\nlatency: [ 50.0, 500.0, 2000.0 ]\n"));
+    loaded = good("edge_list", path, 0);
+    CHECK_EQUAL(loaded.fabric->host_count, 64);
+    CHECK_EQUAL(loaded.fabric->node_count, 64 + 16);
+    CHECK_EQUAL(loaded.facts.links, 32 + 64 * 7 / 2 + 64);
+    CHECK_EQUAL(loaded.fabric->rate_bps[0], UINT64_C(200) * 8 << 30);
+    arena_free(loaded.arena);
+}
+
+static void test_bad_imports_are_named(void)
+{
+    char path[420];
+    snprintf(path, sizeof path, "file=%s", file_write("bad.topo", "Nodes 32\nTiers 2\nPodsize 30\n"));
+    refused("edge_list", path, 0, "32 nodes in pods of 30");
+    snprintf(path, sizeof path, "file=%s", file_write("bad.topo", "Nodes 32\nTiers 2\nTier 2\n"));
+    refused("edge_list", path, 0, "bad.topo:3: Tier 2 of 2");
+    snprintf(path, sizeof path, "file=%s", file_write("bad.topo", "Nodes 32\nTears 2\n"));
+    refused("edge_list", path, 0, "bad.topo:2: unknown key \"Tears\"");
+    snprintf(path, sizeof path, "file=%s", file_write("bad.topo", "Nodes many\n"));
+    refused("edge_list", path, 0, "bad.topo:1: Nodes: \"many\"");
+    snprintf(path, sizeof path, "file=%s",
+             file_write("bad.yml",
+                        "topology: [Ring, Mesh]\nnpus_count: [2, 2]\nbandwidth: [1, 1]\nlatency: [1, 1]\n"));
+    refused("edge_list", path, 0, "bad.yml:1:18: topology: \"Mesh\"");
+    snprintf(path, sizeof path, "file=%s",
+             file_write("bad.yml", "topology: [Ring]\nnpus_count: [2, 2]\nbandwidth: [1]\nlatency: [1]\n"));
+    refused("edge_list", path, 0, "bad.yml:2:");
+    snprintf(path, sizeof path, "file=%s",
+             file_write("bad.yml", "topology: [Ring]\nnpus_count: [1]\nbandwidth: [1]\nlatency: [1]\n"));
+    refused("edge_list", path, 0, "\"1\" is no number from 2 to 65535");
 }
 
 /* Costs and orders choose: the long way round where it is cheaper, of two alike the one of lower order. */
@@ -874,5 +943,6 @@ TEST_MAIN("electrical", TEST(test_tables_are_what_a_search_finds), TEST(test_ari
           TEST(test_planes), TEST(test_rate_of_a_way_is_its_narrowest_step), TEST(test_tori),
           TEST(test_dimensions_in_order), TEST(test_hyperx), TEST(test_dragonfly),
           TEST(test_dragonflies_of_known_systems), TEST(test_lists_are_what_they_list), TEST(test_exports),
-          TEST(test_costs_of_lists), TEST(test_bad_lists_are_named), TEST(test_scale_up_carries_a_ring),
+          TEST(test_imports), TEST(test_bad_imports_are_named), TEST(test_costs_of_lists),
+          TEST(test_bad_lists_are_named), TEST(test_scale_up_carries_a_ring),
           TEST(test_rail_only_against_rail_optimised), TEST(test_large_fabrics_build_quickly))

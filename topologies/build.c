@@ -32,6 +32,16 @@ static void allocate_nodes(struct build *build, uint64_t count)
     build->port_first = arena_array(arena, count + 1, uint32_t);
 }
 
+enum status build_size_check(const struct fabric_request *request, uint64_t node_count, uint64_t port_count,
+                             struct diag *diag)
+{
+    return node_count <= BUILD_PORTS_MAX && port_count <= BUILD_PORTS_MAX
+               ? STATUS_OK
+               : diag_input(diag, request->at,
+                            "%" PRIu64 " nodes with %" PRIu64 " ports are too many; expected at most %u of each",
+                            node_count, port_count, BUILD_PORTS_MAX);
+}
+
 void build_begin(struct build *build, const struct fabric_request *request, struct fabric *fabric,
                  struct diag *diag, uint32_t host_count, uint64_t node_count, uint64_t port_count)
 {

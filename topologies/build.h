@@ -46,6 +46,11 @@ struct build {
     struct route *route; /* NULL until build_routes */
 };
 
+/* Refuses what is larger than the arrays may be; to be asked before build_begin where a user can ask for too much. */
+#define BUILD_PORTS_MAX (1u << 26)
+#define BUILD_RADIX_MAX 65535 /* ports of a switch: lists of next hops count them in 16 bits */
+enum status build_size_check(const struct fabric_request *request, uint64_t node_count, uint64_t port_count,
+                             struct diag *diag);
 void build_begin(struct build *build, const struct fabric_request *request, struct fabric *fabric,
                  struct diag *diag, uint32_t host_count, uint64_t node_count, uint64_t port_count);
 uint32_t build_node(struct build *build, const struct build_node *node, uint32_t port_count);

@@ -9,6 +9,8 @@
  * first line that begins with "from" names the columns in another order. Fields are parted by commas (an
  * empty one takes its default) or else by blanks, lines also by semicolons; # begins a comment.
  *
+ * Files of htsim (.topo) and networks of ASTRA-sim (YAML with npus_count) are read as well (imports.h).
+ *
  * Nodes are what is named: h3, host3 and gpu3 are host 3, hosts being numbered from 0 without gaps; every
  * other name is a switch. A name may carry a port, s0:17, which then may be used once.
  *
@@ -22,6 +24,7 @@
  * Not modelled: other parts, latencies and queues at some switches than at others.
  * Checked against: fat trees and tori written out as lists, which route alike (tests/test_electrical.c). */
 #include "photonet/doc.h"
+#include "topologies/imports.h"
 #include "topologies/routers.h"
 
 #include <ctype.h>
@@ -41,7 +44,8 @@ struct edge_list {
 static const struct param rows[] = {
     PARAM_TEXT(struct edge_list, links, "links", "", "the list itself"),
     PARAM_TEXT(struct edge_list, file, "file", "",
-               "or a file of it: .yaml, .yml and .json are lists, others are text"),
+               "or a file of it: .yaml, .yml and .json are lists (or ASTRA-sim networks), .topo is htsim's, "
+               "others text"),
     PARAM_U64(struct edge_list, radix, COUNT, "radix", "0", "0", "65_535",
               "ports that a switch has at most; 0: any number"),
     PARAM_BOOL(struct edge_list, is_forwarding, "hosts_forward", "yes", "hosts pass on what is not for them"),
@@ -253,6 +257,12 @@ static enum status yaml_read(struct list *list, const char *path)
     if (status != STATUS_OK) {
         return status;
     }
+    if (doc_get(root, "npus_count") != NULL) {
+        char *text = NULL;
+        struct origin at = {path, 0, 0};
+        status = import_astra(root, list->request->arena, &text, list->diag);
+        return status == STATUS_OK ? text_read(list, text, at) : status;
+    }
     const struct doc *links = root->kind == DOC_MAP ? doc_get(root, "links") : root;
     if (links == NULL || links->kind != DOC_LIST) {
         return diag_input(list->diag, root->at,
@@ -285,9 +295,16 @@ static enum status file_read(struct list *list, const char *path)
     fclose(file);
     text[used] = 0;
     struct origin at = {path, 1, 0};
-    return is_bad ? diag_input(list->diag, build_origin(list->request, "file"),
-                               "%.200s is no list of links; expected text of less than 1 GiB", path)
-                  : text_read(list, text, at);
+    if (is_bad) {
+        return diag_input(list->diag, build_origin(list->request, "file"),
+                          "%.200s is no list of links; expected text of less than 1 GiB", path);
+    }
+    if (strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".topo") == 0) {
+        at.line = 0;
+        enum status status = import_htsim(text, path, arena, &text, list->diag);
+        return status == STATUS_OK ? text_read(list, text, at) : status;
+    }
+    return text_read(list, text, at);
 }
 
 static bool is_yaml(const char *path)
@@ -560,6 +577,10 @@ static enum status edge_read(struct list *list, const struct entry *entry)
     }
     edge.cost = (uint8_t)cost;
     edge.order = (uint8_t)order;
+    if (list->edge_count + links > FABRIC_LINKS_MAX) {
+        return diag_input(list->diag, entry->at, "is link %" PRIu64 "; expected at most %u",
+                          list->edge_count + links, FABRIC_LINKS_MAX);
+    }
     edge_add(list, &edge, links);
     status = radix_check(list, edge.left, entry->at);
     return status == STATUS_OK ? radix_check(list, edge.right, entry->at) : status;
@@ -738,6 +759,10 @@ static enum status edge_list_build(const void *all_values, const struct fabric_r
     }
     uint64_t nodes = list.node_count + server_node_count(&graph.server);
     uint64_t ports = 2 * (uint64_t)list.edge_count + server_port_count(&graph.server);
+    status = build_size_check(request, nodes, ports, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     build_begin(&graph.build, request, fabric, diag, list.host_count, nodes, ports);
     nodes_lay_out(&graph);
     server_join(&graph.server, &graph.build);

@@ -1,4 +1,5 @@
-/* Folded Clos networks of one to three tiers of switches ("fat trees"), with scale-up inside the servers or without.
+/* Folded Clos networks of one to three tiers of switches ("fat trees"), with scale-up inside the servers or
+ * without.
  *
  *     tiers: 2, radix 4                    tiers: 3, radix 4
  *     spine    s   s                       core      c  c  c  c       a core switch has ports to every pod
@@ -7,17 +8,18 @@
  *     host  .. .. .. ..                           l  l        l  l    leaf j of a pod: all its aggregations
  *                                          host  .. ..       .. ..
  *
- * A leaf with `radix` ports and oversubscription D:U has radix * D / (D + U) ports down and the rest up. Host h
- * hangs at leaf h / down, and everything is numbered from left to right, so routes are arithmetic.
+ * A leaf with `radix` ports and oversubscription D:U has radix * D / (D + U) ports down and the rest up. Host
+ * h hangs at leaf h / down, and everything is numbered from left to right, so routes are arithmetic.
  *
  * Sizes. `radix` given and `hosts` not: the full tree. `hosts` given (or known from the job): exactly so many
- * hosts; leaves and pods are filled from the left, and only as many as are needed are built. Without `radix` it is
- * the smallest (D + U) * 2^n whose tree holds the hosts. Where fewer leaves (or pods) than the radix are built, the
- * switches above are merged: as few spines (or cores a group) as have ports enough, with several links to
- * each leaf (or aggregation). Oversubscription stays exact; a single leaf or pod has nothing above it.
+ * hosts; leaves and pods are filled from the left, and only as many as are needed are built. Without `radix`
+ * it is the smallest (D + U) * 2^n whose tree holds the hosts. Where fewer leaves (or pods) than the radix
+ * are built, the switches above are merged: as few spines (or cores a group) as have ports enough, with
+ * several links to each leaf (or aggregation). Oversubscription stays exact; a single leaf or pod has nothing
+ * above it.
  *
- * Scope: one port a host and, in a server (server.h), its scale-up links; equal links between switches, all shortest
- * paths.
+ * Scope: one port a host and, in a server (server.h), its scale-up links; equal links between switches, all
+ * shortest paths.
  * Not modelled: several planes or rails, failures of links, unequal switches in one tier.
  * Checked against: the k-ary fat tree of Al-Fares et al., SIGCOMM 2008, as in htsim (presets htsim-128 and
  * htsim-1024), and all routes against breadth-first search (tests/test_fabric.c). */
@@ -77,7 +79,7 @@ static const struct param rows[] = {
     SERVER_ROWS(struct fat_tree, "1"),
 };
 
-/* ---- shape -------------------------------------------------------------------------------------------------- */
+/* ---- shape -------------------------------------------------------------------------------------------- */
 
 struct ratio {
     uint32_t down, up; /* reduced */
@@ -177,8 +179,8 @@ static enum status radix_check(const struct fat_tree *values, const struct fabri
                       radix, ratio.down, ratio.up, tiers, below > 0 ? below : above);
 }
 
-/* The fewest switches above `below` ones that each send `links` links up: a divisor of links, such that the ports of
- * `radix` suffice. */
+/* The fewest switches above `below` ones that each send `links` links up: a divisor of links, such that the
+ * ports of `radix` suffice. */
 static uint32_t merged(uint32_t links, uint32_t below, uint32_t radix)
 {
     for (uint32_t count = 1; count < links; count++) {
@@ -282,7 +284,7 @@ static uint32_t middle_ups(const struct shape *shape)
     return shape->cores * shape->core_width;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------ */
+/* ---- building ----------------------------------------------------------------------------------------- */
 
 struct parts {
     uint32_t gpu, nic, host_module, leaf_module, switch_module, box, medium;
@@ -456,6 +458,10 @@ static enum status fat_tree_build(const void *all_values, const struct fabric_re
     uint64_t nodes = (uint64_t)shape->core_first + (uint64_t)shape->middles * shape->cores +
                      server_node_count(&tree.server);
     uint64_t ports = ports_total(shape) + server_port_count(&tree.server);
+    status = build_size_check(request, nodes, ports, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     build_begin(&tree.build, request, fabric, diag, shape->hosts, nodes, ports);
     links_set_up(&tree, request);
     nodes_lay_out(&tree);

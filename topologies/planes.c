@@ -307,8 +307,8 @@ static void routes_set_up(struct planes *planes)
 
 /* ---- all of it ---------------------------------------------------------------------------------------- */
 
-static void planes_lay_out(struct planes *planes, const struct fabric_request *request, struct fabric *fabric,
-                           struct diag *diag)
+static enum status planes_lay_out(struct planes *planes, const struct fabric_request *request,
+                                  struct fabric *fabric, struct diag *diag)
 {
     uint32_t count = planes->shape->planes;
     planes->leaf_first = planes->hosts;
@@ -317,6 +317,10 @@ static void planes_lay_out(struct planes *planes, const struct fabric_request *r
     uint64_t ports =
         2 * ((uint64_t)planes->hosts * nic_ports(planes) + (uint64_t)planes->leaves * count * planes->up) +
         server_port_count(&planes->server);
+    enum status status = build_size_check(request, nodes, ports, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     build_begin(&planes->build, request, fabric, diag, planes->hosts, nodes, ports);
     links_set_up(planes);
     nodes_lay_out(planes);
@@ -328,6 +332,7 @@ static void planes_lay_out(struct planes *planes, const struct fabric_request *r
     server_join(&planes->server, &planes->build);
     routes_set_up(planes);
     build_end(&planes->build);
+    return STATUS_OK;
 }
 
 enum status planes_build(const struct planes_values *values, const struct server_values *server,
@@ -341,8 +346,5 @@ enum status planes_build(const struct planes_values *values, const struct server
     status = status == STATUS_OK ? server_find(server, request, planes.hosts, values->has_device_latency,
                                                &planes.server, diag)
                                  : status;
-    if (status == STATUS_OK) {
-        planes_lay_out(&planes, request, fabric, diag);
-    }
-    return status;
+    return status == STATUS_OK ? planes_lay_out(&planes, request, fabric, diag) : status;
 }

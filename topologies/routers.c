@@ -67,13 +67,22 @@ static uint32_t router_hosts(const struct routers *routers, uint32_t router)
     return hosts - router * per < per ? hosts - router * per : per;
 }
 
-static void degrees_count(struct routers *routers)
+/* And whether a router has too many. */
+static enum status degrees_count(struct routers *routers, struct diag *diag)
 {
     routers->degree = arena_array(routers->build.request->arena, routers->plan->routers, uint32_t);
     for (size_t i = 0; i < routers->plan->edge_count; i++) {
         routers->degree[routers->plan->edges[i].left]++;
         routers->degree[routers->plan->edges[i].right]++;
     }
+    for (uint32_t i = 0; i < routers->plan->routers; i++) {
+        if (router_hosts(routers, i) + routers->degree[i] > BUILD_RADIX_MAX) {
+            return diag_input(diag, routers->build.request->at,
+                              "router %" PRIu32 " would need %" PRIu32 " ports; expected at most %d", i,
+                              router_hosts(routers, i) + routers->degree[i], BUILD_RADIX_MAX);
+        }
+    }
+    return STATUS_OK;
 }
 
 static void nodes_lay_out(struct routers *routers)
@@ -151,16 +160,20 @@ static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
     }
 }
 
-static void lay_out(struct routers *routers, const struct fabric_request *request, struct fabric *fabric,
-                    struct diag *diag)
+static enum status lay_out(struct routers *routers, const struct fabric_request *request,
+                           struct fabric *fabric, struct diag *diag)
 {
     const struct routers_plan *plan = routers->plan;
     uint64_t nodes = plan->hosts + (is_direct(routers) ? 0 : (uint64_t)plan->routers) +
                      server_node_count(&routers->server);
     uint64_t ports = 2 * ((is_direct(routers) ? 0 : (uint64_t)plan->hosts) + plan->edge_count) +
                      server_port_count(&routers->server);
+    enum status status = build_size_check(request, nodes, ports, diag);
+    status = status == STATUS_OK ? degrees_count(routers, diag) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
     build_begin(&routers->build, request, fabric, diag, plan->hosts, nodes, ports);
-    degrees_count(routers);
     link_set_up(routers);
     nodes_lay_out(routers);
     server_join(&routers->server, &routers->build);
@@ -172,6 +185,7 @@ static void lay_out(struct routers *routers, const struct fabric_request *reques
     fabric->port_cost = cost;
     fabric->port_order = order;
     fabric->is_host_end = !is_direct(routers);
+    return STATUS_OK;
 }
 
 enum status routers_build(const struct routers_values *values, const struct server_values *server,
@@ -183,10 +197,7 @@ enum status routers_build(const struct routers_values *values, const struct serv
     status = status == STATUS_OK ? server_find(server, request, plan->hosts, values->has_device_latency,
                                                &routers.server, diag)
                                  : status;
-    if (status == STATUS_OK) {
-        lay_out(&routers, request, fabric, diag);
-    }
-    return status;
+    return status == STATUS_OK ? lay_out(&routers, request, fabric, diag) : status;
 }
 
 /* ---- sizes -------------------------------------------------------------------------------------------- */

@@ -94,7 +94,12 @@ static enum status tiers_find(struct domain *domain, const struct fabric_request
                           " spines; expected a divisor",
                           server->up, domain->spines);
     }
-    if ((uint64_t)server->count * domain->width > UINT16_MAX) {
+    if ((uint64_t)server->gpus * links + server->up > BUILD_RADIX_MAX) {
+        return diag_input(diag, build_origin(request, "up_links"),
+                          "a switch would need %" PRIu64 " ports; expected at most %d",
+                          (uint64_t)server->gpus * links + server->up, BUILD_RADIX_MAX);
+    }
+    if ((uint64_t)server->count * domain->width > BUILD_RADIX_MAX) {
         return diag_input(diag, build_origin(request, "spines"),
                           "a spine would need %" PRIu64 " ports for %" PRIu32
                           " pods; expected more spines or larger pods",
@@ -213,6 +218,10 @@ static enum status scale_up_build(const void *all_values, const struct fabric_re
     uint64_t nodes = domain.hosts + server_node_count(server) + spine_total(&domain);
     uint64_t ports =
         server_port_count(server) + (uint64_t)spine_total(&domain) * server->count * domain.width;
+    status = build_size_check(request, nodes, ports, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     build_begin(&domain.build, request, fabric, diag, domain.hosts, nodes, ports);
     nodes_lay_out(&domain);
     server_join(server, &domain.build);

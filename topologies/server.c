@@ -62,6 +62,13 @@ static enum status shape_check(const struct server *server, const struct fabric_
                           " links of a host; expected at least one link to each",
                           server->switches, server->links);
     }
+    uint64_t ports = server->is_mesh ? 0 : (uint64_t)server->gpus * server_switch_links(server, 0);
+    if (ports > BUILD_RADIX_MAX) {
+        return diag_input(diag, build_origin(request, "nvlink_switches"),
+                          "a scale-up switch would need %" PRIu64 " ports for %" PRIu32
+                          " hosts; expected at most %d",
+                          ports, server->gpus, BUILD_RADIX_MAX);
+    }
     return STATUS_OK;
 }
 
