@@ -8,6 +8,7 @@
 #include "netsim/base/rng.h"
 #include "netsim/transport/endpoint_int.h"
 #include "tests/check.h"
+#include "tests/hand.h"
 #include "tests/net.h"
 
 #include <inttypes.h>
@@ -276,6 +277,36 @@ static void test_pauses_and_credits_bite(void)
     arena_free(arena);
 }
 
+/* ---- recycled entropies ----------------------------------------------------------------------------------- */
+
+/* Half of the uplinks of a leaf have a quarter of the rate: a sender that repeats unmarked paths finds that out. */
+static uint64_t uneven_end_ps(struct arena *arena, const char *balance)
+{
+    struct fabric *fabric = net_fabric(arena, "fat_tree", TREE);
+    uint64_t *rate_bps = hand_column(uint64_t, fabric->rate_bps);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t node = fabric->port_node[port], peer = fabric->port_node[fabric->port_peer[port]];
+        uint32_t spine = fabric->node_tier[node] == 2 ? node : fabric->node_tier[peer] == 2 ? peer : 1;
+        rate_bps[port] = spine % 4 == 0 ? rate_bps[port] / 4 : rate_bps[port];
+    }
+    struct net *net = net_new(arena, fabric, arena_printf(arena, "transport.name=nscc routing.balance=%s", balance), 1,
+                              NULL);
+    for (uint32_t host = 0; host < 4; host++) {
+        net_post(net, net_add(net, host, 16 + host, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    return net_end_ps(net);
+}
+
+static void test_recycling_avoids_slow_paths(void)
+{
+    struct arena *arena = arena_new("test");
+    uint64_t blind_ps = uneven_end_ps(arena, "spray"), recycled_ps = uneven_end_ps(arena, "reps");
+    CHECK(recycled_ps < blind_ps * 9 / 10);
+    arena_free(arena);
+}
+
 /* ---- what it costs ---------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct transport *transport, struct arena *arena, uint64_t seed)
@@ -326,5 +357,5 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
           TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
           TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
-          TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
+          TEST(test_recycling_avoids_slow_paths), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
           TEST(test_a_message_in_flight_is_small))

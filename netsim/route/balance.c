@@ -28,20 +28,23 @@ static uint16_t spray_n_entropy(uint64_t seed, uint64_t identity, uint64_t ordin
     return (uint16_t)((above & ~mask) | ((ordinal ^ order) & mask));
 }
 
-#define BALANCE(name_, summary_, is_pinned_)                                                                  \
-    static const struct balance balance_##name_ = {#name_, summary_, name_##_entropy, is_pinned_};
+/* Recycled entropies need fresh ones to begin with. */
+#define reps_entropy spray_entropy
+
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_)                                                                  \
+    static const struct balance balance_##name_ = {#name_, summary_, name_##_entropy, is_pinned_, is_recycled_};
 #include "netsim/route/balances.def"
 #undef BALANCE
 
 const struct balance *const balances[] = {
-#define BALANCE(name_, summary_, is_pinned_) &balance_##name_,
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_) &balance_##name_,
 #include "netsim/route/balances.def"
 #undef BALANCE
     NULL,
 };
 
 const char *const balance_names[] = {
-#define BALANCE(name_, summary_, is_pinned_) #name_,
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_) #name_,
 #include "netsim/route/balances.def"
 #undef BALANCE
     NULL,

@@ -298,7 +298,9 @@ static void transport_init(struct endpoint *endpoint)
     }
     uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
     endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
-    endpoint->pull_offset = (transport->state_bytes + 15) / 16 * 16;
+    endpoint->recycles = config->balance->is_recycled && (transport->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
+    endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
     endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
     if (transport->pull != NULL) {
         transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);

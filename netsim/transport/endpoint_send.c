@@ -111,17 +111,46 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
+static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    if (!endpoint->recycles) {
+        return config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+    }
+    struct good_entropies *good = good_entropies(endpoint, flow);
+    uint16_t entropy;
+    if (good->count > 0) {
+        entropy = good->value[good->head];
+        good->head = (good->head + 1) % GOOD_ENTROPIES;
+        good->count--;
+    } else {
+        entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+    }
+    sent_entropies(endpoint, flow)[ring_index(flow, seq)] = entropy;
+    return entropy;
+}
+
+/* The path of an acknowledged packet was good; of more than GOOD_ENTROPIES the oldest is forgotten. */
+static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    struct good_entropies *good = good_entropies(endpoint, flow);
+    if (good->count == GOOD_ENTROPIES) {
+        good->head = (good->head + 1) % GOOD_ENTROPIES;
+        good->count--;
+    }
+    good->value[(good->head + good->count++) % GOOD_ENTROPIES] = sent_entropies(endpoint, flow)[ring_index(flow, seq)];
+}
+
 static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
                         struct packet *packet)
 {
-    const struct endpoint_config *config = &endpoint->config;
     *packet = (struct packet){
         .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
         .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
         .flow = slot & (FLOW_SLOTS_MAX - 1),
         .seq = seq & (FLOW_PACKETS_MAX - 1),
         .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
-        .entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies),
+        .entropy = entropy_next(endpoint, flow, seq),
         .kind = PACKET_DATA,
         .generation = flow->generation & 7u,
     };
@@ -368,6 +397,9 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     }
     struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked,
                             .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
+    if (endpoint->recycles && !packet->is_marked && is_under_way(flow, packet->seq)) {
+        entropy_keep(endpoint, flow, packet->seq);
+    }
     news.bytes = ack_apply(endpoint, flow, packet);
     news.flight_bytes = flow->flight_bytes;
     flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
