@@ -18,8 +18,9 @@ static uint16_t spray_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal
     return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, ordinal);
 }
 
-/* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the message's
- * own. Switches map the few values to fixed uplinks, unevenly, for as long as the message lasts (as uet-htsim does). */
+/* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the
+ * message's own. Switches map the few values to fixed uplinks, unevenly, for as long as the message lasts
+ * (as uet-htsim does). */
 static uint16_t spray_n_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
 {
     uint64_t mask = entropies - 1;

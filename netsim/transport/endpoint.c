@@ -277,6 +277,8 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
         endpoint->can_lose |= fabric->port_queue_bytes[port] != UINT64_MAX;
     }
     endpoint->can_lose |= profile->shared_bytes > 0;
+    /* Go-back-N throws packets away that overtake others. */
+    endpoint->can_lose |= endpoint->transport->ack == ACK_IN_ORDER && !endpoint->config.balance->is_pinned;
     for (uint32_t class = 0; class < profile->class_count; class++) {
         endpoint->can_lose |= profile->class[class].capacity_bytes > 0;
         endpoint->can_close |= profile->class[class].xoff_bytes > 0 || profile->class[class].credit_bytes > 0;

@@ -11,8 +11,8 @@
  *     n/2       sender     32 bits: credit asked for              receiver-driven transports
  *     n/4       sender     16 bits: entropy                       where entropies are recycled
  *
- * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without times. Rings of
- * a host are recycled by size, so a message costs what its own length needs. */
+ * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without
+ * times. Rings of a host are recycled by size, so a message costs what its own length needs. */
 #include "netsim/transport/endpoint_int.h"
 
 #include <string.h>

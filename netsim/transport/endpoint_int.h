@@ -59,8 +59,8 @@ struct control_ring {
     uint32_t head, count, capacity;
 };
 
-/* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of them); behind the
- * transport's state where routing.balance recycles. */
+/* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of
+ * them); behind the transport's state where routing.balance recycles. */
 #define GOOD_ENTROPIES 8
 struct good_entropies {
     uint16_t value[GOOD_ENTROPIES];

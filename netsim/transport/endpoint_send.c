@@ -295,8 +295,9 @@ static void base_advance(struct flow *flow)
     }
 }
 
-/* Bit i: arrival i has this round and the number of this ACK or of an earlier one. The receiver may be writing beside it: whatever
- * it writes now has a later number. A loop that compilers turn into vectors; it runs over the window with every ACK. */
+/* Bit i: arrival i has this round and the number of this ACK or of an earlier one. The receiver may be
+ * writing beside it: whatever it writes now has a later number. A loop that compilers turn into vectors; it
+ * runs over the window with every ACK. */
 static uint32_t arrivals_covered(const uint16_t *came, uint16_t round, uint16_t number, uint32_t count)
 {
     static const uint16_t weight[16] = {1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
@@ -309,7 +310,8 @@ static uint32_t arrivals_covered(const uint16_t *came, uint16_t round, uint16_t 
     return bits;
 }
 
-/* Everything that had come when the ACK was sent (I5), 16 packets at a time, none of which lie across the ring's end. */
+/* Everything that had come when the ACK was sent (I5), 16 packets at a time, none of which lie across the
+ * ring's end. */
 static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
 {
     const uint16_t *came = arrivals(flow);
