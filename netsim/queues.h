@@ -5,7 +5,8 @@
 #include "netsim/engine/engine.h"
 #include "netsim/transport/transport.h"
 
-/* Zero, "transport" and "no" leave what the transport wants. All but `shared` and `adaptive` are of class 0, data. */
+/* Zero, "transport" and "no" leave what the transport wants. All but `shared` and `adaptive` are of class 0,
+ * data. */
 struct scenario_queue {
     uint64_t capacity_bytes, mark_low_bytes, mark_high_bytes;
     uint32_t mark, full;

@@ -12,7 +12,7 @@ static const struct param packet_rows[] = {
 
 static const struct param routing_rows[] = {
     PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
-                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn"),
+                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again"),
     PARAM_U64(struct scenario_routing, entropies, COUNT, "entropies", "64", "1", "32768",
               "values that spray_n takes in turn, a power of two (uet-htsim: 64)"),
 };

@@ -31,8 +31,8 @@ struct net {
     size_t count, capacity;
 };
 
-/* `settings` is "key=value key=value" of the scenario; `engine` NULL: the fastest that serves the queues. Ends the
- * program where a setting is bad. */
+/* `settings` is "key=value key=value" of the scenario; `engine` NULL: the fastest that serves the queues.
+ * Ends the program where a setting is bad. */
 struct net *net_new(struct arena *arena, const struct fabric *fabric, const char *settings, uint64_t seed,
                     const struct engine_class *engine);
 /* The fabric of a preset or family with such settings. */
@@ -47,8 +47,8 @@ uint64_t net_end_ps(const struct net *net); /* the last acknowledgement */
 struct port_counters net_counters(const struct net *net, uint32_t port);
 struct port_counters net_counters_sum(const struct net *net);
 
-/* Checks that everything was delivered and acknowledged once, that nothing is left on the way, and that every link gave
- * what it got. */
+/* Checks that everything was delivered and acknowledged once, that nothing is left on the way, and that
+ * every link gave what it got. */
 void net_check_drained(const struct net *net);
 
 #endif

@@ -1,12 +1,14 @@
-/* Completion times beside those of the htsim family, on the same scenarios (tests/peers/peers.csv holds theirs).
+/* Completion times beside those of the htsim family, on the same scenarios (tests/peers/peers.csv holds
+ * theirs).
  *
- * Asserted: the mean over seeds of the minimum, median and 99th percentile of `acked_ps` (permutations), or of the last
- * one (collectives), within the row's tolerance. Not asserted: the maximum, which is one message's bad luck; wall times.
+ * Asserted: the mean over seeds of the minimum, median and 99th percentile of `acked_ps` (permutations), or
+ * of the last one (collectives), within the row's tolerance. Not asserted: the maximum, which is one
+ * message's bad luck; wall times.
  *
- * Flow lists are the connection matrices that uet-htsim ships (htsim/sim/datacenter/connection_matrices), found in the
- * corpus; rows that need one are skipped without it. The ring and the all-to-all are what its generators
- * (gen_allreduce.py, gen_serialn_alltoall.py) write. Normally only the small rows run, with few seeds; `make
- * golden-peers` runs all and prints the table. */
+ * Flow lists are the connection matrices that uet-htsim ships (htsim/sim/datacenter/connection_matrices),
+ * found in the corpus; rows that need one are skipped without it. The ring and the all-to-all are what its
+ * generators (gen_allreduce.py, gen_serialn_alltoall.py) write. Normally only the small rows run, with few
+ * seeds; `make golden-peers` runs all and prints the table. */
 #include "netsim/base/rng.h"
 #include "tests/check.h"
 #include "tests/net.h"
@@ -26,7 +28,8 @@ struct row {
 
 /* ---- scenarios -------------------------------------------------------------------------------------------- */
 
-/* "A->B id N start 0 size BYTES" lines of the connection matrix that the scenario's first word names; false where there is no such file. */
+/* "A->B id N start 0 size BYTES" lines of the connection matrix that the scenario's first word names; false
+ * where there is no such file. */
 static bool matrix_add(struct net *net, const char *name)
 {
     char relative[128], line[256];
@@ -56,8 +59,8 @@ static void order_shuffle(uint32_t *order, uint32_t count, uint64_t seed)
     }
 }
 
-/* One chain per member, 2n - 1 steps (one more than an all-reduce has); a step starts at the next member the moment the
- * sender of the one before has its last ACK, as uet-htsim's send_done_trigger does. */
+/* One chain per member, 2n - 1 steps (one more than an all-reduce has); a step starts at the next member the
+ * moment the sender of the one before has its last ACK, as uet-htsim's send_done_trigger does. */
 static void ring_add(struct net *net, uint32_t members, bool is_sorted, uint64_t bytes, uint64_t seed)
 {
     uint32_t order[1024];
@@ -80,8 +83,8 @@ static void ring_add(struct net *net, uint32_t members, bool is_sorted, uint64_t
     }
 }
 
-/* `parallel` messages of a host at a time, to partners n / parallel apart; each one of a round that is done starts the next
- * one of the next round, whichever it is (a multishot trigger). */
+/* `parallel` messages of a host at a time, to partners n / parallel apart; each one of a round that is done
+ * starts the next one of the next round, whichever it is (a multishot trigger). */
 static void all_to_all_add(struct net *net, uint32_t members, uint32_t parallel, uint64_t bytes)
 {
     uint32_t rounds = (members - 1) / parallel, left = (members - 1) % parallel;

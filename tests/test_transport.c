@@ -1,13 +1,15 @@
 /* What must hold of every transport in the table, whatever it does, on small trees with random traffic.
  *
- * Asserted of each: idle messages take the closed form; no message is faster than its idle path, no host receives more
- * than its link carries; n-to-1 incast drains at the rate of the last link; equal messages that share a link get equal
- * shares; every byte is delivered once while queues drop, trim, mark, pause and reorder; nothing is dropped or repeated
- * under PFC or credits; equal seeds give equal runs. Not asserted: agreement with other simulators (test_peers.c).
+ * Asserted of each: idle messages take the closed form; no message is faster than its idle path, no host
+ * receives more than its link carries; n-to-1 incast drains at the rate of the last link; equal messages
+ * that share a link get equal shares; every byte is delivered once while queues drop, trim, mark, pause and
+ * reorder; nothing is dropped or repeated under PFC or credits; equal seeds give equal runs. Not asserted:
+ * agreement with other simulators (test_peers.c).
  * The traffic is random; the seed is printed. */
 #include "netsim/base/rng.h"
 #include "netsim/transport/endpoint_int.h"
 #include "tests/check.h"
+#include "tests/hand.h"
 #include "tests/net.h"
 
 #include <inttypes.h>
@@ -84,7 +86,8 @@ static void traffic_add(struct net *net, uint64_t seed, uint32_t count)
     }
 }
 
-/* A short last packet may overtake the full one before it on another path, and saves its own time on the last link. */
+/* A short last packet may overtake the full one before it on another path, and saves its own time on the
+ * last link. */
 #define PACKET_PS 83000
 
 static void bounds_check(const struct net *net)
@@ -132,8 +135,8 @@ static struct net *incast(const struct transport *transport, struct arena *arena
     return net;
 }
 
-/* All links but the last are free, so that one never rests: it is done one idle round trip after its own time at the
- * latest, and 5 % more for windows that are found out. */
+/* All links but the last are free, so that one never rests: it is done one idle round trip after its own
+ * time at the latest, and 5 % more for windows that are found out. */
 static void drains(const struct transport *transport, struct arena *arena)
 {
     const struct net *net = incast(transport, arena);
@@ -276,6 +279,60 @@ static void test_pauses_and_credits_bite(void)
     arena_free(arena);
 }
 
+/* Over many paths packets overtake each other, and go-back-N throws them away: slow, but every byte comes
+ * once. */
+static void reorders(const struct transport *transport, struct arena *arena)
+{
+    const char *settings = arena_printf(arena, "transport.name=%s routing.balance=spray", transport->name);
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings, 1, NULL);
+    for (uint32_t host = 0; host < 32; host++) {
+        net_post(net, net_add(net, host, (host + 4) % 32, 100000), 0);
+        net_post(net, net_add(net, host, (host + 9) % 32, 100000), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    struct endpoint_counters ends;
+    endpoint_counters(net->endpoint, &ends);
+    CHECK(ends.out_of_order > 0);
+    CHECK_EQUAL(ends.data_packets_sent, ends.data_packets_delivered + ends.duplicates);
+}
+
+static void test_every_byte_once_under_reordering(void)
+{
+    each_transport(reorders);
+}
+
+/* ---- recycled entropies ----------------------------------------------------------------------------------- */
+
+/* Half of the uplinks of a leaf have a quarter of the rate: a sender that repeats unmarked paths finds that
+ * out. */
+static uint64_t uneven_end_ps(struct arena *arena, const char *balance)
+{
+    struct fabric *fabric = net_fabric(arena, "fat_tree", TREE);
+    uint64_t *rate_bps = hand_column(uint64_t, fabric->rate_bps);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t node = fabric->port_node[port], peer = fabric->port_node[fabric->port_peer[port]];
+        uint32_t spine = fabric->node_tier[node] == 2 ? node : fabric->node_tier[peer] == 2 ? peer : 1;
+        rate_bps[port] = spine % 4 == 0 ? rate_bps[port] / 4 : rate_bps[port];
+    }
+    struct net *net = net_new(arena, fabric, arena_printf(arena, "transport.name=nscc routing.balance=%s", balance), 1,
+                              NULL);
+    for (uint32_t host = 0; host < 4; host++) {
+        net_post(net, net_add(net, host, 16 + host, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    return net_end_ps(net);
+}
+
+static void test_recycling_avoids_slow_paths(void)
+{
+    struct arena *arena = arena_new("test");
+    uint64_t blind_ps = uneven_end_ps(arena, "spray"), recycled_ps = uneven_end_ps(arena, "reps");
+    CHECK(recycled_ps < blind_ps * 9 / 10);
+    arena_free(arena);
+}
+
 /* ---- what it costs ---------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct transport *transport, struct arena *arena, uint64_t seed)
@@ -325,6 +382,6 @@ static void test_a_message_in_flight_is_small(void)
 TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_bound),
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
           TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
-          TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
-          TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
+          TEST(test_every_byte_once_under_reordering), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
+          TEST(test_recycling_avoids_slow_paths), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
           TEST(test_a_message_in_flight_is_small))

@@ -18,8 +18,9 @@ static uint16_t spray_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal
     return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, ordinal);
 }
 
-/* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the message's
- * own. Switches map the few values to fixed uplinks, unevenly, for as long as the message lasts (as uet-htsim does). */
+/* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the
+ * message's own. Switches map the few values to fixed uplinks, unevenly, for as long as the message lasts
+ * (as uet-htsim does). */
 static uint16_t spray_n_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
 {
     uint64_t mask = entropies - 1;
@@ -28,20 +29,23 @@ static uint16_t spray_n_entropy(uint64_t seed, uint64_t identity, uint64_t ordin
     return (uint16_t)((above & ~mask) | ((ordinal ^ order) & mask));
 }
 
-#define BALANCE(name_, summary_, is_pinned_)                                                                  \
-    static const struct balance balance_##name_ = {#name_, summary_, name_##_entropy, is_pinned_};
+/* Recycled entropies need fresh ones to begin with. */
+#define reps_entropy spray_entropy
+
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_)                                                                  \
+    static const struct balance balance_##name_ = {#name_, summary_, name_##_entropy, is_pinned_, is_recycled_};
 #include "netsim/route/balances.def"
 #undef BALANCE
 
 const struct balance *const balances[] = {
-#define BALANCE(name_, summary_, is_pinned_) &balance_##name_,
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_) &balance_##name_,
 #include "netsim/route/balances.def"
 #undef BALANCE
     NULL,
 };
 
 const char *const balance_names[] = {
-#define BALANCE(name_, summary_, is_pinned_) #name_,
+#define BALANCE(name_, summary_, is_pinned_, is_recycled_) #name_,
 #include "netsim/route/balances.def"
 #undef BALANCE
     NULL,

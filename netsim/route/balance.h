@@ -14,6 +14,9 @@ struct balance {
     uint16_t (*entropy)(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies);
     /* All packets of a message leave a host on one port (else on any port towards the destination). */
     int is_pinned;
+    /* A packet takes the entropy of one that was acknowledged without a mark, while the sender knows such; else `entropy`
+     * gives a fresh one. */
+    int is_recycled;
 };
 extern const struct balance *const balances[]; /* ends with NULL */
 extern const char *const balance_names[];      /* for a choice parameter; same order */

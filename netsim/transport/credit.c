@@ -1,11 +1,12 @@
 /* Hop-by-hop credit, as InfiniBand and NVLink have it: nothing is lost, and no end steers.
  *
- * Scope: a packet leaves a port only if the buffer behind the link has room for it; the room is given back a link delay
- * after the packet has left the next port. `buffer` of each link holds a round trip of the fastest host port over the
- * longest link and three packets (one that is sent, one that is sent on, one that is next), the least with which a link
- * runs full. Every packet is acknowledged, nothing waits
+ * Scope: a packet leaves a port only if the buffer behind the link has room for it; the room is given back a
+ * link delay after the packet has left the next port. `buffer` of each link holds a round trip of the
+ * fastest host port over the longest link and three packets (one that is sent, one that is sent on, one that
+ * is next), the least with which a link runs full. Every packet is acknowledged, nothing waits
  * for it; a message keeps or leaves its path as routing.balance says.
- * Not modelled: virtual lanes (one class for data and ACKs); arbitration beyond FIFO; losses and link-level retry.
+ * Not modelled: virtual lanes (one class for data and ACKs); arbitration beyond FIFO; losses and link-level
+ * retry.
  * Checked against: no drop, no repeat, queues no longer than the buffers (tests/test_transport.c). */
 #include "netsim/transport/transport.h"
 

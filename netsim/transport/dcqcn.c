@@ -7,15 +7,16 @@
  *                    more than five of one kind       target += ai first
  *                    more than five of both           target += i * hai first, i counting such increases
  *
- * Scope: go-back-N over priority flow control as in roce.c, marks from 100 KB to 400 KB of queue and steps of 5 and
- * 50 Mbit/s for each 25 Gbit/s of the host's port (Li et al., HPCC, SIGCOMM 2019, section 5.1 and its published
- * configuration), pauses well above the marks, so that rates act first; everything else as in the first paper's table of parameters. Rates are whole bit/s, alpha has 32
- * bits, so no floating point decides a time.
- * Not modelled: CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of marking below 1
- * at the upper threshold (it is linear up to 1); selective repeat; rates that outlive a message (each starts at the rate of
- * the port).
- * Checked against: the physics that hold of every transport (tests/test_transport.c). No public completion times of the
- * scenarios of tests/peers are known to us. */
+ * Scope: go-back-N over priority flow control as in roce.c, marks from 100 KB to 400 KB of queue and steps
+ * of 5 and 50 Mbit/s for each 25 Gbit/s of the host's port (Li et al., HPCC, SIGCOMM 2019, section 5.1 and
+ * its published configuration), pauses well above the marks, so that rates act first; everything else as in
+ * the first paper's table of parameters. Rates are whole bit/s, alpha has 32 bits, so no floating point
+ * decides a time.
+ * Not modelled: CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of
+ * marking below 1 at the upper threshold (it is linear up to 1); selective repeat; rates that outlive a
+ * message (each starts at the rate of the port).
+ * Checked against: the physics that hold of every transport (tests/test_transport.c). No public completion
+ * times of the scenarios of tests/peers are known to us. */
 #include "netsim/transport/transport.h"
 
 struct dcqcn_params {

@@ -277,6 +277,8 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
         endpoint->can_lose |= fabric->port_queue_bytes[port] != UINT64_MAX;
     }
     endpoint->can_lose |= profile->shared_bytes > 0;
+    /* Go-back-N throws packets away that overtake others. */
+    endpoint->can_lose |= endpoint->transport->ack == ACK_IN_ORDER && !endpoint->config.balance->is_pinned;
     for (uint32_t class = 0; class < profile->class_count; class++) {
         endpoint->can_lose |= profile->class[class].capacity_bytes > 0;
         endpoint->can_close |= profile->class[class].xoff_bytes > 0 || profile->class[class].credit_bytes > 0;
@@ -298,7 +300,9 @@ static void transport_init(struct endpoint *endpoint)
     }
     uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
     endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
-    endpoint->pull_offset = (transport->state_bytes + 15) / 16 * 16;
+    endpoint->recycles = config->balance->is_recycled && (transport->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
+    endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
     endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
     if (transport->pull != NULL) {
         transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);

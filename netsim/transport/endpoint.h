@@ -7,8 +7,8 @@
  *      │ per port: ring of flows with work      │ data │ count, bits of what came   │  NACKs
  *      └────────────────────────────────────────┘      └────────────────────────────┘
  *
- * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data packet, or
- * per some of them (enum ack_policy).
+ * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data
+ * packet, or per some of them (enum ack_policy).
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
  *
@@ -25,8 +25,9 @@
  *     packet the number of the ACK that will report it. Notes are only ever added, and those that an ACK does not cover
  *     have later numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile.
  *
- * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto` without an
- * acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there are no timers. */
+ * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
+ * without an acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there
+ * are no timers. */
 #ifndef PHOTONET_ENDPOINT_H
 #define PHOTONET_ENDPOINT_H
 
@@ -78,6 +79,7 @@ void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct pac
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps);
 
 struct endpoint_counters {
+    /* duplicates: received in vain, because it had come before or (ACK_IN_ORDER) came before its turn */
     uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;
     uint64_t nacks_received, trimmed_packets; /* trimmed: as they arrived at receivers */
     uint64_t out_of_order; /* packets that came before one with a lower number */

@@ -9,9 +9,10 @@
  *     n/4       receiver   16 bits: ACK number, round             ACK_COALESCED
  *     n         sender     time of sending                        where the transport wants it
  *     n/2       sender     32 bits: credit asked for              receiver-driven transports
+ *     n/4       sender     16 bits: entropy                       where entropies are recycled
  *
- * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without times. Rings of
- * a host are recycled by size, so a message costs what its own length needs. */
+ * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without
+ * times. Rings of a host are recycled by size, so a message costs what its own length needs. */
 #include "netsim/transport/endpoint_int.h"
 
 #include <string.h>
@@ -61,12 +62,24 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
     }
 }
 
-static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
+/* Words up to the entropies, which stand last. */
+static size_t ring_words_before_entropies(const struct endpoint *endpoint, const struct flow *flow)
 {
     size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
     size_t arrival_words = endpoint->transport->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
     size_t time_words = endpoint->transport->has_times ? entries : 0;
     return 2 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
+}
+
+static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
+{
+    size_t entries = (size_t)1 << flow->ring_log2;
+    return ring_words_before_entropies(endpoint, flow) + (endpoint->recycles ? (entries + 3) / 4 : 0);
+}
+
+uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (uint16_t *)(flow->ring + ring_words_before_entropies(endpoint, flow));
 }
 
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow)

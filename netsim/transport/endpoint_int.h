@@ -59,6 +59,14 @@ struct control_ring {
     uint32_t head, count, capacity;
 };
 
+/* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of
+ * them); behind the transport's state where routing.balance recycles. */
+#define GOOD_ENTROPIES 8
+struct good_entropies {
+    uint16_t value[GOOD_ENTROPIES];
+    uint32_t head, count;
+};
+
 /* Credit of a message, behind the transport's state where the transport is receiver-driven. */
 struct pull_state {
     /* sender's half */
@@ -108,7 +116,8 @@ struct endpoint {
     uint64_t rto_ps;
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
-    size_t pull_offset;      /* of struct pull_state in flow->state */
+    bool recycles;           /* entropies */
+    size_t good_offset, pull_offset; /* of struct good_entropies and struct pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */
 };
 
@@ -182,6 +191,14 @@ static inline void bit_put(const struct flow *flow, uint64_t *bits, uint32_t seq
 static inline uint64_t flow_packet_bytes(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
 {
     return shape_packet_bytes(&endpoint->config.shape, flow->message.bytes, seq);
+}
+
+/* Sender, where entropies are recycled: that of the packet as it was sent last. */
+uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flow);
+
+static inline struct good_entropies *good_entropies(const struct endpoint *endpoint, struct flow *flow)
+{
+    return (struct good_entropies *)((uint8_t *)flow->state + endpoint->good_offset);
 }
 
 /* ---- endpoint_send.c -------------------------------------------------------------------------------------- */

@@ -8,9 +8,9 @@
  *                                                            3. messages beyond it, up to one window more
  *     nothing under way and no credit: asks        ─ask──►  grants what was lost
  *
- * Credit is counted in quanta of 512 B from the message's start, modulo 2^24 in packets. The target of a packet is looked up
- * in the sender's half when it arrives; it is written before the packet leaves, and again only for a repeat of one that
- * has arrived without its payload. */
+ * Credit is counted in quanta of 512 B from the message's start, modulo 2^24 in packets. The target of a
+ * packet is looked up in the sender's half when it arrives; it is written before the packet leaves, and
+ * again only for a repeat of one that has arrived without its payload. */
 #include "netsim/transport/endpoint_int.h"
 
 #define QUANTUM_BYTES 512 /* uet-htsim, eqdspacket.h: PULL_QUANTUM */
@@ -51,8 +51,9 @@ static int64_t unsent_bytes(const struct endpoint *endpoint, const struct flow *
     return packets == 0 ? 0 : (int64_t)(packets * shape->header_bytes + flow->message.bytes - sent_bytes);
 }
 
-/* How far the sender wants to be granted, from the start of the message: a window beyond what it has, or all that is left; while
- * it speculates at least a packet more, since it will stop when the answer comes (uec.cpp, computePullTarget). */
+/* How far the sender wants to be granted, from the start of the message: a window beyond what it has, or all
+ * that is left; while it speculates at least a packet more, since it will stop when the answer comes
+ * (uec.cpp, computePullTarget). */
 static int32_t target_now(const struct endpoint *endpoint, const struct flow *flow, const struct pull_state *pull)
 {
     int64_t window_bytes = (int64_t)endpoint->pull.window_bytes, unsent = unsent_bytes(endpoint, flow);

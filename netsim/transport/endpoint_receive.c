@@ -56,7 +56,8 @@ static void receive_note(const struct endpoint *endpoint, struct flow *flow, uin
 
 /* ---- answers ---------------------------------------------------------------------------------------------- */
 
-/* An ACK_COALESCED names the packet that caused it and carries its own number where others carry the entropy. */
+/* An ACK_COALESCED names the packet that caused it and carries its own number where others carry the
+ * entropy. */
 static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct packet *data, uint64_t now_ps)
 {
     switch (endpoint->transport->ack) {
@@ -105,6 +106,7 @@ static void delivered_check(struct endpoint *endpoint, struct flow *flow, const 
 static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
 {
     endpoint->hosts[packet->dst].counters.out_of_order++;
+    endpoint->hosts[packet->dst].counters.duplicates++; /* thrown away, so one of its copies came in vain */
     if (!flow->has_nacked) {
         flow->has_nacked = true;
         answer(endpoint, packet, PACKET_NACK, flow->received_base, packet->entropy, now_ps);

@@ -111,17 +111,46 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
+static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    if (!endpoint->recycles) {
+        return config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+    }
+    struct good_entropies *good = good_entropies(endpoint, flow);
+    uint16_t entropy;
+    if (good->count > 0) {
+        entropy = good->value[good->head];
+        good->head = (good->head + 1) % GOOD_ENTROPIES;
+        good->count--;
+    } else {
+        entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+    }
+    sent_entropies(endpoint, flow)[ring_index(flow, seq)] = entropy;
+    return entropy;
+}
+
+/* The path of an acknowledged packet was good; of more than GOOD_ENTROPIES the oldest is forgotten. */
+static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    struct good_entropies *good = good_entropies(endpoint, flow);
+    if (good->count == GOOD_ENTROPIES) {
+        good->head = (good->head + 1) % GOOD_ENTROPIES;
+        good->count--;
+    }
+    good->value[(good->head + good->count++) % GOOD_ENTROPIES] = sent_entropies(endpoint, flow)[ring_index(flow, seq)];
+}
+
 static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
                         struct packet *packet)
 {
-    const struct endpoint_config *config = &endpoint->config;
     *packet = (struct packet){
         .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
         .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
         .flow = slot & (FLOW_SLOTS_MAX - 1),
         .seq = seq & (FLOW_PACKETS_MAX - 1),
         .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
-        .entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies),
+        .entropy = entropy_next(endpoint, flow, seq),
         .kind = PACKET_DATA,
         .generation = flow->generation & 7u,
     };
@@ -266,18 +295,38 @@ static void base_advance(struct flow *flow)
     }
 }
 
-/* Everything that had come when the ACK was sent: arrivals with its number or an earlier one, of this round of the ring.
- * What came later has a later number, so it does not matter how far the receiver is by now. */
+/* Bit i: arrival i has this round and the number of this ACK or of an earlier one. The receiver may be
+ * writing beside it: whatever it writes now has a later number. A loop that compilers turn into vectors; it
+ * runs over the window with every ACK. */
+static uint32_t arrivals_covered(const uint16_t *came, uint16_t round, uint16_t number, uint32_t count)
+{
+    static const uint16_t weight[16] = {1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
+                                        1u << 8, 1u << 9, 1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15};
+    uint16_t bits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t differs = (uint16_t)(((came[i] ^ round) & 0x8000) | ((number - came[i]) & 0x4000));
+        bits |= differs == 0 ? weight[i] : 0;
+    }
+    return bits;
+}
+
+/* Everything that had come when the ACK was sent (I5), 16 packets at a time, none of which lie across the
+ * ring's end. */
 static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
 {
     const uint16_t *came = arrivals(flow);
+    uint32_t end = flow->next_seq, wide = flow->ring_log2 < 4 ? 1u << flow->ring_log2 : 16;
     uint64_t bytes = 0;
-    for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
-        uint16_t arrival = __atomic_load_n(&came[ring_index(flow, seq)], __ATOMIC_RELAXED);
-        uint32_t round = (seq >> flow->ring_log2) + 1;
-        bool is_there = (arrival >> 15) == (round & 1) && ((uint32_t)(number - arrival) & 0x7fff) < 0x4000;
-        if (is_there && !bit_get(flow, acked_bits(flow), seq)) {
-            bytes += packet_acked(endpoint, flow, seq);
+    for (uint32_t seq = flow->base_seq & ~(wide - 1); seq < end; seq += wide) {
+        uint32_t index = ring_index(flow, seq);
+        uint16_t round = (uint16_t)((((seq >> flow->ring_log2) + 1) & 1) << 15);
+        uint32_t covered = wide == 16 ? arrivals_covered(came + index, round, number, 16)
+                                      : arrivals_covered(came + index, round, number, wide);
+        covered &= ~(uint32_t)(acked_bits(flow)[index / 64] >> (index % 64));
+        covered &= seq < flow->base_seq ? UINT32_MAX << (flow->base_seq - seq) : UINT32_MAX;
+        covered &= end - seq < 16 ? (1u << (end - seq)) - 1 : UINT32_MAX;
+        for (; covered != 0; covered &= covered - 1) {
+            bytes += packet_acked(endpoint, flow, seq + (uint32_t)__builtin_ctz(covered));
         }
     }
     return bytes;
@@ -350,6 +399,9 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     }
     struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked,
                             .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
+    if (endpoint->recycles && !packet->is_marked && is_under_way(flow, packet->seq)) {
+        entropy_keep(endpoint, flow, packet->seq);
+    }
     news.bytes = ack_apply(endpoint, flow, packet);
     news.flight_bytes = flow->flight_bytes;
     flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;

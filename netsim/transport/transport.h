@@ -1,9 +1,10 @@
 /* The contract of a transport: one file in netsim/transport/, one line in transports.def.
  *
  * The endpoint (endpoint.h) owns what all transports share: messages, packets, acknowledgements, duplicates,
- * timeouts. A transport decides how much of a message may be in flight, how fast it leaves, how receivers answer, and
- * what it wants of the queues on the way. Its state of a message is `state_bytes` of plain data that the endpoint
- * stores and zeroes; what is the same for all messages of a run is computed once into `shared_bytes`. */
+ * timeouts. A transport decides how much of a message may be in flight, how fast it leaves, how receivers
+ * answer, and what it wants of the queues on the way. Its state of a message is `state_bytes` of plain data
+ * that the endpoint stores and zeroes; what is the same for all messages of a run is computed once into
+ * `shared_bytes`. */
 #ifndef PHOTONET_TRANSPORT_H
 #define PHOTONET_TRANSPORT_H
 
@@ -56,8 +57,8 @@ struct transport {
     uint32_t ack_bytes;         /* ACK_COALESCED: wire bytes that are acknowledged together */
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
-    /* The queues that the transport wants in switches, written into *profile, which holds plain ones (queue.h). NULL:
-     * plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
+    /* The queues that the transport wants in switches, written into *profile, which holds plain ones
+     * (queue.h). NULL: plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
     void (*queues)(const void *values, const struct transport_facts *facts, struct queue_profile *profile);
     /* The most that may_send will ever allow; UINT64_MAX: no limit. */
     uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
@@ -69,8 +70,8 @@ struct transport {
     bool (*may_send)(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
     /* All of the following may be NULL. */
     void (*acked)(const void *shared, void *state, const struct ack_news *news);
-    /* A packet was cut down on its way, or (ACK_IN_ORDER) others came before it. news.bytes are the packet's, and are
-     * still counted in flight. */
+    /* A packet was cut down on its way, or (ACK_IN_ORDER) others came before it. news.bytes are the
+     * packet's, and are still counted in flight. */
     void (*nacked)(const void *shared, void *state, const struct ack_news *news);
     void (*timed_out)(const void *shared, void *state, uint64_t lost_bytes, uint64_t now_ps);
     /* Time from the start of a packet to the earliest start of the next one of this message. */

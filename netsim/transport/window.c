@@ -1,10 +1,11 @@
 /* A fixed window per message.
  *
  * Scope: at most `window` bytes of a message are in flight; every data packet is acknowledged by one ACK. The
- * default is one bandwidth-delay product: the rate of a host's port times the round trip over the longest path, on
- * whose way back the ACK waits for one full packet at every link, as it does where both ends send (plus the packet that
- * the rounding cuts). It is the least with which a message fills its link while the other way is full as well: with the
- * idle round trip alone, rings on 100G links of 500 ns ran 10 to 20 % below SimGrid's fluid model, with it 1.5 %.
+ * default is one bandwidth-delay product: the rate of a host's port times the round trip over the longest
+ * path, on whose way back the ACK waits for one full packet at every link, as it does where both ends send
+ * (plus the packet that the rounding cuts). It is the least with which a message fills its link while the
+ * other way is full as well: with the idle round trip alone, rings on 100G links of 500 ns ran 10 to 20 %
+ * below SimGrid's fluid model, with it 1.5 %.
  * Where messages leave a host by several ports at once, it is what fills all of them.
  * Not modelled: any reaction to congestion: queues grow as far as the windows let them. Lost packets are sent
  * again after the endpoint's timeout.
