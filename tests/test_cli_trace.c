@@ -145,7 +145,7 @@ static void test_convert(void)
     CHECK_EQUAL(run_here("convert pattern:ring,ranks=5 -o %s", "no/such/folder/ring"), STATUS_IO);
 }
 
-/* Every model in the table makes a trace with its defaults that reads back. */
+/* Every model in the table makes a trace, of two replicas and few layers, that reads back. */
 static void test_generate(void)
 {
     if (trace_models[0] == NULL) {
@@ -154,15 +154,16 @@ static void test_generate(void)
     }
     for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
         char format[200];
-        snprintf(format, sizeof format, "generate --model %s -o %%s", (*model)->name);
-        CHECK_EQUAL(run_here(format, "model"), STATUS_OK);
-        CHECK_EQUAL(run_here("validate %s", "model"), STATUS_OK);
-        CHECK_HOLDS(output, "model: valid\n");
+        snprintf(format, sizeof format, "generate --model %s --layers 16 --micro-batches 2 --dp 2 -o %%s",
+                 (*model)->name);
+        CHECK_EQUAL(run_here(format, (*model)->name), STATUS_OK);
+        CHECK_EQUAL(run_here("validate %s", (*model)->name), STATUS_OK);
+        CHECK_HOLDS(output, ": valid\n");
         snprintf(format, sizeof format, "generate --model=%s --no-such-parameter 4 -o %%s", (*model)->name);
-        CHECK_EQUAL(run_here(format, "model"), STATUS_USAGE);
+        CHECK_EQUAL(run_here(format, (*model)->name), STATUS_USAGE);
         snprintf(format, sizeof format, "generate --model=%s --set no_such_parameter=4 -o %%s",
                  (*model)->name);
-        CHECK_EQUAL(run_here(format, "model"), STATUS_INPUT);
+        CHECK_EQUAL(run_here(format, (*model)->name), STATUS_INPUT);
         CHECK_HOLDS(output, "no_such_parameter");
     }
 }
