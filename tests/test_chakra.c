@@ -990,15 +990,10 @@ static void test_foreign(void)
     memcpy(tar + 257, "ustar", 5);
     content_refused(tar, sizeof tar, "is a tar archive; unpack it first");
     content_refused("", 0, "is empty");
-    const char json[] = "{\n  \"workload_graph\": [\n {\"Id\": 0}]}";
-    content_refused(json, sizeof json - 1, "chakra_json");
     content_refused("hello, world", 12, "t.0.et: record 0 at byte 0");
     save(in_folder("t.0.et"), tar, sizeof tar); /* found by content, too */
     CHECK_EQUAL(read_with(in_folder("t.0.et"), 2, NULL, NULL), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "is a tar archive");
-    save(in_folder("t.0.et"), json, sizeof json - 1);
-    CHECK_EQUAL(read_with(in_folder("t.0.et"), 2, NULL, NULL), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "chakra_json");
 }
 
 static void test_old_schemas(void)
@@ -1471,16 +1466,6 @@ static void test_corpus_refused(void)
         CHECK_EQUAL(read_with(path, 0, NULL, NULL), STATUS_INPUT);
         CHECK_HOLDS(diag.text, "is a tar archive; unpack it first");
     }
-    folder_make("json");
-    char output[512];
-    const char *path = test_corpus(archives[0]);
-    CHECK_EQUAL(
-        test_shell(output, sizeof output, "tar -xzf '%s' -C '%s' --strip-components=1 2>&1", path, folder),
-        0);
-    CHECK_EQUAL(read_with(in_folder("small_chakra.0.json"), 0, NULL, NULL), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "chakra_json");
-    CHECK_EQUAL(read_with(in_folder("chakra.0.json"), 0, NULL, NULL), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "chakra_json");
 }
 
 TEST_MAIN("chakra", TEST(test_omitted_zeros), TEST(test_ids), TEST(test_equal_tags), TEST(test_ctrl_deps),

@@ -1,11 +1,13 @@
 /* Tables of layers: ASTRA-sim 1.0's text workloads and SimAI's.
  *
- * Asserted: the order of operations of every policy; groups; what is left out and counted; kinds, sizes beyond 32
- * bits, CRLF, tabs; which of the two formats a file is; refusals; damaged files; the published workloads.
- * Not asserted: times; the order in which ASTRA-sim's queue takes collectives, which is not modelled. */
+ * Asserted: the order of operations of every policy; groups; what is left out and counted; kinds, sizes
+ * beyond 32 bits, CRLF, tabs; which of the two formats a file is; refusals; damaged files; the published
+ * workloads. Not asserted: times; the order in which ASTRA-sim's queue takes collectives, which is not
+ * modelled. */
 #include "tests/trace_check.h"
 
-/* The names of a rank's operations in canonical order, without the rows' prefix: "a.forward b.forward ...". */
+/* The names of a rank's operations in canonical order, without the rows' prefix: "a.forward b.forward ...".
+ */
 static const char *sequence(void)
 {
     static char text[8192];
@@ -39,7 +41,9 @@ static bool waits(const char *name, const char *on)
     return trace_waits(0, op_named(name, 0), op_named(on, 0));
 }
 
-#define ROWS "2\na -1 10 ALLGATHER 100 20 ALLREDUCE 200 30 ALLREDUCE 300 0\nb -1 11 NONE 0 21 ALLTOALL 5000000000 31 NONE 0 0\n"
+#define ROWS                                                                                                 \
+    "2\na -1 10 ALLGATHER 100 20 ALLREDUCE 200 30 ALLREDUCE 300 0\nb -1 11 NONE 0 21 ALLTOALL 5000000000 "   \
+    "31 NONE 0 0\n"
 
 static bool astra(const char *head, uint32_t ranks, const char *settings)
 {
@@ -62,7 +66,8 @@ static void test_data(void)
     }
     if (astra("DATA\t\t", 4, "passes=2 cycle=2ns")) {
         /* The second pass waits for the first one's gradients, row by row. */
-        CHECK(trace_waits(0, op_named("a.weight_gradient.wait", 0), op_named("a.weight_gradient.all_reduce", 0)));
+        CHECK(trace_waits(0, op_named("a.weight_gradient.wait", 0),
+                          op_named("a.weight_gradient.all_reduce", 0)));
         CHECK(trace_waits(0, op_named("a.forward", 1), op_named("a.weight_gradient.wait", 0)));
         CHECK_EQUAL(trace_program(0)->duration_ps[0], 20000);
     }
@@ -71,13 +76,14 @@ static void test_data(void)
 static void test_hybrid(void)
 {
     if (astra("HYBRID_DATA_MODEL", 8, "first_dimension=2")) {
-        CHECK_TEXT(sequence(), "a.forward a.forward.all_gather b.forward b.input_gradient "
-                               "b.input_gradient.all_to_all b.weight_gradient b.input_gradient.wait a.input_gradient "
-                               "a.weight_gradient a.weight_gradient.all_reduce");
-        CHECK(waits("b.forward", "a.forward.all_gather"));       /* blocks */
-        CHECK(waits("b.weight_gradient", "b.input_gradient"));   /* runs beside */
+        CHECK_TEXT(sequence(),
+                   "a.forward a.forward.all_gather b.forward b.input_gradient "
+                   "b.input_gradient.all_to_all b.weight_gradient b.input_gradient.wait a.input_gradient "
+                   "a.weight_gradient a.weight_gradient.all_reduce");
+        CHECK(waits("b.forward", "a.forward.all_gather"));     /* blocks */
+        CHECK(waits("b.weight_gradient", "b.input_gradient")); /* runs beside */
         CHECK(waits("a.input_gradient", "b.input_gradient.wait"));
-        CHECK_EQUAL(trace_note("policy never runs"), 1);         /* the input gradient of row 0 */
+        CHECK_EQUAL(trace_note("policy never runs"), 1); /* the input gradient of row 0 */
         const struct job *job = trace_test.job;
         uint32_t model = job_group(job, 5, 0), data = job_group(job, 5, 1);
         CHECK_TEXT(job->group_name[model], "model");
@@ -87,7 +93,8 @@ static void test_hybrid(void)
         CHECK_EQUAL(job_group_size(job, data), 4);
         uint32_t gather = op_named("a.forward.all_gather", 0);
         CHECK_EQUAL(trace_program(0)->bytes[gather], 100); /* a rank's part */
-        CHECK_EQUAL(trace_program(0)->bytes[op_named("b.input_gradient.all_to_all", 0)], UINT64_C(5000000000));
+        CHECK_EQUAL(trace_program(0)->bytes[op_named("b.input_gradient.all_to_all", 0)],
+                    UINT64_C(5000000000));
     }
     if (astra("HYBRID_MODEL_DATA", 8, "first_dimension=2")) {
         CHECK_EQUAL(job_group_size(trace_test.job, job_group(trace_test.job, 5, 0)), 4); /* model: far */
@@ -110,19 +117,22 @@ static void test_transformer(void)
                                "a.input_gradient.all_reduce a.weight_gradient a.weight_gradient.all_reduce");
         CHECK(waits("b.weight_gradient", "b.input_gradient.all_to_all")); /* blocks */
     }
-    static const char checkpoints[] =
-        "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 1 checkpoints: 1 0 checkpoint_initiates: 1 2\n3\n"
-        "a -1 1 NONE 0 2 NONE 0 3 NONE 0 10\nb -1 1 NONE 0 2 NONE 0 3 NONE 0 10\nc -1 1 NONE 0 2 NONE 0 3 NONE 0 10";
+    static const char checkpoints[] = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 1 "
+                                      "checkpoints: 1 0 checkpoint_initiates: 1 2\n3\n"
+                                      "a -1 1 NONE 0 2 NONE 0 3 NONE 0 10\nb -1 1 NONE 0 2 NONE 0 3 NONE 0 "
+                                      "10\nc -1 1 NONE 0 2 NONE 0 3 NONE 0 10";
     if (trace_loads(trace_text("f.txt", checkpoints), 2, NULL, "astra_text")) {
-        CHECK_TEXT(sequence(), "a.forward b.forward c.forward a.forward b.forward c.input_gradient c.weight_gradient "
-                               "b.input_gradient b.weight_gradient a.input_gradient a.weight_gradient");
+        CHECK_TEXT(sequence(),
+                   "a.forward b.forward c.forward a.forward b.forward c.input_gradient c.weight_gradient "
+                   "b.input_gradient b.weight_gradient a.input_gradient a.weight_gradient");
     }
 }
 
 static void test_dlrm_and_others(void)
 {
-    static const char dlrm[] = "HYBRID_DLRM 1\n3\ne -1 5 ALLTOALL 100 6 ALLTOALL 200 7 NONE 0 8\n"
-                               "b -1 5 NONE 0 6 NONE 0 7 ALLREDUCE 10 8\nt -1 5 NONE 0 6 NONE 0 7 ALLREDUCE 10 8\n";
+    static const char dlrm[] =
+        "HYBRID_DLRM 1\n3\ne -1 5 ALLTOALL 100 6 ALLTOALL 200 7 NONE 0 8\n"
+        "b -1 5 NONE 0 6 NONE 0 7 ALLREDUCE 10 8\nt -1 5 NONE 0 6 NONE 0 7 ALLREDUCE 10 8\n";
     if (trace_loads(trace_text("d.txt", dlrm), 4, NULL, "astra_text")) {
         CHECK(waits("b.forward", "e.forward")); /* the exchange of the embeddings runs beside */
         CHECK(waits("e.forward.wait", "e.forward.update") && waits("t.forward", "e.forward.wait"));
@@ -142,7 +152,8 @@ static void test_dlrm_and_others(void)
     static const char micro[] = "MICRO\n2\na -1 5 NONE 0 5 NONE 0 5  ALLREDUCE 1048576 5\r\n"
                                 "b -1 5 NONE 0 5 NONE 0 5  ALLTOALL 64 0\r\n";
     if (trace_loads(trace_text("m.txt", micro), 4, NULL, "astra_text")) {
-        CHECK_TEXT(sequence(), "a.weight_gradient.all_reduce a.weight_gradient.update b.weight_gradient.all_to_all");
+        CHECK_TEXT(sequence(),
+                   "a.weight_gradient.all_reduce a.weight_gradient.update b.weight_gradient.all_to_all");
         CHECK_EQUAL(trace_note("rows of a MICRO"), 2);
     }
 }
@@ -167,7 +178,8 @@ static void test_simai(void)
         uint32_t size, first, second; /* of rank 13: stage 1 (8..15), data 2, tensor 1 */
         uint64_t bytes;
     } good[] = {
-        {"norm.weight_gradient.all_gather", "data", 4, 9, 11, UINT64_C(2500000001)}, /* the result among four */
+        {"norm.weight_gradient.all_gather", "data", 4, 9, 11,
+         UINT64_C(2500000001)}, /* the result among four */
         {"moe.forward.all_to_all", "expert", 2, 13, 15, 100},
         {"moe.input_gradient.all_to_all", "model", 2, 12, 13, 200},
         {"moe.weight_gradient.reduce_scatter", "expert_data", 2, 9, 13, UINT64_C(38654705664)},
@@ -192,7 +204,8 @@ static void test_simai(void)
     CHECK_EQUAL(trace_note("kind BROADCAST"), 1);
     CHECK_EQUAL(trace_note("kind ALLREDUCEALLTOALL"), 1);
     if (trace_loads(trace_text("s.txt", simai), 12, "all_gather=part", "simai_text")) {
-        CHECK_EQUAL(trace_program(0)->bytes[op_named("norm.weight_gradient.all_gather", 0)], UINT64_C(10000000001));
+        CHECK_EQUAL(trace_program(0)->bytes[op_named("norm.weight_gradient.all_gather", 0)],
+                    UINT64_C(10000000001));
         CHECK_EQUAL(trace_note("that the file was made for"), 24);
         CHECK_EQUAL(trace_note("group of one rank"), 1); /* one expert a rank is left */
     }
@@ -216,15 +229,20 @@ static void test_refusals(void)
     table_refused("DATA\n0\n", 4, "is no number of rows");
     table_refused("DATA\n2\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1\n", 4, "ends in row 2 of 2, before its name");
     table_refused("DATA\n1\na -1 1 NONE 0 1 NONE\n", 4, "ends in row 1 of 1, before its communication size");
-    table_refused("DATA\n1\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1 b\n", 4, "goes on with \"b\" behind its 1 rows");
-    table_refused("DATA\n1\na -1 -1 NONE 0 1 NONE 0 1 NONE 0 1\n", 4, "bad.txt:3: row 1: compute time is \"-1\"");
+    table_refused("DATA\n1\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1 b\n", 4,
+                  "goes on with \"b\" behind its 1 rows");
+    table_refused("DATA\n1\na -1 -1 NONE 0 1 NONE 0 1 NONE 0 1\n", 4,
+                  "bad.txt:3: row 1: compute time is \"-1\"");
     table_refused("DATA\n1\na -1 1000000000000000000 NONE 0 1 NONE 0 1 NONE 0 1\n", 4, "computes too long");
     table_refused("HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 1 checkpoints: 1 1 "
-                  "checkpoint_initiates: 1 0\n" ROWS, 2, "row 0 starts from a checkpoint, but none");
+                  "checkpoint_initiates: 1 0\n" ROWS,
+                  2, "row 0 starts from a checkpoint, but none");
     table_refused("HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 1 checkpoints: 1 2\n" ROWS, 2,
                   "expected rows below 2");
-    table_refused("HYBRID_CUSTOMIZED\n1\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1 MICRO\n", 2, "has the policy \"MICRO\"");
-    trace_refused(trace_text("s.txt", simai), 13, NULL, "13 ranks in tensor groups of 2 and 3 pipeline stages");
+    table_refused("HYBRID_CUSTOMIZED\n1\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1 MICRO\n", 2,
+                  "has the policy \"MICRO\"");
+    trace_refused(trace_text("s.txt", simai), 13, NULL,
+                  "13 ranks in tensor groups of 2 and 3 pipeline stages");
     trace_refused(trace_text("s.txt", simai), 6, NULL, "expert groups of 2 among 1");
     table_refused("MICRO\n1\nmicro_test -1 1 NONE 0 1 NONE 0 1 NONE 0 1\n", 0, "says nothing of all_gpus");
 }
@@ -258,7 +276,8 @@ static void test_published(void)
         {"traces/simai_text/microAllReduce.txt", "simai_text", NULL, 0, 2},
         {"traces/simai_text/workload_analytical.txt", "simai_text", NULL, 0, 3324},
         {"traces/simai_text/aicb/L7B-D1-C02_Llama7B_deepspeed_zero3_A100.txt", "simai_text", NULL, 16, 13},
-        {"traces/simai_text/aicb/L7B-M1-C04_Llama7B_megatron_tp2_pp1_mbs1_A100.txt", "simai_text", NULL, 16, 141},
+        {"traces/simai_text/aicb/L7B-M1-C04_Llama7B_megatron_tp2_pp1_mbs1_A100.txt", "simai_text", NULL, 16,
+         141},
         {"traces/simai_text/aicb/all_gather.txt", "simai_text", NULL, 16, 19},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

@@ -1,17 +1,18 @@
-/* Reader of Chakra execution traces (protobuf .et files, one a rank).
+/* Reader of Chakra execution traces (.et files of protobuf, or JSON; one a rank).
  *
  *     chakra_set ──► for each rank:  chakra_stream ──► chakra_rank ──► this file ──► job_builder
  *     (which files)                  (records)         (compact table) (what a node means)
  *
- * Scope: the schema that files call "0.0.4", as ASTRA-sim, STAGE, the MSCCLang, text and PyTorch converters and
- * our own writer fill it. Sizes are what one rank puts in (ASTRA-sim's meaning of comm_size). Durations are
- * microseconds; an attribute duration_ps, which our writer adds, is preferred. CPU work runs on one thread beside
- * the GPU, GPU kernels on one stream.
- * Not modelled: start times (all zero in every published file), priorities, tensors, network dimensions
- * (involved_dim), durations that a trace gives to communication: they are what the simulation is to find.
- * Checked against: hand-made files in tests/test_chakra.c, and the published traces of astra-sim/astra-sim,
- * mlcommons/chakra and astra-sim/stage. */
+ * Scope: the schema that files call "0.0.4", as ASTRA-sim, STAGE, the MSCCLang, text and PyTorch converters
+ * and our own writer fill it. Sizes are what one rank puts in (ASTRA-sim's meaning of comm_size). Durations
+ * are microseconds; an attribute duration_ps, which our writer adds, is preferred. CPU work runs on one
+ * thread beside the GPU, GPU kernels on one stream. Not modelled: start times (all zero in every published
+ * file), priorities, tensors, network dimensions (involved_dim), durations that a trace gives to
+ * communication: they are what the simulation is to find. Checked against: hand-made files in
+ * tests/test_chakra.c, and the published traces of astra-sim/astra-sim, mlcommons/chakra and astra-sim/stage.
+ */
 #include "traces/chakra.pb-c.h"
+#include "traces/chakra_json.h"
 #include "traces/chakra_rank.h"
 #include "traces/chakra_set.h"
 #include "traces/comm_group.h"
@@ -29,6 +30,7 @@ struct values {
     uint32_t gpu;  /* index into gpu_rows */
     uint64_t element_bytes;
     const char *comm_group;
+    uint32_t sizeless; /* enum sizeless */
 };
 
 static const char *const deps_choices[] = {
@@ -39,6 +41,11 @@ static const char *const deps_choices[] = {
     NULL,
 };
 
+/* Communication of which the trace does not say what it moves, or to whom. */
+enum sizeless { SIZELESS_REFUSE, SIZELESS_DURATION };
+static const char *const sizeless_choices[] = {
+    [SIZELESS_REFUSE] = "refuse", [SIZELESS_DURATION] = "duration", NULL};
+
 static const struct param rows[] = {
     PARAM_CHOICE(
         struct values, deps, "deps", "auto", deps_choices,
@@ -48,6 +55,9 @@ static const struct param rows[] = {
         "bytes in one unit of comm_size and tensor_size; 0: 2 for STAGE, which counts BF16 elements, else 1"),
     PARAM_TEXT(struct values, comm_group, "comm_group", NULL,
                "group file (name -> list of ranks); else PREFIX.json or comm_group.json beside the trace"),
+    PARAM_CHOICE(struct values, sizeless, "sizeless", "refuse", sizeless_choices,
+                 "communication without kind, size or partner (published JSON traces): refuse the trace, or "
+                 "let it last as long as it did, without the network"),
     PARAM_CHOICE(struct values, gpu, "gpu", "h100", gpu_names,
                  "GPU whose roofline gives durations to a trace that has operation counts only"),
 };
@@ -74,6 +84,7 @@ enum note {
     NOTE_PARTIAL,
     NOTE_ALONE,
     NOTE_NO_TAG,
+    NOTE_SIZELESS,
     NOTE_COUNT,
 };
 
@@ -104,6 +115,8 @@ static const struct {
                       "run over all ranks of their group"},
     [NOTE_ALONE] = {"collectives over a group of one rank", "kept; nothing to send"},
     [NOTE_NO_TAG] = {"messages without a tag", "tag 0"},
+    [NOTE_SIZELESS] = {"communication without kind, size or partner",
+                       "lasts as long as the trace says: no traffic"},
 };
 
 struct import {
@@ -318,6 +331,36 @@ static bool is_duplicate(struct building *building, const struct chakra_node *no
     return has_twin;
 }
 
+/* Communication that is to last as long as it did. */
+static bool op_sizeless(struct building *building, const struct chakra_node *node, struct op *op)
+{
+    static const uint16_t needed[] = {
+        [CHAKRA__NODE_TYPE__COMM_SEND_NODE] = CHAKRA_HAS_COMM_SIZE | CHAKRA_HAS_DST,
+        [CHAKRA__NODE_TYPE__COMM_RECV_NODE] = CHAKRA_HAS_COMM_SIZE | CHAKRA_HAS_SRC,
+        [CHAKRA__NODE_TYPE__COMM_COLL_NODE] = CHAKRA_HAS_COMM_SIZE | CHAKRA_HAS_COMM_TYPE,
+    };
+    uint16_t missing = (uint16_t)(needed[node->type] & ~node->has);
+    bool is_barrier = node->type == CHAKRA__NODE_TYPE__COMM_COLL_NODE &&
+                      node->comm_type == CHAKRA__COLLECTIVE_COMM_TYPE__BARRIER;
+    if (missing == 0 || is_barrier || building->import->values->sizeless == SIZELESS_REFUSE) {
+        return false;
+    }
+    op->kind = OP_COMPUTE;
+    op->stream = CHAKRA_STREAM_SIZELESS;
+    op->duration_ps = node->duration_ps;
+    note(building->import, NOTE_SIZELESS, 1, 0);
+    return true;
+}
+
+static enum status op_communicate(struct building *building, const struct chakra_node *node, struct op *op)
+{
+    if (is_duplicate(building, node) || op_sizeless(building, node, op)) {
+        return STATUS_OK;
+    }
+    return node->type == CHAKRA__NODE_TYPE__COMM_COLL_NODE ? op_collective(building, node, op)
+                                                           : op_message(building, node, op);
+}
+
 static enum status op_fill(struct building *building, const struct chakra_node *node, struct op *op)
 {
     *op = (struct op){.kind = OP_MARKER, .stream = STREAM_NONE, .source_id = node->id, .name = node->name};
@@ -337,9 +380,8 @@ static enum status op_fill(struct building *building, const struct chakra_node *
         return STATUS_OK;
     case CHAKRA__NODE_TYPE__COMM_SEND_NODE:
     case CHAKRA__NODE_TYPE__COMM_RECV_NODE:
-        return is_duplicate(building, node) ? STATUS_OK : op_message(building, node, op);
     case CHAKRA__NODE_TYPE__COMM_COLL_NODE:
-        return is_duplicate(building, node) ? STATUS_OK : op_collective(building, node, op);
+        return op_communicate(building, node, op);
     default:
         note(building->import, NOTE_MARKER, 1, 0);
         return STATUS_OK;
@@ -462,8 +504,8 @@ static enum status ranks_import(struct import *import)
     return status;
 }
 
-static enum status chakra_read(const struct trace_source *source, struct arena *arena, const struct job **job,
-                               struct diag *diag)
+static enum status chakra_read(const struct trace_source *source, const char *format, struct arena *arena,
+                               const struct job **job, struct diag *diag)
 {
     struct import import = {.values = source->values, .arena = arena, .diag = diag};
     enum status status = chakra_set_find(source->path, source->ranks, arena, &import.set, diag);
@@ -471,7 +513,7 @@ static enum status chakra_read(const struct trace_source *source, struct arena *
         return status;
     }
     uint32_t rank_count = import.set.rank_count;
-    import.builder = job_builder_new(arena, import.set.name, "chakra_et", rank_count);
+    import.builder = job_builder_new(arena, import.set.name, format, rank_count);
     import.groups =
         comm_groups_new(arena, import.builder, rank_count, import.set.prefix, import.values->comm_group);
     status = ranks_import(&import);
@@ -486,7 +528,15 @@ static enum status chakra_read(const struct trace_source *source, struct arena *
     return job_builder_finish(import.builder, job, diag);
 }
 
-static bool chakra_probe(const char *path, const uint8_t *head, size_t head_bytes)
+/* ---- the two formats --------------------------------------------------------------------------------- */
+
+static enum status et_read(const struct trace_source *source, struct arena *arena, const struct job **job,
+                           struct diag *diag)
+{
+    return chakra_read(source, "chakra_et", arena, job, diag);
+}
+
+static bool et_probe(const char *path, const uint8_t *head, size_t head_bytes)
 {
     (void)path;
     return chakra_head_is_trace(head, head_bytes) || chakra_head_is_foreign(head, head_bytes);
@@ -496,6 +546,26 @@ const struct trace_format trace_format_chakra_et = {
     .name = "chakra_et",
     .summary = "Chakra execution traces: PREFIX.0.et, PREFIX.1.et, ... (protobuf, plain or gzip)",
     .params = PARAM_TABLE(struct values, rows),
-    .probe = chakra_probe,
-    .read = chakra_read,
+    .probe = et_probe,
+    .read = et_read,
+};
+
+static enum status json_read(const struct trace_source *source, struct arena *arena, const struct job **job,
+                             struct diag *diag)
+{
+    return chakra_read(source, "chakra_json", arena, job, diag);
+}
+
+static bool json_probe(const char *path, const uint8_t *head, size_t head_bytes)
+{
+    (void)path;
+    return chakra_head_is_json(head, head_bytes);
+}
+
+const struct trace_format trace_format_chakra_json = {
+    .name = "chakra_json",
+    .summary = "Chakra execution traces in JSON: PREFIX.0.json, PREFIX.1.json, ...",
+    .params = PARAM_TABLE(struct values, rows),
+    .probe = json_probe,
+    .read = json_read,
 };

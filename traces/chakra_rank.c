@@ -5,6 +5,7 @@
 #include "traces/chakra_rank.h"
 
 #include "traces/chakra.pb-c.h"
+#include "traces/chakra_json.h"
 #include "traces/chakra_stream.h"
 #include "traces/comm_group.h"
 #include "photonet/units.h"
@@ -148,26 +149,7 @@ static enum status schema_old(const struct reading *reading)
         "with a current Chakra");
 }
 
-/* What else people point at us. A record of 123 bytes begins with '{' too, but not with a JSON key. */
-static bool is_json(const uint8_t *head, size_t bytes)
-{
-    static const char key_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    const char *text = (const char *)head, *end = text + bytes;
-    static const char spaces[] = " \t\r\n", begin[] = "{\"";
-    for (size_t i = 0; i < 2; i++) { /* brace and quote, with spaces before each */
-        while (text < end && *text != '\0' && strchr(spaces, *text) != NULL) {
-            text++;
-        }
-        if (text == end || *text++ != begin[i]) {
-            return false;
-        }
-    }
-    while (text < end && *text != '\0' && strchr(key_letters, *text) != NULL) {
-        text++;
-    }
-    return end - text >= 2 && text[0] == '"' && (text[1] == ':' || text[1] == ' ');
-}
-
+/* What else people point at us. */
 static bool is_tar(const uint8_t *head, size_t bytes)
 {
     return bytes >= 262 && memcmp(head + 257, "ustar", 5) == 0; /* POSIX ustar and pax, GNU */
@@ -175,7 +157,7 @@ static bool is_tar(const uint8_t *head, size_t bytes)
 
 bool chakra_head_is_foreign(const uint8_t *head, size_t bytes)
 {
-    return is_tar(head, bytes) || is_json(head, bytes);
+    return is_tar(head, bytes);
 }
 
 bool chakra_head_is_trace(const uint8_t *head, size_t bytes)
@@ -211,11 +193,6 @@ static enum status head_check(struct chakra_stream *stream, const char *path, st
     }
     if (is_tar(head, bytes)) {
         return diag_input(diag, at, "is a tar archive; unpack it first");
-    }
-    if (is_json(head, bytes)) {
-        return diag_input(diag, at,
-                          "is JSON: chakra_json and PyTorch execution traces are not supported "
-                          "yet; expected protobuf (.et), as chakra_converter writes it");
     }
     return STATUS_OK;
 }
@@ -479,6 +456,9 @@ static void totals_add(struct chakra_rank *rank, const struct chakra_node *node)
 static enum status node_keep(struct reading *reading, const Chakra__Node *from)
 {
     struct chakra_rank *rank = reading->rank;
+    if (rank->node_count == ID_NONE - 1) {
+        return node_refuse(reading, from, "is one more than 32 bits can count");
+    }
     if ((uint32_t)from->type > CHAKRA__NODE_TYPE__COMM_COLL_NODE) {
         return node_refuse(reading, from, "has an unknown node type; expected 0 to 7");
     }
@@ -537,9 +517,6 @@ static enum status nodes_read(struct reading *reading)
         }
         if (!reading->rank->is_current && is_old_node(node)) {
             return schema_old(reading);
-        }
-        if (reading->rank->node_count == ID_NONE - 1) {
-            return chakra_stream_refuse(reading->stream, reading->diag, "more nodes than 32 bits can count");
         }
         status = node_keep(reading, node);
         if (status != STATUS_OK) {
@@ -645,6 +622,28 @@ static enum status rank_link(struct chakra_rank *rank, struct diag *diag)
     return status;
 }
 
+static enum status json_take(void *context, const Chakra__Node *node)
+{
+    return node_keep(context, node);
+}
+
+/* The rest of a file whose head is good. */
+static enum status records_read(struct reading *reading)
+{
+    const uint8_t *head;
+    size_t bytes;
+    enum status status = chakra_stream_head(reading->stream, 512, &head, &bytes, reading->diag);
+    if (status == STATUS_OK && chakra_head_is_json(head, bytes)) {
+        struct chakra_rank *rank = reading->rank;
+        rank->schema = "";
+        rank->scale = 1.0;
+        rank->is_current = true;
+        return chakra_json_read(rank->path, rank->arena, json_take, reading, reading->diag);
+    }
+    status = status == STATUS_OK ? metadata_read(reading) : status;
+    return status == STATUS_OK ? nodes_read(reading) : status;
+}
+
 enum status chakra_rank_read(const char *path, struct arena *arena, struct chakra_rank *rank,
                              struct diag *diag)
 {
@@ -655,12 +654,7 @@ enum status chakra_rank_read(const char *path, struct arena *arena, struct chakr
         return status;
     }
     status = head_check(reading.stream, path, diag);
-    if (status == STATUS_OK) {
-        status = metadata_read(&reading);
-    }
-    if (status == STATUS_OK) {
-        status = nodes_read(&reading);
-    }
+    status = status == STATUS_OK ? records_read(&reading) : status;
     chakra_stream_close(reading.stream);
     arena_free(reading.names.slot_arena);
     return status == STATUS_OK ? rank_link(rank, diag) : status;

@@ -104,22 +104,23 @@ static inline uint64_t *chakra_parent_at(const struct chakra_rank *rank, uint64_
     return &rank->parent_page[parent >> CHAKRA_PARENT_PAGE_BITS][parent & (CHAKRA_PARENT_PAGE_ITEMS - 1)];
 }
 
-/* Refuses what is no protobuf trace: empty, a tar archive, JSON. */
+/* Refuses what is no trace: an empty file, a tar archive. */
 enum status chakra_file_check(const char *path, struct diag *diag);
 
-/* Whether the first bytes of a file look like a Chakra trace of any schema, or like one packed into an
- * archive or written as JSON, which chakra_file_check refuses by name. */
+/* Whether the first bytes of a file look like a Chakra trace of any schema (protobuf), or like one packed into an
+ * archive, which chakra_file_check refuses by name. */
 bool chakra_head_is_trace(const uint8_t *head, size_t bytes);
 bool chakra_head_is_foreign(const uint8_t *head, size_t bytes);
 
-/* Reads the whole file and links it. */
+/* Reads the whole file, protobuf or JSON, and links it. */
 enum status chakra_rank_read(const char *path, struct arena *arena, struct chakra_rank *rank,
                              struct diag *diag);
 
 /* The CPU's thread runs beside the GPU's kernels (STREAM_COMPUTE); copies to and from remote memory run beside
  * both, on copy engines. Collectives have the stream of their group and messages none (program.h). */
-#define CHAKRA_STREAM_CPU    1
-#define CHAKRA_STREAM_MEMORY 2
+#define CHAKRA_STREAM_CPU      1
+#define CHAKRA_STREAM_MEMORY   2
+#define CHAKRA_STREAM_SIZELESS 3 /* communication that lasts as long as the trace says */
 
 /* Which parents count. */
 enum chakra_deps { CHAKRA_DEPS_AUTO, CHAKRA_DEPS_DATA, CHAKRA_DEPS_CTRL, CHAKRA_DEPS_BOTH };

@@ -15,7 +15,7 @@
 
 struct rank_file {
     const char *prefix; /* without the directory */
-    const char *suffix; /* ".et" or ".et.gz" */
+    const char *suffix; /* ".et", ".json", and with ".gz" */
     uint32_t rank;
 };
 
@@ -27,7 +27,7 @@ struct listing {
 /* Splits "w.12.et" into "w" and 12. */
 static bool name_split(const char *name, struct arena *arena, struct rank_file *file)
 {
-    static const char *const suffixes[] = {".et", ".et.gz"};
+    static const char *const suffixes[] = {".et", ".et.gz", ".json", ".json.gz"};
     size_t length = strlen(name);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         size_t suffix = strlen(suffixes[i]);
