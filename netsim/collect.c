@@ -363,6 +363,7 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
         struct port_counters counters = facts->ports[port];
         summary->wire_bytes += counters.tx_bytes;
         summary->drop_count += counters.dropped_packets;
+        summary->pause_count += counters.pauses;
         if (facts->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
             summary->reconfiguration_ps = facts->fabric->port_up_ps[port];
         }

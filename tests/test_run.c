@@ -132,6 +132,19 @@ static void test_bus_bandwidth_of_other_kinds(void)
     }
 }
 
+/* An incast over priority flow control loses nothing, and pauses; with room in every queue and no PFC nobody does. */
+static void test_pauses_are_counted(void)
+{
+    struct done done = run(request_of("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"),
+                           "transport.name=roce routing.balance=ecmp");
+    CHECK(done.result.summary.pause_count > 0);
+    CHECK_EQUAL(done.result.summary.drop_count, 0);
+    arena_free(done.arena);
+    done = run(request_of("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"), "transport.name=window");
+    CHECK_EQUAL(done.result.summary.pause_count, 0);
+    arena_free(done.arena);
+}
+
 static void test_compute_and_iterations(void)
 {
     struct run_request request = request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB,count=3,compute=20us", "fat-tree-128");
@@ -512,7 +525,8 @@ static void test_unwritable_output_is_an_io_failure(void)
 }
 
 TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_summary_of_a_ring_all_reduce),
-          TEST(test_bus_bandwidth_of_other_kinds), TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
+          TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
+          TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
           TEST(test_program_deadlocks_with_a_report), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
