@@ -275,7 +275,8 @@ static void held_against_tables(const char *spec, const char *settings, uint32_t
     for (uint32_t src = 0; src < bare.host_count; src++) {
         for (uint32_t dst = 0; dst < bare.host_count; dst++) {
             uint64_t hash = src * 977 + dst;
-            for (uint32_t node = src; node != dst; seen++) {
+            uint32_t left_hops = bare.node_count;
+            for (uint32_t node = src; node != dst && left_hops > 0; seen++, left_hops--) {
                 struct port_set left = routes_next(loaded.routes, node, dst),
                                 right = routes_next(tables, node, dst);
                 wrong += left.count == 0 || (is_equal && left.count != right.count);
@@ -384,7 +385,7 @@ static void way(const struct loaded *loaded, uint32_t src, uint32_t dst, uint64_
                 uint32_t *hops, uint32_t *inside)
 {
     *hops = *inside = 0;
-    for (uint32_t node = src; node != dst; (*hops)++) {
+    for (uint32_t node = src; node != dst && *hops <= loaded->fabric->node_count; (*hops)++) {
         struct port_set set = routes_next(loaded->routes, node, dst);
         uint32_t port = loaded->fabric->port_first[node] + route_choose(&set, rng_mix(src * 131 + dst));
         *inside += loaded->fabric->rate_bps[port] == scale_up_bps;
@@ -515,8 +516,8 @@ static void test_dimensions_in_order(void)
     uint64_t wrong = 0, fewer = 0;
     for (uint32_t src = 0; src < 120; src++) {
         for (uint32_t dst = 0; dst < 120; dst++) {
-            uint32_t last = 0;
-            for (uint32_t node = src; node != dst;) {
+            uint32_t last = 0, hops = 0;
+            for (uint32_t node = src; node != dst && hops++ < 120;) {
                 struct port_set set = routes_next(loaded.routes, node, dst),
                                 all = routes_next(every.routes, node, dst);
                 uint32_t next =
@@ -582,8 +583,8 @@ static void test_dragonfly(void)
     }
     for (uint32_t src = 0; src < 1056; src += 13) {
         for (uint32_t dst = 0; dst < 1056; dst++) {
-            uint32_t changes = 0;
-            for (uint32_t node = src; node != dst;) {
+            uint32_t changes = 0, hops = 0;
+            for (uint32_t node = src; node != dst && hops++ < 9;) {
                 struct port_set set = routes_next(loaded.routes, node, dst);
                 uint32_t next =
                     peer_node(fabric, fabric->port_first[node] + port_set_at(&set, set.count - 1));
