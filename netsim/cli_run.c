@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { OPT_SET = 256, OPT_ENGINE, OPT_TRANSPORT, OPT_SEED, OPT_UNTIL, OPT_ITERATIONS, OPT_ESTIMATE, OPT_FORMAT,
        OPT_THREADS, OPT_SIMD, OPT_RANKS, OPT_STABLE, OPT_PARAMETERS };
@@ -218,6 +219,10 @@ static void result_print(const struct run_result *result)
 {
     printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
            result->wall_s);
+    if (result->host_count != result->rank_count) {
+        printf("        the fabric has %u hosts, the job uses %u; energy is that of the whole fabric\n",
+               result->host_count, result->rank_count);
+    }
     if (result->plan_text != NULL) {
         printf("        circuits: %s\n", result->plan_text);
     }
@@ -296,10 +301,33 @@ static enum status fabrics_check(struct arguments *arguments, const struct job *
     return status;
 }
 
+/* A result file may be replaced, anything else that stands there may not. */
+static enum status output_check(const char *path, struct diag *diag)
+{
+    static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    uint8_t head[8];
+    struct stat there;
+    if (stat(path, &there) != 0 || !S_ISREG(there.st_mode) || there.st_size == 0) {
+        return STATUS_OK; /* nothing there, or for the writer to refuse */
+    }
+    FILE *file = fopen(path, "rb");
+    bool is_ours = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&
+                   memcmp(head, signature, sizeof head) == 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return is_ours ? STATUS_OK
+                   : diag_input(diag, (struct origin){path, 0, 0}, "exists and is no result file; expected a new name or an "
+                                                                   "HDF5 file to replace");
+}
+
 static enum status runs_write(struct arguments *arguments, const struct job *job, json_t *runs, struct diag *diag)
 {
     struct results *results = NULL;
     enum status status = fabrics_check(arguments, job, diag);
+    if (status == STATUS_OK && arguments->output != NULL) {
+        status = output_check(arguments->output, diag);
+    }
     if (status == STATUS_OK && arguments->output != NULL) {
         status = results_create(arguments->output, arguments->is_stable, arguments->arena, &results, diag);
     }

@@ -405,7 +405,7 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
     summary->gpu_compute_energy_j = compute_pj * 1e-12 / steps;
     summary->gpu_wait_energy_j = wait_pj * 1e-12 / steps;
     if (steady.time_ps > 0) {
-        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->job->rank_count;
+        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->fabric->host_count;
     }
     if (summary->useful_bytes > 0) {
         double useful_bits = (double)summary->useful_bytes * 8 * steps / iterations;

@@ -35,6 +35,7 @@ struct run_request {
 struct run_result {
     const char *name;       /* of the run in the file */
     const char *fabric, *trace;
+    uint32_t host_count, rank_count; /* of the fabric and of the job */
     const char *status;     /* complete, interrupted, deadlock */
     struct result_summary summary;
     uint64_t digest;

@@ -12,7 +12,7 @@ static const struct param packet_rows[] = {
 
 static const struct param routing_rows[] = {
     PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
-                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again"),
+                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again; go-back-N transports have ecmp unless this is set"),
     PARAM_U64(struct scenario_routing, entropies, COUNT, "entropies", "64", "1", "32768",
               "values that spray_n takes in turn, a power of two (uet-htsim: 64)"),
 };
@@ -148,6 +148,21 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
                       setting->key);
 }
 
+/* Go-back-N takes packets that overtake each other for lost ones, so it gets one path a message unless told otherwise. */
+static void balance_default(const struct trace_setting *settings, size_t count, struct scenario *scenario)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(settings[i].key, "routing.balance") == 0) {
+            return;
+        }
+    }
+    for (uint32_t i = 0; scenario->transport->ack == ACK_IN_ORDER && balances[i] != NULL; i++) {
+        if (strcmp(balances[i]->name, "ecmp") == 0) {
+            scenario->routing->balance = i;
+        }
+    }
+}
+
 static enum status scenario_check(const struct scenario *scenario, struct diag *diag)
 {
     const struct scenario_packet *packet = scenario->packet;
@@ -199,6 +214,7 @@ enum status scenario_load(const struct trace_setting *settings, size_t count, co
         status = setting_apply(&settings[i], arena, scenario, diag);
     }
     if (status == STATUS_OK) {
+        balance_default(settings, count, scenario);
         status = scenario_check(scenario, diag);
     }
     if (status == STATUS_OK) {

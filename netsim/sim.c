@@ -3,6 +3,8 @@
 #include "netsim/circuit/planner.h"
 #include "netsim/engine/window.h"
 
+#include <inttypes.h>
+
 /* ---- replay to endpoint ----------------------------------------------------------------------------------- */
 
 static void net_send(void *context, const struct message *message, uint64_t now_ps)
@@ -180,6 +182,20 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     endpoint_attach(sim->endpoint, sim->engine);
 }
 
+/* A packet that no queue can ever hold would be repeated for ever. */
+static enum status queues_check(const struct sim *sim, struct diag *diag)
+{
+    const struct fabric *fabric = sim->fabric;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        if (fabric->port_queue_bytes[port] < sim->scenario.packet->size_bytes) {
+            return diag_set(diag, STATUS_INPUT,
+                            "%s: queues of %" PRIu64 " B hold no packet of %" PRIu64 " B (packet.size); expected more", fabric->name,
+                            fabric->port_queue_bytes[port], sim->scenario.packet->size_bytes);
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **result, struct diag *diag)
 {
     struct sim *sim = arena_one(arena, struct sim);
@@ -189,7 +205,10 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
     replay_init(sim, config);
-    enum status status = circuits_set(sim, diag);
+    enum status status = queues_check(sim, diag);
+    if (status == STATUS_OK) {
+        status = circuits_set(sim, diag);
+    }
     if (status != STATUS_OK) {
         return status;
     }

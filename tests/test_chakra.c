@@ -1280,7 +1280,7 @@ static void test_round_trip_models(void)
         const struct job *made = NULL;
         char wrote[1200];
         void *values = param_defaults(&(*model)->params, own);
-        static const char *const small[][2] = {{"layers", "16"}, {"micro_batches", "2"}, {"dp", "2"}};
+        static const char *const small[][2] = {{"pp", "2"}, {"layers", "4"}, {"micro_batches", "2"}, {"dp", "2"}};
         for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) { /* the whole step is some gigabytes */
             CHECK_EQUAL(param_assign(&(*model)->params, values, small[i][0], small[i][1],
                                      (struct origin){"test", 0, 0}, own, &diag),

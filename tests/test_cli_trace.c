@@ -154,7 +154,7 @@ static void test_generate(void)
     }
     for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
         char format[200];
-        snprintf(format, sizeof format, "generate --model %s --layers 16 --micro-batches 2 --dp 2 -o %%s",
+        snprintf(format, sizeof format, "generate --model %s --pp 2 --layers 4 --micro-batches 2 --dp 2 -o %%s",
                  (*model)->name);
         CHECK_EQUAL(run_here(format, (*model)->name), STATUS_OK);
         CHECK_EQUAL(run_here("validate %s", (*model)->name), STATUS_OK);

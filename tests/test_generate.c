@@ -414,6 +414,13 @@ static void test_dense_models(void)
     static const double published[] = {8.03e9, 70.55e9, 405.8e9, 175e9};
     for (size_t i = 0; dense_shapes[i] != NULL; i++) {
         CHECK_NEAR(transformer_parameters(dense_shapes[i]), published[i], i == 3 ? 0.01 : 0.001);
+        struct arena *own = arena_new("model");
+        const struct job *made = NULL;
+        struct diag why = {{0}};
+        const struct trace_model *model = trace_models[i]; /* in the same order, and its defaults must do */
+        CHECK_EQUAL(model->generate(param_defaults(&model->params, own), own, &made, &why), STATUS_OK);
+        CHECK_TEXT(model->name, dense_shapes[i]->name);
+        arena_free(own);
         CHECK_EQUAL(dense_shapes[i]->hidden, dense_shapes[i]->heads * dense_shapes[i]->head_dim);
     }
 }

@@ -91,10 +91,10 @@ DENSE_MODEL(llama3_8b, "llama3-8b", "a training step of Llama 3 8B: 32 layers, h
 DENSE_MODEL(llama3_70b, "llama3-70b", "a training step of Llama 3 70B: 80 layers, hidden 8192, sequence 8192",
             "8", "4", "2", "8192", "16")
 DENSE_MODEL(llama3_405b, "llama3-405b",
-            "a training step of Llama 3 405B: 126 layers, hidden 16384, sequence 8192", "8", "16", "128",
+            "a training step of Llama 3 405B: 126 layers, hidden 16384, sequence 8192", "8", "14", "2",
             "8192", "16")
 DENSE_MODEL(gpt3_175b, "gpt3-175b", "a training step of GPT-3 175B: 96 layers, hidden 12288, sequence 2048",
-            "8", "8", "16", "2048", "96")
+            "8", "8", "2", "2048", "96")
 
 const struct transformer_shape *const dense_shapes[] = {&llama3_8b, &llama3_70b, &llama3_405b, &gpt3_175b,
                                                         NULL};
