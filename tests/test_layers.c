@@ -1,4 +1,4 @@
-/* Tables of layers: ASTRA-sim 1.0's text workloads and SimAI's.
+/* Tables of layers: ASTRA-sim 1.0's text workloads and SimAI's; AICB's lists of collectives.
  *
  * Asserted: the order of operations of every policy; groups; what is left out and counted; kinds, sizes
  * beyond 32 bits, CRLF, tabs; which of the two formats a file is; refusals; damaged files; the published
@@ -211,6 +211,63 @@ static void test_simai(void)
     }
 }
 
+static const char aicb[] =
+    "[rank0 ~ rank15]\r\n"
+    "comm_type,comm_group,comm_group_size,msg_size,stage,dst,src,additional,_elapsed_time,algbw,busbw,count\n"
+    "CommType.all_reduce,CommGroup.tp_group,2,5000000000,forward,None,None,,None,None,None,2\n"
+    "CommType.all_gather,CommGroup.dp_group,4,10,init,None,None,,None,None,None,1\n"
+    "CommType.broadcast,CommGroup.tp_group,2,24,init,None,1,,None,None,None,1\n"
+    "CommType.all_to_all,CommGroup.ep_group,4.0,64,moe,None,None,,None,None,None,1\n"
+    "CommType.computation,None,None,0,x,None,None,,None,None,None,1\n"
+    "CommType.isend,CommGroup.pp_group,2,4,x,None,None,,None,None,None,1\n"
+    "CommType.epoch_end,None,None,0,,None,None,,None,None,None,1";
+
+static void test_aicb(void)
+{
+    if (!trace_loads(trace_text("a.csv", aicb), 0, NULL, "aicb_csv")) {
+        return;
+    }
+    const struct job *job = trace_test.job;
+    const struct program *program = trace_program(11);
+    CHECK_EQUAL(job->rank_count, 16);
+    CHECK_EQUAL(program->op_count, 5);
+    CHECK_EQUAL(program->bytes[1], UINT64_C(5000000000));
+    CHECK(trace_waits(11, 1, 0));
+    CHECK_EQUAL(program->bytes[2], 3); /* ten bytes among four, rounded up */
+    CHECK_EQUAL(program->root[3], 1);
+    uint32_t data = job_group(job, 11, program->group_slot[2]);
+    CHECK_EQUAL(job->group_rank[job->group_first[data]], 9); /* 9 11 13 15 */
+    CHECK_EQUAL(trace_note("computation rows"), 1);
+    CHECK_EQUAL(trace_note("pipeline messages"), 1);
+    CHECK_EQUAL(trace_note("other kinds"), 1);
+    trace_refused(trace_text("a.csv", aicb), 12, NULL,
+                  "has groups dp_group of 4 ranks, 2 apart, which do not fill 12");
+    static const char head[] = "comm_type,comm_group,comm_group_size,msg_size,stage,dst,src,count\n";
+    static const struct {
+        const char *row, *part;
+    } bad[] = {
+        {"CommType.all_reduce,CommGroup.tp_group,2,x,,None,None,1", "bad.csv:2: msg_size is \"x\""},
+        {"CommType.all_reduce,CommGroup.pp_group,2,1,,None,None,1", "group \"pp_group\""},
+        {"CommType.all_reduce,CommGroup.tp_group,0,1,,None,None,1", "has 0 ranks"},
+        {"CommType.broadcast,CommGroup.tp_group,2,1,,None,2,1", "src is \"2\"; expected a number up to 1"},
+        {"CommType.all_reduce,CommGroup.tp_group,2,1,,None,None,1", "expected --ranks N"},
+        {"CommType.wave,CommGroup.tp_group,2,1,,None,None,1", "holds no collective"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s%s\n", head, bad[i].row);
+        trace_refused(trace_text("bad.csv", text), 0, NULL, bad[i].part);
+    }
+    trace_same_gzipped("z.csv", aicb, sizeof aicb - 1, 0, NULL);
+    trace_cut_everywhere("aicb_csv:", "cut.csv", aicb, sizeof aicb - 1, 0, NULL);
+    trace_damage("aicb_csv:", "d.csv", aicb, sizeof aicb - 1, 0, NULL, 2000);
+    const char *path = test_corpus("traces/simai_text/aicb/G13B-M1-C01_GPT13B_megatron_tp8_pp1_mbs1.csv");
+    if (path != NULL && trace_loads(path, 0, NULL, "aicb_csv")) {
+        CHECK_EQUAL(trace_test.job->rank_count, 128);
+        CHECK_EQUAL(trace_count(0, OP_COLLECTIVE), 179);
+    }
+}
+
 static void table_refused(const char *text, uint32_t ranks, const char *part)
 {
     trace_refused(trace_text("bad.txt", text), ranks, NULL, part);
@@ -293,4 +350,4 @@ static void test_published(void)
 }
 
 TEST_MAIN("layers", TEST(test_data), TEST(test_hybrid), TEST(test_transformer), TEST(test_dlrm_and_others),
-          TEST(test_simai), TEST(test_refusals), TEST(test_damage), TEST(test_published))
+          TEST(test_simai), TEST(test_aicb), TEST(test_refusals), TEST(test_damage), TEST(test_published))

@@ -296,43 +296,45 @@ static bool role_is_used(const struct layer_table *table, enum layer_role role)
     return false;
 }
 
-/* Adds the groups of a role and gives every rank its slot, the same on all of them. */
-static enum status role_add(struct loop *loop, enum layer_role role, struct arena *scratch, struct diag *diag)
+enum status layer_groups_add(struct job_builder *builder, const char *name, uint32_t rank_count,
+                             struct layer_group group, const char *path, uint32_t *slot, struct diag *diag)
 {
-    const struct layer_plan *plan = loop->plan;
-    struct layer_group group = plan->groups[role];
+    struct arena *scratch = arena_new("groups of equal steps");
     uint32_t *member = arena_array(scratch, group.size, uint32_t), id = 0;
+    uint32_t *group_of = arena_array(scratch, rank_count, uint32_t);
     enum status status = STATUS_OK;
-    uint32_t *group_of = arena_array(scratch, plan->rank_count, uint32_t);
-    for (uint32_t rank = 0; rank < plan->rank_count && status == STATUS_OK; rank++) {
+    for (uint32_t rank = 0; rank < rank_count && status == STATUS_OK; rank++) {
         if (rank / group.step % group.size != 0) {
             continue; /* not the first member */
         }
         for (uint32_t i = 0; i < group.size; i++) {
             member[i] = rank + i * group.step;
         }
-        struct origin at = {.path = plan->table->path};
-        status = job_builder_group(loop->builder, role_names[role], member, group.size, at, &id, diag);
+        struct origin at = {.path = path};
+        status = job_builder_group(builder, name, member, group.size, at, &id, diag);
         for (uint32_t i = 0; i < group.size; i++) {
             group_of[member[i]] = id;
         }
     }
-    for (uint32_t rank = 0; rank < plan->rank_count && status == STATUS_OK; rank++) {
-        loop->slot[role] = job_builder_slot(loop->builder, rank, group_of[rank]);
+    for (uint32_t rank = 0; rank < rank_count && status == STATUS_OK; rank++) {
+        *slot = job_builder_slot(builder, rank, group_of[rank]);
     }
+    arena_free(scratch);
     return status;
 }
 
-static enum status roles_add(struct loop *loop, struct arena *scratch, struct diag *diag)
+static enum status roles_add(struct loop *loop, struct diag *diag)
 {
+    const struct layer_plan *plan = loop->plan;
     enum status status = STATUS_OK;
     for (enum layer_role role = ROLE_ALL; role < ROLE_COUNT && status == STATUS_OK; role++) {
-        if (!role_is_used(loop->plan->table, role)) {
+        if (!role_is_used(plan->table, role)) {
             continue;
         }
-        assert(loop->plan->groups[role].size > 0 &&
-               loop->plan->rank_count % (loop->plan->groups[role].step * loop->plan->groups[role].size) == 0);
-        status = role_add(loop, role, scratch, diag);
+        assert(plan->groups[role].size > 0 &&
+               plan->rank_count % (plan->groups[role].step * plan->groups[role].size) == 0);
+        status = layer_groups_add(loop->builder, role_names[role], plan->rank_count, plan->groups[role],
+                                  plan->table->path, &loop->slot[role], diag);
     }
     return status;
 }
@@ -408,7 +410,7 @@ enum status layer_job_build(const struct layer_plan *plan, struct job_builder *b
     if (status == STATUS_OK && (uint64_t)count * plan->passes > OPS_MAX / 10) {
         status = diag_input(diag, at, "%u passes over %u rows are too many operations", plan->passes, count);
     }
-    status = status == STATUS_OK ? roles_add(&loop, scratch, diag) : status;
+    status = status == STATUS_OK ? roles_add(&loop, diag) : status;
     if (status == STATUS_OK) {
         job_builder_rank(builder, 0);
         for (uint32_t i = 0; i < plan->passes; i++) {

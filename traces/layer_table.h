@@ -99,6 +99,10 @@ struct layer_group {
     uint32_t step, size; /* size 0: nobody has this role */
 };
 
+/* Adds the groups of this form (whose product divides rank_count) and gives every rank its slot, the same on all. */
+enum status layer_groups_add(struct job_builder *builder, const char *name, uint32_t rank_count,
+                             struct layer_group group, const char *path, uint32_t *slot, struct diag *diag);
+
 struct layer_plan {
     const struct layer_table *table;
     uint32_t rank_count;
