@@ -9,8 +9,10 @@
  * Scope: store-and-forward and cut-through switches, hosts that forward, ports that come up later, and all of
  * queue.h.
  * Not modelled: links that fail during a run, multicast.
- * Checked against: closed forms (tests/test_engine.c, tests/test_queue.c), conservation of packets and bytes per link,
- * SimGrid on long transfers (tests/test_simgrid.c). */
+ * Checked against: closed forms (tests/test_engine.c), conservation of packets and bytes per link, SimGrid on long
+ * transfers (tests/test_simgrid.c); trimming, marks, pauses and credits by the transports that need them
+ * (tests/test_transport.c, tests/test_peers.c). Not checked by a test of their own: shared buffers, round robin among
+ * more than two classes, marking at enqueue. */
 #ifndef PHOTONET_ENGINE_PLAIN_H
 #define PHOTONET_ENGINE_PLAIN_H
 
