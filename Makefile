@@ -27,7 +27,7 @@ SOVERSION = 0
 CPPFLAGS = -Iinclude -I. -I$(BUILD)/gen -DPHOTONET_HAVE_SIMGRID=$(HAVE_SIMGRID) $(LIB_CFLAGS)
 CFLAGS = -std=gnu11 -g $(OPTIMISE) -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing $(WARN) \
          $(CFLAGS_EXTRA)
-LDLIBS = $(LIB_LIBS) -lhdf5_hl -lm -lpthread $(if $(filter 1,$(HAVE_SIMGRID)),-lsimgrid)
+LDLIBS = $(LIB_LIBS) -lhdf5_hl -lm -lpthread
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS)
 
 # Instruction-set variants are named by their suffix; everything else runs on any machine of its kind.

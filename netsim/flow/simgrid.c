@@ -163,7 +163,7 @@ static _Noreturn void child_main(struct simulation *simulation)
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read the results */
     dup2(fileno(simulation->errors), STDOUT_FILENO);
     dup2(fileno(simulation->errors), STDERR_FILENO);
-    flow_child_run(&simulation->child, simulation->tasks);
+    flow_child_run(simulation->tasks);
 }
 
 static enum status child_start(struct simulation *simulation, struct diag *diag)

@@ -16,11 +16,9 @@
 
 #if PHOTONET_HAVE_SIMGRID
 
+#include "netsim/flow/simgrid_api.h"
+
 #include <signal.h>
-#include <simgrid/actor.h>
-#include <simgrid/engine.h>
-#include <simgrid/host.h>
-#include <simgrid/semaphore.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +36,7 @@ struct task {
 #define RECORDS_AT_ONCE 512
 
 struct flow_tasks {
+    struct simgrid_api simgrid;
     struct flow_child *child;
     struct task *ring; /* capacity 2^k */
     size_t head, count, capacity;
@@ -111,14 +110,14 @@ struct flow_tasks *flow_tasks_new(struct arena *arena, struct flow_child *child)
 
 static uint64_t clock_read(struct flow_tasks *tasks)
 {
-    uint64_t clock_ps = (uint64_t)(simgrid_get_clock() * 1e12 + 0.5);
+    uint64_t clock_ps = (uint64_t)(tasks->simgrid.simgrid_get_clock() * 1e12 + 0.5);
     tasks->now_ps = clock_ps > tasks->now_ps ? clock_ps : tasks->now_ps;
     return tasks->now_ps;
 }
 
-static void sleep_until(uint64_t when_ps)
+static void sleep_until(const struct flow_tasks *tasks, uint64_t when_ps)
 {
-    sg_actor_sleep_until((double)when_ps * 1e-12);
+    tasks->simgrid.sg_actor_sleep_until((double)when_ps * 1e-12);
 }
 
 static void records_flush(struct flow_tasks *tasks)
@@ -168,12 +167,12 @@ static void message_run(struct flow_tasks *tasks, struct task *task)
     const struct flow_config *config = tasks->child->config;
     const struct message *message = &task->message;
     if (config->post_ps > 0) {
-        sleep_until(message->posted_ps + config->post_ps);
+        sleep_until(tasks, message->posted_ps + config->post_ps);
     }
     uint64_t wire_bytes =
         message->bytes + shape_packets(&config->shape, message->bytes) * config->shape.header_bytes;
-    sg_host_sendto(tasks->hosts[message->src_host], tasks->hosts[message->dst_host], (double)wire_bytes);
-    sleep_until(clock_read(tasks) +
+    tasks->simgrid.sg_host_sendto(tasks->hosts[message->src_host], tasks->hosts[message->dst_host], (double)wire_bytes);
+    sleep_until(tasks, clock_read(tasks) +
                 platform_latency_ps(tasks->child->platform, message->src_host, message->dst_host));
     uint64_t now_ps = clock_read(tasks);
     task->kind = TASK_ACK;
@@ -185,7 +184,7 @@ static void message_run(struct flow_tasks *tasks, struct task *task)
 
 static void local_run(struct flow_tasks *tasks, const struct task *task)
 {
-    sleep_until(task->when_ps);
+    sleep_until(tasks, task->when_ps);
     uint64_t now_ps = clock_read(tasks);
     record(tasks, &task->message, now_ps, now_ps);
     replay_delivered(tasks->child->replay, &task->message, now_ps);
@@ -194,7 +193,7 @@ static void local_run(struct flow_tasks *tasks, const struct task *task)
 
 static void ack_run(struct flow_tasks *tasks, const struct task *task)
 {
-    sleep_until(task->when_ps);
+    sleep_until(tasks, task->when_ps);
     uint64_t now_ps = clock_read(tasks);
     record(tasks, &task->message, task->delivered_ps, now_ps);
     replay_acked(tasks->child->replay, &task->message, now_ps);
@@ -202,7 +201,7 @@ static void ack_run(struct flow_tasks *tasks, const struct task *task)
 
 static void timer_run(struct flow_tasks *tasks, const struct task *task)
 {
-    sleep_until(task->when_ps);
+    sleep_until(tasks, task->when_ps);
     replay_event(tasks->child->replay, task->host, task->argument, clock_read(tasks));
 }
 
@@ -230,12 +229,12 @@ static void actor_main(int argc, char **argv);
 
 static void actor_start(struct flow_tasks *tasks)
 {
-    char name[] = "task"; /* SimGrid's start takes no const text */
-    char *const argv[] = {name, NULL};
-    sg_actor_t actor = sg_actor_init(name, tasks->home);
-    sg_actor_set_data(actor, tasks);
+    const char *name = "task";
+    const char *const argv[] = {name, NULL};
+    sg_actor_t actor = tasks->simgrid.sg_actor_init(name, tasks->home);
+    tasks->simgrid.sg_actor_set_data(actor, tasks);
     tasks->actor_count++;
-    sg_actor_start(actor, actor_main, 1, argv);
+    tasks->simgrid.sg_actor_start_(actor, actor_main, 1, argv);
 }
 
 static bool must_stop(const struct flow_tasks *tasks)
@@ -250,7 +249,7 @@ static void actors_call(struct flow_tasks *tasks, size_t own)
         tasks->called++;
         if (tasks->idle > 0) {
             tasks->idle--;
-            sg_sem_release(tasks->wake);
+            tasks->simgrid.sg_sem_release(tasks->wake);
         } else {
             actor_start(tasks);
         }
@@ -261,14 +260,14 @@ static void over(struct flow_tasks *tasks)
 {
     if (!tasks->is_over) {
         tasks->is_over = true;
-        sg_sem_release(tasks->done);
+        tasks->simgrid.sg_sem_release(tasks->done);
     }
 }
 
 static void actor_main(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    struct flow_tasks *tasks = sg_actor_self_get_data();
+    struct flow_tasks *tasks = simgrid_self_data();
     for (;;) {
         tasks->called--;
         tasks->busy++;
@@ -282,7 +281,7 @@ static void actor_main(int argc, char **argv)
             over(tasks);
         }
         tasks->idle++;
-        sg_sem_acquire(tasks->wake);
+        tasks->simgrid.sg_sem_acquire(tasks->wake);
     }
 }
 
@@ -314,15 +313,15 @@ static void results_store(struct flow_tasks *tasks)
 static void main_actor(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    struct flow_tasks *tasks = sg_actor_self_get_data();
+    struct flow_tasks *tasks = simgrid_self_data();
     uint64_t until_ps = tasks->child->config->until_ps;
     replay_start(tasks->child->replay);
     actors_call(tasks, 0);
     bool is_begun = tasks->actor_count > 0; /* a stop may come first, and a job may be empty */
     if (is_begun && until_ps == TIME_NEVER_PS) {
-        sg_sem_acquire(tasks->done);
+        tasks->simgrid.sg_sem_acquire(tasks->done);
     } else if (is_begun) {
-        tasks->child->shared->is_cut = sg_sem_acquire_timeout(tasks->done, (double)until_ps * 1e-12);
+        tasks->child->shared->is_cut = tasks->simgrid.sg_sem_acquire_timeout(tasks->done, (double)until_ps * 1e-12);
     }
     results_store(tasks);
     _exit(STATUS_OK);
@@ -347,14 +346,14 @@ static const char *const options[] = {
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 
-static void simgrid_begin(const struct flow_child *child)
+static void simgrid_begin(struct flow_tasks *tasks)
 {
     char *argv[OPTION_COUNT + 1] = {NULL};
     memcpy(argv, options, sizeof options);
     int argc = OPTION_COUNT;
-    simgrid_init(&argc, argv);
+    tasks->simgrid.simgrid_init(&argc, argv);
     signal(SIGINT, SIG_IGN); /* the parent decides */
-    simgrid_load_platform(child->platform_path);
+    tasks->simgrid.simgrid_load_platform(tasks->child->platform_path);
 }
 
 static void hosts_find(struct flow_tasks *tasks)
@@ -364,23 +363,26 @@ static void hosts_find(struct flow_tasks *tasks)
     for (uint32_t host = 0; host < host_count; host++) {
         char name[16];
         snprintf(name, sizeof name, "h%u", host);
-        tasks->hosts[host] = sg_host_by_name(name);
+        tasks->hosts[host] = tasks->simgrid.sg_host_by_name(name);
     }
-    tasks->home = sg_host_by_name("actors");
+    tasks->home = tasks->simgrid.sg_host_by_name("actors");
 }
 
-void flow_child_run(struct flow_child *child, struct flow_tasks *tasks)
+void flow_child_run(struct flow_tasks *tasks)
 {
-    simgrid_begin(child);
+    if (!simgrid_api_load(&tasks->simgrid)) {
+        _exit(STATUS_IO); /* the parent shows what has been written */
+    }
+    simgrid_begin(tasks);
     hosts_find(tasks);
-    tasks->wake = sg_sem_init(0);
-    tasks->done = sg_sem_init(0);
-    char name[] = "main";
-    char *const argv[] = {name, NULL};
-    sg_actor_t actor = sg_actor_init(name, tasks->home);
-    sg_actor_set_data(actor, tasks);
-    sg_actor_start(actor, main_actor, 1, argv);
-    simgrid_run();
+    tasks->wake = tasks->simgrid.sg_sem_init(0);
+    tasks->done = tasks->simgrid.sg_sem_init(0);
+    const char *name = "main";
+    const char *const argv[] = {name, NULL};
+    sg_actor_t actor = tasks->simgrid.sg_actor_init(name, tasks->home);
+    tasks->simgrid.sg_actor_set_data(actor, tasks);
+    tasks->simgrid.sg_actor_start_(actor, main_actor, 1, argv);
+    tasks->simgrid.simgrid_run();
     _exit(STATUS_IO); /* the main actor ends the process; here something went wrong */
 }
 

@@ -37,6 +37,6 @@ void flow_send(void *tasks, const struct message *message, uint64_t now_ps); /* 
 void flow_timer(void *tasks, uint32_t host, uint64_t when_ps, uint64_t argument);
 
 /* Runs the simulation in this process and ends it. */
-_Noreturn void flow_child_run(struct flow_child *child, struct flow_tasks *tasks);
+_Noreturn void flow_child_run(struct flow_tasks *tasks);
 
 #endif
