@@ -83,7 +83,7 @@ static void light_event(void *context, uint32_t host, enum host_event kind, uint
     (void)context, (void)host, (void)kind, (void)argument, (void)now_ps;
 }
 
-static const struct host_ops light_ops = {light_pull, light_receive, light_event};
+static const struct host_ops light_ops = {.pull = light_pull, .receive = light_receive, .event = light_event};
 
 /* ---- the real endpoints ----------------------------------------------------------------------------------- */
 
@@ -121,7 +121,7 @@ static void real_acked(void *context, const struct message *message, uint64_t de
     (void)context, (void)message, (void)delivered_ps, (void)retransmissions, (void)now_ps;
 }
 
-static const struct host_ops real_ops = {real_pull, real_receive, real_event};
+static const struct host_ops real_ops = {.pull = real_pull, .receive = real_receive, .event = real_event};
 static const struct endpoint_ops real_endpoint_ops = {real_delivered, real_acked};
 
 /* ---- the case --------------------------------------------------------------------------------------------- */

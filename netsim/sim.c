@@ -207,6 +207,9 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     replay_init(sim, config);
     enum status status = queues_check(sim, diag);
     if (status == STATUS_OK) {
+        status = fabric_check_gates(sim->fabric, sim->scenario.packet->size_bytes, diag);
+    }
+    if (status == STATUS_OK) {
         status = circuits_set(sim, diag);
     }
     if (status != STATUS_OK) {

@@ -313,7 +313,7 @@ static void storm_event(void *context, uint32_t host, enum host_event kind, uint
     }
 }
 
-static const struct host_ops storm_ops = {storm_pull, storm_receive, storm_event};
+static const struct host_ops storm_ops = {.pull = storm_pull, .receive = storm_receive, .event = storm_event};
 
 static void storm_begin(struct storm *storm)
 {
@@ -446,7 +446,7 @@ static void talk_event(void *context, uint32_t host, enum host_event kind, uint6
     endpoint_timer(((struct talk *)context)->endpoint, host, argument, now_ps);
 }
 
-static const struct host_ops talk_host_ops = {talk_pull, talk_receive, talk_event};
+static const struct host_ops talk_host_ops = {.pull = talk_pull, .receive = talk_receive, .event = talk_event};
 static const struct endpoint_ops talk_ops = {talk_delivered, talk_acked};
 
 static struct endpoint *talk_endpoint(struct talk *talk, const struct routes *routes, struct arena *arena)

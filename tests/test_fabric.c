@@ -343,8 +343,87 @@ static void test_validation_finds_faults(void)
     arena_free(loaded.arena);
 }
 
+/* Host 0 and host 1 of a fat tree get gates; what the checks say of them. */
+static void gates_refused(const struct gate *gates, const struct gate_window *windows, uint32_t window_count,
+                          const char *part)
+{
+    struct diag diag = {""};
+    struct loaded loaded = load("fat_tree", "radix=4", 0);
+    struct fabric *fabric = loaded.config.fabric;
+    uint32_t *port_gate = arena_array(loaded.arena, fabric->port_count, uint32_t);
+    uint32_t *port_line = arena_array(loaded.arena, fabric->port_count, uint32_t);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        port_gate[port] = port < 2 ? port : ID_NONE;
+        port_line[port] = port == 1 ? 0 : port;
+    }
+    fabric->gates = gates;
+    fabric->gate_count = 2;
+    fabric->gate_windows = windows;
+    fabric->gate_window_count = window_count;
+    fabric->port_gate = port_gate;
+    fabric->port_line = port_line;
+    CHECK_EQUAL(fabric_validate(fabric, &diag), part == NULL ? STATUS_OK : STATUS_INPUT);
+    CHECK_HOLDS(diag.text, part == NULL ? "" : part);
+    arena_free(loaded.arena);
+}
+
+static void test_gates_are_checked(void)
+{
+    struct gate two[] = {{100, 0, 1, false}, {100, 1, 1, false}};
+    struct gate_window windows[] = {{0, 40}, {50, 90}};
+    gates_refused(two, windows, 2, NULL);
+    gates_refused(two, windows, 1, "gate 1 has windows that do not exist");
+    windows[1] = (struct gate_window){50, 100};
+    gates_refused(two, windows, 2, NULL);
+    windows[1] = (struct gate_window){50, 101}; /* into the next round of the other */
+    gates_refused(two, windows, 2, "port 0 of host 1 (open from 50ps to 101ps) and port 0 of host 0 (open from 0ps to "
+                                   "40ps) have one transmitter");
+    windows[1] = (struct gate_window){39, 90};
+    gates_refused(two, windows, 2, "port 0 of host 0 (open from 0ps to 40ps) and port 0 of host 1 (open from 39ps");
+    windows[1] = (struct gate_window){50, 151};
+    gates_refused(two, windows, 2, "gate 1 has windows that do not lie inside its period");
+    windows[1] = (struct gate_window){90, 90};
+    gates_refused(two, windows, 2, "gate 1 has windows out of order");
+    windows[1] = (struct gate_window){50, 90};
+    two[1].period_ps = 200;
+    gates_refused(two, windows, 2, "expected gates of one period");
+    two[0] = (struct gate){100, 0, 2, false};
+    two[1] = (struct gate){0, 0, 0, false}; /* closed until told otherwise: apart from all */
+    gates_refused(two, windows, 2, NULL);
+    windows[1] = (struct gate_window){30, 90};
+    gates_refused(two, windows, 2, "gate 0 has windows out of order");
+}
+
+static void test_gates_hold_a_packet(void)
+{
+    struct diag diag = {""};
+    struct loaded loaded = load("fat_tree", "radix=4", 0);
+    struct fabric *fabric = loaded.config.fabric;
+    uint32_t *port_gate = arena_array(loaded.arena, fabric->port_count, uint32_t);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        port_gate[port] = port == 0 ? 0 : ID_NONE;
+    }
+    uint64_t service_ps = serialisation_ps(4096, fabric->rate_bps[0]);
+    struct gate_window windows[] = {{0, 200000}, {300000, 300000 + service_ps}};
+    fabric->gates = &(struct gate){500000, 0, 2, false};
+    fabric->gate_count = 1;
+    fabric->gate_windows = windows;
+    fabric->gate_window_count = 2;
+    fabric->port_gate = port_gate;
+    CHECK_EQUAL(fabric_validate(fabric, &diag), STATUS_OK);
+    CHECK_EQUAL(fabric_check_gates(fabric, 4096, &diag), STATUS_OK);
+    CHECK_EQUAL(fabric_check_gates(fabric, 4097, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "a window of port 0 of host 0 lasts");
+    CHECK_HOLDS(diag.text, "a packet of 4097 B takes");
+    fabric->detours = arena_array(loaded.arena, fabric->node_count, struct detour);
+    ((struct detour *)(uintptr_t)fabric->detours)[fabric->node_count - 1] = (struct detour){2, 3, DETOUR_ALWAYS, 0};
+    CHECK_EQUAL(fabric_validate(fabric, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "has detours by ports 2 to 5 of 4");
+    arena_free(loaded.arena);
+}
+
 TEST_MAIN("fabric", TEST(test_peer_tree), TEST(test_trees_route_by_shortest_ways),
           TEST(test_oversubscription_is_exact), TEST(test_device_latency), TEST(test_choice_is_even),
           TEST(test_large_tree), TEST(test_every_preset_loads), TEST(test_every_family_resolves),
           TEST(test_settings_of_others_are_handed_on), TEST(test_bad_input_is_named),
-          TEST(test_validation_finds_faults))
+          TEST(test_validation_finds_faults), TEST(test_gates_are_checked), TEST(test_gates_hold_a_packet))

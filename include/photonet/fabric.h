@@ -11,6 +11,10 @@
  * port_peer = ID_NONE until a planner of circuits (netsim/circuit) joins it to another one; the optical switch
  * itself has no packet ports: optics is a schedule, not a second engine.
  *
+ * Circuits that come and go are gates: a transmitter that is joined to one peer after the other is as many ports, one
+ * for each peer, each with a queue and a gate that is open while the circuit stands. Ports of one transmitter share a
+ * line (port_line), and their gates are never open at once.
+ *
  * Routes: most fabrics are trees, and a tree needs a few numbers a node and no table (struct route). All others
  * leave `route` NULL and get shortest paths with all equal next hops, computed from the connections; port_cost,
  * port_order and is_host_end say what is short and which of the equal ones are taken. */
@@ -60,6 +64,33 @@ struct optical {
 
 enum plan_kind { PLAN_NONE, PLAN_PER_JOB };
 
+/* A transmission may start at t where open <= t and t + its service <= close. */
+struct gate_window {
+    uint64_t open_ps, close_ps;
+};
+
+/* When a port may send. Windows are ascending and disjoint; two that touch are two: no packet spans them. Repeated ones
+ * open within the period, and the last may close after its end, up to where the first opens again. */
+struct gate {
+    uint64_t period_ps;                  /* 0: the windows are absolute and do not repeat */
+    uint32_t window_first, window_count; /* of fabric->gate_windows; count 0: closed until a controller opens it */
+    bool is_rerouting; /* what still waits when a window closes is routed again (classes of engine_config.epochs) */
+};
+
+/* Two hops over circuits instead of one, for a packet that has come from a host and whose route leaves the node by one
+ * of `count` consecutive ports from `first` (counted within the node): it may leave by any of them. A packet that
+ * comes from another switch goes by its route, so a detour has exactly two hops and no packet needs to remember. */
+enum detour_rule {
+    DETOUR_NONE,
+    DETOUR_ALWAYS,  /* Valiant: each packet by a hash of (source, destination, entropy, sequence) over all the ports */
+    DETOUR_BACKLOG, /* the route, unless its port holds more than `threshold_bytes` more than the hashed one */
+};
+struct detour {
+    uint32_t first, count; /* count 0: none */
+    enum detour_rule rule;
+    uint64_t threshold_bytes;
+};
+
 struct fabric {
     struct arena *arena;
     const char *name;   /* of the configuration: "fat-tree-128" */
@@ -85,6 +116,14 @@ struct fabric {
     const uint32_t *port_adapter;     /* NIC behind a host's port, else PART_ID_NONE */
     uint64_t *port_up_ps;             /* dark before; 0 where nothing is reconfigured */
     const uint64_t *port_queue_bytes; /* capacity of the output queue, UINT64_MAX = unbounded */
+
+    /* Gates, all NULL where every port may always send. */
+    const struct gate *gates;
+    const struct gate_window *gate_windows;
+    uint32_t gate_count, gate_window_count;
+    const uint32_t *port_gate;        /* per port: of `gates`, ID_NONE: always open */
+    const uint32_t *port_line;        /* per port: number of its transmitter, below port_count; NULL: each its own */
+    const struct detour *detours;     /* per node, or NULL */
 
     const struct route *route;        /* node_count, or NULL */
     /* Where route is NULL. A way is as long as the sum of its links' costs (NULL: 1 each; both ways of a link cost
@@ -141,6 +180,8 @@ extern const struct fabric_preset fabric_presets[];
 /* Checks what every fabric must hold (peers are mutual, rates not 0, hosts have ports, part ids exist, every
  * host reaches every other where nothing is left to a planner) and names the node that breaks it. */
 enum status fabric_validate(const struct fabric *fabric, struct diag *diag);
+/* STATUS_INPUT where a packet of that size could not pass some window of a gate, with the numbers. */
+enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_bytes_max, struct diag *diag);
 
 /* "host 3", "switch 40 (tier 2)", "optical switch 64". Returns `text`; 48 bytes hold any. */
 char *fabric_node_text(const struct fabric *fabric, uint32_t node, char *text, size_t text_bytes);

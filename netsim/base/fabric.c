@@ -1,5 +1,5 @@
 /* What every fabric must hold, whoever built it. */
-#include "photonet/fabric.h"
+#include "netsim/base/fabric_gates.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -139,6 +139,7 @@ enum status fabric_validate(const struct fabric *fabric, struct diag *diag)
                         fabric->host_count, FABRIC_HOSTS_MAX);
     }
     enum status status = check_parts_of(fabric, diag);
+    status = status == STATUS_OK ? fabric_gates_validate(fabric, diag) : status;
     bool is_planned = fabric->plan == PLAN_NONE || fabric->plan_text != NULL;
     return status != STATUS_OK || !is_planned ? status : check_connected(fabric, diag);
 }

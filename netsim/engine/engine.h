@@ -17,6 +17,13 @@
  * waits for the rest of the packet (it arrives a second time, whole). A switch's latency follows the arrival.
  * Nothing starts on a port before port_up_ps.
  *
+ * Gates (photonet/fabric.h). A packet starts only where it ends before its gate closes; the first of a class that does
+ * not fit into the rest of the window waits for the next one, and holds up its class. A host's port is pulled only
+ * while a packet of packet_bytes_max would fit; where it would not, the engine kicks it as soon as it does.
+ *
+ * The controller of circuits is host_ops.control. What a host tells it (engine_tell) reaches it control_delay_ps
+ * later; it acts before anything else that happens at that time.
+ *
  * Order law. Events at one node are ordered by (time, kind, port, sequence): link or circuit state, departure
  * complete, pause or credit, arrival, timer, operation. Nodes meet through links only, so nothing depends on a
  * global order, and an engine may run nodes in any order that respects the links' delays.
@@ -59,6 +66,28 @@ struct host_ops {
     void (*receive)(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps);
     /* A timer or operation that was set with engine_timer is due. argument < 2^40. */
     void (*event)(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps);
+    /* What `host` told the controller with engine_tell has reached it; NULL where nobody tells. By one thread at a
+     * time, in the order (time, host, order of the calls of that host), and before all else of that time. It may call
+     * engine_gate, engine_tell and, for any host, engine_timer. */
+    void (*control)(void *context, uint32_t host, uint64_t argument, uint64_t now_ps);
+};
+
+/* A directed link, named by the port that sends, goes down or comes back. While it is down nothing starts on it; a packet
+ * that has started and whose last bit would leave the link later than that is lost; queued ones wait. */
+struct link_change {
+    uint64_t time_ps;
+    uint32_t port;
+    bool is_up;
+};
+
+/* Which routes hold when: routes[i] from from_ps[i] on, base routes (engine_config.routes) before from_ps[0]. Where
+ * period_ps is 0 the times are absolute, and at each of them what waits at a port whose link is down is dropped. */
+struct route_epochs {
+    uint64_t period_ps; /* > all of from_ps, or 0 */
+    uint32_t count;
+    uint32_t class_mask; /* bit c: packets of class c go by these; others by the base routes */
+    const uint64_t *from_ps; /* ascending */
+    const struct routes *const *routes;
 };
 
 struct engine_config {
@@ -72,6 +101,10 @@ struct engine_config {
     void *context;               /* of the ops */
     const volatile int *interrupted; /* non-zero: engine_run returns early; may be NULL */
     uint32_t thread_count;       /* 0 and 1: the caller's alone; the result is the same for any */
+    const struct link_change *link_changes; /* ascending times */
+    size_t link_change_count;
+    const struct route_epochs *epochs; /* NULL: `routes` always */
+    uint64_t control_delay_ps;   /* of engine_tell; > 0 where ops->control is used */
     const char *simd;            /* body of the vector loops (simd.h); NULL: the widest of this machine */
 };
 
@@ -80,13 +113,14 @@ struct port_counters {
     uint64_t tx_packets, tx_bytes;
     uint64_t busy_ps;          /* time spent sending */
     uint64_t queue_wait_ps;    /* sum over packets: start - arrival at the queue, dark time left out */
-    uint64_t dark_wait_ps;     /* the part of it before port_up_ps */
+    uint64_t dark_wait_ps;     /* time of waiting in which the link was not up or its gate closed */
     uint64_t queue_max_bytes;  /* packet in service counted */
     uint64_t dropped_packets, dropped_bytes;
     uint64_t marked_packets;
     uint64_t trimmed_packets, trimmed_bytes; /* packets cut down in this queue, and the bytes cut off */
     uint64_t pauses, pause_ps;               /* XOFF frames obeyed by this port, time with a class paused */
-    uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + in flight */
+    uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + lost + in flight */
+    uint64_t lost_packets, lost_bytes; /* on a link that failed, counted when they start */
 };
 
 struct engine;
@@ -95,6 +129,9 @@ struct engine_class {
     struct engine *(*create)(struct arena *arena, const struct engine_config *config);
     void (*kick)(struct engine *engine, uint32_t host, uint32_t port, uint64_t now_ps);
     void (*timer)(struct engine *engine, uint32_t host, uint64_t when_ps, enum host_event kind, uint64_t argument);
+    /* See engine_tell and engine_gate. */
+    void (*tell)(struct engine *engine, uint32_t host, uint64_t argument, uint64_t now_ps);
+    void (*gate)(struct engine *engine, uint32_t port, uint64_t open_ps, uint64_t close_ps);
     /* Runs all events up to and including until_ps; returns the time of the first one left, TIME_NEVER_PS when
      * nothing is left to happen. */
     uint64_t (*run)(struct engine *engine, uint64_t until_ps);
@@ -119,6 +156,20 @@ static inline void engine_timer(struct engine *engine, uint32_t host, uint64_t w
                                 uint64_t argument)
 {
     engine->class->timer(engine, host, when_ps, kind, argument);
+}
+
+/* In a callback of `host`, or in control: calls control(host, argument) control_delay_ps later. */
+static inline void engine_tell(struct engine *engine, uint32_t host, uint64_t argument, uint64_t now_ps)
+{
+    engine->class->tell(engine, host, argument, now_ps);
+}
+
+/* In control: replaces what the gate of a port (of the fabric; it must have one) does from now on. It is open in
+ * [open_ps, close_ps) and closed before and after; open_ps is not before now, close_ps may be TIME_NEVER_PS, and both
+ * are where the port closes now. What is in service is finished. */
+static inline void engine_gate(struct engine *engine, uint32_t port, uint64_t open_ps, uint64_t close_ps)
+{
+    engine->class->gate(engine, port, open_ps, close_ps);
 }
 
 /* The choice of a switch among equal next hops: the same for all packets of one (source, destination, entropy). */

@@ -335,7 +335,9 @@ static bool profile_is_fifo(const struct queue_profile *profile)
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
-    if (!profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
+    bool has_gates = config->fabric->port_gate != NULL || config->fabric->detours != NULL ||
+                     config->link_change_count > 0 || config->epochs != NULL || config->ops->control != NULL;
+    if (has_gates || !profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
         return engine_plain.create(arena, config);
     }
     struct window_core *core = arena_one(arena, struct window_core);
