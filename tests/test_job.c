@@ -308,6 +308,48 @@ static void test_collectives_must_agree(void)
     CHECK_HOLDS(diag.text, "rank 1 runs 1 collectives");
 }
 
+/* An all-to-all among `ranks` with parts for `members`; the last rank has `other` where that is not NULL. */
+static enum status unequal_parts(uint32_t ranks, uint32_t members, const uint64_t *bytes, const uint64_t *other,
+                                 struct arena *arena, const struct job **job, struct diag *diag)
+{
+    struct job_builder *builder = job_builder_new(arena, "pairs", "test", ranks);
+    uint32_t group = world(builder, ranks), table = job_builder_pairs(builder, members, bytes);
+    CHECK_EQUAL(job_builder_pairs(builder, members, bytes), table);
+    uint32_t last_table = other != NULL ? job_builder_pairs(builder, members, other) : table;
+    for (uint32_t rank = 0; rank < ranks; rank++) {
+        struct op op = {.kind = OP_COLLECTIVE,
+                        .collective = COLLECTIVE_ALL_TO_ALL,
+                        .group_slot = job_builder_slot(builder, rank, group),
+                        .pairs = rank + 1 < ranks ? table : last_table,
+                        .bytes = 12345};
+        job_builder_rank(builder, rank);
+        job_builder_op(builder, &op);
+        CHECK_EQUAL(job_builder_rank_end(builder, "r", diag), STATUS_OK);
+    }
+    return job_builder_finish(builder, job, diag);
+}
+
+static void test_unequal_parts(void)
+{
+    const uint64_t bytes[9] = {7, 1, 2, 3, 0, 4, 0, 5, 6}, other[9] = {7, 2, 1, 3, 0, 4, 0, 5, 6};
+    struct diag diag = {""};
+    struct arena *arena = arena_new("test");
+    const struct job *job = NULL;
+    CHECK_EQUAL(unequal_parts(3, 3, bytes, NULL, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(job->program_count, 1);
+    CHECK_EQUAL(job->pair_table_count, 1);
+    const struct program *program = job_program(job, 2);
+    CHECK_EQUAL(program->bytes[0], 10); /* 28 by 3, rounded up; the operation's own word does not count */
+    CHECK_EQUAL(job_pairs(job, program, 0)->bytes_sum, 28);
+    CHECK_EQUAL(job_pairs(job, program, 0)->bytes[1 * 3 + 2], 4);
+    /* Sums are the same, parts are not. */
+    CHECK_EQUAL(unequal_parts(3, 3, bytes, other, arena, &job, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "collective 0 of group \"world\"");
+    CHECK_EQUAL(unequal_parts(3, 2, bytes, NULL, arena, &job, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "a table of parts for 2 members; expected one for its 3");
+    arena_free(arena);
+}
+
 /* They match in canonical order, not in the order of the file. */
 static void test_collectives_match_in_order(void)
 {
@@ -505,6 +547,7 @@ static void test_large_job_is_cheap(void)
 TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content),
           TEST(test_sharing_ignores_source_ids), TEST(test_building_leaves_nothing_behind),
           TEST(test_duplicates_are_cut), TEST(test_order_is_canonical), TEST(test_cycles_are_named),
-          TEST(test_collectives_must_agree), TEST(test_collectives_match_in_order), TEST(test_groups),
+          TEST(test_collectives_must_agree), TEST(test_unequal_parts),
+          TEST(test_collectives_match_in_order), TEST(test_groups),
           TEST(test_strangers_are_refused), TEST(test_missing_rank), TEST(test_messages_must_match),
           TEST(test_large_job_is_cheap))

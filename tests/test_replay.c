@@ -835,6 +835,36 @@ static void test_random_jobs_send_what_they_said(void)
     }
 }
 
+/* Every member sends every other one exactly what the table says, nothing included. */
+static void test_unequal_parts_are_sent(void)
+{
+    enum { RANKS = 5 };
+    struct arena *arena = arena_new("test");
+    struct making making = make(arena, RANKS);
+    uint64_t bytes[RANKS * RANKS];
+    for (uint32_t i = 0; i < RANKS * RANKS; i++) {
+        bytes[i] = i * i % 17; /* 0 and 17 are none */
+    }
+    uint32_t all = group(&making, "all", 0, RANKS), table = job_builder_pairs(making.builder, RANKS, bytes);
+    for (uint32_t rank = 0; rank < RANKS; rank++) {
+        const struct op op = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_ALL_TO_ALL, .pairs = table,
+                              .group_slot = job_builder_slot(making.builder, rank, all)};
+        rank_begin(&making, rank);
+        job_builder_op(making.builder, &op);
+        rank_end(&making);
+    }
+    const struct job *job = made(&making);
+    struct toy_options options = {.alpha_ps = US, .beta_ps = 1000, .ack_ps = US, .iterations = 2};
+    uint64_t makespan_ps;
+    job_is_consistent(arena, job, &options, &makespan_ps);
+    struct demand *said = arena_one(arena, struct demand);
+    replay_demand(toy_new(arena, job, &options)->replay, demand_visit, said);
+    for (uint32_t i = 0; i < RANKS * RANKS; i++) {
+        CHECK_EQUAL(said->bytes[i / RANKS][i % RANKS], i / RANKS == i % RANKS ? 0 : bytes[i]);
+    }
+    arena_free(arena);
+}
+
 TEST_MAIN("replay", TEST(test_one_stream_is_serial_two_overlap), TEST(test_ready_at_once_starts_in_canonical_order),
           TEST(test_markers_take_no_turn), TEST(test_a_stream_is_a_queue_by_order), TEST(test_exposed_communication),
           TEST(test_overlapping_communication_counts_once), TEST(test_equal_tags_match_in_order),
@@ -842,4 +872,5 @@ TEST_MAIN("replay", TEST(test_one_stream_is_serial_two_overlap), TEST(test_ready
           TEST(test_groups_of_one), TEST(test_ring_takes_alpha_and_beta), TEST(test_records_of_calls),
           TEST(test_calls_of_a_group_keep_their_order), TEST(test_long_chains_of_markers), TEST(test_an_empty_program),
           TEST(test_deadlock_of_collectives_is_explained), TEST(test_deadlock_of_messages_is_explained),
-          TEST(test_random_jobs_send_what_they_said))
+          TEST(test_random_jobs_send_what_they_said),
+          TEST(test_unequal_parts_are_sent))

@@ -49,6 +49,20 @@ const char *op_kind_name(enum op_kind kind);
 
 #define ID_NONE UINT32_MAX
 
+/* What the members of an all-to-all send to each other, where that is not the same for all (all-to-all-v):
+ *
+ *     bytes[from * members + to], from and to being member indices; the diagonal stays at home and is not sent
+ *
+ * Tables are numbered from 1; 0, which is what an operation has unless it says otherwise, means equal parts. The
+ * operation's `bytes` is then what one member puts in on average (the diagonal included, rounded up), so that it is
+ * the same on all of them and totals are right. */
+#define PAIRS_EQUAL 0
+struct pair_table {
+    uint32_t members;
+    uint64_t bytes_sum;    /* of all pairs */
+    const uint64_t *bytes; /* members * members */
+};
+
 /* Streams: 0 is compute; a collective runs on the stream of its group, so that collectives of one group run
  * one after the other and those of different groups overlap (NCCL: one stream per communicator). Sends run
  * without a limit unless a stream other than 0 is given. The builder stores STREAM_NONE for collectives, receives,
@@ -67,6 +81,8 @@ struct op {
     uint32_t peer;                   /* SEND, RECV: absolute rank (stored relative to the own rank) */
     uint32_t group_slot;             /* COLLECTIVE: index into the rank's groups */
     uint32_t root;                   /* COLLECTIVE with a root: member index */
+    uint32_t pairs;                  /* ALL_TO_ALL with unequal parts: number of a table from job_builder_pairs, which
+                                        also sets `bytes`; PAIRS_EQUAL for equal parts */
     uint32_t tag;                    /* SEND, RECV: equal (source, destination, tag) match in FIFO order */
     uint16_t stream;
     uint64_t source_id;              /* node id or line in the trace, for reports; does not tell programs apart */
@@ -92,6 +108,7 @@ struct program {
     const int32_t *peer_delta;   /* peer rank = (own rank + delta) modulo the job's rank count */
     const uint32_t *group_slot;
     const uint32_t *root;
+    const uint32_t *pairs;       /* PAIRS_EQUAL but where an all-to-all has unequal parts; see job_pairs */
     const uint32_t *tag;
     const uint64_t *source_id;   /* as the first rank that runs this program has them: ranks that differ in nothing
                                     else share it, and reports then give the first one's numbers */
@@ -127,6 +144,8 @@ struct job {
     const char *const *group_name;    /* group_count */
     const uint32_t *rank_group_first; /* rank_count + 1 */
     const uint32_t *rank_group;       /* group ids */
+    const struct pair_table *pair_tables; /* table i + 1 */
+    uint32_t pair_table_count;
     const struct import_note *notes;
     uint32_t note_count;
     double scale;                     /* 1, or the share of the full step that is left (reported, marked) */
@@ -145,6 +164,9 @@ enum status job_builder_group(struct job_builder *builder, const char *name, con
 
 /* The slot of a group for a rank (added on first use); ID_NONE where the rank is no member. */
 uint32_t job_builder_slot(struct job_builder *builder, uint32_t rank, uint32_t group_id);
+
+/* Adds a table of an all-to-all among `members` (copied); equal ones are one. Returns its number for struct op. */
+uint32_t job_builder_pairs(struct job_builder *builder, uint32_t members, const uint64_t *bytes);
 
 /* Starts the program of `rank`. Operations are numbered from 0 in the order of the calls. */
 void job_builder_rank(struct job_builder *builder, uint32_t rank);
@@ -167,7 +189,7 @@ void job_builder_note(struct job_builder *builder, const char *what, const char 
 void job_builder_scale(struct job_builder *builder, double scale);
 
 /* Checks the whole job (every rank has a program; the i-th collective of a group has one kind and size on all
- * its members; sends and receives match one to one in count and size) and freezes it. */
+ * its members, and a table of pairs as many members as the group; sends and receives match one to one in count and size) and freezes it. */
 enum status job_builder_finish(struct job_builder *builder, const struct job **job, struct diag *diag);
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
@@ -196,6 +218,12 @@ static inline uint32_t job_peer(const struct job *job, uint32_t rank, const stru
 static inline const char *op_name(const struct program *program, uint32_t op)
 {
     return program->names + program->name[op];
+}
+
+/* The table of an all-to-all with unequal parts, NULL for every other operation. */
+static inline const struct pair_table *job_pairs(const struct job *job, const struct program *program, uint32_t op)
+{
+    return program->pairs[op] == PAIRS_EQUAL ? NULL : &job->pair_tables[program->pairs[op] - 1];
 }
 
 /* Position of a rank in a group, ID_NONE where it is no member. Linear in the group's size. */

@@ -230,6 +230,42 @@ uint32_t job_builder_slot(struct job_builder *builder, uint32_t rank, uint32_t g
     return (uint32_t)slots->count - 1;
 }
 
+/* ---- unequal parts
+ * ----------------------------------------------------------------------------------------- */
+
+static uint32_t pairs_find(const struct job_builder *builder, uint64_t key, uint32_t members,
+                           const uint64_t *bytes)
+{
+    uint64_t cursor = key;
+    for (uint32_t id; (id = digest_map_next(&builder->pair_map, key, &cursor)) != ID_NONE;) {
+        const struct pair_table *table = &builder->pair_tables[id];
+        if (table->members == members &&
+            memcmp(table->bytes, bytes, (size_t)members * members * sizeof *bytes) == 0) {
+            return id;
+        }
+    }
+    return ID_NONE;
+}
+
+uint32_t job_builder_pairs(struct job_builder *builder, uint32_t members, const uint64_t *bytes)
+{
+    size_t count = (size_t)members * members;
+    uint64_t key = XXH3_64bits_withSeed(bytes, count * sizeof *bytes, members);
+    uint32_t id = pairs_find(builder, key, members, bytes);
+    if (id == ID_NONE) {
+        uint64_t *copy = arena_array(builder->arena, count, uint64_t), sum = 0;
+        for (size_t i = 0; i < count; i++) {
+            copy[i] = bytes[i];
+            sum += bytes[i];
+        }
+        id = (uint32_t)builder->pair_table_count;
+        vec_push(builder->arena, builder->pair_tables, builder->pair_table_count,
+                 builder->pair_table_capacity) = (struct pair_table){members, sum, copy};
+        digest_map_add(&builder->pair_map, builder->arena, key, id);
+    }
+    return id + 1;
+}
+
 /* ---- piles
  * -------------------------------------------------------------------------------------------------- */
 
@@ -345,6 +381,7 @@ static void op_pack(const struct op *op, uint32_t name, struct stored_op *stored
         stored->amount = op->collective != COLLECTIVE_BARRIER ? op->bytes : 0;
         stored->collective.group_slot = op->group_slot;
         stored->collective.root = has_root(op->collective) ? op->root : 0;
+        stored->pairs = op->collective == COLLECTIVE_ALL_TO_ALL ? op->pairs : PAIRS_EQUAL;
         break;
     case OP_SEND:
         stored->stream = op->stream != STREAM_COMPUTE ? op->stream : STREAM_NONE;
@@ -366,6 +403,11 @@ uint32_t job_builder_op(struct job_builder *builder, const struct op *op)
     assert(op->kind != OP_COLLECTIVE || strcmp(collective_name(op->collective), "unknown") != 0);
     struct stored_op stored;
     op_pack(op, name_intern(builder, op->name), &stored);
+    if (stored.pairs != PAIRS_EQUAL) {
+        assert(stored.pairs <= builder->pair_table_count);
+        const struct pair_table *table = &builder->pair_tables[stored.pairs - 1];
+        stored.amount = table->bytes_sum / table->members + (table->bytes_sum % table->members > 0);
+    }
     pile_push(builder->arena, builder->op_pile, builder->ops) = stored;
     return (uint32_t)builder->op_pile.count - 1;
 }
@@ -506,6 +548,8 @@ enum status job_builder_finish(struct job_builder *builder, const struct job **j
     frozen->program_count = (uint32_t)builder->program_count;
     frozen->programs = builder->programs;
     frozen->rank_program = builder->rank_program;
+    frozen->pair_tables = builder->pair_tables;
+    frozen->pair_table_count = (uint32_t)builder->pair_table_count;
     frozen->notes = builder->notes;
     frozen->note_count = (uint32_t)builder->note_count;
     frozen->scale = builder->scale;

@@ -25,7 +25,7 @@ struct edge {
     uint32_t op, on;
 };
 
-/* An operation while its rank is built: 32 bytes where struct op has 80. What its kind does not have is 0. */
+/* An operation while its rank is built: 40 bytes where struct op has 88. What its kind does not have is 0. */
 struct stored_op {
     uint64_t source_id;
     uint64_t amount; /* duration_ps of computations and memory accesses, bytes of the others */
@@ -39,6 +39,7 @@ struct stored_op {
         uint64_t memory_bytes;
     };
     uint32_t name; /* offset into names */
+    uint32_t pairs;
     uint16_t stream;
     uint8_t kind, collective_kind;
 };
@@ -87,6 +88,10 @@ struct job_builder {
     uint32_t *rank_stamp; /* the last check of a group that met the rank: finds ranks named twice */
     uint32_t group_checks;
     struct slots *rank_slots;
+
+    struct pair_table *pair_tables;
+    size_t pair_table_count, pair_table_capacity;
+    struct digest_map pair_map;
 
     struct import_note *notes;
     size_t note_count, note_capacity;

@@ -16,6 +16,7 @@ struct slot_summary {
     uint64_t digest;
     uint32_t count;
     uint32_t root_max;
+    uint32_t pair_members_min, pair_members_max; /* of its tables of unequal parts; both 0 without */
 };
 
 struct message {
@@ -66,7 +67,14 @@ static struct origin rank_origin(const struct check *check, uint32_t rank)
 /* ---- collectives
  * -------------------------------------------------------------------------------------------- */
 
-static void slots_summarise(const struct program *program, const uint32_t *sequence,
+static void pair_members_note(struct slot_summary *slot, uint32_t members)
+{
+    bool is_first = slot->pair_members_max == 0;
+    slot->pair_members_min = is_first || members < slot->pair_members_min ? members : slot->pair_members_min;
+    slot->pair_members_max = members > slot->pair_members_max ? members : slot->pair_members_max;
+}
+
+static void slots_summarise(const struct job *job, const struct program *program, const uint32_t *sequence,
                             struct slot_summary *slots)
 {
     for (uint32_t position = 0; position < program->op_count; position++) {
@@ -75,6 +83,10 @@ static void slots_summarise(const struct program *program, const uint32_t *seque
             struct slot_summary *slot = &slots[program->group_slot[op]];
             uint64_t what = (uint64_t)program->collective[op] << 32 | program->root[op];
             slot->digest = fold(slot->digest, what, program->bytes[op]);
+            if (program->pairs[op] != PAIRS_EQUAL) {
+                slot->digest = fold(slot->digest, program->pairs[op], 0);
+                pair_members_note(slot, job_pairs(job, program, op)->members);
+            }
             slot->count++;
             slot->root_max = program->root[op] > slot->root_max ? program->root[op] : slot->root_max;
         }
@@ -121,7 +133,8 @@ static const uint32_t *collectives_list(const struct check *check, uint32_t rank
 
 static bool collective_is_equal(const struct program *a, uint32_t i, const struct program *b, uint32_t j)
 {
-    return a->collective[i] == b->collective[j] && a->bytes[i] == b->bytes[j] && a->root[i] == b->root[j];
+    return a->collective[i] == b->collective[j] && a->bytes[i] == b->bytes[j] && a->root[i] == b->root[j] &&
+           a->pairs[i] == b->pairs[j];
 }
 
 static enum status collective_missing(const struct check *check, uint32_t group, uint32_t with, uint32_t op,
@@ -185,6 +198,13 @@ static enum status group_check(const struct check *check, uint32_t group, uint32
         return diag_input(check->diag, rank_origin(check, member[0]),
                           "a collective of group \"%s\" has root %u; expected one of its %u members",
                           job->group_name[group], first.root_max, count);
+    }
+    uint32_t wrong = first.pair_members_min != count ? first.pair_members_min : first.pair_members_max;
+    if (first.pair_members_max > 0 && wrong != count) {
+        return diag_input(check->diag, rank_origin(check, member[0]),
+                          "an all-to-all of group \"%s\" has a table of parts for %u members; expected one "
+                          "for its %u",
+                          job->group_name[group], wrong, count);
     }
     return STATUS_OK;
 }
@@ -394,7 +414,7 @@ static void programs_summarise(struct check *check)
         struct summary *summary = &check->summaries[i];
         program_sequence(program, sequence);
         summary->slots = arena_array(check->scratch, program->slot_count, struct slot_summary);
-        slots_summarise(program, sequence, summary->slots);
+        slots_summarise(job, program, sequence, summary->slots);
         side_summarise(check, program, OP_SEND, &summary->sends);
         side_summarise(check, program, OP_RECV, &summary->receives);
     }

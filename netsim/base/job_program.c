@@ -4,7 +4,9 @@
  *
  *     8 bytes each   source_id, duration_ps, bytes
  *     4 bytes each   peer_delta, tag (not without messages), group_slot, root (not without collectives),
- * name, dep_first, dep 2 bytes each   stream 1 byte each    kind, collective, names
+ *                    pairs (not without unequal parts), name, dep_first, dep
+ *     2 bytes each   stream
+ *     1 byte each    kind, collective, names
  *
  * The columns that are left out, and the order of programs that stand in order, are shared by all programs.
  */
@@ -19,7 +21,7 @@
 struct columns {
     uint64_t *duration_ps, *bytes, *source_id;
     int32_t *peer_delta;
-    uint32_t *group_slot, *root, *tag, *name, *dep_first, *dep;
+    uint32_t *group_slot, *root, *pairs, *tag, *name, *dep_first, *dep;
     uint16_t *stream;
     uint8_t *kind, *collective;
     char *names;
@@ -35,7 +37,7 @@ static void *take(uint8_t **cursor, size_t count, size_t bytes_each)
 /* What decides the size of a block. */
 struct shape {
     size_t ops, deps, names_bytes;
-    bool has_messages, has_collectives;
+    bool has_messages, has_collectives, has_pairs;
 };
 
 static size_t block_bytes(const struct shape *shape)
@@ -43,6 +45,7 @@ static size_t block_bytes(const struct shape *shape)
     size_t op_bytes = 3 * sizeof(uint64_t) + 2 * sizeof(uint32_t) + sizeof(uint16_t) + 2 * sizeof(uint8_t);
     op_bytes += (shape->has_messages ? 2 : 0) * sizeof(uint32_t);
     op_bytes += (shape->has_collectives ? 2 : 0) * sizeof(uint32_t);
+    op_bytes += (shape->has_pairs ? 1 : 0) * sizeof(uint32_t);
     return shape->ops * op_bytes + (shape->deps + 1) * sizeof(uint32_t) + shape->names_bytes;
 }
 
@@ -58,6 +61,7 @@ static void columns_place(uint8_t *block, const struct shape *shape, uint32_t *z
     at->tag = shape->has_messages ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
     at->group_slot = shape->has_collectives ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
     at->root = shape->has_collectives ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
+    at->pairs = shape->has_pairs ? take(&cursor, ops, sizeof(uint32_t)) : zeros;
     at->name = take(&cursor, ops, sizeof(uint32_t));
     at->dep_first = take(&cursor, ops + 1, sizeof(uint32_t));
     at->dep = take(&cursor, shape->deps, sizeof(uint32_t));
@@ -76,6 +80,7 @@ static void columns_publish(const struct columns *at, struct program *program)
     program->peer_delta = at->peer_delta;
     program->group_slot = at->group_slot;
     program->root = at->root;
+    program->pairs = at->pairs;
     program->tag = at->tag;
     program->name = at->name;
     program->dep_first = at->dep_first;
@@ -120,6 +125,9 @@ static void op_store(const struct job_builder *builder, const struct shape *shap
     if (shape->has_collectives) {
         at->group_slot[i] = is_collective ? op->collective.group_slot : 0;
         at->root[i] = is_collective ? op->collective.root : 0;
+    }
+    if (shape->has_pairs) {
+        at->pairs[i] = op->pairs;
     }
     at->source_id[i] = op->source_id;
     at->name[i] = op->name;
@@ -223,6 +231,7 @@ static uint32_t ops_survey(const struct job_builder *builder, struct shape *shap
     for (size_t i = 0; i < shape->ops; i++) {
         const struct stored_op *op = &builder->ops[i];
         shape->has_messages |= op->kind == OP_SEND || op->kind == OP_RECV;
+        shape->has_pairs |= op->pairs != PAIRS_EQUAL;
         if (op->kind == OP_COLLECTIVE && op->collective.group_slot >= slot_count) {
             slot_count = op->collective.group_slot + 1;
         }
@@ -231,12 +240,16 @@ static uint32_t ops_survey(const struct job_builder *builder, struct shape *shap
     return slot_count;
 }
 
-/* Where there are messages, their columns stand right behind `bytes`. */
+/* Where there are messages, their columns stand right behind `bytes`; unequal parts right before the names. */
 static struct shape program_shape(const struct program *program)
 {
     const void *behind = program->bytes + program->op_count;
-    return (struct shape){program->op_count, program->dep_count, program->names_bytes,
-                          program->peer_delta == behind, program->slot_count > 0};
+    return (struct shape){program->op_count,
+                          program->dep_count,
+                          program->names_bytes,
+                          program->peer_delta == behind,
+                          program->slot_count > 0,
+                          program->pairs + program->op_count == program->name};
 }
 
 /* What is compared and hashed: everything behind source_id. */
@@ -249,7 +262,7 @@ static size_t compared_bytes(const struct program *program)
 void program_layout(struct job_builder *builder, struct program *program)
 {
     struct shape shape = {builder->op_pile.count, builder->edge_pile.count, builder->name_pile.count, false,
-                          false};
+                          false, false};
     assert(shape.ops < ID_NONE && shape.deps < ID_NONE && shape.names_bytes < ID_NONE);
     uint32_t slot_count = ops_survey(builder, &shape), *zeros = zeros_reserve(builder, shape.ops);
     struct columns at;

@@ -28,6 +28,7 @@ struct collective_call call_of(const struct replay *replay, const struct rank *r
         .bytes = rank->program->bytes[op],
         .chunk_bytes = replay->config.chunk_bytes,
         .concurrency = replay->config.all_to_all_concurrency,
+        .pairs = job_pairs(job, rank->program, op),
     };
 }
 

@@ -1,7 +1,7 @@
 /* Pairwise all-to-all: in step k member self sends to self + k + 1 and receives from self - k - 1.
  *
  * Scope: `concurrency` exchanges are under way at once; the next one starts when the oldest is over, both its
- * send and its receive. What a member keeps for itself is not sent.
+ * send and its receive. What a member keeps for itself is not sent. Parts may be unequal (pair_table).
  * Checked against: the closed form of the bytes, (n-1)/n of the buffer (tests/test_replay.c), and SimGrid. */
 #include "netsim/replay/collective.h"
 
@@ -21,7 +21,7 @@ static void pairwise_step(const struct collective_call *call, uint64_t k, struct
         .after_recv = oldest,
         .after_send = oldest,
     };
-    step->send_bytes = chunk_bytes(call->bytes, step->send_to, call->members);
+    step->send_bytes = pair_bytes(call, call->self, step->send_to);
 }
 
 const struct collective_algorithm collective_pairwise_all_to_all = {

@@ -20,6 +20,7 @@ struct collective_call {
     uint64_t bytes;
     uint64_t chunk_bytes;  /* pipelined algorithms: bytes per step */
     uint32_t concurrency;  /* all-to-all: exchanges under way at once */
+    const struct pair_table *pairs; /* all-to-all with unequal parts, else NULL */
 };
 
 struct collective_step {
@@ -55,6 +56,13 @@ static inline uint64_t chunk_at(uint64_t bytes, uint64_t index, uint64_t count)
 static inline uint64_t chunk_bytes(uint64_t bytes, uint64_t index, uint64_t count)
 {
     return chunk_at(bytes, index + 1, count) - chunk_at(bytes, index, count);
+}
+
+/* What `from` sends to `to` in an all-to-all. */
+static inline uint64_t pair_bytes(const struct collective_call *call, uint32_t from, uint32_t to)
+{
+    return call->pairs == NULL ? chunk_bytes(call->bytes, to, call->members)
+                               : call->pairs->bytes[(size_t)from * call->members + to];
 }
 
 #endif

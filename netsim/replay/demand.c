@@ -10,7 +10,7 @@ struct demand_walk {
 static bool call_equal(const struct program *program, uint32_t a, uint32_t b)
 {
     return program->collective[a] == program->collective[b] && program->bytes[a] == program->bytes[b] &&
-           program->root[a] == program->root[b];
+           program->root[a] == program->root[b] && program->pairs[a] == program->pairs[b];
 }
 
 static void call_walk(const struct demand_walk *walk, const struct rank *rank, uint32_t op, uint64_t count)
