@@ -95,6 +95,14 @@ static error_t format_choose(struct request *request, const char *text)
     return is_known ? 0 : refuse(request, "--format %s: expected table or json", text);
 }
 
+static void writers_help(FILE *stream)
+{
+    fputs("\nFormats to write:\n", stream);
+    for (const struct trace_writer *const *writer = trace_writers; *writer != NULL; writer++) {
+        fprintf(stream, "  %-10s %s\n", (*writer)->name, (*writer)->summary);
+    }
+}
+
 static void formats_help(FILE *stream)
 {
     fputs("\nSPEC is a path (the format is found from the content), the prefix of rank files, or "
@@ -159,8 +167,8 @@ static error_t common_parse(int key, char *text, struct argp_state *state)
 #define OPTION_RANKS {"ranks", KEY_RANKS, "N", 0, "ranks of the job, where the trace does not say", 0}
 #define OPTION_SET {"set", KEY_SET, "trace.KEY=VALUE", 0, "a parameter of the format, see below", 0}
 #define OPTION_FORMAT {"format", KEY_FORMAT, "table|json", 0, "how to print (table)", 0}
-#define OPTION_OUTPUT {"output", 'o', "PREFIX", 0, "files are PREFIX.0.et and so on", 0}
-#define OPTION_TO {"to", KEY_TO, "FORMAT", 0, "format to write (chakra_et)", 0}
+#define OPTION_OUTPUT {"output", 'o', "PREFIX", 0, "name of what is written: PREFIX.job, PREFIX.0.et, ...", 0}
+#define OPTION_TO {"to", KEY_TO, "FORMAT", 0, "format to write (job), see below", 0}
 
 /* *is_done where --help has answered. argp would wrap the lists of parameters once more, so they come behind. */
 static enum status request_parse(struct request *request, const struct argp *argp, int argc, char **argv,
@@ -168,6 +176,9 @@ static enum status request_parse(struct request *request, const struct argp *arg
 {
     enum status status = cli_parse(argp, argc, argv, request, is_done, request->diag);
     if (*is_done) {
+        if (request->wants_output) {
+            writers_help(stdout);
+        }
         request->is_generate ? models_help(stdout) : formats_help(stdout);
     }
     return request->status != STATUS_OK ? request->status : status;

@@ -84,6 +84,7 @@ void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *
         file_add(&list, path);
         pattern_add(&list, path, ".[0-9]*");
         pattern_add(&list, path, ".json");
+        pattern_add(&list, path, ".job");
     }
     file_add(&list, fabric_spec);
     *inputs = list.items;

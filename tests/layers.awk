@@ -137,8 +137,8 @@ FILENAME !~ /\.[ch]$/ {
     include_check(target)
 }
 
-/^#[ ]*include[ ]*<(hdf5|H5)/ && top != "tests" && top != "analysis" && FILENAME !~ /^netsim\/output\// {
-    breach(FILENAME ":" FNR ": HDF5 is for netsim/output and analysis")
+/^#[ ]*include[ ]*<(hdf5|H5)/ && top != "tests" && top != "analysis" && FILENAME !~ /^(netsim\/output\/|traces\/job_)/ {
+    breach(FILENAME ":" FNR ": HDF5 is for netsim/output, analysis and the job file")
 }
 
 /^\{/ {

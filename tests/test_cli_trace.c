@@ -133,7 +133,8 @@ static void test_info_json(void)
 
 static void test_convert(void)
 {
-    CHECK_EQUAL(run_here("convert pattern:ring,ranks=5,bytes=64KiB,compute=1500ns -o %s", "ring"), STATUS_OK);
+    CHECK_EQUAL(run_here("convert pattern:ring,ranks=5,bytes=64KiB,compute=1500ns --to chakra_et -o %s", "ring"),
+                STATUS_OK);
     CHECK_HOLDS(output, "ring.0.et to ");
     CHECK_EQUAL(run_here("info %s", "ring"), STATUS_OK);
     CHECK_HOLDS(output, "ranks      5, running 1 different program\n");
@@ -143,6 +144,11 @@ static void test_convert(void)
     CHECK_EQUAL(run_here("validate --ranks 7 %s", "ring"), STATUS_INPUT);
     CHECK_HOLDS(output, "has files of 5 ranks, but --ranks is 7");
     CHECK_EQUAL(run_here("convert pattern:ring,ranks=5 -o %s", "no/such/folder/ring"), STATUS_IO);
+    CHECK_EQUAL(run_here("convert pattern:ring,ranks=6,bytes=64KiB -o %s", "hexagon"), STATUS_OK);
+    CHECK_HOLDS(output, "hexagon.job\n");
+    CHECK_EQUAL(run_here("info %s", "hexagon"), STATUS_OK); /* the name alone means it too */
+    CHECK_HOLDS(output, "(job)\nranks      6, running 1 different program\n");
+    CHECK_EQUAL(run_here("validate --ranks 7 %s.job", "hexagon"), STATUS_INPUT);
 }
 
 /* Every model in the table makes a trace, of two replicas and few layers, that reads back. */

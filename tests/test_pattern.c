@@ -185,7 +185,7 @@ static void test_refusals(void)
         {"pattern:sendrecv,ranks=4,dst=4", "dst is rank 4 of 4"},
         {"pattern:broadcast,ranks=4,root=4", "root is rank 4 of 4"},
         {"pattern:random,ranks=1000000,count=1000000", "too many messages"},
-        {"patern:ring", "unknown trace format \"patern\"; expected one of: chakra_et"},
+        {"patern:ring", "unknown trace format \"patern\"; expected one of: job chakra_et"},
         {"/no/such/file", "/no/such/file: no such trace"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -228,7 +228,7 @@ static void test_unknown_files(void)
     FILE *file = fopen(path, "w");
     CHECK(file != NULL && fputs("\xff\xff\xff\xff\xff\xff neither\n", file) >= 0 && fclose(file) == 0);
     CHECK_EQUAL(pattern(path, 0, arena, &job, &diag), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "is no trace of a known format; expected one of: chakra_et");
+    CHECK_HOLDS(diag.text, "is no trace of a known format; expected one of: job chakra_et");
     CHECK_EQUAL(pattern(test_directory(), 0, arena, &job, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "some:text: is no trace");
     unlink(path);

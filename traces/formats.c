@@ -192,12 +192,23 @@ static enum status spec_split(const char *spec, const struct trace_format **form
                       format_names(&names));
 }
 
+/* NAME is NAME.job where that is the file: what was written with -o NAME is read as NAME. It goes before rank files of
+ * that prefix. */
+static const char *job_path(const char *path, struct arena *arena)
+{
+    const char *named = arena_printf(arena, "%s.job", path);
+    return !exists(path) && is_file(named) ? named : path;
+}
+
 enum status trace_read(const char *spec, uint32_t ranks, const struct trace_setting *settings,
                        size_t setting_count, struct arena *arena, const struct job **job, struct diag *diag)
 {
     const struct trace_format *format;
     struct trace_source source = {.ranks = ranks};
     enum status status = spec_split(spec, &format, &source.path, diag);
+    if (status == STATUS_OK && (format == NULL || format == &trace_format_job)) {
+        source.path = job_path(source.path, arena);
+    }
     if (status == STATUS_OK && format == NULL) {
         status = format_probe(source.path, &format, diag);
     }
