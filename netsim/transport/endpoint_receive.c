@@ -7,7 +7,7 @@ static void answer(struct endpoint *endpoint, const struct packet *data, enum pa
     struct packet packet = {
         .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1),
         .entropy = entropy, .size_bytes = endpoint->config.shape.ack_bytes & PACKET_BYTES_MAX, .kind = kind & 3,
-        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack,
+        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack, .load = data->load,
         .generation = data->generation};
     control_send(endpoint, &packet, now_ps);
 }

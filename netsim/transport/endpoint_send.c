@@ -424,7 +424,7 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (ack_is_late(endpoint, flow, packet)) {
         return;
     }
-    struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked,
+    struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked, .load = packet->load,
                             .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
     if (endpoint->recycles && !packet->is_marked && is_under_way(flow, packet->seq)) {
         entropy_keep(endpoint, flow, packet->seq);
