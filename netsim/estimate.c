@@ -15,17 +15,6 @@ struct hop_sum {
     uint64_t hops;
 };
 
-static uint64_t path_hops(const struct sim *sim, uint32_t src, uint32_t dst)
-{
-    uint64_t hops = 0;
-    for (uint32_t node = src; node != dst; hops++) {
-        struct port_set set = routes_next(sim->routes, node, dst);
-        uint32_t port = sim->fabric->port_first[node] + route_choose(&set, 0);
-        node = sim->fabric->port_node[sim->fabric->port_peer[port]];
-    }
-    return hops;
-}
-
 static void demand_visit(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count)
 {
     struct hop_sum *sum = context;
@@ -33,7 +22,7 @@ static void demand_visit(void *context, uint32_t src_rank, uint32_t dst_rank, ui
     if (src != sum->src || dst != sum->dst) {
         sum->src = src;
         sum->dst = dst;
-        sum->hops = path_hops(sum->sim, src, dst);
+        sum->hops = path_hops(sum->sim->fabric, sum->sim->routes, src, dst);
     }
     uint64_t packets = src == dst ? 0 : count * shape_packets(&sum->shape, bytes);
     sum->estimate->messages += count;

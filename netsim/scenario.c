@@ -156,7 +156,8 @@ static void balance_default(const struct trace_setting *settings, size_t count, 
             return;
         }
     }
-    for (uint32_t i = 0; scenario->transport->ack == ACK_IN_ORDER && balances[i] != NULL; i++) {
+    bool is_in_order = transport_ack(scenario->transport, scenario->transport_values) == ACK_IN_ORDER;
+    for (uint32_t i = 0; is_in_order && balances[i] != NULL; i++) {
         if (strcmp(balances[i]->name, "ecmp") == 0) {
             scenario->routing->balance = i;
         }

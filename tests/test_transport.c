@@ -7,6 +7,7 @@
  * agreement with other simulators (test_peers.c).
  * The traffic is random; the seed is printed. */
 #include "netsim/base/rng.h"
+#include "netsim/engine/load.h"
 #include "netsim/transport/endpoint_int.h"
 #include "tests/check.h"
 #include "tests/hand.h"
@@ -19,7 +20,7 @@
 
 static char *settings_of(struct arena *arena, const struct transport *transport, const char *more)
 {
-    bool is_one_path = transport->ack == ACK_IN_ORDER;
+    bool is_one_path = transport_ack(transport, param_defaults(&transport->params, arena)) == ACK_IN_ORDER;
     return arena_printf(arena, "transport.name=%s routing.balance=%s %s", transport->name,
                         is_one_path ? "ecmp" : "spray_n", more);
 }
@@ -61,6 +62,10 @@ static void idle(const struct transport *transport, struct arena *arena)
         CHECK_EQUAL(net->messages[1].retransmissions, 0);
         if (transport->pull != NULL) { /* two windows of credit are less than this way holds, and pulls have a pace */
             CHECK(net->messages[1].delivered_ps > out_ps && net->messages[1].delivered_ps < out_ps * 4 / 3);
+            continue;
+        }
+        if (net->queues.load_period_ps > 0) { /* not all of the line is aimed at, once it is known to be full */
+            CHECK(net->messages[1].delivered_ps >= out_ps && net->messages[1].delivered_ps < out_ps * 51 / 50);
             continue;
         }
         CHECK_EQUAL(net->messages[1].delivered_ps, out_ps);
@@ -202,7 +207,7 @@ static void test_every_byte_once_under_drops(void)
 
 static void trims(const struct transport *transport, struct arena *arena)
 {
-    if (transport->ack != ACK_IN_ORDER) {
+    if (transport_ack(transport, param_defaults(&transport->params, arena)) != ACK_IN_ORDER) {
         run_lossy(transport, arena, "queue.capacity=30000B queue.full=trim host.rto=60us", test_seed());
         run_lossy(transport, arena, "queue.capacity=30000B queue.full=trim_either host.rto=60us", test_seed() + 1);
     }
@@ -333,6 +338,162 @@ static void test_recycling_avoids_slow_paths(void)
     arena_free(arena);
 }
 
+/* ---- delay ------------------------------------------------------------------------------------------------ */
+
+struct hand_flow {
+    const struct transport *transport;
+    void *shared, *state;
+};
+
+/* A message of 6 links on a network of 12.5 us, 400 Gbit/s and packets of 4150 B. */
+static struct hand_flow hand_flow(struct arena *arena, const char *name)
+{
+    const struct transport_facts facts = {.base_rtt_ps = 12500000, .host_rate_bps = 400000000000, .packet_bytes = 4150,
+                                          .header_bytes = 64, .link_delay_ps = 1000000};
+    const struct flow_facts begin = {.now_ps = 0, .hops = 6};
+    struct hand_flow flow = {.transport = transport_find(name)};
+    flow.shared = arena_alloc(arena, flow.transport->shared_bytes);
+    flow.state = arena_alloc(arena, flow.transport->state_bytes);
+    flow.transport->prepare(param_defaults(&flow.transport->params, arena), &facts, flow.shared);
+    flow.transport->begin(flow.shared, flow.state, &begin);
+    return flow;
+}
+
+/* The most that may be in flight. */
+static uint64_t hand_window(const struct hand_flow *flow)
+{
+    uint64_t bytes = 0;
+    while (flow->transport->may_send(flow->shared, flow->state, bytes + 1, 1)) {
+        bytes++;
+    }
+    return bytes + 1;
+}
+
+static void test_swift_follows_its_target(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow(arena, "swift");
+    const uint64_t target_ps = 12500000 * 3 / 4 + 6 * 2083000; /* flow scaling is over at 100 packets */
+    uint64_t start = hand_window(&flow);
+    CHECK(start >= 625000 && start < 630000);
+    struct ack_news news = {.bytes = 4150, .now_ps = 50000000, .rtt_ps = target_ps - 1000};
+    flow.transport->acked(flow.shared, flow.state, &news);
+    CHECK(hand_window(&flow) > start && hand_window(&flow) < start + 200);
+    news.rtt_ps = 2 * target_ps; /* half of the delay is over the target: 0.4 of the window goes, once a round trip */
+    flow.transport->acked(flow.shared, flow.state, &news);
+    CHECK_NEAR((double)hand_window(&flow), (double)start * 0.6, 0.01);
+    news.now_ps += target_ps;
+    flow.transport->acked(flow.shared, flow.state, &news);
+    CHECK_NEAR((double)hand_window(&flow), (double)start * 0.6, 0.01);
+    CHECK_EQUAL(flow.transport->gap_ps(flow.shared, flow.state, 4150, news.now_ps), 0);
+    arena_free(arena);
+}
+
+static void test_swift_paces_below_a_packet(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow(arena, "swift");
+    struct ack_news news = {.bytes = 4150, .now_ps = 1, .rtt_ps = 100000000};
+    for (uint32_t i = 0; i < 40; i++) {
+        news.now_ps += news.rtt_ps;
+        flow.transport->acked(flow.shared, flow.state, &news);
+    }
+    uint64_t gap_ps = flow.transport->gap_ps(flow.shared, flow.state, 4150, news.now_ps);
+    CHECK(gap_ps > news.rtt_ps && gap_ps <= 101 * news.rtt_ps);
+    news.rtt_ps = 20000000; /* below the target again: a packet a round trip soon */
+    for (uint32_t i = 0; i < 4; i++) {
+        flow.transport->acked(flow.shared, flow.state, &news);
+    }
+    CHECK_EQUAL(flow.transport->gap_ps(flow.shared, flow.state, 4150, news.now_ps), 0);
+    arena_free(arena);
+}
+
+/* Many long messages to one host: the queue is what the targets leave room for, flow scaling included. */
+static void test_swift_keeps_queues_short(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct net *net = incast(transport_find("swift"), arena);
+    const struct net *plain = incast(transport_find("ideal"), arena);
+    uint64_t longest = 0, plain_longest = 0;
+    for (uint32_t port = 0; port < net->fabric->port_count; port++) {
+        uint64_t bytes = net_counters(net, port).queue_max_bytes, plain_bytes = net_counters(plain, port).queue_max_bytes;
+        longest = bytes > longest ? bytes : longest;
+        plain_longest = plain_bytes > plain_longest ? plain_bytes : plain_longest;
+    }
+    uint64_t first_bytes = SENDERS * line_bytes(net->facts.base_rtt_ps, (uint64_t)RATE_BPS);
+    CHECK(longest <= first_bytes + SENDERS * 2 * 4150);
+    CHECK(longest < plain_longest / 4);
+    arena_free(arena);
+}
+
+/* ---- telemetry -------------------------------------------------------------------------------------------- */
+
+static void test_load_is_told_without_bias(void)
+{
+    const uint64_t period_ps = 12500000;
+    for (uint64_t share = 26; share < 4000; share += 37) { /* percent */
+        struct port_load load = {.busy_ps = period_ps * share / 100};
+        double sum = 0, widest = 0;
+        for (uint64_t i = 0; i < 4000; i++) {
+            double told = (double)load_of_code(load_code(&load, period_ps, rng_draw(1, share, i))) / LOAD_ONE;
+            sum += told;
+            double off = told * 100 / (double)share - 1;
+            widest = off > widest ? off : off < -widest ? -off : widest;
+        }
+        CHECK_NEAR(sum / 4000, (double)share / 100, 0.004);
+        CHECK(widest <= 0.126);
+    }
+    struct port_load idle = {0}, flooded = {.busy_ps = period_ps * 1000};
+    CHECK_EQUAL(load_code(&idle, period_ps, 0), 0);
+    CHECK_EQUAL(load_code(&flooded, period_ps, UINT64_MAX), LOAD_CODE_MAX);
+}
+
+/* A link that always sends is full: U goes to 1 with the period as time constant, and further with what waits. */
+static void test_load_of_a_full_link(void)
+{
+    struct port_load load = {0};
+    for (uint64_t now_ps = 0; now_ps < 100000000; now_ps += 83000) {
+        load_depart(&load, 12500000, 0, 83000, now_ps);
+    }
+    CHECK_NEAR((double)load.busy_ps / 12500000, 1, 0.01);
+    for (uint64_t now_ps = 100000000; now_ps < 200000000; now_ps += 83000) {
+        load_depart(&load, 12500000, 12500000, 83000, now_ps);
+    }
+    CHECK_NEAR((double)load.busy_ps / 12500000, 2, 0.01);
+    load_depart(&load, 12500000, 0, 83000, 300000000); /* after a rest it is empty, but for the packet before it */
+    CHECK_EQUAL(load.busy_ps, 83000);
+}
+
+static void test_hpcc_aims_below_the_line(void)
+{
+    struct arena *arena = arena_new("test");
+    struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""), "transport.name=hpcc", 1, NULL);
+    net_post(net, net_add(net, 0, 127, 50000000), 0);
+    net_run(net);
+    net_check_drained(net);
+    double line_ps = wire_bytes(net, 50000000) * 8e12 / RATE_BPS;
+    CHECK((double)net_end_ps(net) > line_ps / 0.97 && (double)net_end_ps(net) < line_ps / 0.91);
+    arena_free(arena);
+}
+
+static uint64_t incast_queue_ps(struct arena *arena, const char *name)
+{
+    const struct net *net = incast(transport_find(name), arena);
+    uint64_t longest_ps = 0;
+    for (uint32_t port = 0; port < net->fabric->port_count; port++) {
+        uint64_t wait_ps = net_counters(net, port).queue_wait_ps;
+        longest_ps = wait_ps > longest_ps ? wait_ps : longest_ps;
+    }
+    return longest_ps;
+}
+
+static void test_hpcc_keeps_queues_shorter_than_dcqcn(void)
+{
+    struct arena *arena = arena_new("test");
+    CHECK(incast_queue_ps(arena, "hpcc") < incast_queue_ps(arena, "dcqcn") / 2);
+    arena_free(arena);
+}
+
 /* ---- what it costs ---------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct transport *transport, struct arena *arena, uint64_t seed)
@@ -383,5 +544,8 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
           TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
           TEST(test_every_byte_once_under_reordering), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
-          TEST(test_recycling_avoids_slow_paths), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
+          TEST(test_recycling_avoids_slow_paths),
+          TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
+          TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
+          TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
           TEST(test_a_message_in_flight_is_small))

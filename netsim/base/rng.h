@@ -35,6 +35,7 @@ static inline uint64_t rng_draw(uint64_t seed, uint64_t stream, uint64_t ordinal
 #define RNG_HOST_PORT (UINT64_C(3) << 60)   /* ordinal: message identity */
 #define RNG_MARK (UINT64_C(4) << 60)        /* ^ port; ordinal: packet on that port */
 #define RNG_TRIM (UINT64_C(5) << 60)        /* ^ port; ordinal: packet on that port */
+#define RNG_LOAD (UINT64_C(6) << 60)        /* ^ port; ordinal: packets that have started on that port */
 
 /* 0 .. bound - 1 by multiply and shift (Lemire 2019); no value is favoured by more than bound / 2^64. */
 static inline uint32_t rng_below(uint64_t draw, uint32_t bound)

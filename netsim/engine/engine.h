@@ -44,7 +44,8 @@ enum packet_kind { PACKET_DATA, PACKET_ACK, PACKET_NACK, PACKET_CONTROL };
 
 /* 16 bytes, all that moves through the engine. Anything else about a message is looked up at its ends. */
 struct packet {
-    uint64_t dst : 20, src : 20, flow : 23; /* hosts; slot of the message at its sender, also in its ACKs */
+    uint64_t dst : 20, src : 20, flow : 17; /* hosts; slot of the message at its sender, also in its ACKs */
+    uint64_t load : 6;                      /* of the fullest link on the way (load.h); an ACK repeats it */
     uint64_t asks_ack : 1;                  /* the sender wants an answer at once; an ACK repeats it */
     uint64_t seq : 24, size_bytes : 14, entropy : 16, kind : 2, class : 3, is_marked : 1, is_trimmed : 1,
         generation : 3;
@@ -52,7 +53,7 @@ struct packet {
 _Static_assert(sizeof(struct packet) == 16, "a packet is two words");
 
 #define PACKET_BYTES_MAX 16383
-#define FLOW_SLOTS_MAX (1u << 23)
+#define FLOW_SLOTS_MAX (1u << 17)
 #define FLOW_PACKETS_MAX (1u << 24)
 #define HOST_PORTS_MAX 64
 

@@ -17,6 +17,7 @@
 #define PHOTONET_ENGINE_PLAIN_H
 
 #include "netsim/engine/engine.h"
+#include "netsim/engine/load.h"
 
 /* What can happen at a node, in the order in which equal times are served. */
 enum event_kind {
@@ -82,6 +83,7 @@ struct port {
     /* as an input */
     uint64_t held_bytes[CLASSES_MAX]; /* came in here and has not left the node */
     uint32_t pausing;         /* bit per class: XOFF sent to the node behind the link */
+    struct port_load load;
     struct port_counters counters;
 };
 

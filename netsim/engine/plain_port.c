@@ -328,6 +328,23 @@ static void link_send(struct plain *plain, uint32_t port_id, const struct packet
     event_heap_push(&plain->heap, &arrived);
 }
 
+/* In-band telemetry: the port's own load, and the largest of its way into a data packet. */
+static void load_tell(struct plain *plain, uint32_t port_id, struct packet *packet, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint64_t period_ps = port->profile->load_period_ps, rate_bps = plain->fabric->rate_bps[port_id];
+    if (period_ps == 0 || plain->fabric->port_node[port_id] < plain->fabric->host_count) {
+        return;
+    }
+    load_depart(&port->load, period_ps, serialisation_ps(port->queued_bytes - packet->size_bytes, rate_bps),
+                serialisation_ps(packet->size_bytes, rate_bps), now_ps);
+    if (packet->kind == PACKET_DATA) {
+        uint64_t draw = rng_draw(plain->config.seed, RNG_LOAD ^ port_id, port->counters.tx_packets);
+        uint32_t code = load_code(&port->load, period_ps, draw);
+        packet->load = (code > packet->load ? code : packet->load) & LOAD_CODE_MAX;
+    }
+}
+
 void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
@@ -340,6 +357,7 @@ void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
     if (next.in_port != ID_NONE) {
         mark(plain, port_id, &next.packet, MARK_DEQUEUE, port->classes[class].bytes - bytes);
     }
+    load_tell(plain, port_id, &next.packet, now_ps);
     port->is_busy = true;
     port->service = next;
     port->service_class = (uint8_t)class;

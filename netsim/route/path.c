@@ -54,6 +54,17 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
     }
 }
 
+uint32_t path_hops(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst)
+{
+    uint32_t hops = 0;
+    for (uint32_t node = src; node != dst; hops++) {
+        assert(hops <= fabric->node_count); /* routes have no loops */
+        struct port_set set = routes_next(routes, node, dst);
+        node = fabric->port_node[fabric->port_peer[fabric->port_first[node] + route_choose(&set, 0)]];
+    }
+    return hops;
+}
+
 /* ---- width -------------------------------------------------------------------------------------------------- */
 
 #define STEP_NODES_MAX 64

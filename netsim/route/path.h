@@ -38,6 +38,9 @@ static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes);
 
+/* Links from src to dst. */
+uint32_t path_hops(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);
+
 /* What all equal ways from src to dst carry together, bit/s: the narrowest step of them. Steps of more than 64 nodes count
  * as wide enough. */
 uint64_t path_rate_bps(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);

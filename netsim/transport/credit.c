@@ -26,27 +26,9 @@ static void queues(const void *values, const struct transport_facts *facts, stru
     profile->class[0].credit_bytes = params->buffer_bytes > 0 ? params->buffer_bytes : trip_bytes;
 }
 
-static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
-{
-    (void)values;
-    (void)facts;
-    return UINT64_MAX;
-}
-
-static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    (void)shared;
-    (void)state;
-    (void)flight_bytes;
-    (void)packet_bytes;
-    return true;
-}
-
 const struct transport transport_credit = {
     .name = "credit",
     .summary = "hop-by-hop credit as InfiniBand and NVLink have it, no control at the ends",
     .params = PARAM_TABLE(struct credit_params, rows),
     .queues = queues,
-    .window_bytes_max = window_bytes_max,
-    .may_send = may_send,
 };

@@ -82,13 +82,6 @@ static void queues(const void *values, const struct transport_facts *facts, stru
     class->mark_high_bytes = at_line_rate(400000, facts);
 }
 
-static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
-{
-    (void)values;
-    (void)facts;
-    return UINT64_MAX;
-}
-
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
 {
     struct dcqcn_shared *shared = shared_;
@@ -100,22 +93,13 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     params->rate_bps_min = params->rate_bps_min < shared->line_bps ? params->rate_bps_min : shared->line_bps;
 }
 
-static void begin(const void *shared_, void *state_, uint64_t now_ps)
+static void begin(const void *shared_, void *state_, const struct flow_facts *facts)
 {
     const struct dcqcn_shared *shared = shared_;
     struct dcqcn_state *state = state_;
-    (void)now_ps;
+    (void)facts;
     state->rate_bps = state->target_bps = shared->line_bps;
     state->alpha = ALPHA_ONE;
-}
-
-static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    (void)shared;
-    (void)state;
-    (void)flight_bytes;
-    (void)packet_bytes;
-    return true;
 }
 
 static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
@@ -198,10 +182,8 @@ const struct transport transport_dcqcn = {
     .state_bytes = sizeof(struct dcqcn_state),
     .ack = ACK_IN_ORDER,
     .queues = queues,
-    .window_bytes_max = window_bytes_max,
     .prepare = prepare,
     .begin = begin,
-    .may_send = may_send,
     .acked = acked,
     .gap_ps = gap_ps,
 };

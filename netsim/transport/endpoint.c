@@ -38,14 +38,26 @@ static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t sl
     flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + copy_ps);
 }
 
+static void transport_begin(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    const struct transport *transport = endpoint->transport;
+    struct flow_facts facts = {.now_ps = now_ps};
+    if (transport->begin == NULL) {
+        return;
+    }
+    if (transport->wants_hops) {
+        const struct endpoint_config *config = &endpoint->config;
+        facts.hops = path_hops(config->fabric, config->routes, flow->message.src_host, flow->message.dst_host);
+    }
+    transport->begin(endpoint->shared, flow->state, &facts);
+}
+
 /* From here on the message may use its ports. */
 static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     flow->allowed_ports = ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
     flow->progress_ps = now_ps;
-    if (endpoint->transport->begin != NULL) {
-        endpoint->transport->begin(endpoint->shared, flow->state, now_ps);
-    }
+    transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {
         pull_begin(endpoint, flow);
     }
@@ -127,7 +139,7 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
 static uint64_t all_give_up(struct endpoint *endpoint, struct flow *flow)
 {
     uint64_t flight_bytes = flow->flight_bytes;
-    if (endpoint->transport->ack == ACK_IN_ORDER) {
+    if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, flow->base_seq);
         return flight_bytes;
     }
@@ -175,7 +187,7 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
 
 static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    bool is_single = endpoint->transport->has_times && endpoint->transport->ack != ACK_IN_ORDER;
+    bool is_single = endpoint->transport->has_times && endpoint->ack != ACK_IN_ORDER;
     uint64_t next_ps;
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
@@ -278,7 +290,7 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     }
     endpoint->can_lose |= profile->shared_bytes > 0;
     /* Go-back-N throws packets away that overtake others. */
-    endpoint->can_lose |= endpoint->transport->ack == ACK_IN_ORDER && !endpoint->config.balance->is_pinned;
+    endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !endpoint->config.balance->is_pinned;
     for (uint32_t class = 0; class < profile->class_count; class++) {
         endpoint->can_lose |= profile->class[class].capacity_bytes > 0;
         endpoint->can_close |= profile->class[class].xoff_bytes > 0 || profile->class[class].credit_bytes > 0;
@@ -298,9 +310,13 @@ static void transport_init(struct endpoint *endpoint)
     if (transport->prepare != NULL) {
         transport->prepare(config->transport_values, &endpoint->facts, endpoint->shared);
     }
-    uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
-    endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
-    endpoint->recycles = config->balance->is_recycled && (transport->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->window_packets = UINT64_MAX;
+    if (transport->window_bytes_max != NULL) {
+        uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
+        endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
+    }
+    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && config->balance->is_pinned;
     endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
     endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
     endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
@@ -317,6 +333,7 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     endpoint->config = *config;
     endpoint->config.entropies = config->entropies == 0 ? 64 : config->entropies;
     endpoint->transport = config->transport;
+    endpoint->ack = transport_ack(config->transport, config->transport_values);
     endpoint->facts = endpoint_facts(config->fabric, config->routes, &config->shape);
     hosts_init(endpoint);
     queues_look(endpoint, config->queues != NULL ? config->queues : &queue_profile_plain);

@@ -25,6 +25,7 @@ struct flow {
     uint32_t next_seq, base_seq, acked_count;
     uint32_t lost_count, lost_seq; /* packets to be sent again; none of them is before lost_seq */
     uint32_t sent_end;       /* all before it were sent once, also where the sender has gone back */
+    uint32_t gap_end;        /* what is missing before it has been sent again (repeats_gaps) */
     uint32_t sent_count;     /* data packets sent, repeats counted */
     uint64_t flight_bytes;   /* sent, neither acknowledged nor given up */
     uint64_t progress_ps;    /* last acknowledgement of something new, or last repeat */
@@ -106,6 +107,7 @@ struct host {
 struct endpoint {
     struct endpoint_config config;
     const struct transport *transport;
+    enum ack_policy ack;
     void *shared; /* the transport's */
     struct arena *arena;
     struct engine *engine;
@@ -117,6 +119,7 @@ struct endpoint {
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
+    bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
     size_t good_offset, pull_offset; /* of struct good_entropies and struct pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */
 };
@@ -170,7 +173,7 @@ static inline uint16_t *arrivals(const struct flow *flow)
 static inline uint64_t *sent_times(const struct endpoint *endpoint, const struct flow *flow)
 {
     uint32_t words = ring_words(flow), entries = 1u << flow->ring_log2;
-    bool is_coalesced = endpoint->transport->ack == ACK_COALESCED;
+    bool is_coalesced = endpoint->ack == ACK_COALESCED;
     return flow->ring + 2 * words + (is_coalesced ? (entries + 3) / 4 : words);
 }
 #define SENT_TWICE (UINT64_C(1) << 63) /* after a timeout: an ACK may be for either */

@@ -7,7 +7,7 @@ static void answer(struct endpoint *endpoint, const struct packet *data, enum pa
     struct packet packet = {
         .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1),
         .entropy = entropy, .size_bytes = endpoint->config.shape.ack_bytes & PACKET_BYTES_MAX, .kind = kind & 3,
-        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack,
+        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack, .load = data->load,
         .generation = data->generation};
     control_send(endpoint, &packet, now_ps);
 }
@@ -24,17 +24,17 @@ static bool is_received(const struct endpoint *endpoint, const struct flow *flow
     if (seq < flow->received_base) {
         return true;
     }
-    if (endpoint->transport->ack == ACK_COALESCED) {
+    if (endpoint->ack == ACK_COALESCED) {
         return (arrivals(flow)[ring_index(flow, seq)] & 0x8000) == arrival_round(flow, seq);
     }
-    return endpoint->transport->ack == ACK_EACH && bit_get(flow, received_bits(flow), seq);
+    return endpoint->ack == ACK_EACH && bit_get(flow, received_bits(flow), seq);
 }
 
 /* Notes a packet that is new. */
 static void receive_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
     flow->received_count++;
-    switch (endpoint->transport->ack) {
+    switch (endpoint->ack) {
     case ACK_IN_ORDER:
         flow->received_base++;
         return;
@@ -60,7 +60,7 @@ static void receive_note(const struct endpoint *endpoint, struct flow *flow, uin
  * entropy. */
 static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct packet *data, uint64_t now_ps)
 {
-    switch (endpoint->transport->ack) {
+    switch (endpoint->ack) {
     case ACK_EACH:
         answer(endpoint, data, PACKET_ACK, data->seq, data->entropy, now_ps);
         return;
@@ -79,7 +79,7 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
 static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow, const struct packet *data,
                               bool is_first)
 {
-    if (endpoint->transport->ack != ACK_COALESCED) {
+    if (endpoint->ack != ACK_COALESCED) {
         return true;
     }
     flow->owes_ack |= data->asks_ack;
@@ -120,7 +120,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     host->counters.marked_packets += packet->is_marked;
     if (flow->generation != packet->generation) {
         host->counters.duplicates++; /* of a message that is over: nobody waits for an answer */
-        if (endpoint->transport->ack == ACK_EACH) {
+        if (endpoint->ack == ACK_EACH) {
             ack_send(endpoint, flow, packet, now_ps);
         }
         return;
@@ -139,7 +139,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
         return;
     }
-    if (endpoint->transport->ack == ACK_IN_ORDER && packet->seq > flow->received_base) {
+    if (endpoint->ack == ACK_IN_ORDER && packet->seq > flow->received_base) {
         gap_answer(endpoint, flow, packet, now_ps);
         return;
     }

@@ -25,6 +25,9 @@ static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, u
     if (endpoint->transport->pull != NULL) {
         return pull_may_send(endpoint, flow);
     }
+    if (endpoint->transport->may_send == NULL) {
+        return true;
+    }
     return endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
                                          flow_packet_bytes(endpoint, flow, seq));
 }
@@ -186,7 +189,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     if (transport->pull != NULL) {
         pull_sent(endpoint, flow, seq, packet->size_bytes);
     }
-    if (transport->ack == ACK_COALESCED) {
+    if (endpoint->ack == ACK_COALESCED) {
         packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
     }
     if (transport->has_times) {
@@ -347,7 +350,7 @@ static uint64_t acked_in_order(struct endpoint *endpoint, struct flow *flow, uin
 static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
 {
     uint64_t bytes = 0;
-    switch (endpoint->transport->ack) {
+    switch (endpoint->ack) {
     case ACK_IN_ORDER:
         return acked_in_order(endpoint, flow, packet->seq + 1);
     case ACK_COALESCED:
@@ -385,8 +388,32 @@ static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow
     if (flow->generation != packet->generation || flow->acked_count == flow->packet_count) {
         return true;
     }
-    return endpoint->transport->ack == ACK_EACH &&
+    return endpoint->ack == ACK_EACH &&
            (packet->seq < flow->base_seq || bit_get(flow, acked_bits(flow), packet->seq));
+}
+
+/* On one path nothing overtakes: what was sent before an acknowledged packet and has not arrived is lost. Once for each
+ * packet, since a repeat has no place in that order; the timeout is for repeats that are lost too. */
+static uint64_t gaps_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    uint64_t lost_bytes = 0;
+    uint32_t first = flow->gap_end > flow->base_seq ? flow->gap_end : flow->base_seq;
+    for (uint32_t gap = first; gap < seq; gap++) {
+        if (!bit_get(flow, acked_bits(flow), gap) && !bit_get(flow, lost_bits(flow), gap)) {
+            packet_give_up(endpoint, flow, gap);
+            lost_bytes += flow_packet_bytes(endpoint, flow, gap);
+        }
+    }
+    flow->gap_end = seq > flow->gap_end ? seq : flow->gap_end;
+    return lost_bytes;
+}
+
+static void gaps_repeat(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t now_ps)
+{
+    uint64_t lost_bytes = gaps_give_up(endpoint, flow, seq);
+    if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
+        endpoint->transport->timed_out(endpoint->shared, flow->state, lost_bytes, now_ps);
+    }
 }
 
 void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
@@ -397,12 +424,15 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (ack_is_late(endpoint, flow, packet)) {
         return;
     }
-    struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked,
+    struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked, .load = packet->load,
                             .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
     if (endpoint->recycles && !packet->is_marked && is_under_way(flow, packet->seq)) {
         entropy_keep(endpoint, flow, packet->seq);
     }
     news.bytes = ack_apply(endpoint, flow, packet);
+    if (endpoint->repeats_gaps) {
+        gaps_repeat(endpoint, flow, packet->seq, now_ps);
+    }
     news.flight_bytes = flow->flight_bytes;
     flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
     if (endpoint->transport->acked != NULL) {
@@ -444,7 +474,7 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
                                       .is_marked = packet->is_marked};
         endpoint->transport->nacked(endpoint->shared, flow->state, &news);
     }
-    if (endpoint->transport->ack == ACK_IN_ORDER) {
+    if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, seq);
     } else {
         packet_give_up(endpoint, flow, seq);

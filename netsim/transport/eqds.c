@@ -53,15 +53,6 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
     return ahead_bytes + 2 * line_bytes(facts->base_rtt_ps, facts->host_rate_bps);
 }
 
-static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    (void)shared;
-    (void)state;
-    (void)flight_bytes;
-    (void)packet_bytes;
-    return true; /* credit is the endpoint's */
-}
-
 #define CREDIT_QUANTA 8 /* uet-htsim, eqds.cpp: EqdsSink::_credit_per_pull */
 #define FRAME_BYTES 38  /* interframe gap, preamble, Ethernet header and FCS, as its pacer counts them */
 
@@ -85,6 +76,5 @@ const struct transport transport_eqds = {
     .queues = queues,
     .window_bytes_max = window_bytes_max,
     .rto_ps = rto_ps,
-    .may_send = may_send,
     .pull = pull,
 };

@@ -7,26 +7,8 @@
  * Checked against: closed forms (tests/test_transport.c). */
 #include "netsim/transport/transport.h"
 
-static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
-{
-    (void)values;
-    (void)facts;
-    return UINT64_MAX;
-}
-
-static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    (void)shared;
-    (void)state;
-    (void)flight_bytes;
-    (void)packet_bytes;
-    return true;
-}
-
 const struct transport transport_ideal = {
     .name = "ideal",
     .summary = "no control: as fast as the port takes it, for bounds",
     .params = PARAM_TABLE_EMPTY,
-    .window_bytes_max = window_bytes_max,
-    .may_send = may_send,
 };

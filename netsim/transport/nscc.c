@@ -143,13 +143,13 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     };
 }
 
-static void begin(const void *shared_, void *state_, uint64_t now_ps)
+static void begin(const void *shared_, void *state_, const struct flow_facts *facts)
 {
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
     state->window_bytes = state->window_bytes_max = shared->window_bytes_max;
     state->base_rtt_ps = shared->network_rtt_ps;
-    state->adjusted_ps = now_ps;
+    state->adjusted_ps = facts->now_ps;
 }
 
 static bool may_send(const void *shared, const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)

@@ -40,28 +40,10 @@ static void queues(const void *values, const struct transport_facts *facts, stru
     profile->class[0].xon_bytes = params->xon_packets * payload_bytes;
 }
 
-static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
-{
-    (void)values;
-    (void)facts;
-    return UINT64_MAX;
-}
-
-static bool may_send(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    (void)shared;
-    (void)state;
-    (void)flight_bytes;
-    (void)packet_bytes;
-    return true;
-}
-
 const struct transport transport_roce = {
     .name = "roce",
     .summary = "RoCEv2 without rate control: go-back-N over priority flow control",
     .params = PARAM_TABLE(struct roce_params, rows),
     .ack = ACK_IN_ORDER,
     .queues = queues,
-    .window_bytes_max = window_bytes_max,
-    .may_send = may_send,
 };

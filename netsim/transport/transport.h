@@ -39,6 +39,13 @@ struct ack_news {
     uint64_t rtt_ps;       /* of the packet that caused the ACK; 0 where that cannot be told (repeated packets) */
     uint64_t now_ps;
     bool is_marked;
+    uint8_t load;          /* of the fullest link on the packet's way, as a code of load.h; 0 where none is measured */
+};
+
+/* What a transport is told of a message when it begins. */
+struct flow_facts {
+    uint64_t now_ps;
+    uint32_t hops; /* links to the destination; 0 unless the transport wants_hops */
 };
 
 /* Credit that receivers hand out (endpoint_pull.c). */
@@ -54,21 +61,24 @@ struct transport {
     struct param_table params; /* keys are given as transport.KEY */
     uint32_t shared_bytes, state_bytes;
     enum ack_policy ack;
+    enum ack_policy (*ack_of)(const void *values); /* where a parameter decides it; NULL: ack */
     uint32_t ack_bytes;         /* ACK_COALESCED: wire bytes that are acknowledged together */
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
+    bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged */
+    bool wants_hops;            /* flow_facts.hops */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
     /* The queues that the transport wants in switches, written into *profile, which holds plain ones
      * (queue.h). NULL: plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
     void (*queues)(const void *values, const struct transport_facts *facts, struct queue_profile *profile);
-    /* The most that may_send will ever allow; UINT64_MAX: no limit. */
+    /* The most that may_send will ever allow; NULL: no limit. */
     uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
     /* Time after which a packet counts as lost; NULL or 0: host.rto. */
     uint64_t (*rto_ps)(const void *values, const struct transport_facts *facts, const struct queue_profile *profile);
     void (*prepare)(const void *values, const struct transport_facts *facts, void *shared);
-    void (*begin)(const void *shared, void *state, uint64_t now_ps);
-    /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? Must be true for flight 0. */
-    bool (*may_send)(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
     /* All of the following may be NULL. */
+    void (*begin)(const void *shared, void *state, const struct flow_facts *facts);
+    /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? Must be true for flight 0; NULL: always. */
+    bool (*may_send)(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
     void (*acked)(const void *shared, void *state, const struct ack_news *news);
     /* A packet was cut down on its way, or (ACK_IN_ORDER) others came before it. news.bytes are the
      * packet's, and are still counted in flight. */
@@ -80,6 +90,12 @@ struct transport {
     void (*pull)(const void *values, const struct transport_facts *facts, struct pull_rule *rule);
 };
 extern const struct transport *const transports[]; /* ends with NULL */
+
+static inline enum ack_policy transport_ack(const struct transport *transport, const void *values)
+{
+    return transport->ack_of != NULL ? transport->ack_of(values) : transport->ack;
+}
+
 const struct transport *transport_find(const char *name);
 
 #endif
