@@ -122,6 +122,7 @@ struct port_counters {
     uint64_t pauses, pause_ps;               /* XOFF frames obeyed by this port, time with a class paused */
     uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + lost + in flight */
     uint64_t lost_packets, lost_bytes; /* on a link that failed, counted when they start */
+    uint64_t stray_packets, stray_bytes; /* received by this port from its link, and without a way on */
 };
 
 struct engine;

@@ -23,15 +23,37 @@ static uint32_t port_least(const struct plain *plain, uint32_t first_port, const
     }
 }
 
-static uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet)
+uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint64_t now_ps)
 {
-    struct port_set set = routes_next(plain->config.routes, node, packet->dst);
+    uint32_t class = class_of(profile_of(plain, node), packet);
+    struct port_set set = routes_next(epoch_routes(&plain->config, class, now_ps), node, packet->dst);
     uint64_t hash = packet_path_hash(packet, plain->salt[node]);
     uint32_t first_port = plain->fabric->port_first[node];
+    if (set.count == 0) {
+        return ID_NONE;
+    }
     if (profile_of(plain, node)->is_adaptive && set.count > 1) {
         return port_least(plain, first_port, &set, hash);
     }
     return first_port + route_choose(&set, hash);
+}
+
+/* The way of a packet that arrives by `in_port`: its route, or a detour. */
+static uint32_t way_port(const struct plain *plain, const struct event *event)
+{
+    const struct fabric *fabric = plain->fabric;
+    uint32_t node = event->node, first_port = fabric->port_first[node];
+    uint32_t out = route_port(plain, node, &event->packet, event->time_ps);
+    bool is_from_host = fabric->port_node[fabric->port_peer[event->port]] < fabric->host_count;
+    if (out == ID_NONE || fabric->detours == NULL ||
+        !detour_is_offered(&fabric->detours[node], is_from_host, out - first_port)) {
+        return out;
+    }
+    const struct detour *detour = &fabric->detours[node];
+    uint32_t other = first_port + detour_choose(detour, &event->packet, plain->salt[node]);
+    bool is_taken = detour->rule == DETOUR_ALWAYS ||
+                    plain->ports[out].queued_bytes > plain->ports[other].queued_bytes + detour->threshold_bytes;
+    return is_taken ? other : out;
 }
 
 /* The rest of a packet that must be whole before it goes on: its event again, later. */
@@ -48,15 +70,19 @@ static void arrival_repeat(struct plain *plain, const struct event *event)
 static void on_forward(struct plain *plain, const struct event *event)
 {
     const struct fabric *fabric = plain->fabric;
-    uint32_t out = route_port(plain, event->node, &event->packet);
+    uint32_t out = way_port(plain, event);
     uint32_t in_link = fabric->port_peer[event->port];
-    if (!event->is_whole && fabric->rate_bps[out] != fabric->rate_bps[in_link]) {
+    if (out != ID_NONE && !event->is_whole && fabric->rate_bps[out] != fabric->rate_bps[in_link]) {
         arrival_repeat(plain, event);
         return;
     }
     struct port_counters *in = &plain->ports[in_link].counters;
     in->rx_packets++;
     in->rx_bytes += event->packet.size_bytes;
+    if (out == ID_NONE) {
+        port_stray(plain, &event->packet, event->port, event->time_ps);
+        return;
+    }
     port_arrive(plain, out, &event->packet, event->port, event->time_ps);
 }
 
@@ -90,10 +116,34 @@ static void on_departed(struct plain *plain, const struct event *event)
     port_departed(plain, event->port, event->time_ps);
 }
 
+/* A port is woken once where it comes up, and at each wake_ps. Other wake-ups have been overtaken. */
+static bool is_overtaken(const struct plain *plain, const struct event *event)
+{
+    if (event->kind != EVENT_LINK_UP) {
+        return false;
+    }
+    const struct port *port = &plain->ports[event->port];
+    return event->time_ps != (port->is_dark ? plain->fabric->port_up_ps[event->port] : port->wake_ps);
+}
+
 static void on_link_up(struct plain *plain, const struct event *event)
 {
-    plain->ports[event->port].is_dark = false;
-    port_start(plain, event->port, event->time_ps);
+    struct port *port = &plain->ports[event->port];
+    if (!is_overtaken(plain, event)) {
+        port->is_dark = false;
+        port->wake_ps = TIME_NEVER_PS;
+        port_start(plain, event->port, event->time_ps);
+    }
+}
+
+static void on_flush(struct plain *plain, const struct event *event)
+{
+    port_flush(plain, event->port, event->time_ps);
+}
+
+static void on_reroute(struct plain *plain, const struct event *event)
+{
+    port_reroute(plain, event->port, event->time_ps);
 }
 
 static void on_host_timer(struct plain *plain, const struct event *event)
@@ -107,6 +157,8 @@ static void on_host_operation(struct plain *plain, const struct event *event)
 }
 
 static void (*const on_event[])(struct plain *, const struct event *) = {
+    [EVENT_FLUSH] = on_flush,
+    [EVENT_REROUTE] = on_reroute,
     [EVENT_LINK_UP] = on_link_up,
     [EVENT_DEPARTED] = on_departed,
     [EVENT_PAUSE] = on_pause,
@@ -118,6 +170,21 @@ static void (*const on_event[])(struct plain *, const struct event *) = {
 
 /* ---- the class -------------------------------------------------------------------------------------------- */
 
+/* When routes change for good, what waits at dead links is dropped. */
+static void flushes_make(struct plain *plain)
+{
+    const struct route_epochs *epochs = plain->config.epochs;
+    for (uint32_t i = 0; plain->gatings != NULL && epochs != NULL && epochs->period_ps == 0 && i < epochs->count; i++) {
+        for (uint32_t port = 0; port < plain->fabric->port_count; port++) {
+            if (plain->gatings[port] != NULL && gating_is_down(plain->gatings[port], epochs->from_ps[i])) {
+                struct event flush = {.time_ps = epochs->from_ps[i], .kind = EVENT_FLUSH,
+                                      .node = plain->fabric->port_node[port], .port = port};
+                event_heap_push(&plain->heap, &flush);
+            }
+        }
+    }
+}
+
 static struct engine *plain_create(struct arena *arena, const struct engine_config *config)
 {
     const struct fabric *fabric = config->fabric;
@@ -126,7 +193,10 @@ static struct engine *plain_create(struct arena *arena, const struct engine_conf
     plain->config = *config;
     plain->fabric = fabric;
     plain->arena = arena;
-    plain->heap.arena = arena;
+    plain->config.packet_bytes_max = config->packet_bytes_max > 0 ? config->packet_bytes_max : PACKET_BYTES_MAX;
+    plain->heap.arena = plain->controls.arena = arena;
+    plain->tell_count = arena_array(arena, fabric->host_count, uint32_t);
+    plain->gatings = gatings_new(arena, config);
     plain->ports = arena_array(arena, fabric->port_count, struct port);
     plain->used_bytes = arena_array(arena, fabric->node_count, uint64_t);
     plain->salt = arena_array(arena, fabric->node_count, uint64_t);
@@ -136,6 +206,7 @@ static struct engine *plain_create(struct arena *arena, const struct engine_conf
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         port_init(plain, port);
     }
+    flushes_make(plain);
     return &plain->base;
 }
 
@@ -154,18 +225,62 @@ static void plain_timer(struct engine *engine, uint32_t host, uint64_t when_ps, 
     event_heap_push(&plain->heap, &event);
 }
 
+/* The host's calls are numbered, so that they come in their order. */
+static void plain_tell(struct engine *engine, uint32_t host, uint64_t argument, uint64_t now_ps)
+{
+    struct plain *plain = (struct plain *)engine;
+    assert(plain->config.control_delay_ps > 0);
+    struct event event = {.time_ps = now_ps + plain->config.control_delay_ps, .node = host,
+                          .port = plain->tell_count[host]++, .argument = argument};
+    event_heap_push(&plain->controls, &event);
+}
+
+static void plain_gate(struct engine *engine, uint32_t port, uint64_t open_ps, uint64_t close_ps)
+{
+    struct plain *plain = (struct plain *)engine;
+    assert(plain->ports[port].gating != NULL);
+    gating_command(plain->ports[port].gating, plain->arena, plain->control_ps, open_ps, close_ps);
+    port_wake(plain, port, plain->control_ps);
+}
+
+static void control_run(struct plain *plain)
+{
+    struct event event = event_heap_pop(&plain->controls);
+    plain->control_ps = event.time_ps;
+    plain->config.ops->control(plain->config.context, event.node, event.argument, event.time_ps);
+}
+
+/* The first event, or TIME_NEVER_PS; *is_control where it is for the controller. */
+static uint64_t event_next_ps(struct plain *plain, bool *is_control)
+{
+    while (plain->heap.count > 0 && is_overtaken(plain, &plain->heap.events[0])) {
+        event_heap_pop(&plain->heap);
+    }
+    uint64_t first_ps = plain->heap.count > 0 ? plain->heap.events[0].time_ps : TIME_NEVER_PS;
+    uint64_t control_ps = plain->controls.count > 0 ? plain->controls.events[0].time_ps : TIME_NEVER_PS;
+    *is_control = plain->controls.count > 0 && control_ps <= first_ps;
+    return *is_control ? control_ps : first_ps;
+}
+
 static uint64_t plain_run(struct engine *engine, uint64_t until_ps)
 {
     struct plain *plain = (struct plain *)engine;
     const volatile int *interrupted = plain->config.interrupted;
-    while (plain->heap.count > 0 && plain->heap.events[0].time_ps <= until_ps) {
-        struct event event = event_heap_pop(&plain->heap);
-        on_event[event.kind](plain, &event);
+    bool is_control;
+    uint64_t next_ps = event_next_ps(plain, &is_control);
+    while (next_ps <= until_ps && next_ps != TIME_NEVER_PS) {
+        if (is_control) {
+            control_run(plain);
+        } else {
+            struct event event = event_heap_pop(&plain->heap);
+            on_event[event.kind](plain, &event);
+        }
+        next_ps = event_next_ps(plain, &is_control);
         if (interrupted != NULL && *interrupted) {
             break;
         }
     }
-    return plain->heap.count > 0 ? plain->heap.events[0].time_ps : TIME_NEVER_PS;
+    return next_ps;
 }
 
 static void plain_counters(const struct engine *engine, uint32_t port, struct port_counters *counters)
@@ -199,6 +314,8 @@ const struct engine_class engine_plain = {
     .create = plain_create,
     .kick = plain_kick,
     .timer = plain_timer,
+    .tell = plain_tell,
+    .gate = plain_gate,
     .run = plain_run,
     .counters = plain_counters,
     .open_classes = plain_open_classes,

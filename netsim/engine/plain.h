@@ -8,7 +8,9 @@
  *
  * Scope: store-and-forward and cut-through switches, hosts that forward, ports that come up later, and all of
  * queue.h.
- * Not modelled: links that fail during a run, multicast.
+ * Gates, failures and the controller: gate.h. A port that cannot start what it has because of them has one wake-up
+ * pending, at the time when something can; wake-ups that are overtaken by others stay in the heap and are passed over.
+ * Not modelled: multicast.
  * Checked against: closed forms (tests/test_engine.c), conservation of packets and bytes per link, SimGrid on long
  * transfers (tests/test_simgrid.c); trimming, marks, pauses and credits by the transports that need them
  * (tests/test_transport.c, tests/test_peers.c). Not checked by a test of their own: shared buffers, round robin among
@@ -16,12 +18,14 @@
 #ifndef PHOTONET_ENGINE_PLAIN_H
 #define PHOTONET_ENGINE_PLAIN_H
 
-#include "netsim/engine/engine.h"
+#include "netsim/engine/gate.h"
 #include "netsim/engine/load.h"
 
 /* What can happen at a node, in the order in which equal times are served. */
 enum event_kind {
-    EVENT_LINK_UP,
+    EVENT_FLUSH,    /* routes have changed: what waits at a dead link is dropped */
+    EVENT_REROUTE,  /* a window closes: what waits may be routed again */
+    EVENT_LINK_UP,  /* also: a gate lets something start */
     EVENT_DEPARTED, /* the last bit of a packet has left a port */
     EVENT_PAUSE,    /* argument: class * 2 + 1 for XOFF, class * 2 for XON */
     EVENT_CREDIT,   /* argument: class << 32 | bytes that are free again */
@@ -58,6 +62,7 @@ struct waiting {
     uint32_t in_port;        /* by which it came, ID_NONE where the host itself sends it */
     uint32_t in_bytes;       /* its size when it came: what pause and credit accounts hold of it */
     uint8_t in_class;
+    bool is_new;             /* its input does not know of it yet */
 };
 
 struct class_queue {
@@ -69,6 +74,11 @@ struct class_queue {
 
 struct port {
     const struct queue_profile *profile;
+    struct gating *gating;    /* NULL: may always send */
+    uint64_t rate_bps;
+    uint64_t wake_ps;         /* pending EVENT_LINK_UP that counts, TIME_NEVER_PS for none */
+    uint64_t reroute_ps;      /* pending EVENT_REROUTE, TIME_NEVER_PS for none */
+    bool is_pull_wanted;      /* was not pulled because of its gate */
     struct class_queue *classes;
     uint32_t turn;            /* class whose turn it is in the round robin */
     uint64_t queued_bytes;    /* of all classes, packet in service counted */
@@ -93,6 +103,10 @@ struct plain {
     const struct fabric *fabric;
     struct arena *arena;
     struct event_heap heap;
+    struct event_heap controls; /* node: host, port: number of the call */
+    uint32_t *tell_count;  /* per host */
+    uint64_t control_ps;   /* of the control that runs */
+    struct gating **gatings;
     struct port *ports;
     uint64_t *salt;        /* per node */
     uint64_t *used_bytes;  /* per node: buffered, for shared buffers */
@@ -107,8 +121,17 @@ void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* A packet for this port has come by in_port: queued, trimmed or dropped. */
 void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
                  uint64_t now_ps);
+/* A packet that has come by in_port and has no way on. */
+void port_stray(struct plain *plain, const struct packet *packet, uint32_t in_port, uint64_t now_ps);
 void port_departed(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 bool port_class_is_open(const struct plain *plain, const struct port *port, uint32_t class, uint64_t bytes);
+/* A port that is free and has something that its gate keeps back is woken when that may start. */
+void port_wake(struct plain *plain, uint32_t port_id, uint64_t now_ps);
+void port_flush(struct plain *plain, uint32_t port_id, uint64_t now_ps);
+/* A window has closed: what waits for it and may, is routed again. */
+void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps);
+/* The output port of a packet that is at a node (plain.c). */
+uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint64_t now_ps);
 
 /* plain_link.c */
 /* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */

@@ -120,6 +120,25 @@ static void packet_drop(struct plain *plain, struct port *port, const struct wai
     input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
 }
 
+/* It cannot go on: there is no route. */
+static void packet_stray(struct plain *plain, const struct waiting *waiting, uint64_t now_ps)
+{
+    struct port_counters *counters = &plain->ports[waiting->in_port].counters;
+    counters->stray_packets++;
+    counters->stray_bytes += waiting->packet.size_bytes;
+    plain->in_flight--;
+    input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+}
+
+void port_stray(struct plain *plain, const struct packet *packet, uint32_t in_port, uint64_t now_ps)
+{
+    uint32_t class = class_of(plain->ports[in_port].profile, packet);
+    struct waiting waiting = {.packet = *packet, .in_port = in_port, .in_bytes = packet->size_bytes,
+                              .in_class = (uint8_t)class};
+    input_hold(plain, in_port, class, packet->size_bytes, now_ps);
+    packet_stray(plain, &waiting, now_ps);
+}
+
 /* Cuts the packet to a header and puts that into the trim class, where it still has to fit; false where it does not. */
 static bool packet_trim(struct plain *plain, uint32_t port_id, struct waiting waiting, uint32_t trim_class,
                         uint64_t now_ps)
@@ -169,24 +188,52 @@ static bool queue_is_full(struct plain *plain, uint32_t port_id, uint32_t class,
     return true;
 }
 
+/* Ports that hand their packets back when a window closes look at what waits then. */
+static void reroute_expect(struct plain *plain, uint32_t port_id, uint32_t class, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    const struct route_epochs *epochs = plain->config.epochs;
+    if (port->gating == NULL || !port->gating->is_rerouting || epochs == NULL || !(epochs->class_mask >> class & 1) ||
+        port->reroute_ps != TIME_NEVER_PS) {
+        return;
+    }
+    port->reroute_ps = gating_close_ps(port->gating, now_ps);
+    if (port->reroute_ps != TIME_NEVER_PS) {
+        struct event event = {.time_ps = port->reroute_ps, .kind = EVENT_REROUTE,
+                              .node = plain->fabric->port_node[port_id], .port = port_id};
+        event_heap_push(&plain->heap, &event);
+    }
+}
+
+/* Queues a packet that the node holds, or does what is to be done where it does not fit. */
+static void port_admit(struct plain *plain, uint32_t port_id, struct waiting *waiting, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint32_t class = class_of(port->profile, &waiting->packet);
+    port->packet_number++;
+    bool is_fitting = packet_fits(plain, port_id, class, waiting->packet.size_bytes);
+    if (waiting->is_new) {
+        waiting->is_new = false;
+        input_hold(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+    }
+    bool is_queued = is_fitting || queue_is_full(plain, port_id, class, waiting, now_ps);
+    if (is_fitting) {
+        mark(plain, port_id, &waiting->packet, MARK_ENQUEUE, port->classes[class].bytes);
+        port_push(plain, port, class, waiting);
+    }
+    if (is_queued) { /* else a sleeping host port would be woken without a kick */
+        reroute_expect(plain, port_id, class, now_ps);
+        port_start(plain, port_id, now_ps);
+    }
+}
+
 void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
                  uint64_t now_ps)
 {
-    struct port *port = &plain->ports[port_id];
-    uint32_t class = class_of(port->profile, packet);
+    uint32_t class = class_of(plain->ports[port_id].profile, packet);
     struct waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
-                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)class};
-    port->packet_number++;
-    bool is_fitting = packet_fits(plain, port_id, class, packet->size_bytes);
-    input_hold(plain, in_port, class, packet->size_bytes, now_ps);
-    bool is_queued = is_fitting || queue_is_full(plain, port_id, class, &waiting, now_ps);
-    if (is_fitting) {
-        mark(plain, port_id, &waiting.packet, MARK_ENQUEUE, port->classes[class].bytes);
-        port_push(plain, port, class, &waiting);
-    }
-    if (is_queued) { /* else a sleeping host port would be woken without a kick */
-        port_start(plain, port_id, now_ps);
-    }
+                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)class, .is_new = true};
+    port_admit(plain, port_id, &waiting, now_ps);
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
@@ -200,19 +247,27 @@ bool port_class_is_open(const struct plain *plain, const struct port *port, uint
     return port->profile->class[class].credit_bytes == 0 || port->credit_bytes[class] >= bytes;
 }
 
-static bool class_may_send(const struct plain *plain, struct port *port, uint32_t class)
+/* When a packet of that size may start as far as gate and link are concerned. */
+static uint64_t gate_start_ps(const struct port *port, uint64_t bytes, uint64_t now_ps)
+{
+    return port->gating == NULL ? now_ps
+                                : gating_start_ps(port->gating, now_ps, serialisation_ps(bytes, port->rate_bps));
+}
+
+static bool class_may_send(const struct plain *plain, struct port *port, uint32_t class, uint64_t now_ps)
 {
     struct class_queue *queue = &port->classes[class];
-    return queue->count > 0 && port_class_is_open(plain, port, class, queue_head(queue)->packet.size_bytes);
+    return queue->count > 0 && port_class_is_open(plain, port, class, queue_head(queue)->packet.size_bytes) &&
+           gate_start_ps(port, queue_head(queue)->packet.size_bytes, now_ps) == now_ps;
 }
 
 /* Classes of the best priority that have a packet which may leave, as bits. */
-static uint32_t classes_best(const struct plain *plain, struct port *port)
+static uint32_t classes_best(const struct plain *plain, struct port *port, uint64_t now_ps)
 {
     uint32_t best = 0, priority = UINT32_MAX;
     for (uint32_t class = 0; class < port->profile->class_count; class++) {
         uint32_t own = port->profile->class[class].priority;
-        if (own > priority || !class_may_send(plain, port, class)) {
+        if (own > priority || !class_may_send(plain, port, class, now_ps)) {
             continue;
         }
         best = own < priority ? 0 : best;
@@ -241,9 +296,9 @@ static uint32_t class_by_turn(struct port *port, uint32_t classes)
     }
 }
 
-static bool transit_next(struct plain *plain, struct port *port, struct waiting *next)
+static bool transit_next(struct plain *plain, struct port *port, uint64_t now_ps, struct waiting *next)
 {
-    uint32_t classes = classes_best(plain, port);
+    uint32_t classes = classes_best(plain, port, now_ps);
     if (classes == 0) {
         return false;
     }
@@ -260,13 +315,15 @@ static bool pull_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
     if (node >= plain->fabric->host_count) {
         return false;
     }
+    struct port *port = &plain->ports[port_id];
     *next = (struct waiting){.since_ps = now_ps, .in_port = ID_NONE};
-    if (!plain->config.ops->pull(plain->config.context, node, port_id - plain->fabric->port_first[node], now_ps,
+    port->is_pull_wanted = gate_start_ps(port, plain->config.packet_bytes_max, now_ps) != now_ps;
+    if (port->is_pull_wanted || !plain->config.ops->pull(plain->config.context, node, port_id - plain->fabric->port_first[node], now_ps,
                                  &next->packet)) {
         return false;
     }
-    struct port *port = &plain->ports[port_id];
     uint32_t class = class_of(port->profile, &next->packet);
+    assert(next->packet.size_bytes <= plain->config.packet_bytes_max);
     assert(port_class_is_open(plain, port, class, next->packet.size_bytes));
     port_count_bytes(port, class, next->packet.size_bytes);
     plain->in_flight++;
@@ -277,7 +334,7 @@ static bool pull_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
 static bool port_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, struct waiting *next)
 {
     struct port *port = &plain->ports[port_id];
-    if (port->is_transit_next && transit_next(plain, port, next)) {
+    if (port->is_transit_next && transit_next(plain, port, now_ps, next)) {
         port->is_transit_next = false;
         return true;
     }
@@ -285,7 +342,7 @@ static bool port_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
         port->is_transit_next = true;
         return true;
     }
-    return transit_next(plain, port, next);
+    return transit_next(plain, port, now_ps, next);
 }
 
 /* When the packet reaches the node behind the link, as that node sees it. */
@@ -304,14 +361,31 @@ static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const st
     return seen_ps + link_delay_ps(fabric, port_id) + (is_destination ? 0 : fabric->node_latency_ps[peer]);
 }
 
-static void wait_count(struct port_counters *counters, uint64_t since_ps, uint64_t up_ps, uint64_t now_ps)
+static void wait_count(struct port *port, uint64_t since_ps, uint64_t up_ps, uint64_t now_ps)
 {
+    struct port_counters *counters = &port->counters;
     uint64_t dark_ps = since_ps < up_ps ? up_ps - since_ps : 0;
+    dark_ps = port->gating != NULL ? gating_dark_ps(port->gating, since_ps, now_ps) : dark_ps;
     counters->dark_wait_ps += dark_ps;
     counters->queue_wait_ps += now_ps - since_ps - dark_ps;
 }
 
-static void link_send(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
+/* Lost where the link goes down before the last bit has left it; its buffer behind the link is never taken then. */
+static bool link_loses(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint64_t end_ps = now_ps + serialisation_ps(packet->size_bytes, port->rate_bps) + link_delay_ps(plain->fabric, port_id);
+    if (port->gating == NULL || !gating_is_lost(port->gating, now_ps, end_ps)) {
+        return false;
+    }
+    port->counters.lost_packets++;
+    port->counters.lost_bytes += packet->size_bytes;
+    plain->in_flight--;
+    return true;
+}
+
+static void link_send(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps,
+                      bool is_lost)
 {
     const struct fabric *fabric = plain->fabric;
     uint32_t peer_port = fabric->port_peer[port_id];
@@ -321,6 +395,9 @@ static void link_send(struct plain *plain, uint32_t port_id, const struct packet
     struct event departed = {
         .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};
     event_heap_push(&plain->heap, &departed);
+    if (is_lost) {
+        return;
+    }
     struct event arrived = {
         .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = *packet,
         .argument = plain->ports[port_id].counters.tx_packets}; /* a host's latency can make two arrivals coincide */
@@ -349,9 +426,14 @@ void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
     struct waiting next;
-    if (port->is_busy || port->is_dark || !port_next(plain, port_id, now_ps, &next)) {
+    if (port->is_busy || port->is_dark) {
         return;
     }
+    if (!port_next(plain, port_id, now_ps, &next)) {
+        port_wake(plain, port_id, now_ps);
+        return;
+    }
+    port->wake_ps = TIME_NEVER_PS;
     uint32_t class = class_of(port->profile, &next.packet);
     uint64_t bytes = next.packet.size_bytes;
     if (next.in_port != ID_NONE) {
@@ -361,11 +443,87 @@ void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
     port->is_busy = true;
     port->service = next;
     port->service_class = (uint8_t)class;
-    port->credit_bytes[class] -= port->profile->class[class].credit_bytes > 0 ? bytes : 0;
+    bool is_lost = link_loses(plain, port_id, &next.packet, now_ps);
+    port->credit_bytes[class] -= !is_lost && port->profile->class[class].credit_bytes > 0 ? bytes : 0;
     port->counters.tx_packets++;
     port->counters.tx_bytes += bytes;
-    wait_count(&port->counters, next.since_ps, plain->fabric->port_up_ps[port_id], now_ps);
-    link_send(plain, port_id, &next.packet, now_ps);
+    wait_count(port, next.since_ps, plain->fabric->port_up_ps[port_id], now_ps);
+    link_send(plain, port_id, &next.packet, now_ps, is_lost);
+}
+
+void port_wake(struct plain *plain, uint32_t port_id, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    if (port->gating == NULL || port->is_busy || port->is_dark) {
+        return;
+    }
+    uint64_t wake_ps = TIME_NEVER_PS;
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        struct class_queue *queue = &port->classes[class];
+        if (queue->count > 0 && port_class_is_open(plain, port, class, queue_head(queue)->packet.size_bytes)) {
+            uint64_t start_ps = gate_start_ps(port, queue_head(queue)->packet.size_bytes, now_ps);
+            wake_ps = start_ps < wake_ps ? start_ps : wake_ps;
+        }
+    }
+    if (port->is_pull_wanted) {
+        uint64_t start_ps = gate_start_ps(port, plain->config.packet_bytes_max, now_ps);
+        wake_ps = start_ps < wake_ps ? start_ps : wake_ps;
+    }
+    if (wake_ps != port->wake_ps && wake_ps != TIME_NEVER_PS) {
+        struct event up = {.time_ps = wake_ps, .kind = EVENT_LINK_UP, .node = plain->fabric->port_node[port_id],
+                           .port = port_id};
+        event_heap_push(&plain->heap, &up);
+    }
+    port->wake_ps = wake_ps;
+}
+
+void port_flush(struct plain *plain, uint32_t port_id, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    if (!gating_is_down(port->gating, now_ps)) {
+        return;
+    }
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        struct class_queue *queue = &port->classes[class];
+        while (queue->count > 0) {
+            struct waiting first = queue_pop(queue);
+            queue->bytes -= first.packet.size_bytes;
+            port->queued_bytes -= first.packet.size_bytes;
+            packet_drop(plain, port, &first, now_ps);
+        }
+    }
+    port_wake(plain, port_id, now_ps);
+}
+
+void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    struct class_queue again = {0};
+    port->reroute_ps = TIME_NEVER_PS;
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        struct class_queue *queue = &port->classes[class];
+        for (; (plain->config.epochs->class_mask >> class & 1) && queue->count > 0;) {
+            struct waiting first = queue_pop(queue);
+            queue->bytes -= first.packet.size_bytes;
+            port->queued_bytes -= first.packet.size_bytes;
+            wait_count(port, first.since_ps, plain->fabric->port_up_ps[port_id], now_ps);
+            first.since_ps = now_ps;
+            if (again.count == again.capacity) {
+                queue_grow(plain, &again);
+            }
+            again.ring[again.head + again.count++] = first;
+        }
+    }
+    for (uint32_t i = 0; i < again.count; i++) {
+        struct waiting *waiting = &again.ring[i];
+        uint32_t out = route_port(plain, plain->fabric->port_node[port_id], &waiting->packet, now_ps);
+        if (out == ID_NONE) {
+            packet_stray(plain, waiting, now_ps);
+        } else {
+            port_admit(plain, out, waiting, now_ps);
+        }
+    }
+    port_wake(plain, port_id, now_ps);
 }
 
 void port_departed(struct plain *plain, uint32_t port_id, uint64_t now_ps)
@@ -385,6 +543,9 @@ void port_init(struct plain *plain, uint32_t port_id)
 {
     struct port *port = &plain->ports[port_id];
     port->profile = profile_of(plain, plain->fabric->port_node[port_id]);
+    port->gating = plain->gatings != NULL ? plain->gatings[port_id] : NULL;
+    port->rate_bps = plain->fabric->rate_bps[port_id];
+    port->wake_ps = port->reroute_ps = TIME_NEVER_PS;
     port->classes = arena_array(plain->arena, port->profile->class_count, struct class_queue);
     for (uint32_t class = 0; class < port->profile->class_count; class++) {
         port->credit_bytes[class] = port->profile->class[class].credit_bytes;
