@@ -264,6 +264,27 @@ static enum status collective_check(const struct building *building, const struc
     return STATUS_OK;
 }
 
+/* Only our own writer gives tables, so only a damaged file has wrong ones. */
+static enum status pairs_find(struct building *building, const struct chakra_node *node, uint32_t members,
+                              uint32_t *pairs)
+{
+    const struct chakra_rank *rank = building->rank;
+    for (size_t i = 0; i < rank->pair_count; i++) {
+        const struct chakra_pair_row *row = &rank->pairs[i];
+        uint64_t sum = 0;
+        for (size_t cell = 0; cell < row->count && sum < UINT64_MAX / 4; cell++) {
+            sum += row->bytes[cell] < UINT64_MAX / 4 ? row->bytes[cell] : UINT64_MAX / 4;
+        }
+        if (row->number == node->root && row->count == (size_t)members * members && sum < UINT64_MAX / 4 &&
+            node->comm_type == CHAKRA__COLLECTIVE_COMM_TYPE__ALL_TO_ALL) {
+            *pairs = job_builder_pairs(building->import->builder, members, row->bytes);
+            return STATUS_OK;
+        }
+    }
+    return node_refuse(building, node, "photonet_pairs names a table of parts that is not in the file, or is one for "
+                                       "another number of members");
+}
+
 static enum status op_collective(struct building *building, const struct chakra_node *node, struct op *op)
 {
     struct slot_row slot;
@@ -281,12 +302,16 @@ static enum status op_collective(struct building *building, const struct chakra_
     op->group_slot = slot.slot;
     op->root = node->root;
     struct import *import = building->import;
+    if ((node->has & CHAKRA_HAS_PAIRS) != 0) {
+        op->root = 0;
+        status = pairs_find(building, node, comm_groups_size(import->groups, slot.group_id), &op->pairs);
+    }
     elements_note(building, op->bytes);
     note(import, NOTE_PARTIAL, (node->has & CHAKRA_IS_PARTIAL) != 0, op->bytes);
     if (comm_groups_size(import->groups, slot.group_id) == 1) {
         note(import, NOTE_ALONE, 1, op->bytes);
     }
-    return STATUS_OK;
+    return status;
 }
 
 static enum status op_message(struct building *building, const struct chakra_node *node, struct op *op)

@@ -210,6 +210,22 @@ enum status chakra_file_check(const char *path, struct diag *diag)
     return status;
 }
 
+static void pairs_keep(struct chakra_rank *rank, const Chakra__AttributeProto *attr)
+{
+    static const char name[] = "photonet_pairs.";
+    bool is_pairs = strncmp(attr->name, name, sizeof name - 1) == 0 &&
+                    attr->value_case == CHAKRA__ATTRIBUTE_PROTO__VALUE_UINT64_LIST;
+    if (is_pairs) {
+        size_t count = attr->uint64_list->n_values;
+        uint64_t *bytes = arena_array(rank->arena, count, uint64_t);
+        if (count > 0) {
+            memcpy(bytes, attr->uint64_list->values, count * sizeof *bytes);
+        }
+        vec_push(rank->arena, rank->pairs, rank->pair_count, rank->pair_capacity) =
+            (struct chakra_pair_row){strtoull(attr->name + sizeof name - 1, NULL, 10), bytes, count};
+    }
+}
+
 static void metadata_keep(struct reading *reading, const Chakra__GlobalMetadata *metadata)
 {
     struct chakra_rank *rank = reading->rank;
@@ -227,6 +243,7 @@ static void metadata_keep(struct reading *reading, const Chakra__GlobalMetadata 
         if (is_scale && strcmp(attr->name, "photonet_scale") == 0) {
             rank->scale = attr->double_val;
         }
+        pairs_keep(rank, attr);
     }
 }
 
@@ -326,6 +343,7 @@ static const struct attribute {
     {"tensor_size", FIELD(bytes), TYPE_WORK, 8, CHAKRA_HAS_TENSOR_SIZE, 0, AMOUNT_MAX},
     {"duration_ps", FIELD(duration_ps), TYPE_WORK, 8, CHAKRA_HAS_DURATION_PS, 0, INT64_MAX / 2},
     {"root", FIELD(root), TYPE(COMM_COLL), 4, CHAKRA_HAS_ROOT, 0, INT32_MAX},
+    {"photonet_pairs", FIELD(root), TYPE(COMM_COLL), 4, CHAKRA_HAS_PAIRS, 1, UINT32_MAX},
     {"photonet_stream", FIELD(stream), UINT32_MAX, 2, CHAKRA_HAS_STREAM, 0, UINT16_MAX},
     {"photonet_marker", 0, UINT32_MAX, 0, CHAKRA_IS_MARKER, 0, 1},
 #undef FIELD

@@ -37,6 +37,7 @@ enum {
     CHAKRA_IS_CPU = 1 << 10,
     CHAKRA_IS_MARKER = 1 << 11,  /* as our own writer marks them */
     CHAKRA_IS_PARTIAL = 1 << 12, /* involved_dim leaves some dimension out */
+    CHAKRA_HAS_PAIRS = 1 << 13,
 };
 
 struct chakra_node {
@@ -51,7 +52,7 @@ struct chakra_node {
     uint32_t data_count; /* then these */
     uint32_t src, dst;
     uint32_t tag;
-    uint32_t root;
+    uint32_t root; /* of an all-to-all with unequal parts: number of its pair table */
     uint16_t has;
     uint16_t stream;
     uint8_t type;      /* Chakra__NodeType */
@@ -63,6 +64,13 @@ struct chakra_group_row {
     const char *name;
     const uint32_t *ranks;
     uint32_t rank_count;
+};
+
+/* Unequal parts of an all-to-all, as our own writer puts them into the metadata: see struct pair_table. */
+struct chakra_pair_row {
+    uint64_t number;
+    const uint64_t *bytes;
+    size_t count;
 };
 
 #define CHAKRA_PAGE_BITS         12
@@ -84,6 +92,8 @@ struct chakra_rank {
     size_t parent_page_count, parent_page_capacity;
     struct chakra_group_row *groups;
     size_t group_count, group_capacity;
+    struct chakra_pair_row *pairs;
+    size_t pair_count, pair_capacity;
     /* Totals over the nodes. */
     uint64_t ctrl_dep_count;
     uint64_t data_dep_count;

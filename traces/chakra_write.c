@@ -8,6 +8,8 @@
  *   - photonet_stream (uint32): a stream that the reader would not choose by itself;
  *   - photonet_marker (bool): an operation without work. Markers are compute nodes of no duration, because a
  *     trace whose first nodes are METADATA can stall ASTRA-sim;
+ *   - photonet_pairs (uint32 at a node, uint64 lists photonet_pairs.N in the metadata): unequal parts of an
+ *     all-to-all, of which comm_size has the mean;
  *   - photonet_scale (double, in the metadata): the share of the full step, where it was scaled down.
  * Not modelled: operation counts (a job has durations only), names of groups that are no decimal numbers.
  * Checked against: the reader (tests/test_chakra.c reads back what was written). */
@@ -136,6 +138,10 @@ static void collective_fill(const struct writing *writing, struct node *node, ui
     if (program->root[op] != 0) {
         add_int32(node, "root", program->root[op]);
     }
+    if (program->pairs[op] != PAIRS_EQUAL) {
+        attribute_add(node, "photonet_pairs", CHAKRA__ATTRIBUTE_PROTO__VALUE_UINT32_VAL)->uint32_val =
+            program->pairs[op];
+    }
 }
 
 static void message_fill(const struct writing *writing, struct node *node, uint32_t rank,
@@ -146,7 +152,7 @@ static void message_fill(const struct writing *writing, struct node *node, uint3
     add_bool(node, "is_cpu_op", false);
     add_int64(node, "comm_size", program->bytes[op]);
     add_int32(node, is_send ? "comm_dst" : "comm_src", job_peer(writing->job, rank, program, op));
-    add_int32(node, "comm_tag", program->tag[op]);
+    add_int32(node, "comm_tag", program->tag[op]); /* large ones become negative, and are what they were to readers */
     if (is_send) {
         add_stream(node, program->stream[op], STREAM_NONE);
     }
@@ -231,21 +237,51 @@ static bool record_write(struct writing *writing, const ProtobufCMessage *messag
            fwrite(writing->buffer, 1, bytes, file) == bytes;
 }
 
+static Chakra__AttributeProto *metadata_add(struct writing *writing, Chakra__GlobalMetadata *metadata, const char *name)
+{
+    Chakra__AttributeProto *attr = arena_one(writing->arena, Chakra__AttributeProto);
+    chakra__attribute_proto__init(attr);
+    attr->name = (char *)(uintptr_t)name;
+    metadata->attr[metadata->n_attr++] = attr;
+    return attr;
+}
+
+/* What our own reader finds in the metadata. The tables are those that the rank's program speaks of. */
+static void metadata_fill(struct writing *writing, const struct program *program, Chakra__GlobalMetadata *metadata)
+{
+    const struct job *job = writing->job;
+    static const char version[] = "0.0.4", scale_name[] = "photonet_scale";
+    bool *is_used = arena_array(writing->arena, (size_t)job->pair_table_count + 1, bool);
+    for (uint32_t op = 0; op < program->op_count && job->pair_table_count > 0; op++) {
+        is_used[program->pairs[op]] = program->pairs[op] != PAIRS_EQUAL;
+    }
+    metadata->version = (char *)(uintptr_t)version; /* packing does not write */
+    metadata->attr = arena_array(writing->arena, (size_t)job->pair_table_count + 1, Chakra__AttributeProto *);
+    if (job->scale != 1.0) {
+        Chakra__AttributeProto *scale = metadata_add(writing, metadata, scale_name);
+        scale->value_case = CHAKRA__ATTRIBUTE_PROTO__VALUE_DOUBLE_VAL;
+        scale->double_val = job->scale;
+    }
+    for (uint32_t table = 1; table <= job->pair_table_count; table++) {
+        if (is_used[table]) {
+            const struct pair_table *pairs = &job->pair_tables[table - 1];
+            Chakra__AttributeProto *attr =
+                metadata_add(writing, metadata, arena_printf(writing->arena, "photonet_pairs.%" PRIu32, table));
+            Chakra__Uint64List *list = arena_one(writing->arena, Chakra__Uint64List);
+            chakra__uint64_list__init(list);
+            list->n_values = (size_t)pairs->members * pairs->members;
+            list->values = (uint64_t *)(uintptr_t)pairs->bytes;
+            attr->value_case = CHAKRA__ATTRIBUTE_PROTO__VALUE_UINT64_LIST;
+            attr->uint64_list = list;
+        }
+    }
+}
+
 static bool rank_records_write(struct writing *writing, uint32_t rank, FILE *file)
 {
     const struct program *program = job_program(writing->job, rank);
     Chakra__GlobalMetadata metadata = CHAKRA__GLOBAL_METADATA__INIT;
-    char version[] = "0.0.4";
-    metadata.version = version;
-    Chakra__AttributeProto scale = CHAKRA__ATTRIBUTE_PROTO__INIT, *attributes[] = {&scale};
-    char scale_name[] = "photonet_scale";
-    if (writing->job->scale != 1.0) {
-        scale.name = scale_name;
-        scale.value_case = CHAKRA__ATTRIBUTE_PROTO__VALUE_DOUBLE_VAL;
-        scale.double_val = writing->job->scale;
-        metadata.attr = attributes;
-        metadata.n_attr = 1;
-    }
+    metadata_fill(writing, program, &metadata);
     bool is_good = record_write(writing, &metadata.base, file);
     bool uses_source_ids = ids_are_ascending(program);
     for (uint32_t op = 0; op < program->op_count && is_good; op++) {
@@ -373,10 +409,10 @@ static enum status values_check(const struct writing *writing)
     for (uint32_t i = 0; i < job->program_count; i++) {
         const struct program *program = &job->programs[i];
         for (uint32_t op = 0; op < program->op_count; op++) {
-            if (program->tag[op] > INT32_MAX || program->bytes[op] > INT64_MAX) {
+            if (program->bytes[op] > INT64_MAX) {
                 return diag_input(
                     writing->diag, (struct origin){.path = job->name},
-                    "operation \"%s\" has a tag or a size that Chakra's signed numbers cannot hold",
+                    "operation \"%s\" has a size that Chakra's signed numbers cannot hold",
                     op_name(program, op));
             }
         }

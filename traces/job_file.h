@@ -3,11 +3,13 @@
  *     byte 0    one line of text: "photonet-job 1 BYTES DIGEST\n", zeros to byte 512 (HDF5's user block)
  *     byte 512  HDF5: attributes format, schema_version, name, source_format, scale, creator
  *       program/      first_operation, first_dependency, first_name: one row a program and one more
- *       operation/    kind, collective, stream, duration_ps, bytes, peer_delta, group_slot, root, tag, source_id,
- *                     name (offset into the program's names), dep_first (row of dependency/on): all programs' rows
+ *       operation/    kind, collective, stream, duration_ps, bytes, peer_delta, group_slot, root, pairs, tag,
+ *                     source_id, name (offset into the program's names), dep_first (row of dependency/on): all
+ *                     programs' rows
  *       dependency/on position within the program of an operation that must have finished
  *       rank/         program; first_group: row of rank_group/group, where the rank's slots stand
  *       group/        first_member: row of member/rank; name (offset into text/group)
+ *       pair_table/   members; pair/bytes has members * members rows of each table, one after the other
  *       note/         count, bytes, what, action (offsets into text/note)
  *       text/         program, group, note: strings, each ended by 0
  *
@@ -43,6 +45,8 @@ enum job_dimension {
     JOB_GROUPS,
     JOB_GROUP_ENDS, /* and one more row */
     JOB_MEMBERS,
+    JOB_PAIR_TABLES,
+    JOB_PAIRS,
     JOB_NOTES,
     JOB_TEXT_PROGRAM,
     JOB_TEXT_GROUP,
@@ -60,12 +64,14 @@ struct job_table {
     const uint16_t *stream;
     const uint64_t *duration_ps, *bytes, *source_id, *dep_first;
     const int32_t *peer_delta;
-    const uint32_t *group_slot, *root, *tag, *name;
+    const uint32_t *group_slot, *root, *pairs, *tag, *name;
     const uint32_t *dep;
     const uint32_t *rank_program, *rank_group;
     const uint64_t *rank_first_group;
     const uint64_t *group_first_member, *group_name;
     const uint32_t *member;
+    const uint32_t *pair_members;
+    const uint64_t *pair_bytes;
     const uint64_t *note_count, *note_bytes, *note_what, *note_action;
     const char *text_program, *text_group, *text_note;
 };

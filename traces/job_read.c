@@ -276,6 +276,37 @@ static enum status groups_add(struct reading *reading)
     return STATUS_OK;
 }
 
+static enum status pairs_refuse(const struct reading *reading, uint64_t table)
+{
+    return refuse(reading, "pair table %" PRIu64 " does not fit its members, is given twice or too large; the file is "
+                           "damaged", table);
+}
+
+static enum status pairs_add(struct reading *reading)
+{
+    const struct job_table *table = &reading->table;
+    uint64_t left = table->count[JOB_PAIRS];
+    const uint64_t *bytes = table->pair_bytes;
+    for (uint64_t i = 0; i < table->count[JOB_PAIR_TABLES]; i++) {
+        uint64_t members = table->pair_members[i], cells = members * members, sum = 0;
+        if (members == 0 || cells > left) {
+            return pairs_refuse(reading, i);
+        }
+        for (uint64_t cell = 0; cell < cells; cell++) {
+            sum += bytes[cell] <= AMOUNT_MAX ? bytes[cell] : AMOUNT_MAX + 1;
+            if (sum > AMOUNT_MAX) {
+                return pairs_refuse(reading, i);
+            }
+        }
+        if (job_builder_pairs(reading->builder, (uint32_t)members, bytes) != i + 1) {
+            return pairs_refuse(reading, i);
+        }
+        bytes += cells;
+        left -= cells;
+    }
+    return left == 0 ? STATUS_OK : pairs_refuse(reading, table->count[JOB_PAIR_TABLES]);
+}
+
 static enum status slots_add(struct reading *reading, uint32_t rank)
 {
     const struct job_table *table = &reading->table;
@@ -313,6 +344,9 @@ static const char *operation_fault(const struct job_table *table, uint64_t at, u
     if (table->duration_ps[at] > DURATION_PS_MAX || table->bytes[at] > AMOUNT_MAX) {
         return "takes longer than a hundred days or moves more than a thousand petabytes";
     }
+    if (table->pairs[at] > table->count[JOB_PAIR_TABLES]) {
+        return "is an all-to-all by a table that is not in the file";
+    }
     return table->name[at] < names_bytes ? NULL : "has a name behind the end of the names";
 }
 
@@ -328,6 +362,7 @@ static struct op operation_at(const struct reading *reading, uint64_t at, uint32
         .peer = (uint32_t)peer,
         .group_slot = table->group_slot[at],
         .root = table->root[at],
+        .pairs = table->pairs[at],
         .tag = table->tag[at],
         .stream = table->stream[at],
         .source_id = table->source_id[at],
@@ -436,6 +471,7 @@ static enum status job_build(struct reading *reading, struct arena *arena)
     reading->program_slots = arena_array(reading->scratch, reading->program_count, uint64_t);
     job_builder_scale(reading->builder, reading->scale);
     enum status status = groups_add(reading);
+    status = status == STATUS_OK ? pairs_add(reading) : status;
     for (uint32_t rank = 0; rank < reading->rank_count && status == STATUS_OK; rank++) {
         status = rank_add(reading, rank);
     }

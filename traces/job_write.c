@@ -73,6 +73,7 @@ static void operations_join(struct writing *writing)
     table->peer_delta = JOIN(peer_delta, first);
     table->group_slot = JOIN(group_slot, first);
     table->root = JOIN(root, first);
+    table->pairs = JOIN(pairs, first);
     table->tag = JOIN(tag, first);
     table->source_id = JOIN(source_id, first);
     table->name = JOIN(name, first);
@@ -113,6 +114,28 @@ static void ranks_join(struct writing *writing)
     table->count[JOB_GROUPS] = job->group_count;
     table->count[JOB_GROUP_ENDS] = (uint64_t)job->group_count + 1;
     table->count[JOB_MEMBERS] = job->group_first[job->group_count];
+}
+
+static void pairs_join(struct writing *writing)
+{
+    const struct job *job = writing->job;
+    struct job_table *table = &writing->table;
+    uint32_t *members = arena_array(writing->arena, job->pair_table_count, uint32_t);
+    uint64_t count = 0, at = 0;
+    for (uint32_t i = 0; i < job->pair_table_count; i++) {
+        members[i] = job->pair_tables[i].members;
+        count += (uint64_t)members[i] * members[i];
+    }
+    uint64_t *bytes = arena_array(writing->arena, count, uint64_t);
+    for (uint32_t i = 0; i < job->pair_table_count; i++) {
+        size_t cells = (size_t)members[i] * members[i];
+        memcpy(bytes + at, job->pair_tables[i].bytes, cells * sizeof *bytes);
+        at += cells;
+    }
+    table->pair_members = members;
+    table->pair_bytes = bytes;
+    table->count[JOB_PAIR_TABLES] = job->pair_table_count;
+    table->count[JOB_PAIRS] = count;
 }
 
 struct text {
@@ -272,6 +295,7 @@ static enum status job_write(const struct job *job, const char *prefix, char *wr
     programs_count(&writing);
     operations_join(&writing);
     ranks_join(&writing);
+    pairs_join(&writing);
     texts_join(&writing);
     enum status status = STATUS_OK;
     errno = 0;

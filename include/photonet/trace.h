@@ -28,7 +28,8 @@ struct trace_format {
 struct trace_writer {
     const char *name;
     const char *summary;
-    /* PREFIX.R.et and so on; existing files are replaced only when complete. Names what it wrote in `wrote`. */
+    /* PREFIX.R.et and so on; existing files are replaced only when complete. Names what it wrote in `wrote`,
+     * and below, a line each, what the format could not carry. */
     enum status (*write)(const struct job *job, const char *prefix, char *wrote, size_t wrote_bytes,
                          struct diag *diag);
 };
