@@ -14,6 +14,8 @@ struct routers {
     uint32_t gpu, nic, host_module, switch_module, box, medium;
     uint64_t nic_latency_ps;
     struct build_link link; /* without its delay */
+    uint32_t *circuit_port; /* ends of optical edges */
+    uint32_t circuit_port_count;
 };
 
 /* ---- parts -------------------------------------------------------------------------------------------- */
@@ -143,6 +145,20 @@ static struct build_end router_end(const struct routers *routers, uint32_t route
                               .module = routers->switch_module};
 }
 
+/* A circuit: other modules at its ends, another medium, and the way through the switch. */
+static void circuit_set_up(const struct routers *routers, double length_m, struct build_link *link,
+                           struct build_end *left, struct build_end *right)
+{
+    const struct routers_optical *optical = routers->plan->optical;
+    const struct part_table *parts = routers->build.request->parts;
+    left->module = right->module = optical->module;
+    if (routers->values->link_delay_ps == 0) {
+        link->delay_ps = build_length_ps(parts, optical->medium, length_m);
+        link->delay_ps +=
+            link->has_device_latency ? build_part_u64(parts, optical->switch_part, PART_LATENCY_PS) : 0;
+    }
+}
+
 /* Costs of the server's links are known before. */
 static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
 {
@@ -154,10 +170,38 @@ static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
         struct build_end right = router_end(routers, edge->right, place[edge->right]++);
         struct build_link link = routers->link;
         link.delay_ps = delay_ps(routers, edge->length_m);
+        if (plan->optical != NULL && plan->optical->is_optical[i]) {
+            circuit_set_up(routers, edge->length_m, &link, &left, &right);
+            routers->circuit_port[routers->circuit_port_count++] = left.port;
+            routers->circuit_port[routers->circuit_port_count++] = right.port;
+        }
         build_join(&routers->build, &link, &left, &right);
         cost[left.port] = cost[right.port] = edge->cost;
         order[left.port] = order[right.port] = edge->order;
     }
+}
+
+/* All circuits are set at the start; they are dark until the last of the three delays is over. */
+static void optical_set_up(struct routers *routers, struct fabric *fabric)
+{
+    const struct part_table *parts = routers->build.request->parts;
+    struct optical *optical = arena_one(routers->build.request->arena, struct optical);
+    uint32_t part = routers->plan->optical->switch_part;
+    *optical = (struct optical){
+        .node = fabric->node_count - 1,
+        .part_id = part,
+        .settle_ps = build_part_u64(parts, part, PART_SETTLE_PS),
+        .relock_ps = build_part_u64(parts, part, PART_RELOCK_PS),
+        .control_ps = build_part_u64(parts, part, PART_CONTROL_PS),
+        .port_count = routers->circuit_port_count,
+        .port = routers->circuit_port,
+    };
+    for (uint32_t i = 0; i < optical->port_count; i++) {
+        fabric->port_up_ps[optical->port[i]] = optical->settle_ps + optical->relock_ps + optical->control_ps;
+    }
+    fabric->optical = optical;
+    fabric->optical_count = 1;
+    fabric->circuit_count = fabric->reconfigurations = optical->port_count / 2;
 }
 
 static enum status lay_out(struct routers *routers, const struct fabric_request *request,
@@ -165,7 +209,7 @@ static enum status lay_out(struct routers *routers, const struct fabric_request 
 {
     const struct routers_plan *plan = routers->plan;
     uint64_t nodes = plan->hosts + (is_direct(routers) ? 0 : (uint64_t)plan->routers) +
-                     server_node_count(&routers->server);
+                     server_node_count(&routers->server) + (plan->optical != NULL);
     uint64_t ports = 2 * ((is_direct(routers) ? 0 : (uint64_t)plan->hosts) + plan->edge_count) +
                      server_port_count(&routers->server);
     enum status status = build_size_check(request, nodes, ports, diag);
@@ -176,12 +220,20 @@ static enum status lay_out(struct routers *routers, const struct fabric_request 
     build_begin(&routers->build, request, fabric, diag, plan->hosts, nodes, ports);
     link_set_up(routers);
     nodes_lay_out(routers);
+    if (plan->optical != NULL) {
+        struct build_node box = {NODE_OPTICAL, plan->optical->switch_part, 1, false, 0};
+        build_node(&routers->build, &box, 0);
+        routers->circuit_port = arena_array(request->arena, 2 * plan->edge_count, uint32_t);
+    }
     server_join(&routers->server, &routers->build);
     uint8_t *cost = server_costs(&routers->server, &routers->build);
     uint8_t *order = arena_array(request->arena, ports, uint8_t);
     hosts_join(routers);
     edges_join(routers, cost, order);
     build_end(&routers->build);
+    if (plan->optical != NULL) {
+        optical_set_up(routers, fabric);
+    }
     fabric->port_cost = cost;
     fabric->port_order = order;
     fabric->is_host_end = !is_direct(routers);

@@ -65,12 +65,19 @@ struct routers_edge {
     uint8_t cost, order;
 };
 
+/* A plane of optical switches that some edges go through: circuits that are set once, before the job. */
+struct routers_optical {
+    uint32_t switch_part, module, medium;
+    const bool *is_optical; /* of each edge */
+};
+
 struct routers_plan {
     uint32_t hosts, routers;
     uint32_t per_router; /* 0: hosts are the routers, hosts == routers */
     const struct routers_edge *edges;
     size_t edge_count;
     const uint8_t *tier; /* of each router, NULL: 1 */
+    const struct routers_optical *optical; /* NULL: no edge is */
 };
 
 /* Costs of edges where nothing else is wanted: above that of scale-up links. */
