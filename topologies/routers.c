@@ -40,6 +40,11 @@ static uint64_t delay_ps(const struct routers *routers, double length_m)
                : build_length_ps(routers->build.request->parts, routers->medium, length_m);
 }
 
+static uint32_t loss_mdb(const struct routers *routers, double length_m)
+{
+    return build_length_loss_mdb(routers->build.request->parts, routers->medium, length_m, BUILD_CONNECTORS_LINK);
+}
+
 static void link_set_up(struct routers *routers)
 {
     const struct routers_values *values = routers->values;
@@ -122,6 +127,7 @@ static void hosts_join(struct routers *routers)
 {
     struct build_link link = routers->link;
     link.delay_ps = delay_ps(routers, routers->values->host_length_m);
+    link.loss_mdb = loss_mdb(routers, routers->values->host_length_m);
     link.rate_bps =
         routers->values->host_link_rate_bps > 0 ? routers->values->host_link_rate_bps : link.rate_bps;
     for (uint32_t host = 0; !is_direct(routers) && host < routers->plan->hosts; host++) {
@@ -154,6 +160,7 @@ static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
         struct build_end right = router_end(routers, edge->right, place[edge->right]++);
         struct build_link link = routers->link;
         link.delay_ps = delay_ps(routers, edge->length_m);
+        link.loss_mdb = loss_mdb(routers, edge->length_m);
         build_join(&routers->build, &link, &left, &right);
         cost[left.port] = cost[right.port] = edge->cost;
         order[left.port] = order[right.port] = edge->order;
