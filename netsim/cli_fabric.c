@@ -198,6 +198,18 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
            quantity_print_u64(QUANTITY_TIME, facts->far_delay_ps, text, sizeof text), fabric->host_count - 1);
 }
 
+static void light_print(const struct fabric *fabric, const struct fabric_facts *facts)
+{
+    char name[48];
+    if (facts->worst_port != ID_NONE) {
+        uint32_t node = fabric->port_node[facts->worst_port];
+        printf("  link budgets    worst margin %.2f dB with %.2f dB of loss, at port %" PRIu32 " of %s (%s)\n",
+               facts->worst_margin_db, facts->worst_loss_db, facts->worst_port - fabric->port_first[node],
+               fabric_node_text(fabric, node, name, sizeof name),
+               fabric->parts->parts[fabric->port_part[facts->worst_port]].name);
+    }
+}
+
 static void parts_print(const struct fabric *fabric, const struct fabric_facts *facts)
 {
     if (facts->row_count == 0) {
@@ -229,6 +241,7 @@ static void info_print(const struct fabric_config *config, const struct fabric_f
     const struct fabric *fabric = config->fabric;
     printf("%s: %s\n", fabric->name, config->title != NULL ? config->title : fabric->family);
     counts_print(fabric, facts);
+    light_print(fabric, facts);
     parts_print(fabric, facts);
     printf("\n%s", config->text);
 }
@@ -294,6 +307,9 @@ static json_t *info_json(const struct fabric_config *config, const struct fabric
     json_object_set_new(json, "bisection_bps", known_json(facts, facts->bisection_bps));
     json_object_set_new(json, "hops_max", known_json(facts, facts->hops_max));
     json_object_set_new(json, "far_delay_ps", known_json(facts, facts->far_delay_ps));
+    bool is_lit = facts->worst_port != ID_NONE;
+    json_object_set_new(json, "worst_margin_db", is_lit ? json_real(facts->worst_margin_db) : json_null());
+    json_object_set_new(json, "worst_loss_db", is_lit ? json_real(facts->worst_loss_db) : json_null());
     json_object_set_new(json, "parts", parts_json(facts));
     json_object_set_new(json, "network_static_w", json_real(facts->network_w));
     json_object_set_new(json, "network_static_w_per_host", json_real(facts->network_w / fabric->host_count));

@@ -2,6 +2,7 @@
 
 #include "netsim/metrics/energy.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool is_connected(const struct fabric *fabric, uint32_t port)
@@ -106,6 +107,12 @@ static enum status ranks_collect(const struct facts *facts, uint64_t makespan_ps
     return status;
 }
 
+static double margin_db(const struct fabric *fabric, uint32_t port)
+{
+    bool is_lit = fabric->light != NULL && fabric->light[port].loss_db > 0;
+    return is_lit ? fabric->light[port].margin_db : NAN;
+}
+
 static struct result_links link_row(const struct facts *facts, uint32_t port, uint64_t makespan_ps)
 {
     const struct fabric *fabric = facts->fabric;
@@ -128,6 +135,8 @@ static struct result_links link_row(const struct facts *facts, uint32_t port, ui
         .dropped_packets = counters.dropped_packets,
         .marked_packets = counters.marked_packets,
         .dark_wait_ps = counters.dark_wait_ps,
+        .loss_db = fabric->light == NULL ? 0 : fabric->light[port].loss_db,
+        .margin_db = margin_db(fabric, port),
     };
 }
 

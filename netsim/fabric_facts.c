@@ -1,5 +1,6 @@
 #include "netsim/fabric_facts.h"
 
+#include "netsim/optics/light.h"
 #include "netsim/route/bisection.h"
 #include "netsim/route/route.h"
 
@@ -104,12 +105,22 @@ static void power_measure(const struct fabric *fabric, struct arena *arena, stru
     }
 }
 
+static void light_measure(const struct fabric *fabric, struct fabric_facts *facts)
+{
+    facts->worst_port = light_worst(fabric);
+    if (facts->worst_port != ID_NONE) {
+        facts->worst_margin_db = fabric->light[facts->worst_port].margin_db;
+        facts->worst_loss_db = fabric->light[facts->worst_port].loss_db;
+    }
+}
+
 void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts)
 {
     *facts = (struct fabric_facts){.is_planned = fabric->plan == PLAN_NONE || fabric->plan_text != NULL};
     nodes_count(fabric, facts);
     links_count(fabric, facts);
     power_measure(fabric, arena, facts);
+    light_measure(fabric, facts);
     if (facts->is_planned) {
         const struct routes *routes = routes_new(fabric, arena);
         facts->bisection_bps = bisection_bps(fabric);

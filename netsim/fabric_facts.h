@@ -19,6 +19,8 @@ struct fabric_facts {
     uint64_t bisection_bps;                  /* between the first and the second half of the hosts, one way */
     uint32_t hops_max;                       /* links on the longest way that packets take */
     bool is_sampled;                         /* hops_max over some of the hosts only */
+    uint32_t worst_port;                     /* the least margin of a link budget, ID_NONE: nothing is lit */
+    double worst_margin_db, worst_loss_db;
     uint64_t far_delay_ps;                   /* links and switches from host 0 to the last host, nothing sent */
     const struct energy_row *rows;           /* a second without traffic: pJ are watts * 1e12; GPUs waiting */
     uint32_t row_count;

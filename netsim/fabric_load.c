@@ -2,6 +2,7 @@
 
 #include "netsim/base/nearest.h"
 #include "netsim/circuit/planner.h"
+#include "netsim/optics/light.h"
 #include "photonet/doc.h"
 
 #include <inttypes.h>
@@ -210,6 +211,28 @@ static enum status planner_check(const struct loader *loader, const struct fabri
     return diag_input(loader->diag, at, "unknown planner \"%.80s\"; expected one of: %s", fabric->planner, known);
 }
 
+/* The line that names the optical switch of the link with the least margin, or else the module at it. */
+static struct origin light_origin(const struct loader *loader, const struct fabric *fabric)
+{
+    uint32_t port = light_worst(fabric), optical = port == ID_NONE ? ID_NONE : light_optical_of(fabric, port);
+    struct origin at = loader->family_at;
+    if (port == ID_NONE) {
+        return at;
+    }
+    uint32_t part_id = optical != ID_NONE ? fabric->optical[optical].part_id : fabric->port_part[port];
+    const char *name = fabric->parts->parts[part_id].name;
+    for (size_t i = 0; i < loader->all_count; i++) {
+        at = strcmp(loader->all[i].text, name) == 0 ? loader->all[i].at : at;
+    }
+    return at;
+}
+
+static enum status light_set_up(const struct loader *loader, struct fabric *fabric)
+{
+    light_evaluate(fabric);
+    return light_check(fabric, light_origin(loader, fabric), loader->diag);
+}
+
 static enum status build(struct loader *loader, uint32_t hosts_wanted)
 {
     struct fabric *fabric = arena_one(loader->arena, struct fabric);
@@ -230,7 +253,8 @@ static enum status build(struct loader *loader, uint32_t hosts_wanted)
                           fabric->name, fabric->host_count, hosts_wanted);
     }
     loader->config->fabric = fabric;
-    return fabric_validate(fabric, loader->diag);
+    status = fabric_validate(fabric, loader->diag);
+    return status == STATUS_OK ? light_set_up(loader, fabric) : status;
 }
 
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,

@@ -2,6 +2,7 @@
 
 #include "netsim/circuit/planner.h"
 #include "netsim/engine/window.h"
+#include "netsim/optics/light.h"
 
 #include <inttypes.h>
 
@@ -220,6 +221,7 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     if (status != STATUS_OK) {
         return status;
     }
+    light_frame_loss(sim->fabric, sim->scenario.packet->size_bytes);
     network_init(sim, config);
     flowstats_init(&sim->stats, arena, sim->volume.messages * config->iterations,
                    sim->scenario.results->messages_max);

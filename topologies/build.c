@@ -12,6 +12,7 @@ static void allocate_ports(struct build *build, uint64_t count)
     build->port_node = arena_array(arena, count, uint32_t);
     build->port_part = arena_array(arena, count, uint32_t);
     build->port_adapter = arena_array(arena, count, uint32_t);
+    build->port_loss_mdb = arena_array(arena, count, uint32_t);
     build->rate_bps = arena_array(arena, count, uint64_t);
     build->port_queue_bytes = arena_array(arena, count, uint64_t);
     fabric->port_peer = arena_array(arena, count, uint32_t);
@@ -78,6 +79,7 @@ static void port_set_up(struct build *build, const struct build_link *link, cons
 {
     uint32_t port = end->port;
     build->rate_bps[port] = link->rate_bps;
+    build->port_loss_mdb[port] = link->loss_mdb;
     build->port_queue_bytes[port] = link->queue_bytes;
     build->port_part[port] = end->module;
     build->port_adapter[port] = end->adapter;
@@ -142,6 +144,7 @@ void build_end(struct build *build)
     fabric->node_tier = build->node_tier;
     fabric->port_node = build->port_node;
     fabric->rate_bps = build->rate_bps;
+    fabric->port_loss_mdb = build->port_loss_mdb;
     fabric->port_part = build->port_part;
     fabric->port_adapter = build->port_adapter;
     fabric->port_queue_bytes = build->port_queue_bytes;
@@ -202,4 +205,21 @@ uint64_t build_part_u64(const struct part_table *parts, uint32_t part_id, enum p
 uint64_t build_length_ps(const struct part_table *parts, uint32_t medium, double length_m)
 {
     return (uint64_t)llround(part_normal(parts, medium, PART_DELAY_FS_PER_M) * length_m / 1000);
+}
+
+/* The connector is the part of that name. */
+uint32_t build_length_loss_mdb(const struct part_table *parts, uint32_t medium, double length_m,
+                               uint32_t connectors)
+{
+    uint32_t connector = 1;
+    while (connector < parts->count && strcmp(parts->parts[connector].name, "connector") != 0) {
+        connector++;
+    }
+    assert(connector < parts->count);
+    if (parts->parts[medium].class != PART_FIBRE) {
+        return 0;
+    }
+    double loss_mdb = part_normal(parts, medium, PART_LOSS_MDB_PER_KM) * length_m / 1000 +
+                      part_normal(parts, connector, PART_LOSS_MDB) * connectors;
+    return (uint32_t)llround(loss_mdb);
 }

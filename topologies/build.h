@@ -17,6 +17,7 @@ struct build_link {
     uint64_t delay_ps;    /* propagation */
     uint64_t queue_bytes; /* at both ends, UINT64_MAX = unbounded */
     bool has_device_latency; /* modules, adapters and FEC take their time */
+    uint32_t loss_mdb;    /* of fibre and connectors */
 };
 
 /* One end of it. */
@@ -41,7 +42,7 @@ struct build {
     struct diag *diag;
     uint32_t node_count, port_count; /* laid out so far */
     uint8_t *node_kind, *node_cut_through, *node_tier;
-    uint32_t *node_part, *port_first, *port_node, *port_part, *port_adapter;
+    uint32_t *node_part, *port_first, *port_node, *port_part, *port_adapter, *port_loss_mdb;
     uint64_t *node_latency_ps, *rate_bps, *port_queue_bytes;
     struct route *route; /* NULL until build_routes */
 };
@@ -83,6 +84,13 @@ enum status build_parts(const struct fabric_request *request, const struct build
 
 /* Propagation over a length of a medium, rounded to a picosecond. */
 uint64_t build_length_ps(const struct part_table *parts, uint32_t medium, double length_m);
+
+/* Loss of the same length with its connectors: two at each end of a link, three on a fibre to an optical switch
+ * (module, panel, switch). Nothing where the medium is copper. */
+#define BUILD_CONNECTORS_LINK 4
+#define BUILD_CONNECTORS_FIBRE 3
+uint32_t build_length_loss_mdb(const struct part_table *parts, uint32_t medium, double length_m,
+                               uint32_t connectors);
 
 /* A part's quantity as the integer that it is (ps, ports). */
 uint64_t build_part_u64(const struct part_table *parts, uint32_t part_id, enum part_quantity quantity);

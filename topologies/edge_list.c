@@ -711,16 +711,21 @@ static struct build_end edge_end(const struct graph *graph, uint32_t number, uin
                               .adapter_ps = graph->nic_latency_ps};
 }
 
-static uint64_t delay_ps(const struct graph *graph, const struct edge *edge)
+static double length_m(const struct graph *graph, const struct edge *edge)
 {
     const struct routers_values *values = &graph->list->values->routers;
     bool is_host =
         graph->list->nodes[edge->left].host != ID_NONE || graph->list->nodes[edge->right].host != ID_NONE;
+    return is_host ? values->host_length_m : values->link_length_m;
+}
+
+static uint64_t delay_ps(const struct graph *graph, const struct edge *edge)
+{
+    const struct routers_values *values = &graph->list->values->routers;
     if (edge->has_delay || values->link_delay_ps > 0) {
         return edge->has_delay ? edge->delay_ps : values->link_delay_ps;
     }
-    return build_length_ps(graph->build.request->parts, graph->medium,
-                           is_host ? values->host_length_m : values->link_length_m);
+    return build_length_ps(graph->build.request->parts, graph->medium, length_m(graph, edge));
 }
 
 static void edges_join(struct graph *graph, uint8_t *cost, uint8_t *order)
@@ -733,7 +738,9 @@ static void edges_join(struct graph *graph, uint8_t *cost, uint8_t *order)
         struct build_link link = {.rate_bps = edge->rate_bps,
                                   .delay_ps = delay_ps(graph, edge),
                                   .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
-                                  .has_device_latency = values->has_device_latency};
+                                  .has_device_latency = values->has_device_latency,
+                                  .loss_mdb = build_length_loss_mdb(graph->build.request->parts, graph->medium,
+                                                                    length_m(graph, edge), BUILD_CONNECTORS_LINK)};
         struct build_end left = edge_end(graph, edge->left, place),
                          right = edge_end(graph, edge->right, place);
         build_join(&graph->build, &link, &left, &right);

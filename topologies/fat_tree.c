@@ -330,8 +330,12 @@ static void links_set_up(struct tree *tree, const struct fabric_request *request
         .delay_ps = link_delay(tree, request, values->switch_length_m),
         .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
         .has_device_latency = values->has_device_latency,
+        .loss_mdb = build_length_loss_mdb(request->parts, tree->parts.medium, values->switch_length_m,
+                                          BUILD_CONNECTORS_LINK),
     };
     tree->host_link = tree->switch_link;
+    tree->host_link.loss_mdb = build_length_loss_mdb(request->parts, tree->parts.medium, values->host_length_m,
+                                                     BUILD_CONNECTORS_LINK);
     tree->host_link.delay_ps = link_delay(tree, request, values->host_length_m);
     tree->host_link.rate_bps = values->host_link_rate_bps > 0 ? values->host_link_rate_bps : values->link_rate_bps;
     tree->nic_latency_ps = build_part_u64(request->parts, tree->parts.nic, PART_LATENCY_PS);

@@ -9,8 +9,8 @@
  * three numbers of the switch's part, charged once at the start of the job.
  *
  * Scope: one plane that joins any two ports. It stands for as many boxes as its ports need (power, price).
- * Not modelled: which box a fibre ends at (a real plane of several boxes joins ports of one box only); loss of light and
- * link budgets; changes during a job; the processor time that forwarding costs a host.
+ * Not modelled: which box a fibre ends at (a real plane of several boxes joins ports of one box only); changes during a
+ * job; the processor time that forwarding costs a host.
  * Checked against: TopoOpt, NSDI 2023, for what is joined; hop times by hand (tests/test_plan.c). */
 #include "topologies/build.h"
 
@@ -93,6 +93,8 @@ static void fibre_set_up(struct patch *patch, const struct fabric_request *reque
         .delay_ps = values->link_delay_ps > 0 ? (values->link_delay_ps + 1) / 2 : half_ps,
         .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
         .has_device_latency = values->has_device_latency,
+        .loss_mdb = build_length_loss_mdb(request->parts, patch->medium, values->fibre_length_m,
+                                          BUILD_CONNECTORS_FIBRE),
     };
     patch->nic_latency_ps = build_part_u64(request->parts, patch->nic, PART_LATENCY_PS);
 }

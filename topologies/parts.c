@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PART_LIGHT(part_, lane_)
+
 enum part_index {
     PART_INDEX_none = PART_ID_NONE,
 #define PART(name_, class_, title_) PART_INDEX_##name_,
@@ -25,6 +27,20 @@ struct part_row {
 struct part_title {
     const char *name, *title;
     enum part_class class;
+};
+
+static const struct {
+    enum part_index part, lane;
+} lights[] = {
+#undef PART_LIGHT
+#define PART_LIGHT(part_, lane_) {PART_INDEX_##part_, PART_INDEX_##lane_},
+#define PART(name_, class_, title_)
+#define PART_VALUE(part_, quantity_, low_, normal_, high_, source_)
+#include "topologies/components.def"
+#undef PART
+#undef PART_VALUE
+#undef PART_LIGHT
+#define PART_LIGHT(part_, lane_)
 };
 
 static const struct part_title titles[] = {
@@ -70,6 +86,28 @@ static const struct quantity_info quantities[PART_QUANTITY_COUNT] = {
     [PART_PRICE_USD] = {"price_usd", "price", "USD", QUANTITY_NUMBER, 1},
     [PART_IDLE_MW] = {"idle_mw", "idle", "mW", QUANTITY_POWER, 1},
     [PART_OVERHEAD_FRACTION] = {"overhead_fraction", "overhead", "1", QUANTITY_FRACTION, 1},
+    [PART_LOSS_MDB_PER_KM] = {"loss_mdb_per_km", "loss_per_km", "mdB/km", QUANTITY_LOSS, 1000},
+    [PART_ISOLATION_MDB] = {"isolation_mdb", "isolation", "mdB", QUANTITY_LOSS, 1000},
+    [PART_LEVELS] = {"levels", "levels", "1", QUANTITY_COUNT, 1},
+    [PART_LINE_RATE_BPS] = {"line_rate_bps", "line_rate", "bit/s", QUANTITY_RATE, 1},
+    [PART_LASER_DBM] = {"laser_dbm", "laser", "dBm", QUANTITY_LEVEL, 1},
+    [PART_LASER_LANES] = {"laser_lanes", "laser_lanes", "1", QUANTITY_COUNT, 1},
+    [PART_LASER_EFFICIENCY] = {"laser_efficiency", "laser_efficiency", "1", QUANTITY_FRACTION, 1},
+    [PART_LASER_INCLUDED_DBM] = {"laser_included_dbm", "laser_included", "dBm", QUANTITY_LEVEL, 1},
+    [PART_TUNING_MW] = {"tuning_mw", "tuning", "mW", QUANTITY_POWER, 1},
+    [PART_EXTINCTION_MDB] = {"extinction_mdb", "extinction", "mdB", QUANTITY_LOSS, 1000},
+    [PART_PENALTY_MDB] = {"penalty_mdb", "penalty", "mdB", QUANTITY_LOSS, 1000},
+    [PART_SENSITIVITY_DBM] = {"sensitivity_dbm", "sensitivity", "dBm", QUANTITY_LEVEL, 1},
+    [PART_RESPONSIVITY] = {"responsivity_a_w", "responsivity", "A/W", QUANTITY_NUMBER, 1},
+    [PART_NOISE] = {"noise_pa_rthz", "noise", "pA/sqrt(Hz)", QUANTITY_NUMBER, 1},
+    [PART_IMPLEMENTATION_MDB] = {"implementation_mdb", "implementation", "mdB", QUANTITY_LOSS, 1000},
+    [PART_LASER_NOISE_MDB] = {"laser_noise_mdb", "laser_noise", "mdB", QUANTITY_LOSS, 1000},
+    [PART_BANDWIDTH_FRACTION] = {"bandwidth_fraction", "bandwidth", "1", QUANTITY_FRACTION, 1},
+    [PART_BER_LIMIT] = {"ber_limit", "ber_limit", "1", QUANTITY_NUMBER, 1},
+    [PART_MARGIN_MDB] = {"margin_mdb", "margin", "mdB", QUANTITY_LOSS, 1000},
+    [PART_FEC_SYMBOLS] = {"fec_symbols", "fec_symbols", "1", QUANTITY_COUNT, 1},
+    [PART_FEC_DATA_SYMBOLS] = {"fec_data_symbols", "fec_data_symbols", "1", QUANTITY_COUNT, 1},
+    [PART_FEC_INTERLEAVE] = {"fec_interleave", "fec_interleave", "1", QUANTITY_COUNT, 1},
 };
 
 const char *part_quantity_name(enum part_quantity quantity)
@@ -98,7 +136,7 @@ const char *part_class_name(enum part_class class)
     static const char *const names[PART_CLASS_COUNT] = {
         [PART_NONE] = "none",     [PART_GPU] = "gpu", [PART_NIC] = "nic",       [PART_SWITCH] = "switch",
         [PART_MODULE] = "module", [PART_CPO] = "cpo", [PART_COPPER] = "copper", [PART_OCS] = "ocs",
-        [PART_FIBRE] = "fibre",   [PART_LASER] = "laser",
+        [PART_FIBRE] = "fibre",   [PART_LASER] = "laser", [PART_LANE] = "lane",
     };
     return names[class];
 }
@@ -112,6 +150,9 @@ struct part_table *part_table_new(struct arena *arena)
         table->parts[i].name = titles[i].name;
         table->parts[i].title = titles[i].title;
         table->parts[i].class = titles[i].class;
+    }
+    for (size_t i = 0; i < sizeof lights / sizeof lights[0]; i++) {
+        table->parts[lights[i].part].lane = lights[i].lane;
     }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct part_value *value = &table->parts[rows[i].part].value[rows[i].quantity];
@@ -202,7 +243,7 @@ enum status part_assign(struct part_table *table, const char *key, const char *t
                         struct diag *diag)
 {
     const char *dot = strchr(key, '.');
-    char name[80], keys[300], why[200];
+    char name[80], keys[600], why[200];
     if (dot == NULL || (size_t)(dot - key) >= sizeof name) {
         return diag_input(diag, at, "\"part.%.80s\" names no quantity; expected part.NAME.QUANTITY", key);
     }
@@ -225,7 +266,7 @@ enum status part_assign(struct part_table *table, const char *key, const char *t
     if (!value_parse(&quantities[quantity], text, &value.normal, why)) {
         return diag_input(diag, at, "part.%.120s: \"%.60s\" %s", key, text, why);
     }
-    if (value.normal < 0) {
+    if (value.normal < 0 && quantities[quantity].quantity != QUANTITY_LEVEL) {
         return diag_input(diag, at, "part.%.120s: \"%.60s\" is negative; expected 0 or more", key, text);
     }
     if (value.source == NULL) {

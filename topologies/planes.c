@@ -193,8 +193,12 @@ static void links_set_up(struct planes *planes)
                         : build_length_ps(parts, planes->medium, values->switch_length_m),
         .queue_bytes = values->queue_bytes > 0 ? values->queue_bytes : UINT64_MAX,
         .has_device_latency = values->has_device_latency,
+        .loss_mdb =
+            build_length_loss_mdb(parts, planes->medium, values->switch_length_m, BUILD_CONNECTORS_LINK),
     };
     planes->host_link = planes->switch_link;
+    planes->host_link.loss_mdb =
+        build_length_loss_mdb(parts, planes->medium, values->host_length_m, BUILD_CONNECTORS_LINK);
     if (values->link_delay_ps == 0) {
         planes->host_link.delay_ps = build_length_ps(parts, planes->medium, values->host_length_m);
     }

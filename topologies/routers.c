@@ -42,6 +42,11 @@ static uint64_t delay_ps(const struct routers *routers, double length_m)
                : build_length_ps(routers->build.request->parts, routers->medium, length_m);
 }
 
+static uint32_t loss_mdb(const struct routers *routers, double length_m)
+{
+    return build_length_loss_mdb(routers->build.request->parts, routers->medium, length_m, BUILD_CONNECTORS_LINK);
+}
+
 static void link_set_up(struct routers *routers)
 {
     const struct routers_values *values = routers->values;
@@ -124,6 +129,7 @@ static void hosts_join(struct routers *routers)
 {
     struct build_link link = routers->link;
     link.delay_ps = delay_ps(routers, routers->values->host_length_m);
+    link.loss_mdb = loss_mdb(routers, routers->values->host_length_m);
     link.rate_bps =
         routers->values->host_link_rate_bps > 0 ? routers->values->host_link_rate_bps : link.rate_bps;
     for (uint32_t host = 0; !is_direct(routers) && host < routers->plan->hosts; host++) {
@@ -152,6 +158,7 @@ static void circuit_set_up(const struct routers *routers, double length_m, struc
     const struct routers_optical *optical = routers->plan->optical;
     const struct part_table *parts = routers->build.request->parts;
     left->module = right->module = optical->module;
+    link->loss_mdb = build_length_loss_mdb(parts, optical->medium, length_m / 2, BUILD_CONNECTORS_FIBRE);
     if (routers->values->link_delay_ps == 0) {
         link->delay_ps = build_length_ps(parts, optical->medium, length_m);
         link->delay_ps +=
@@ -170,6 +177,7 @@ static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
         struct build_end right = router_end(routers, edge->right, place[edge->right]++);
         struct build_link link = routers->link;
         link.delay_ps = delay_ps(routers, edge->length_m);
+        link.loss_mdb = loss_mdb(routers, edge->length_m);
         if (plan->optical != NULL && plan->optical->is_optical[i]) {
             circuit_set_up(routers, edge->length_m, &link, &left, &right);
             routers->circuit_port[routers->circuit_port_count++] = left.port;

@@ -19,6 +19,7 @@ enum part_class {
     PART_OCS,      /* optical circuit switch, per box */
     PART_FIBRE,
     PART_LASER,
+    PART_LANE,     /* one wavelength on one fibre, one way: laser to detector, for link budgets */
     PART_CLASS_COUNT,
 };
 const char *part_class_name(enum part_class class);
@@ -40,6 +41,28 @@ enum part_quantity {
     PART_PRICE_USD,        /* rough */
     PART_IDLE_MW,          /* GPU: power while waiting */
     PART_OVERHEAD_FRACTION, /* switch box: fans, power supplies and control, a share of what is in it */
+    /* Light: of lanes, except the first two. Levels may be negative. */
+    PART_LOSS_MDB_PER_KM,   /* fibre */
+    PART_ISOLATION_MDB,     /* signal over the sum of what leaks into its band: optical switches, wavelength filters */
+    PART_LEVELS,            /* 2: NRZ, 4: PAM4 */
+    PART_LINE_RATE_BPS,     /* with FEC; rate_bps is without */
+    PART_LASER_DBM,         /* power of a laser before it is split */
+    PART_LASER_LANES,       /* lanes that share it */
+    PART_LASER_EFFICIENCY,  /* wall plug */
+    PART_LASER_INCLUDED_DBM, /* laser power whose electricity is in the watts of the modules that use the lane */
+    PART_TUNING_MW,         /* held by heaters at one end, both directions */
+    PART_EXTINCTION_MDB,
+    PART_PENALTY_MDB,       /* TDECQ, multipath interference, jitter */
+    PART_SENSITIVITY_DBM,   /* average power at the limit; where it is missing the receiver is computed from: */
+    PART_RESPONSIVITY,      /* A/W */
+    PART_NOISE,             /* pA per root Hz of the amplifier */
+    PART_IMPLEMENTATION_MDB, /* what equaliser and decision add to it */
+    PART_LASER_NOISE_MDB,   /* carrier over relative intensity noise, in 1 Hz */
+    PART_BANDWIDTH_FRACTION, /* of the symbol rate */
+    PART_BER_LIMIT,         /* before FEC */
+    PART_MARGIN_MDB,        /* that is asked for */
+    PART_FEC_SYMBOLS, PART_FEC_DATA_SYMBOLS, /* Reed-Solomon, 10-bit symbols */
+    PART_FEC_INTERLEAVE,    /* codewords that every frame meets */
     PART_QUANTITY_COUNT,
 };
 
@@ -52,6 +75,7 @@ struct part {
     const char *name;  /* "dr4_400g_dsp" */
     const char *title; /* "400G DR4 module with DSP" */
     enum part_class class;
+    uint32_t lane; /* modules: part of their lanes, PART_ID_NONE where none is described */
     struct part_value value[PART_QUANTITY_COUNT];
 };
 

@@ -62,6 +62,14 @@ struct optical {
     const uint32_t *class_of;
 };
 
+/* What the light of a link comes to, by the lanes of the module at the port that sends (netsim/optics/light.h). */
+struct port_light {
+    double loss_db;   /* all losses between laser and detector */
+    double margin_db; /* below 0: the circuit does not come up. INFINITY: no lane is described for the module */
+    double laser_mw;  /* electricity of the lasers at this end that is not in the module's watts */
+    double tuning_mw; /* of the heaters at this end */
+};
+
 enum plan_kind { PLAN_NONE, PLAN_PER_JOB };
 
 /* A transmission may start at t where open <= t and t + its service <= close. */
@@ -116,6 +124,14 @@ struct fabric {
     const uint32_t *port_adapter;     /* NIC behind a host's port, else PART_ID_NONE */
     uint64_t *port_up_ps;             /* dark before; 0 where nothing is reconfigured */
     const uint64_t *port_queue_bytes; /* capacity of the output queue, UINT64_MAX = unbounded */
+
+    /* Loss of fibre and connectors of the link, of the own fibre only where it ends at an optical switch (whose loss
+     * comes from its part); NULL: 0. `light` is computed from it when the fabric is loaded; NULL: nothing is lit. */
+    const uint32_t *port_loss_mdb;
+    const struct port_light *light;
+    /* A packet of the run's full size that starts on this link is lost after the FEC with this chance in units of 2^-64;
+     * NULL: none ever is. */
+    const uint64_t *port_frame_loss;
 
     /* Gates, all NULL where every port may always send. */
     const struct gate *gates;

@@ -26,6 +26,7 @@ enum quantity {
     QUANTITY_LENGTH,   /* m: mm cm m km */
     QUANTITY_OPERATION_RATE, /* flop/s: GFLOPs TFLOPs PFLOPs (per second) */
     QUANTITY_NUMBER,   /* any real number, no unit */
+    QUANTITY_LEVEL,    /* dBm: of light, may be negative */
 };
 
 /* Parses all of `text`. Integer quantities (COUNT TIME SIZE RATE) round to nearest from decimal text exactly

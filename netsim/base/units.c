@@ -85,6 +85,7 @@ static const struct unit energy_units[] = {
     {"J", 0, 12, false}, {"kJ", 0, 15, false}, {NULL, 0, 0, false},
 };
 static const struct unit loss_units[] = {{"dB", 0, 0, false}, {NULL, 0, 0, false}};
+static const struct unit level_units[] = {{"dBm", 0, 0, false}, {NULL, 0, 0, false}};
 static const struct unit length_units[] = {
     {"mm", 0, -3, false}, {"cm", 0, -2, true}, {"m", 0, 0, false}, {"km", 0, 3, false}, {NULL, 0, 0, false}};
 static const struct unit operation_rate_units[] = {
@@ -104,6 +105,7 @@ static const struct quantity_row quantity_rows[] = {
     [QUANTITY_LENGTH] = {"a length", "m", false, false, false, length_units},
     [QUANTITY_OPERATION_RATE] = {"an operation rate", "flop/s", false, false, false, operation_rate_units},
     [QUANTITY_NUMBER] = {"a number", "1", false, true, false, no_units},
+    [QUANTITY_LEVEL] = {"a level of light", "dBm", false, false, false, level_units},
 };
 
 /* ---- reading ------------------------------------------------------------------------------------------- */

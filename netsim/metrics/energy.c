@@ -7,6 +7,10 @@
  * All ports of a fabric are installed: they draw their static power for the whole time, with or without traffic,
  * and an optical port also while it is dark. A switch whose power is given per capacity has that of its ports.
  *
+ * Ports of one line are one transmitter: its module is counted once, and carries what all of them carry. Lasers and ring
+ * heaters that are not in the modules' watts are rows of their own (port_light). Circuits of a cyclic schedule are set
+ * anew each time their gate opens.
+ *
  * Not modelled: gating of lanes and lasers; sleep; cooling outside the boxes; hosts' processors.
  * Checked against: full-load watts per host of three- and two-tier networks, energy per bit at several loads, NVL72 with
  * optics instead of copper (tests/test_energy.c). */
@@ -23,12 +27,25 @@ struct account {
     const struct fabric *fabric;
     const struct energy_input *input;
     struct sum *parts; /* by part */
-    struct sum overhead;
+    struct sum overhead, laser, tuning;
+    const uint8_t *is_first; /* per port: the first of its line */
 };
 
 static double normal(const struct account *account, uint32_t part, enum part_quantity quantity)
 {
     return part_normal(account->fabric->parts, part, quantity);
+}
+
+static const uint8_t *lines_first(const struct fabric *fabric, struct arena *arena)
+{
+    uint8_t *is_first = arena_array(arena, fabric->port_count, uint8_t);
+    uint8_t *is_seen = arena_array(arena, fabric->port_count, uint8_t);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t line = fabric->port_line == NULL ? port : fabric->port_line[port];
+        is_first[port] = !is_seen[line];
+        is_seen[line] = 1;
+    }
+    return is_first;
 }
 
 /* Bits that go out of a port and come in at it. */
@@ -47,6 +64,27 @@ static struct sum end_sum(const struct account *account, uint32_t part, double b
                         .dynamic_pj = normal(account, part, PART_DYNAMIC_PJ_BIT) * bits / 2};
 }
 
+static void sum_add(struct sum *sum, const struct sum *more);
+
+/* The module at a port, and its light. */
+static struct sum module_account(struct account *account, uint32_t port)
+{
+    const struct fabric *fabric = account->fabric;
+    struct sum module = end_sum(account, fabric->port_part[port], port_bits(account, port));
+    if (!account->is_first[port]) {
+        module.count = 0;
+        module.static_mw = 0;
+    } else if (fabric->light != NULL) {
+        const struct port_light *light = &fabric->light[port];
+        struct sum laser = {.count = light->laser_mw > 0, .static_mw = light->laser_mw};
+        struct sum tuning = {.count = light->tuning_mw > 0, .static_mw = light->tuning_mw};
+        sum_add(&account->laser, &laser);
+        sum_add(&account->tuning, &tuning);
+    }
+    sum_add(&account->parts[fabric->port_part[port]], &module);
+    return module;
+}
+
 static void sum_add(struct sum *sum, const struct sum *more)
 {
     sum->count += more->count;
@@ -62,8 +100,7 @@ static void host_account(struct account *account, uint32_t host)
     uint32_t adapter = PART_ID_NONE;
     for (uint32_t port = fabric->port_first[host]; port < fabric->port_first[host + 1]; port++) {
         double bits = port_bits(account, port);
-        struct sum module = end_sum(account, fabric->port_part[port], bits);
-        sum_add(&account->parts[fabric->port_part[port]], &module);
+        module_account(account, port);
         adapter = fabric->port_adapter[port] != PART_ID_NONE ? fabric->port_adapter[port] : adapter;
         struct sum nic = end_sum(account, adapter, bits);
         if (fabric->port_adapter[port] == PART_ID_NONE) {
@@ -81,10 +118,10 @@ static void switch_account(struct account *account, uint32_t node)
     struct sum box = {.count = part != PART_ID_NONE, .static_mw = normal(account, part, PART_STATIC_MW)};
     struct sum inside = {0};
     for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
-        struct sum module = end_sum(account, fabric->port_part[port], port_bits(account, port));
-        sum_add(&account->parts[fabric->port_part[port]], &module);
+        struct sum module = module_account(account, port);
         sum_add(&inside, &module);
-        box.static_mw += normal(account, part, PART_STATIC_MW_PER_GBPS) * (double)fabric->rate_bps[port] * 1e-9;
+        double rate_gbps = account->is_first[port] ? (double)fabric->rate_bps[port] * 1e-9 : 0;
+        box.static_mw += normal(account, part, PART_STATIC_MW_PER_GBPS) * rate_gbps;
         box.dynamic_pj += normal(account, part, PART_DYNAMIC_PJ_BIT) * 8 * (double)account->input->tx_bytes[port];
     }
     sum_add(&account->parts[part], &box);
@@ -94,14 +131,32 @@ static void switch_account(struct account *account, uint32_t node)
     sum_add(&account->overhead, &overhead);
 }
 
-/* A plane is as many boxes as its ports need. */
+/* How often gates of these ports open in a cyclic schedule; a duplex circuit has two. */
+static double openings(const struct account *account, const struct optical *optical)
+{
+    const struct fabric *fabric = account->fabric;
+    double count = 0;
+    for (uint32_t i = 0; fabric->port_gate != NULL && i < optical->port_count; i++) {
+        uint32_t gate = fabric->port_gate[optical->port[i]];
+        bool is_cyclic = gate != ID_NONE && fabric->gates[gate].period_ps > 0;
+        count += is_cyclic ? (double)fabric->gates[gate].window_count * (double)account->input->time_ps /
+                                 (double)fabric->gates[gate].period_ps
+                           : 0;
+    }
+    return count / 2;
+}
+
+/* A plane is as many boxes as its fibres need. */
 static void optical_account(struct account *account, const struct optical *optical)
 {
-    uint32_t part = optical->part_id;
+    uint32_t part = optical->part_id, fibres = 0;
+    for (uint32_t i = 0; i < optical->port_count; i++) {
+        fibres += account->is_first[optical->port[i]];
+    }
     double ports = normal(account, part, PART_PORTS);
-    uint64_t box_ports = ports >= 1 ? (uint64_t)ports : optical->port_count;
-    uint64_t boxes = box_ports > 0 ? (optical->port_count + box_ports - 1) / box_ports : 0;
-    double circuits = account->fabric->reconfigurations;
+    uint64_t box_ports = ports >= 1 ? (uint64_t)ports : fibres;
+    uint64_t boxes = box_ports > 0 ? (fibres + box_ports - 1) / box_ports : 0;
+    double circuits = account->fabric->reconfigurations + openings(account, optical);
     struct sum sum = {.count = boxes,
                       .static_mw = normal(account, part, PART_STATIC_MW) * (double)boxes,
                       .reconfigure_pj = normal(account, part, PART_RECONFIGURE_PJ) * circuits};
@@ -177,7 +232,8 @@ void energy_account(const struct fabric *fabric, const struct energy_input *inpu
                     struct energy_row **rows, uint32_t *count)
 {
     struct account account = {.fabric = fabric, .input = input,
-                              .parts = arena_array(arena, fabric->parts->count, struct sum)};
+                              .parts = arena_array(arena, fabric->parts->count, struct sum),
+                              .is_first = lines_first(fabric, arena)};
     struct row_list list = {.arena = arena};
     network_account(&account);
     for (enum part_class class = PART_GPU; class < PART_CLASS_COUNT; class++) {
@@ -190,6 +246,8 @@ void energy_account(const struct fabric *fabric, const struct energy_input *inpu
             }
         }
     }
+    network_row(&account, "lasers", "laser", &account.laser, &list);
+    network_row(&account, "ring_tuning", "laser", &account.tuning, &list);
     network_row(&account, "box_overhead", "overhead", &account.overhead, &list);
     *rows = list.rows;
     *count = (uint32_t)list.count;

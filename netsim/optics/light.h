@@ -1,0 +1,33 @@
+/* Link budgets of a whole fabric: from the parts of every link to its margin, the electricity of its lasers, and the
+ * frames that it loses.
+ *
+ *     loss of a link = lane (laser, modulator, couplings) + fibre and connectors (port_loss_mdb of the port, and of its
+ *                      peer where the way leads through an optical switch) + optical switch
+ *
+ * The lanes are those of the module at the sending port (PART_LIGHT in topologies/components.def); a port whose module
+ * has none described is left out. Links of equal parts are computed once. */
+#ifndef PHOTONET_LIGHT_H
+#define PHOTONET_LIGHT_H
+
+#include "netsim/optics/budget.h"
+#include "photonet/fabric.h"
+
+/* The budget of one lane of a port's link; false where its module has no lanes described. A fibre that waits for a planner
+ * is taken as joined to one like it. */
+bool light_budget(const struct fabric *fabric, uint32_t port, struct lane *lane, struct budget *budget);
+
+/* Fills fabric->light (anew, where it is called again after ports were added). */
+void light_evaluate(struct fabric *fabric);
+
+/* STATUS_INPUT with the numbers where a link that is or may be joined has no margin; `at` is where to look: the line that
+ * names the optical switch or the module (light_worst tells which part is worst). */
+uint32_t light_worst(const struct fabric *fabric); /* port with the least margin, ID_NONE: nothing is lit */
+enum status light_check(const struct fabric *fabric, struct origin at, struct diag *diag);
+
+/* Fills fabric->port_frame_loss for frames of so many bytes; stays NULL where no chance reaches 2^-64. */
+void light_frame_loss(struct fabric *fabric, uint64_t frame_bytes);
+
+/* The optical switch at which the fibre of a port ends, ID_NONE: none (an index of fabric->optical). */
+uint32_t light_optical_of(const struct fabric *fabric, uint32_t port);
+
+#endif
