@@ -1,5 +1,6 @@
 /* The windowed engine against the plain one, which is the specification: on small random scenarios both must make
- * the same callbacks at the same times, event by event and host by host, and the same counters on every link.
+ * the same callbacks at the same times, event by event and host by host, and the same counters on every link, whatever
+ * the queues do: classes, marks, trims, pauses, credits, shared buffers, adaptive choice.
  * Asserted: equality only; what the times should be is asserted of the plain engine in test_engine.c. Build with
  * -DPHOTONET_FAULT (equal times at a node served in the wrong order) to see it fail. */
 #include "netsim/base/rng.h"
@@ -39,6 +40,7 @@ struct scenario {
     bool is_arithmetic;
     struct fabric fabric;
     uint32_t cut_through_bytes;
+    struct queue_profile switch_queues, host_queues;
 };
 
 static void link_add(struct scenario *s, uint32_t a, uint32_t b)
@@ -191,6 +193,67 @@ static void nodes_fill(struct scenario *s, struct arena *arena)
     f->node_latency_ps = latency;
 }
 
+/* ---- random queues ------------------------------------------------------------------------------------------ */
+
+enum queue_mode { QUEUES_PLAIN, QUEUES_APART, QUEUES_ANY, QUEUE_MODES };
+
+static uint64_t draw_between(struct draw *draw, uint32_t low, uint32_t high)
+{
+    return low + draw_below(draw, high - low);
+}
+
+static void class_draw(struct draw *draw, uint32_t class_count, struct queue_class *class)
+{
+    *class = (struct queue_class){.priority = draw_below(draw, 3), .quantum_bytes = draw_between(draw, 1, 9000),
+                                  .full = (enum full_rule)draw_below(draw, 3), .trim_class = draw_below(draw, class_count),
+                                  .mark = (enum mark_point)draw_below(draw, 3)};
+    class->capacity_bytes = draw_once_in(draw, 3) ? 0 : draw_between(draw, 100, 60000);
+    class->mark_low_bytes = draw_below(draw, 20000);
+    class->mark_high_bytes = class->mark_low_bytes + draw_below(draw, 20000);
+}
+
+/* Pauses and credits only where the packets fit, or most scenarios would soon stand still. */
+static void class_couple(struct draw *draw, bool has_pauses, bool has_credits, struct queue_class *class)
+{
+    if (has_pauses && !draw_once_in(draw, 4)) {
+        class->xoff_bytes = draw_between(draw, 100, 40000);
+        class->xon_bytes = draw_below(draw, (uint32_t)class->xoff_bytes + 1);
+    }
+    if (has_credits && !draw_once_in(draw, 4)) {
+        class->credit_bytes = draw_between(draw, PACKET_BYTES_MAX, 4 * PACKET_BYTES_MAX);
+    }
+}
+
+static void profile_draw(struct draw *draw, enum queue_mode mode, struct queue_profile *profile)
+{
+    *profile = queue_profile_plain;
+    if (mode == QUEUES_PLAIN) {
+        return;
+    }
+    bool is_apart = mode == QUEUES_APART, has_pauses = !is_apart && draw_once_in(draw, 2);
+    bool has_credits = !is_apart && draw_once_in(draw, 3);
+    profile->class_count = 1 + draw_below(draw, draw_once_in(draw, 4) ? CLASSES_MAX : 3);
+    for (uint32_t i = 0; i < profile->class_count; i++) {
+        class_draw(draw, profile->class_count, &profile->class[i]);
+        class_couple(draw, has_pauses, has_credits, &profile->class[i]);
+    }
+    profile->trim_bytes = 64;
+    profile->shared_bytes = !is_apart && draw_once_in(draw, 3) ? draw_between(draw, 10000, 300000) : 0;
+    profile->alpha_log2 = (int32_t)draw_below(draw, 9) - 4;
+    profile->load_period_ps = draw_once_in(draw, 4) ? draw_between(draw, 1000, 20000000) : 0;
+    profile->is_adaptive = !is_apart && draw_once_in(draw, 2);
+}
+
+static void queues_draw(struct scenario *s)
+{
+    enum queue_mode mode = (enum queue_mode)draw_below(&s->draw, QUEUE_MODES);
+    profile_draw(&s->draw, mode, &s->switch_queues);
+    s->host_queues = s->switch_queues;
+    if (draw_once_in(&s->draw, 3)) {
+        profile_draw(&s->draw, (enum queue_mode)draw_below(&s->draw, mode + 1), &s->host_queues);
+    }
+}
+
 static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
 {
     static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails};
@@ -204,6 +267,7 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     ports_make(s, arena);
     links_fill(s, arena);
     nodes_fill(s, arena);
+    queues_draw(s);
 }
 
 /* ---- traffic of its own: every callback answers by chance ---------------------------------------------------- */
@@ -212,6 +276,8 @@ struct storm_host {
     uint64_t hash, ordinal, budget, replies;
     struct packet reply[64];
     uint32_t reply_head;
+    bool has_next;
+    struct packet next; /* drawn, but its class was closed */
 };
 
 struct storm {
@@ -244,7 +310,14 @@ static void storm_packet(struct storm *storm, uint32_t host, struct packet *pack
                                             : 1 + storm_draw(storm, host, PACKET_BYTES_MAX);
     *packet = (struct packet){.dst = dst & 0xfffff, .src = host & 0xfffff, .size_bytes = size & PACKET_BYTES_MAX,
                               .entropy = (uint16_t)storm_draw(storm, host, 65536),
-                              .seq = storm->hosts[host].ordinal & 0xffffff};
+                              .seq = storm->hosts[host].ordinal & 0xffffff, .class = storm_draw(storm, host, 8) & 7};
+}
+
+static bool is_open(const struct storm *storm, uint32_t host, uint32_t port, const struct packet *packet)
+{
+    uint32_t classes = storm->scenario->host_queues.class_count;
+    uint32_t open = storm->engine->class->open_classes(storm->engine, host, port);
+    return open >> (packet->class < classes ? packet->class : classes - 1) & 1;
 }
 
 static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
@@ -253,18 +326,22 @@ static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now
     struct storm_host *h = &storm->hosts[host];
     hash_in(&h->hash, now_ps);
     hash_in(&h->hash, port);
-    if (h->replies > 0) {
+    if (h->replies > 0 && is_open(storm, host, port, &h->reply[h->reply_head])) {
         *packet = h->reply[h->reply_head];
         h->reply_head = (h->reply_head + 1) % 64;
         h->replies--;
         return true;
     }
-    if (h->budget == 0 || storm_draw(storm, host, 8) == 0) {
-        return false;
+    if (!h->has_next) {
+        if (h->budget == 0 || storm_draw(storm, host, 8) == 0) {
+            return false;
+        }
+        h->budget--;
+        storm_packet(storm, host, &h->next);
     }
-    h->budget--;
-    storm_packet(storm, host, packet);
-    return true;
+    h->has_next = !is_open(storm, host, port, &h->next);
+    *packet = h->next;
+    return !h->has_next;
 }
 
 static uint32_t storm_ports(const struct storm *storm, uint32_t host)
@@ -329,6 +406,7 @@ static void storm_begin(struct storm *storm)
 
 struct outcome {
     uint64_t hosts, links, runs, hops, in_flight;
+    uint64_t dropped, marked, trimmed, pauses; /* of all links, in the end */
 };
 
 static void links_hash(struct engine *engine, const struct fabric *fabric, uint64_t *hash)
@@ -341,6 +419,18 @@ static void links_hash(struct engine *engine, const struct fabric *fabric, uint6
         for (size_t i = 0; i < sizeof words / 8; i++) {
             hash_in(hash, words[i]);
         }
+    }
+}
+
+static void links_sum(struct engine *engine, const struct fabric *fabric, struct outcome *outcome)
+{
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        struct port_counters counters;
+        engine->class->counters(engine, port, &counters);
+        outcome->dropped += counters.dropped_packets;
+        outcome->marked += counters.marked_packets;
+        outcome->trimmed += counters.trimmed_packets;
+        outcome->pauses += counters.pauses;
     }
 }
 
@@ -358,6 +448,7 @@ static void engine_play(struct engine *engine, const struct scenario *s, struct 
     links_hash(engine, &s->fabric, &outcome->links);
     outcome->hops = engine->class->hop_count(engine);
     outcome->in_flight = engine->class->packets_in_flight(engine);
+    links_sum(engine, &s->fabric, outcome);
 }
 
 struct variant {
@@ -377,6 +468,8 @@ static void storm_play(const struct variant *variant, uint64_t seed, struct outc
     storm.is_incast = draw_once_in(&scenario.draw, 3);
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes_new(&scenario.fabric, arena),
                                    .seed = seed, .cut_through_bytes = scenario.cut_through_bytes,
+                                   .packet_bytes_max = PACKET_BYTES_MAX, .switch_queues = &scenario.switch_queues,
+                                   .host_queues = &scenario.host_queues,
                                    .ops = &storm_ops, .context = &storm, .simd = variant->simd,
                                    .thread_count = variant->thread_count};
     storm.engine = variant->class->create(arena, &config);
@@ -520,7 +613,7 @@ static void outcome_check(const struct outcome *expected, const struct outcome *
 
 #define THREADS_EVERY 16 /* scenarios: more threads than cores are slow, and the windows of these are short */
 
-static uint64_t play_all(play *run, uint64_t seed)
+static void play_all(play *run, uint64_t seed, struct outcome *sum)
 {
     struct outcome expected, actual;
     run(&(struct variant){&engine_plain, NULL, 1}, seed, &expected);
@@ -530,28 +623,35 @@ static uint64_t play_all(play *run, uint64_t seed)
             outcome_check(&expected, &actual, seed, &variants[i]);
         }
     }
-    return expected.hops;
+    sum->hops += expected.hops;
+    sum->dropped += expected.dropped;
+    sum->marked += expected.marked;
+    sum->trimmed += expected.trimmed;
+    sum->pauses += expected.pauses;
 }
 
-static void play_many(play *run, uint32_t count)
+static void play_many(play *run, uint32_t count, struct outcome *sum)
 {
-    uint64_t seed = test_seed(), hops = 0;
+    uint64_t seed = test_seed();
     const char *wanted = getenv("PHOTONET_SCENARIOS");
     count = wanted != NULL ? (uint32_t)strtoul(wanted, NULL, 10) : count;
     for (uint32_t i = 0; i < count; i++) {
-        hops += play_all(run, seed + i);
+        play_all(run, seed + i, sum);
     }
-    CHECK(hops > count * 50);
+    CHECK(sum->hops > count * 50);
 }
 
 static void test_storms(void)
 {
-    play_many(storm_play, 400);
+    struct outcome sum = {0};
+    play_many(storm_play, 400, &sum);
+    CHECK(sum.dropped > 1000 && sum.marked > 1000 && sum.trimmed > 1000 && sum.pauses > 1000);
 }
 
 static void test_endpoints(void)
 {
-    play_many(talk_play, 120);
+    struct outcome sum = {0};
+    play_many(talk_play, 120, &sum);
 }
 
 TEST_MAIN("engine_window", TEST(test_storms), TEST(test_endpoints))

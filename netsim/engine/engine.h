@@ -15,7 +15,7 @@
  *     at a cut-through switch:                  s + serialisation(cut bytes) + delay of the link
  * where cut bytes = min(size, cut_through_bytes). In the second case, an output of another rate than the input
  * waits for the rest of the packet (it arrives a second time, whole). A switch's latency follows the arrival.
- * Nothing starts on a port before port_up_ps.
+ * Nothing starts on a port before port_up_ps. Pause and credit frames take the delay of the link, 1 ps at least.
  *
  * Gates (photonet/fabric.h). A packet starts only where it ends before its gate closes; the first of a class that does
  * not fit into the rest of the window waits for the next one, and holds up its class. A host's port is pulled only
@@ -172,6 +172,11 @@ static inline void engine_tell(struct engine *engine, uint32_t host, uint64_t ar
 static inline void engine_gate(struct engine *engine, uint32_t port, uint64_t open_ps, uint64_t close_ps)
 {
     engine->class->gate(engine, port, open_ps, close_ps);
+}
+
+static inline uint64_t frame_delay_ps(uint64_t delay_ps)
+{
+    return delay_ps > 0 ? delay_ps : 1;
 }
 
 /* The choice of a switch among equal next hops: the same for all packets of one (source, destination, entropy). */

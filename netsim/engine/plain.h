@@ -27,8 +27,8 @@ enum event_kind {
     EVENT_REROUTE,  /* a window closes: what waits may be routed again */
     EVENT_LINK_UP,  /* also: a gate lets something start */
     EVENT_DEPARTED, /* the last bit of a packet has left a port */
-    EVENT_PAUSE,    /* argument: class * 2 + 1 for XOFF, class * 2 for XON */
-    EVENT_CREDIT,   /* argument: class << 32 | bytes that are free again */
+    EVENT_PAUSE,    /* argument: number of the frame on its link | class | 1 for XOFF, 0 for XON */
+    EVENT_CREDIT,   /* argument: number of the frame | class | bytes that are free again */
     EVENT_ARRIVED,  /* at the node behind a port's link, its latency included */
     EVENT_HOST_TIMER,
     EVENT_HOST_OPERATION,
@@ -94,6 +94,7 @@ struct port {
     uint64_t held_bytes[CLASSES_MAX]; /* came in here and has not left the node */
     uint32_t pausing;         /* bit per class: XOFF sent to the node behind the link */
     struct port_load load;
+    uint64_t frame_number;    /* of pauses and credits so far */
     struct port_counters counters;
 };
 

@@ -3,8 +3,6 @@
 
 #include "netsim/base/rng.h"
 
-const struct queue_profile queue_profile_plain = {.class_count = 1, .class = {{.quantum_bytes = 1}}};
-
 /* ---- queues of a class ------------------------------------------------------------------------------------ */
 
 static void queue_grow(struct plain *plain, struct class_queue *queue)

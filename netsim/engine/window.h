@@ -28,7 +28,7 @@
  *
  * Invariants
  *   I1  width <= lookahead of every link that does not lead from a switch to a host: a packet that is sent in a window
- *       arrives in a later one (or, at a host, in the same one).
+ *       arrives in a later one (or, at a host, in the same one); so does a pause or a credit, which is faster.
  *   I2  Transmissions are committed only if they start inside the window, so that whatever reaches a port by the
  *       start of a window can still change all that the port does.
  *   I3  A node with anything to do in a window has its bit set in `active` of some worker, and the window its bit in
@@ -59,15 +59,17 @@
  * Sorting networks for the batch: their chain of dependent steps is longer than comparing each with each. One growing
  * array per inbox: its slack falls out of the second-level cache; chunks are reused while they are warm.
  *
- * Not here yet: classes, marking, trimming, pauses, credits, shared buffers and adaptive choice (such profiles are
- * run by the plain engine), and nodes joined by short links without latency (hosts wired to hosts), which narrow
- * the window for all.
+ * Ports with classes, marks, trims, pauses, credits, shared buffers or adaptive choice are not served by vectors but one
+ * packet after the other (window_class.h).
+ *
+ * Not here yet: nodes joined by short links without latency (hosts wired to hosts), which narrow the window for all.
  *
  *   window_build.c   numbering, width of the window, what the vector loops may serve
  *   window_run.c     windows, threads; the class
  *   window_inbox.c   chunks, far packets, timers
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
  *   window_host.c    a host, event by event
+ *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
  *   window_count.c   what is asked between runs
  *
  * Checked against: the plain engine, callback by callback and counter by counter (tests/test_engine_window.c). */
@@ -81,9 +83,9 @@
 #include <stddef.h>
 
 #ifdef PHOTONET_STRESS
-enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1 };
+enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1, CLASS_RING_MIN = 1 };
 #else
-enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64 };
+enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
 enum { CHUNK_PACKETS = 12, CHUNK_BYTES = 256, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
 
@@ -143,6 +145,7 @@ struct window_node {
     uint32_t stride_shift, stride_reciprocal; /* x / down_stride = x * reciprocal >> shift for x < 2^20 */
     uint32_t due_first; /* list in worker.due */
     uint64_t salt;
+    uint64_t used_bytes; /* buffered, for shared buffers */
 };
 
 /* Timers: a binary heap by (time, payload). */
@@ -205,6 +208,12 @@ struct arrivals {
     uint32_t count, capacity;
 };
 
+/* What a node that is served whole will do in this window: a heap of items (window_coupled.c). */
+struct steps {
+    uint64_t *items;
+    size_t count, capacity;
+};
+
 /* What arrives for one output port in one window, unsorted. */
 enum { BATCH_PACKETS = 32, META_SIZE_BITS = 14 };
 struct port_batch {
@@ -239,6 +248,8 @@ struct worker {
     struct timer_heap timers;      /* of this worker's nodes */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
+    uint32_t whole_now;            /* the same of the node that is served whole */
+    struct steps steps;            /* of that one */
     uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
     const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
     struct far_heap far;
@@ -274,8 +285,11 @@ struct window_core {
     uint32_t word_count;
     uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
     struct window_port *ports;
-    uint64_t *waiting;           /* bit per port of a switch, each switch from a word of its own */
+    struct class_port *class_ports; /* NULL: all ports are FIFOs */
+    bool is_coupled;             /* switches are served whole (window_class.h) */
+    uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     void (*switch_serve)(struct worker *worker, uint32_t node);
+    void (*host_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
     uint32_t key_shift;          /* of the offset in a key */
@@ -540,9 +554,20 @@ void switch_serve_scalar(struct worker *worker, uint32_t node);
 void switch_serve_neon(struct worker *worker, uint32_t node);
 void switch_serve_avx2(struct worker *worker, uint32_t node);
 void switch_serve_avx512(struct worker *worker, uint32_t node);
-/* The vector loops leave queued_bytes alone; before the general code looks at it, it is counted anew. */
-void port_requeue(struct window_port *port);
-void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count);
+/* One port of a switch, packet by packet. */
+void port_serve(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t *items, uint32_t count);
+
+/* ---- ports with classes (window_class.c), nodes that are served whole (window_coupled.c) --------------------- */
+
+struct class_port;
+void class_ports_make(struct window_core *core);
+/* Serves an uncoupled port on its own over its sorted arrivals. */
+void class_port_serve(struct worker *worker, struct window_node *node, uint32_t port_id, const uint64_t *items,
+                      uint32_t count);
+void coupled_serve(struct worker *worker, uint32_t node);
+void coupled_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
+uint32_t class_open_classes(const struct window_core *core, uint32_t port_id);
+void class_counters(const struct window_core *core, uint32_t port_id, struct port_counters *counters);
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);
 void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);

@@ -134,13 +134,20 @@ static void ports_make(struct window_core *core)
     }
 }
 
-/* A host's port comes up by itself: it may have been waiting for it with something to send. */
+/* A host's port comes up by itself: it may have been waiting for it with something to send. So does any port of a node
+ * that is served whole (C2 of window_class.h). */
 static void ports_wake(struct window_core *core)
 {
     for (uint32_t id = 0; id < core->fabric->port_count; id++) {
-        uint32_t node = core->inner[core->fabric->port_node[id]];
-        if (core->ports[id].is_dark && core->nodes[node].is_host) {
-            node_wake(&core->workers[core->nodes[node].owner], node, core->ports[id].up_ps);
+        uint32_t node_id = core->inner[core->fabric->port_node[id]];
+        const struct window_node *node = &core->nodes[node_id];
+        if (!core->ports[id].is_dark || (!node->is_host && !core->is_coupled)) {
+            continue;
+        }
+        node_wake(&core->workers[node->owner], node_id, core->ports[id].up_ps);
+        if (core->class_ports != NULL) {
+            uint32_t local = id - node->port_first;
+            core->waiting[node->waiting_first + local / 64] |= UINT64_C(1) << (local % 64);
         }
     }
 }
@@ -151,16 +158,46 @@ static void ports_wake(struct window_core *core)
 #define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
+static bool profile_has_credits(const struct queue_profile *profile)
+{
+    bool has = false;
+    for (uint32_t class = 0; class < profile->class_count; class++) {
+        has |= profile->class[class].credit_bytes > 0;
+    }
+    return has;
+}
+
+static bool profile_has_pauses(const struct queue_profile *profile)
+{
+    bool has = false;
+    for (uint32_t class = 0; class < profile->class_count; class++) {
+        has |= profile->class[class].xoff_bytes > 0;
+    }
+    return has;
+}
+
+/* A node may send pauses or credits over the link of this port. */
+static bool port_has_frames(const struct window_core *core, uint32_t id, uint32_t peer)
+{
+    bool is_from_host = is_host(core->fabric, core->fabric->port_node[id]);
+    return profile_has_credits(is_host(core->fabric, peer) ? core->config.host_queues : core->config.switch_queues) ||
+           (!is_from_host && profile_has_pauses(core->config.switch_queues));
+}
+
 /* How long a packet is under way at least, or TIME_NEVER_PS where that does not matter: hosts are served after the
  * switches of the same window. */
-static uint64_t port_lookahead_ps(const struct fabric *fabric, uint32_t id)
+static uint64_t port_lookahead_ps(const struct window_core *core, uint32_t id)
 {
+    const struct fabric *fabric = core->fabric;
     if (fabric->port_peer[id] == ID_NONE) {
         return TIME_NEVER_PS;
     }
     uint32_t peer = fabric->port_node[fabric->port_peer[id]];
     if (is_host(fabric, peer) && !is_host(fabric, fabric->port_node[id])) {
         return TIME_NEVER_PS;
+    }
+    if (port_has_frames(core, id, peer)) {
+        return frame_delay_ps(link_delay_ps(fabric, id));
     }
     uint64_t latency_ps = is_host(fabric, peer) ? 0 : fabric->node_latency_ps[peer];
     return serialisation_ps(1, fabric->rate_bps[id]) + link_delay_ps(fabric, id) + latency_ps;
@@ -172,7 +209,7 @@ static void width_choose(struct window_core *core)
     uint64_t lookahead_ps = TIME_NEVER_PS, reach_ps = 0;
     uint32_t ports_max = 1;
     for (uint32_t id = 0; id < fabric->port_count; id++) {
-        uint64_t ahead_ps = port_lookahead_ps(fabric, id);
+        uint64_t ahead_ps = port_lookahead_ps(core, id);
         lookahead_ps = ahead_ps < lookahead_ps ? ahead_ps : lookahead_ps;
         const struct window_port *port = &core->ports[id];
         uint64_t latest_ps = port_service_ps(port, PACKET_BYTES_MAX) + port->delay_ps + port->latency_ps;
@@ -205,7 +242,7 @@ static void width_choose(struct window_core *core)
 static bool port_is_plain(const struct window_core *core, uint32_t id)
 {
     const struct window_port *port = &core->ports[id];
-    if (port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
+    if (core->class_ports != NULL || port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
         port->service_ps[PACKET_BYTES_MAX] > PLAIN_SERVICE_PS) {
         return false;
     }
@@ -267,7 +304,7 @@ static void plain_nodes_find(struct window_core *core)
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct window_node *node = &core->nodes[i];
         node->waiting_first = words;
-        words += node->is_host ? 0 : (node->port_count + 63) / 64;
+        words += node->is_host && core->class_ports == NULL ? 0 : (node->port_count + 63) / 64;
         node->is_plain = node_is_plain(core, node);
         node->is_tree = node->port_count > 0 && node_is_tree(core, node);
         if (node->is_tree) {
@@ -296,7 +333,8 @@ static void body_choose(struct window_core *core)
         enum status status = simd_parse(core->config.simd, &body, &diag);
         assert(status == STATUS_OK); /* whoever takes it from a user checks it */
     }
-    core->switch_serve = serve[body];
+    core->switch_serve = core->is_coupled ? coupled_serve : serve[body];
+    core->host_serve = core->class_ports != NULL ? coupled_serve : host_serve;
 }
 
 /* ---- workers ---------------------------------------------------------------------------------------------- */
@@ -309,7 +347,7 @@ static void worker_make(struct window_core *core, uint32_t id)
         ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
     }
     worker->timers.arena = worker->local.arena = worker->far.arena = core->arena;
-    worker->host_now = ID_NONE;
+    worker->host_now = worker->whole_now = ID_NONE;
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
     worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
@@ -321,23 +359,38 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
 }
 
-/* One FIFO a port that drops what does not fit; all else is left to the plain engine. */
+/* One FIFO a port that drops what does not fit. */
 static bool profile_is_fifo(const struct queue_profile *profile)
 {
-    if (profile == NULL) {
-        return true;
-    }
     const struct queue_class *class = &profile->class[0];
     return profile->class_count == 1 && profile->shared_bytes == 0 && !profile->is_adaptive &&
-           class->full == FULL_DROP && class->mark == MARK_NEVER && class->xoff_bytes == 0 &&
-           class->credit_bytes == 0 && class->capacity_bytes == 0;
+           profile->load_period_ps == 0 && class->full == FULL_DROP && class->mark == MARK_NEVER &&
+           class->xoff_bytes == 0 && class->credit_bytes == 0 && class->capacity_bytes == 0;
+}
+
+/* What one port of a switch does can matter to another one, or to the node behind a link at once. */
+static bool switches_are_coupled(const struct engine_config *config)
+{
+    const struct queue_profile *profile = config->switch_queues;
+    return profile->is_adaptive || profile->shared_bytes > 0 || profile_has_pauses(profile) ||
+           profile_has_credits(profile) || profile_has_credits(config->host_queues);
+}
+
+static void profiles_take(struct window_core *core)
+{
+    struct engine_config *config = &core->config;
+    config->switch_queues = config->switch_queues != NULL ? config->switch_queues : &queue_profile_plain;
+    config->host_queues = config->host_queues != NULL ? config->host_queues : &queue_profile_plain;
+    if (!profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
+        core->is_coupled = switches_are_coupled(config);
+        class_ports_make(core);
+    }
 }
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
-    bool has_gates = config->fabric->port_gate != NULL || config->fabric->detours != NULL ||
-                     config->link_change_count > 0 || config->epochs != NULL || config->ops->control != NULL;
-    if (has_gates || !profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
+    if (config->fabric->port_gate != NULL || config->fabric->detours != NULL || config->link_change_count > 0 ||
+        config->epochs != NULL || config->ops->control != NULL) {
         return engine_plain.create(arena, config);
     }
     struct window_core *core = arena_one(arena, struct window_core);
@@ -351,6 +404,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     for (uint32_t i = 0; i < core->worker_count; i++) {
         core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};
     }
+    profiles_take(core);
     nodes_number(core);
     ports_make(core);
     width_choose(core);

@@ -44,6 +44,9 @@ static void count_on_link(void *context, uint32_t node, uint32_t port, uint64_t 
 {
     struct window_core *core = context;
     (void)time_ps;
+    if (packet->size_bytes == 0) { /* a pause or a credit */
+        return;
+    }
     struct link_load *load = &core->on_link[core->fabric->port_peer[core->nodes[node].port_first + port]];
     load->packets++;
     load->bytes += packet->size_bytes;
@@ -79,6 +82,9 @@ void window_counters(const struct engine *engine, uint32_t port, struct port_cou
         .dropped_packets = from->dropped_packets,
         .dropped_bytes = from->dropped_bytes,
     };
+    if (core->class_ports != NULL) {
+        class_counters(core, port, counters);
+    }
     counters->rx_packets = counters->tx_packets - core->on_link[port].packets;
     counters->rx_bytes = counters->tx_bytes - core->on_link[port].bytes;
 }

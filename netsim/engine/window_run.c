@@ -136,7 +136,7 @@ static void worker_switches(struct worker *worker)
 static void worker_hosts(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], host_serve);
+    nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], core->host_serve);
     if (!is_cut(worker)) { /* packets to hosts of this window have set it again */
         worker->pending &= ~(UINT64_C(1) << worker->slot);
     }
@@ -289,7 +289,12 @@ static void window_kick(struct engine *engine, uint32_t host, uint32_t port, uin
     struct window_core *core = (struct window_core *)engine;
     uint32_t node = core->inner[host];
     position_fix(core, now_ps);
-    host_kick(&core->workers[core->nodes[node].owner], node, port, now_ps);
+    struct worker *worker = &core->workers[core->nodes[node].owner];
+    if (core->class_ports != NULL) {
+        coupled_kick(worker, node, port, now_ps);
+    } else {
+        host_kick(worker, node, port, now_ps);
+    }
 }
 
 static void window_timer(struct engine *engine, uint32_t host, uint64_t when_ps, enum host_event kind,
@@ -325,8 +330,8 @@ static uint64_t window_in_flight(const struct engine *engine)
 
 static uint32_t window_open_classes(const struct engine *engine, uint32_t host, uint32_t port)
 {
-    (void)engine, (void)host, (void)port;
-    return 1;
+    const struct window_core *core = (const struct window_core *)engine;
+    return core->class_ports == NULL ? 1 : class_open_classes(core, core->fabric->port_first[host] + port);
 }
 
 const struct engine_class engine_window = {

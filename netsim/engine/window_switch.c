@@ -37,7 +37,8 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
     }
 }
 
-void port_requeue(struct window_port *port)
+/* The vector loops leave queued_bytes alone; before the general code looks at it, it is counted anew. */
+static void port_requeue(struct window_port *port)
 {
     port->queued_bytes = port->in_service_bytes;
     for (uint32_t i = 0; i < port->count; i++) {
@@ -45,9 +46,16 @@ void port_requeue(struct window_port *port)
     }
 }
 
-void port_serve(struct worker *worker, struct window_port *port, uint64_t *items, uint32_t count)
+void port_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t *items, uint32_t count)
 {
+    struct window_node *node = &worker->core->nodes[node_id];
+    struct window_port *port = &worker->core->ports[node->port_first + port_local];
     arrivals_sort(items, count);
+    if (worker->core->class_ports != NULL) {
+        class_port_serve(worker, node, node->port_first + port_local, items, count);
+        return;
+    }
+    port_requeue(port);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t now_ps = worker->start_ps + arrival_offset_ps(worker->core, items[i]);
         port_arrive(worker, port, worker->arrivals.where[arrival_at(items[i])], now_ps);
@@ -125,11 +133,10 @@ void switch_serve_scalar(struct worker *worker, uint32_t node)
     arrivals_deal(worker, node);
     uint32_t first = 0;
     for (uint32_t i = 0; i < here->port_count; i++) {
-        struct window_port *port = &worker->core->ports[here->port_first + i];
+        const struct window_port *port = &worker->core->ports[here->port_first + i];
         uint32_t end = worker->port_end[i];
         if (end > first || port->count > 0) {
-            port_requeue(port);
-            port_serve(worker, port, worker->port_items + first, end - first);
+            port_serve(worker, node, i, worker->port_items + first, end - first);
         }
         port_leave(worker, node, i);
         first = end;

@@ -291,8 +291,8 @@ INLINE const struct packet *meta_packet(const struct chunk *const *chunks, uint3
 
 /* ---- one port, packet by packet --------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, uint32_t port_local,
-                                                       struct window_port *port, uint32_t count)
+static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, uint32_t node_id, uint32_t port_local,
+                                                       uint32_t count)
 {
     const struct port_batch *batch = &worker->batches[port_local];
     struct arrivals *arrivals = &worker->arrivals;
@@ -307,8 +307,7 @@ static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, ui
             arrivals_add(arrivals, worker->more[i].key, meta_packet(worker->chunks, worker->more[i].meta));
         }
     }
-    port_requeue(port);
-    port_serve(worker, port, arrivals->items, arrivals->count);
+    port_serve(worker, node_id, port_local, arrivals->items, arrivals->count);
 }
 
 /* ---- one port, all lanes at once -------------------------------------------------------------------------- */
@@ -657,14 +656,15 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
  * beyond those of the delay. */
 INLINE bool is_vector_port(const struct worker *worker, struct window_port *port)
 {
-    if (__builtin_expect(port->is_dark, 0)) {
+    if (__builtin_expect(port->is_dark && port->is_plain, 0)) {
         port->is_dark = port->up_ps > worker->start_ps ||
                         (port->count > 0 && port->queue[port->head].since_ps < port->up_ps);
     }
     return port->is_plain && !port->is_dark && port->service_ps[worker->packet_bytes_max] <= worker->core->width_ps;
 }
 
-static void port_batch_serve(struct worker *worker, uint32_t port_local, struct window_port *port, uint32_t count)
+static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port,
+                             uint32_t count)
 {
     const struct port_batch *batch = &worker->batches[port_local];
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
@@ -683,7 +683,7 @@ static void port_batch_serve(struct worker *worker, uint32_t port_local, struct 
         }
     }
     if (__builtin_expect(!is_fast, 0)) {
-        batch_serve_slow(worker, port_local, port, count);
+        batch_serve_slow(worker, node_id, port_local, count);
     }
 }
 
@@ -700,19 +700,19 @@ INLINE uint64_t ports_with_batch(const struct worker *worker, uint32_t word)
     return ports;
 }
 
-static void port_turn(struct worker *worker, const struct window_node *node, uint32_t port_local, uint64_t *wake_ps)
+static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t *wake_ps)
 {
     struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
     struct window_port *port = &core->ports[node->port_first + port_local];
     uint32_t count = worker->batch_count[port_local];
     worker->batch_count[port_local] = 0;
     if (count > 0) {
-        port_batch_serve(worker, port_local, port, count);
+        port_batch_serve(worker, node_id, port_local, port, count);
     } else if (is_vector_port(worker, port)) {
         waiting_send(worker, port);
     } else {
-        port_requeue(port);
-        port_serve(worker, port, NULL, 0);
+        port_serve(worker, node_id, port_local, NULL, 0);
     }
     uint64_t *word = &core->waiting[node->waiting_first + port_local / 64], bit = UINT64_C(1) << (port_local % 64);
     if (port->count == 0) {
@@ -753,7 +753,7 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
         for (; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             lines_prefetch(&next_ports[port_local], 2);
-            port_turn(worker, node, port_local, &wake_ps);
+            port_turn(worker, node_id, port_local, &wake_ps);
         }
     }
     if (wake_ps != TIME_NEVER_PS) {

@@ -1,0 +1,258 @@
+/* Ports of the windowed engine that have classes, marks, trims, pauses or credits: everything of queue.h.
+ *
+ *   window_class.c     the port: what fits, what is marked, cut down or dropped, what is sent next
+ *   window_coupled.c   a node that is served whole, in the order of the law
+ *
+ * A `struct window_port` keeps what all ports have (link, time, counters); this is what stands beside it:
+ *
+ *                        class 0   ┌──┬──┬──┬──┐
+ *      arrival ─ admit ─►          └──┴──┴──┴──┘ ─► next ─► send (port_transmit)
+ *                        class 1   ┌──┬──┐      ring of capacity 2^k, made as it grows
+ *                                  └──┴──┘
+ *
+ * Nodes are of two kinds. Where no port of a switch can see what another one does (no pause, credit, shared buffer or
+ * adaptive choice), each port is served on its own, over its sorted arrivals, and a departure is noticed when the
+ * next thing happens there. All others are coupled: an XOFF in the middle of a window changes what the port does
+ * from there on, and a departure tells the node behind the link at its very moment; so all that happens at such a node
+ * goes through one list in the order of the law. One text serves both: `is_coupled` is a constant wherever it is
+ * passed.
+ *
+ * Pauses and credits ("frames") travel through the inboxes as packets of size 0, one link delay and no
+ * serialisation: the window is no wider than that delay where frames may go to a switch, or from host to host.
+ *
+ * Invariants
+ *   C1  port->count is the number of packets in all rings; port->queued_bytes and the ring's bytes count the packet in
+ *       service too, until it has left.
+ *   C2  A port that is busy or dark has its bit in core->waiting if its node is coupled or a host; the node is woken
+ *       when the first busy one is done.
+ *   C3  Frames of one link arrive in the order in which they were sent, also where times are equal. */
+#ifndef PHOTONET_ENGINE_WINDOW_CLASS_H
+#define PHOTONET_ENGINE_WINDOW_CLASS_H
+
+#include "netsim/base/rng.h"
+#include "netsim/engine/load.h"
+#include "netsim/engine/window.h"
+
+struct class_waiting {
+    struct packet packet;
+    uint64_t since_ps;
+    uint32_t in_port;  /* of this node, by which it came; ID_NONE where the host itself sends it */
+    uint16_t in_bytes; /* its size when it came: what pause and credit accounts hold of it */
+    uint8_t in_class;
+};
+
+struct class_ring {
+    struct class_waiting *items; /* capacity 2^k */
+    uint32_t head, count, capacity;
+    uint64_t bytes, deficit_bytes;
+};
+
+struct class_port {
+    const struct queue_profile *profile;
+    struct class_ring *rings;
+    uint64_t packet_number; /* keys the draws */
+    uint32_t turn;          /* class whose turn it is in the round robin */
+    uint32_t service_in_port; /* of the packet in service */
+    uint16_t service_in_bytes;
+    uint8_t service_in_class, service_class;
+    uint8_t paused;         /* bit per class: told to stop by the node behind the link */
+    uint8_t pausing;        /* as an input, bit per class: XOFF sent to the node behind the link */
+    uint64_t credit_bytes[CLASSES_MAX];
+    uint64_t held_bytes[CLASSES_MAX]; /* as an input: came in here and has not left the node */
+    uint64_t paused_since_ps;
+    struct port_load load;
+    uint64_t marked_packets, trimmed_packets, trimmed_bytes, pauses, pause_ps;
+};
+
+#define CLASS_INLINE static inline __attribute__((always_inline))
+
+/* ---- frames (window_coupled.c) ---------------------------------------------------------------------------- */
+
+/* A packet that came by in_port (of the node) has left it, or is dropped: resume, credit. */
+void input_left(struct worker *worker, uint32_t node, uint32_t in_port, uint32_t class, uint32_t bytes,
+                uint64_t now_ps);
+
+/* ---- rings ------------------------------------------------------------------------------------------------ */
+
+void class_ring_grow(struct worker *worker, struct class_ring *ring);
+
+CLASS_INLINE uint32_t class_of(const struct queue_profile *profile, const struct packet *packet)
+{
+    return packet->class < profile->class_count ? packet->class : profile->class_count - 1;
+}
+
+CLASS_INLINE void class_count_bytes(struct window_port *port, struct class_ring *ring, uint64_t bytes)
+{
+    ring->bytes += bytes;
+    port->queued_bytes += bytes;
+    port->queue_max_bytes = port->queued_bytes > port->queue_max_bytes ? port->queued_bytes : port->queue_max_bytes;
+}
+
+CLASS_INLINE void class_push(struct worker *worker, struct window_port *port, struct class_ring *ring,
+                             const struct class_waiting *waiting)
+{
+    if (__builtin_expect(ring->count == ring->capacity, 0)) {
+        class_ring_grow(worker, ring);
+    }
+    ring->items[(ring->head + ring->count++) & (ring->capacity - 1)] = *waiting;
+    port->count++;
+    class_count_bytes(port, ring, waiting->packet.size_bytes);
+}
+
+CLASS_INLINE const struct class_waiting *class_head(const struct class_ring *ring)
+{
+    return &ring->items[ring->head];
+}
+
+/* ---- what fits -------------------------------------------------------------------------------------------- */
+
+/* Bytes that the class may hold now. */
+CLASS_INLINE uint64_t class_limit_bytes(const struct window_node *node, const struct window_port *port,
+                                        const struct queue_profile *profile, uint32_t class, bool is_coupled)
+{
+    uint64_t own_bytes = profile->class[class].capacity_bytes;
+    uint64_t limit_bytes = own_bytes > 0 ? own_bytes : port->capacity_bytes;
+    if (!is_coupled || profile->shared_bytes == 0) {
+        return limit_bytes;
+    }
+    uint64_t free_bytes = node->used_bytes < profile->shared_bytes ? profile->shared_bytes - node->used_bytes : 0;
+    int32_t shift = profile->alpha_log2;
+    uint64_t threshold_bytes = shift >= 0 ? free_bytes << shift : free_bytes >> -shift;
+    return threshold_bytes < limit_bytes ? threshold_bytes : limit_bytes;
+}
+
+CLASS_INLINE bool class_fits(const struct window_node *node, const struct window_port *port,
+                             const struct class_port *queues, uint32_t class, uint64_t bytes, bool is_coupled)
+{
+    uint64_t held_bytes = queues->rings[class].bytes;
+    uint64_t limit_bytes = class_limit_bytes(node, port, queues->profile, class, is_coupled);
+    return held_bytes <= limit_bytes && bytes <= limit_bytes - held_bytes;
+}
+
+/* ---- marks ------------------------------------------------------------------------------------------------ */
+
+bool class_draw_mark(const struct window_core *core, uint32_t port_id, const struct queue_class *rule, uint64_t bytes);
+
+/* Never below low, always from high on, linear between. */
+CLASS_INLINE void class_mark(const struct window_core *core, uint32_t port_id, struct class_port *queues,
+                             const struct queue_class *rule, struct packet *packet, uint64_t bytes)
+{
+    if (bytes <= rule->mark_low_bytes || packet->kind != PACKET_DATA || packet->is_trimmed) {
+        return;
+    }
+    if (bytes >= rule->mark_high_bytes || class_draw_mark(core, port_id, rule, bytes)) {
+        queues->marked_packets += !packet->is_marked;
+        packet->is_marked = 1;
+    }
+}
+
+/* ---- arriving --------------------------------------------------------------------------------------------- */
+
+/* A packet that does not fit: drops or trims. True where anything was queued in the end. */
+bool class_overflow(struct worker *worker, struct window_node *node, uint32_t port_id, uint32_t class,
+                    const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled);
+
+/* Queues, trims or drops a packet; true where anything was queued. The accounts of its input know it already. */
+CLASS_INLINE bool class_admit(struct worker *worker, struct window_node *node, uint32_t port_id, bool is_fitting,
+                              uint32_t class, const struct packet *packet, uint32_t in_port, uint64_t now_ps,
+                              bool is_coupled)
+{
+    struct window_port *port = &worker->core->ports[port_id];
+    struct class_port *queues = &worker->core->class_ports[port_id];
+    struct class_waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
+                                    .in_bytes = packet->size_bytes, .in_class = (uint8_t)class};
+    if (__builtin_expect(!is_fitting, 0)) {
+        return class_overflow(worker, node, port_id, class, &waiting, now_ps, is_coupled);
+    }
+    struct class_ring *ring = &queues->rings[class];
+    if (queues->profile->class[class].mark == MARK_ENQUEUE) {
+        class_mark(worker->core, port_id, queues, &queues->profile->class[class], &waiting.packet, ring->bytes);
+    }
+    class_push(worker, port, ring, &waiting);
+    return true;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+CLASS_INLINE bool class_is_open(const struct class_port *queues, uint32_t class, uint64_t bytes)
+{
+    return !(queues->paused >> class & 1) &&
+           (queues->profile->class[class].credit_bytes == 0 || queues->credit_bytes[class] >= bytes);
+}
+
+/* Classes of the best priority that have a packet which may leave, as bits. */
+CLASS_INLINE uint32_t classes_best(const struct class_port *queues, bool is_coupled)
+{
+    uint32_t best = 0, priority = UINT32_MAX;
+    for (uint32_t class = 0; class < queues->profile->class_count; class++) {
+        const struct class_ring *ring = &queues->rings[class];
+        uint32_t own = queues->profile->class[class].priority;
+        if (ring->count == 0 || own > priority ||
+            (is_coupled && !class_is_open(queues, class, class_head(ring)->packet.size_bytes))) {
+            continue;
+        }
+        best = own < priority ? 0 : best;
+        priority = own;
+        best |= 1u << class;
+    }
+    return best;
+}
+
+/* Deficit round robin among several classes. */
+uint32_t class_by_turn(struct class_port *queues, uint32_t classes);
+
+/* Takes the next packet out of its ring; false where none may leave. */
+CLASS_INLINE bool class_next(struct window_port *port, struct class_port *queues, struct class_waiting *next,
+                             bool is_coupled)
+{
+    uint32_t classes = port->count == 0 ? 0 : classes_best(queues, is_coupled);
+    if (classes == 0) {
+        return false;
+    }
+    bool is_one = (classes & (classes - 1)) == 0;
+    uint32_t class = is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(queues, classes);
+    struct class_ring *ring = &queues->rings[class];
+    *next = *class_head(ring);
+    ring->head = (ring->head + 1) & (ring->capacity - 1);
+    ring->count--;
+    port->count--;
+    return true;
+}
+
+/* In-band telemetry: the port's own load, and the largest of its way into a data packet. */
+void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t now_ps);
+
+/* Puts a packet on the link. */
+CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct class_waiting *next, uint64_t now_ps,
+                             bool is_coupled)
+{
+    struct window_core *core = worker->core;
+    struct window_port *port = &core->ports[port_id];
+    struct class_port *queues = &core->class_ports[port_id];
+    uint32_t class = class_of(queues->profile, &next->packet);
+    const struct queue_class *rule = &queues->profile->class[class];
+    if (next->in_port != ID_NONE && rule->mark == MARK_DEQUEUE) {
+        class_mark(core, port_id, queues, rule, &next->packet, queues->rings[class].bytes - next->packet.size_bytes);
+    }
+    if (__builtin_expect(queues->profile->load_period_ps > 0, 0)) {
+        class_load_tell(worker, port_id, &next->packet, now_ps);
+    }
+    queues->service_class = (uint8_t)class;
+    if (is_coupled) {
+        queues->service_in_port = next->in_port;
+        queues->service_in_bytes = next->in_bytes;
+        queues->service_in_class = next->in_class;
+        queues->credit_bytes[class] -= rule->credit_bytes > 0 ? next->packet.size_bytes : 0;
+    }
+    port_transmit(worker, port, &next->packet, next->since_ps, now_ps);
+}
+
+/* The packet in service has left. */
+CLASS_INLINE void class_leave(struct window_port *port, struct class_port *queues)
+{
+    queues->rings[queues->service_class].bytes -= port->in_service_bytes;
+    port->queued_bytes -= port->in_service_bytes;
+    port->in_service_bytes = 0;
+}
+
+#endif

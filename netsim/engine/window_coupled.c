@@ -1,0 +1,499 @@
+/* A node that is served whole: all that happens there in a window goes through one list, in the order of the law. Every
+ * host, and the switches of coupled profiles (window_class.h).
+ *
+ *      inbox ──► sort ──► arrivals ─┐ next of both      link up, departed ──► start the port
+ *                                   ├─────────────────► pause, credit ──────► start the port
+ *      ports that are busy ─► steps ┘                   arrived ─► choose ─► admit ─► start the port
+ *               ▲                                       timer, operation ──► callback (kicks start ports)
+ *               └────────────────── a port that starts
+ *
+ * An item of either is one word: offset in the window | kind | port | transit before final | number | whole. The number
+ * falls with age: chains are read from the newest packet on (C3). Steps are a heap of as many items as ports are
+ * busy. */
+#include "netsim/engine/window_class.h"
+
+enum step_kind { STEP_LINK_UP, STEP_DEPARTED, STEP_PAUSE, STEP_CREDIT, STEP_ARRIVED, STEP_DUE }; /* the order law */
+
+enum { ITEM_NUMBER_BITS = 28, ITEM_PORT_SHIFT = ITEM_NUMBER_BITS + 2, ITEM_KIND_BITS = 3 };
+#define ITEM_NUMBER_MAX ((1u << ITEM_NUMBER_BITS) - 1)
+#define ITEM_FINAL      (UINT64_C(1) << (ITEM_NUMBER_BITS + 1))
+
+static uint32_t kind_shift(const struct window_core *core)
+{
+    return ITEM_PORT_SHIFT + core->key_shift - 1;
+}
+
+static uint32_t offset_shift(const struct window_core *core)
+{
+    return kind_shift(core) + ITEM_KIND_BITS;
+}
+
+static uint64_t item_make(const struct window_core *core, uint64_t offset_ps, enum step_kind kind, uint32_t port)
+{
+    return offset_ps << offset_shift(core) | (uint64_t)kind << kind_shift(core) | (uint64_t)port << ITEM_PORT_SHIFT;
+}
+
+static enum step_kind item_kind(const struct window_core *core, uint64_t item)
+{
+    return (enum step_kind)(item >> kind_shift(core) & ((1u << ITEM_KIND_BITS) - 1));
+}
+
+static uint32_t item_port(const struct window_core *core, uint64_t item)
+{
+    return (uint32_t)(item >> ITEM_PORT_SHIFT) & ((1u << (core->key_shift - 1)) - 1);
+}
+
+static uint32_t item_at(uint64_t item)
+{
+    return ITEM_NUMBER_MAX - ((uint32_t)(item >> 1) & ITEM_NUMBER_MAX);
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------------- */
+
+enum frame_kind { FRAME_PAUSE, FRAME_CREDIT };
+
+/* A packet of size 0: `class` is the class, `is_marked` says XOFF, `flow` has the bytes. */
+static struct packet frame_make(enum frame_kind kind, uint32_t class, bool is_xoff, uint32_t bytes)
+{
+    return (struct packet){.kind = kind & 3, .class = class & 7, .is_marked = is_xoff, .flow = bytes & (FLOW_SLOTS_MAX - 1)};
+}
+
+/* Tells the port at the other end of the link by which packets come in at in_port. */
+static void upstream_tell(struct worker *worker, const struct window_port *in, const struct packet *frame, uint64_t now_ps)
+{
+    packet_put(worker, in->peer, now_ps + frame_delay_ps(in->delay_ps), in->peer_port << 1 | 1, frame);
+}
+
+static void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class,
+                       uint32_t bytes, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct class_port *input = &core->class_ports[node->port_first + in_port];
+    const struct queue_class *rule = &input->profile->class[class];
+    input->held_bytes[class] += bytes;
+    node->used_bytes += bytes;
+    if (rule->xoff_bytes > 0 && !node->is_host && input->held_bytes[class] > rule->xoff_bytes &&
+        !(input->pausing >> class & 1)) {
+        input->pausing |= (uint8_t)(1u << class);
+        struct packet frame = frame_make(FRAME_PAUSE, class, true, 0);
+        upstream_tell(worker, &core->ports[node->port_first + in_port], &frame, now_ps);
+    }
+}
+
+/* The profile of the node behind the link of an input. */
+static const struct queue_profile *upstream_profile(const struct window_core *core, const struct window_port *in)
+{
+    return in->peer_id != ID_NONE ? core->config.host_queues : core->config.switch_queues;
+}
+
+static void credit_return(struct worker *worker, const struct window_port *in, uint32_t class, uint32_t bytes,
+                          uint64_t now_ps)
+{
+    if (upstream_profile(worker->core, in)->class[class].credit_bytes > 0) {
+        struct packet frame = frame_make(FRAME_CREDIT, class, false, bytes);
+        upstream_tell(worker, in, &frame, now_ps);
+    }
+}
+
+void input_left(struct worker *worker, uint32_t node_id, uint32_t in_port, uint32_t class, uint32_t bytes,
+                uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct window_node *node = &core->nodes[node_id];
+    struct class_port *input = &core->class_ports[node->port_first + in_port];
+    assert(input->held_bytes[class] >= bytes);
+    input->held_bytes[class] -= bytes;
+    node->used_bytes -= bytes;
+    const struct window_port *in = &core->ports[node->port_first + in_port];
+    if ((input->pausing >> class & 1) && input->held_bytes[class] <= input->profile->class[class].xon_bytes) {
+        input->pausing &= (uint8_t)~(1u << class);
+        struct packet frame = frame_make(FRAME_PAUSE, class, false, 0);
+        upstream_tell(worker, in, &frame, now_ps);
+    }
+    credit_return(worker, in, class, bytes, now_ps);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------ */
+
+static void step_push(struct worker *worker, uint64_t step)
+{
+    struct steps *steps = &worker->steps;
+    vec_push(worker->arena, steps->items, steps->count, steps->capacity) = step;
+    size_t at = steps->count - 1;
+    for (; at > 0 && step < steps->items[(at - 1) / 2]; at = (at - 1) / 2) {
+        steps->items[at] = steps->items[(at - 1) / 2];
+    }
+    steps->items[at] = step;
+}
+
+static void step_pop(struct worker *worker)
+{
+    struct steps *steps = &worker->steps;
+    uint64_t last = steps->items[--steps->count];
+    size_t at = 0;
+    for (size_t child = 1; child < steps->count; child = 2 * at + 1) {
+        child += child + 1 < steps->count && steps->items[child + 1] < steps->items[child];
+        if (last <= steps->items[child]) {
+            break;
+        }
+        steps->items[at] = steps->items[child];
+        at = child;
+    }
+    steps->items[at] = last;
+}
+
+static uint64_t *port_bits(const struct window_core *core, const struct window_node *node, uint32_t port)
+{
+    return &core->waiting[node->waiting_first + port / 64];
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+/* A packet pulled from the host never waited. */
+static bool pull_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
+                      struct class_waiting *next)
+{
+    const struct window_core *core = worker->core;
+    if (!node->is_host) {
+        return false;
+    }
+    *next = (struct class_waiting){.since_ps = now_ps, .in_port = ID_NONE};
+    if (!core->config.ops->pull(core->config.context, node->id, port_id - node->port_first, now_ps, &next->packet)) {
+        return false;
+    }
+    struct class_port *queues = &core->class_ports[port_id];
+    uint32_t class = class_of(queues->profile, &next->packet);
+    assert(class_is_open(queues, class, next->packet.size_bytes));
+    class_count_bytes(&core->ports[port_id], &queues->rings[class], next->packet.size_bytes);
+    worker->in_flight++;
+    return true;
+}
+
+/* Transit and own packets of a host take turns. */
+static bool port_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
+                      struct class_waiting *next)
+{
+    struct window_port *port = &worker->core->ports[port_id];
+    struct class_port *queues = &worker->core->class_ports[port_id];
+    if (port->is_transit_next && class_next(port, queues, next, true)) {
+        port->is_transit_next = false;
+        return true;
+    }
+    if (pull_next(worker, node, port_id, now_ps, next)) {
+        port->is_transit_next = true;
+        return true;
+    }
+    return class_next(port, queues, next, true);
+}
+
+/* Sends the next packet if the port is free, up, and has one. */
+static void port_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    uint32_t port_id = node->port_first + port_local;
+    struct window_port *port = &core->ports[port_id];
+    struct class_waiting next;
+    if (port->is_busy || port->is_dark || !port_next(worker, node, port_id, now_ps, &next)) {
+        return;
+    }
+    port->is_busy = true;
+    class_send(worker, port_id, &next, now_ps, true);
+    *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
+    if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {
+        step_push(worker, item_make(core, port->free_ps - worker->start_ps, STEP_DEPARTED, port_local));
+    }
+}
+
+void coupled_kick(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
+{
+    port_start(worker, node, port_local, now_ps);
+    const struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + port_local];
+    if (worker->whole_now != node && port->is_busy) {
+        node_wake(worker, node, port->free_ps);
+    }
+}
+
+/* ---- what can happen -------------------------------------------------------------------------------------- */
+
+static void on_link_up(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps)
+{
+    worker->core->ports[worker->core->nodes[node].port_first + port].is_dark = false;
+    port_start(worker, node, port, now_ps);
+}
+
+static void on_departed(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    uint32_t port_id = core->nodes[node_id].port_first + port_local;
+    struct class_port *queues = &core->class_ports[port_id];
+    core->ports[port_id].is_busy = false;
+    class_leave(&core->ports[port_id], queues);
+    if (queues->service_in_port != ID_NONE) {
+        input_left(worker, node_id, queues->service_in_port, queues->service_in_class, queues->service_in_bytes, now_ps);
+    }
+    port_start(worker, node_id, port_local, now_ps);
+}
+
+static void on_pause(struct class_port *queues, uint32_t class, bool is_xoff, uint64_t now_ps)
+{
+    if (is_xoff) {
+        queues->pauses++;
+        queues->paused_since_ps = queues->paused == 0 ? now_ps : queues->paused_since_ps;
+        queues->paused |= (uint8_t)(1u << class);
+        return;
+    }
+    queues->paused &= (uint8_t)~(1u << class);
+    if (queues->paused == 0) {
+        queues->pause_ps += now_ps - queues->paused_since_ps;
+    }
+}
+
+static void on_frame(struct worker *worker, uint32_t node, uint32_t port, const struct packet *frame, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct class_port *queues = &core->class_ports[core->nodes[node].port_first + port];
+    if (frame->kind == FRAME_CREDIT) {
+        queues->credit_bytes[frame->class] += frame->flow;
+    } else {
+        on_pause(queues, frame->class, frame->is_marked, now_ps);
+    }
+    if (frame->kind == FRAME_CREDIT || !frame->is_marked) {
+        port_start(worker, node, port, now_ps);
+    }
+}
+
+/* ---- arrivals --------------------------------------------------------------------------------------------- */
+
+/* Least backlog among equal next hops; equal ones are decided by the hash of the packet. */
+static uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash)
+{
+    uint64_t least_bytes = UINT64_MAX;
+    uint32_t ties = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        uint64_t bytes = core->ports[port_first + port_set_at(set, i)].queued_bytes;
+        ties = bytes < least_bytes ? 1 : ties + (bytes == least_bytes);
+        least_bytes = bytes < least_bytes ? bytes : least_bytes;
+    }
+    uint32_t wanted = rng_below(hash, ties);
+    for (uint32_t i = 0;; i++) {
+        uint32_t local = port_set_at(set, i);
+        if (core->ports[port_first + local].queued_bytes == least_bytes && wanted-- == 0) {
+            return local;
+        }
+    }
+}
+
+/* Counted within the node. */
+static uint32_t port_choose(const struct window_core *core, const struct window_node *node, const struct packet *packet)
+{
+    struct port_set set = routes_next(core->config.routes, node->id, packet->dst);
+    uint64_t hash = packet_path_hash(packet, node->salt);
+    bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
+    return is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash) : route_choose(&set, hash);
+}
+
+/* The packet must be whole to go on: it arrives again, in this window (then it keeps its place in the list) or later. */
+static bool arrival_repeats(struct worker *worker, uint32_t node_id, uint32_t arrived, uint64_t wait_ps)
+{
+    const struct window_core *core = worker->core;
+    uint64_t *items = worker->arrivals.items, item = items[arrived];
+    uint64_t offset_ps = (item >> offset_shift(core)) + wait_ps;
+    if (worker->start_ps + offset_ps >= worker->end_ps) {
+        packet_put(worker, node_id, worker->start_ps + offset_ps, item_port(core, item) << 1 | 1,
+                   worker->arrivals.where[item_at(item)]);
+        return false;
+    }
+    uint64_t again = (item + (wait_ps << offset_shift(core))) | 1;
+    uint32_t at = arrived; /* its own place is free */
+    for (; at + 1 < worker->arrivals.count && items[at + 1] < again; at++) {
+        items[at] = items[at + 1];
+    }
+    items[at] = again;
+    return true;
+}
+
+/* How many places of the list are done with: 0 where the packet arrives again within it. */
+static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arrived, const struct packet *packet,
+                           uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct window_node *node = &core->nodes[node_id];
+    uint64_t item = worker->arrivals.items[arrived];
+    uint32_t in_port = item_port(core, item), out = port_choose(core, node, packet), port_id = node->port_first + out;
+    if (!(item & 1)) {
+        uint64_t wait_ps = tail_wait_ps(core, node, in_port, port_id, packet);
+        if (wait_ps > 0) {
+            return !arrival_repeats(worker, node_id, arrived, wait_ps);
+        }
+    }
+    struct class_port *queues = &core->class_ports[port_id];
+    uint32_t class = class_of(queues->profile, packet), size_bytes = packet->size_bytes;
+    queues->packet_number++;
+    bool is_fitting = class_fits(node, &core->ports[port_id], queues, class, size_bytes, true);
+    input_came(worker, node, in_port, class, size_bytes, now_ps);
+    if (class_admit(worker, node, port_id, is_fitting, class, packet, in_port, now_ps, true)) {
+        port_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
+    }
+    return 1;
+}
+
+/* What a host takes in leaves the buffer behind the link at once. */
+static void on_received(struct worker *worker, const struct window_node *node, uint32_t in_port,
+                        const struct packet *packet, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_port *in = &core->ports[node->port_first + in_port];
+    worker->in_flight--;
+    credit_return(worker, in, class_of(upstream_profile(core, in), packet), packet->size_bytes, now_ps);
+    core->config.ops->receive(core->config.context, node->id, packet, now_ps);
+}
+
+static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arrived, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    uint64_t item = worker->arrivals.items[arrived];
+    const struct packet *packet = worker->arrivals.where[item_at(item)];
+    if (packet->size_bytes == 0) {
+        on_frame(worker, node_id, item_port(core, item), packet, now_ps);
+    } else if (!(item & ITEM_FINAL)) {
+        return on_transit(worker, node_id, arrived, packet, now_ps);
+    } else {
+        on_received(worker, &core->nodes[node_id], item_port(core, item), packet, now_ps);
+    }
+    return 1;
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------- */
+
+/* The arrivals of the inbox, which are in keys of `arrivals_take`, as items of this file. */
+static void items_make(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        uint64_t item = arrivals->items[i];
+        const struct packet *packet = arrivals->where[i];
+        enum step_kind kind = packet->size_bytes > 0          ? STEP_ARRIVED
+                              : packet->kind == FRAME_CREDIT ? STEP_CREDIT
+                                                              : STEP_PAUSE;
+        arrivals->items[i] = item_make(core, arrival_offset_ps(core, item), kind, arrival_port(core, item)) |
+                             (item & ARRIVAL_IS_FINAL ? ITEM_FINAL : 0) |
+                             (uint64_t)(ITEM_NUMBER_MAX - i) << 1 | arrival_is_whole(item);
+    }
+}
+
+static void due_take(struct worker *worker, struct window_node *node)
+{
+    for (uint32_t i = node->due_first; i != ID_NONE; i = worker->due[i].next) {
+        timer_push(&worker->local, worker->due[i].timer.time_ps, worker->due[i].timer.payload);
+    }
+    node->due_first = ID_NONE;
+}
+
+static void steps_take(struct worker *worker, const struct window_node *node)
+{
+    const struct window_core *core = worker->core;
+    worker->steps.count = 0;
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        for (uint64_t bits = *port_bits(core, node, word * 64); bits != 0; bits &= bits - 1) {
+            uint32_t local = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const struct window_port *port = &core->ports[node->port_first + local];
+            if (port->free_ps < worker->end_ps) {
+                enum step_kind kind = port->is_dark ? STEP_LINK_UP : STEP_DEPARTED;
+                step_push(worker, item_make(core, port->free_ps - worker->start_ps, kind, local));
+            }
+        }
+    }
+}
+
+static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint64_t now_ps)
+{
+    step_pop(worker);
+    if (item_kind(worker->core, step) == STEP_LINK_UP) {
+        on_link_up(worker, node_id, item_port(worker->core, step), now_ps);
+    } else {
+        on_departed(worker, node_id, item_port(worker->core, step), now_ps);
+    }
+}
+
+static void on_due(struct worker *worker, uint32_t id)
+{
+    struct timer timer = timer_pop(&worker->local);
+    const struct engine_config *config = &worker->core->config;
+    config->ops->event(config->context, id, timer_what(timer.payload), timer_argument(timer.payload), timer.time_ps);
+}
+
+/* Everything of the window in order; returns how many arrivals are done. */
+static uint32_t steps_walk(struct worker *worker, uint32_t node_id)
+{
+    const struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    uint64_t end = item_make(core, worker->end_ps - worker->start_ps - 1, STEP_DUE, 0);
+    uint32_t arrived = 0;
+    for (;;) {
+        uint64_t arrival = arrived < arrivals->count ? arrivals->items[arrived] : UINT64_MAX;
+        uint64_t step = worker->steps.count > 0 ? worker->steps.items[0] : UINT64_MAX;
+        uint64_t next = step < arrival ? step : arrival;
+        next = next < end ? next : UINT64_MAX;
+        uint64_t now_ps = worker->start_ps + (next >> offset_shift(core));
+        if (worker->local.count > 0 && (next == UINT64_MAX || worker->local.items[0].time_ps < now_ps)) {
+            on_due(worker, core->nodes[node_id].id);
+        } else if (next == UINT64_MAX) {
+            return arrived;
+        } else if (step < arrival) {
+            on_step(worker, node_id, step, now_ps);
+        } else {
+            arrived += on_arrived(worker, node_id, arrived, now_ps);
+        }
+    }
+}
+
+/* A run may end inside a window: what is later goes back, in order (C3). */
+static void items_return(struct worker *worker, uint32_t node_id, uint32_t first)
+{
+    const struct window_core *core = worker->core;
+    for (uint32_t i = first; i < worker->arrivals.count; i++) {
+        uint64_t item = worker->arrivals.items[i];
+        packet_put(worker, node_id, worker->start_ps + (item >> offset_shift(core)),
+                   item_port(core, item) << 1 | (item & 1), worker->arrivals.where[item_at(item)]);
+    }
+}
+
+static void node_leave(struct worker *worker, uint32_t node_id)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    uint64_t wake_ps = TIME_NEVER_PS;
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        uint64_t *bits = port_bits(core, node, word * 64);
+        for (uint64_t left = *bits; left != 0; left &= left - 1) {
+            const struct window_port *port = &core->ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(left)];
+            /* The wake of a dark port stands until its window, which may be this one, cut short. */
+            bool is_awaited = port->is_busy || (port->is_dark && port->free_ps < worker->start_ps + core->width_ps);
+            wake_ps = is_awaited && port->free_ps < wake_ps ? port->free_ps : wake_ps;
+            *bits &= port->is_busy || port->is_dark ? UINT64_MAX : ~(left & -left);
+        }
+    }
+    if (wake_ps != TIME_NEVER_PS) {
+        node_wake(worker, node_id, wake_ps);
+    }
+}
+
+void coupled_serve(struct worker *worker, uint32_t node_id)
+{
+    struct window_node *node = &worker->core->nodes[node_id];
+    worker->whole_now = node_id;
+    worker->host_now = node->is_host ? node_id : ID_NONE;
+    next_node_prefetch(worker);
+    due_take(worker, node);
+    arrivals_take(worker, node_id);
+    items_make(worker);
+    arrivals_sort(worker->arrivals.items, worker->arrivals.count);
+    steps_take(worker, node);
+    uint32_t arrived = steps_walk(worker, node_id);
+    items_return(worker, node_id, arrived);
+    arrivals_release(worker);
+    node_leave(worker, node_id);
+    worker->host_now = worker->whole_now = ID_NONE;
+}
