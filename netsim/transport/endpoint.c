@@ -187,7 +187,7 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
 
 static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    bool is_single = endpoint->transport->has_times && endpoint->ack != ACK_IN_ORDER;
+    bool is_single = endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
     uint64_t next_ps;
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
@@ -315,7 +315,7 @@ static void transport_init(struct endpoint *endpoint)
         uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
         endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
     }
-    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && config->balance->is_pinned;
     endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
     endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
@@ -334,6 +334,7 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     endpoint->config.entropies = config->entropies == 0 ? 64 : config->entropies;
     endpoint->transport = config->transport;
     endpoint->ack = transport_ack(config->transport, config->transport_values);
+    endpoint->has_times = config->transport->has_times || (config->transport->repeats_gaps && endpoint->ack == ACK_EACH);
     endpoint->facts = endpoint_facts(config->fabric, config->routes, &config->shape);
     hosts_init(endpoint);
     queues_look(endpoint, config->queues != NULL ? config->queues : &queue_profile_plain);

@@ -119,6 +119,7 @@ struct endpoint {
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
+    bool has_times;          /* the transport wants them, or gaps may be repeated */
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
     size_t good_offset, pull_offset; /* of struct good_entropies and struct pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */
