@@ -96,11 +96,19 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     struct message message = flow->message;
-    uint64_t delivered_ps = flow->delivered_ps;
-    uint32_t retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count;
+    const struct message_fate fate = {
+        .delivered_ps = flow->delivered_ps,
+        .retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count,
+        .nacks = flow->nacks,
+        .trimmed = flow->trimmed,
+        .duplicates = flow->duplicates,
+        .reordered = flow->reordered,
+        .reorder_max = flow->reorder_max,
+        .reorder_sum = flow->reorder_sum,
+    };
     endpoint->hosts[message.src_host].counters.messages_acked++;
     slot_free(endpoint, message.src_host, slot);
-    endpoint->config.ops->acked(endpoint->config.context, &message, delivered_ps, retransmissions, now_ps);
+    endpoint->config.ops->acked(endpoint->config.context, &message, &fate, now_ps);
 }
 
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps)
@@ -358,8 +366,10 @@ void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters
     for (uint32_t i = 0; i < endpoint->config.fabric->host_count; i++) {
         const uint64_t *from = (const uint64_t *)&endpoint->hosts[i].counters;
         uint64_t *to = (uint64_t *)sum;
-        for (size_t field = 0; field < sizeof *sum / sizeof *to; field++) {
+        for (size_t field = 0; field < offsetof(struct endpoint_counters, reorder_max) / sizeof *to; field++) {
             to[field] += from[field];
         }
+        uint64_t reorder_max = endpoint->hosts[i].counters.reorder_max;
+        sum->reorder_max = reorder_max > sum->reorder_max ? reorder_max : sum->reorder_max;
     }
 }

@@ -463,6 +463,7 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     struct flow *flow = flow_at(endpoint, packet->dst, slot);
     endpoint->hosts[packet->dst].counters.nacks_received++;
     bool is_late = flow->generation != packet->generation || flow->acked_count == flow->packet_count;
+    flow->nacks += !is_late;
     if (is_late || !is_under_way(flow, seq)) {
         return;
     }
