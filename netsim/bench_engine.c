@@ -115,10 +115,9 @@ static void real_delivered(void *context, const struct message *message, uint64_
     (void)context, (void)message, (void)now_ps;
 }
 
-static void real_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
-                       uint64_t now_ps)
+static void real_acked(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps)
 {
-    (void)context, (void)message, (void)delivered_ps, (void)retransmissions, (void)now_ps;
+    (void)context, (void)message, (void)fate, (void)now_ps;
 }
 
 static const struct host_ops real_ops = {.pull = real_pull, .receive = real_receive, .event = real_event};

@@ -134,6 +134,9 @@ static struct result_links link_row(const struct facts *facts, uint32_t port, ui
         .queue_max_bytes = counters.queue_max_bytes,
         .dropped_packets = counters.dropped_packets,
         .marked_packets = counters.marked_packets,
+        .trimmed_packets = counters.trimmed_packets,
+        .pauses = counters.pauses,
+        .pause_ps = counters.pause_ps,
         .dark_wait_ps = counters.dark_wait_ps,
         .loss_db = fabric->light == NULL ? 0 : fabric->light[port].loss_db,
         .margin_db = margin_db(fabric, port),
@@ -364,6 +367,11 @@ static void messages_summarise(const struct facts *facts, struct result_summary 
     summary->packet_count = ends->data_packets_delivered;
     summary->retransmission_count = ends->retransmissions;
     summary->mark_count = ends->marked_packets;
+    summary->nack_count = ends->nacks_received;
+    summary->duplicate_count = ends->duplicates;
+    summary->reordered_count = ends->reordered;
+    summary->reorder_distance_max = ends->reorder_max;
+    summary->reorder_distance_mean = ends->reordered == 0 ? 0 : (double)ends->reorder_sum / (double)ends->reordered;
 }
 
 static void links_summarise(const struct facts *facts, struct result_summary *summary)
@@ -373,6 +381,7 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
         summary->wire_bytes += counters.tx_bytes;
         summary->drop_count += counters.dropped_packets;
         summary->pause_count += counters.pauses;
+        summary->trim_count += counters.trimmed_packets;
         if (facts->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
             summary->reconfiguration_ps = facts->fabric->port_up_ps[port];
         }

@@ -28,8 +28,7 @@ static void on_delivered(void *context, const struct message *message, uint64_t 
     replay_delivered(sim->replay, message, now_ps);
 }
 
-static void on_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
-                     uint64_t now_ps)
+static void on_acked(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps)
 {
     struct sim *sim = context;
     struct packet_shape shape = scenario_shape(&sim->scenario);
@@ -39,9 +38,15 @@ static void on_acked(void *context, const struct message *message, uint64_t deli
         .bytes = message->bytes,
         .key = {message->key[0], message->key[1]},
         .posted_ps = message->posted_ps,
-        .delivered_ps = delivered_ps,
+        .delivered_ps = fate->delivered_ps,
         .acked_ps = now_ps,
-        .retransmissions = retransmissions,
+        .retransmissions = fate->retransmissions,
+        .nacks = fate->nacks,
+        .trimmed = fate->trimmed,
+        .duplicates = fate->duplicates,
+        .reordered = fate->reordered,
+        .reorder_max = fate->reorder_max,
+        .reorder_sum = fate->reorder_sum,
     };
     if (message->src_host != message->dst_host) {
         bool is_pinned = balances[sim->scenario.routing->balance]->is_pinned;

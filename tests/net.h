@@ -14,6 +14,7 @@ struct net_message {
     uint32_t src, dst;
     uint64_t bytes, posted_ps, delivered_ps, acked_ps;
     uint32_t delivered, acked, retransmissions;
+    struct message_fate fate;
     size_t then; /* message that is posted at its own host the moment this one is acknowledged; 0: none */
     struct net_pool *then_of; /* or: the next one of these, while there is one */
 };

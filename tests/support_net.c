@@ -19,15 +19,15 @@ static void on_delivered(void *context, const struct message *message, uint64_t 
     sent->delivered_ps = now_ps;
 }
 
-static void on_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
-                     uint64_t now_ps)
+static void on_acked(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps)
 {
     struct net *net = context;
     struct net_message *sent = &net->messages[message->cookie];
     sent->acked++;
     sent->acked_ps = now_ps;
-    sent->retransmissions = retransmissions;
-    CHECK_EQUAL(delivered_ps, sent->delivered_ps);
+    sent->retransmissions = fate->retransmissions;
+    sent->fate = *fate;
+    CHECK_EQUAL(fate->delivered_ps, sent->delivered_ps);
     if (sent->then != 0) {
         net_post(net, sent->then, now_ps);
     } else if (sent->then_of != NULL && sent->then_of->next < sent->then_of->end) {

@@ -68,15 +68,14 @@ static void net_send(struct net *net, size_t index, uint64_t now_ps)
     endpoint_send(net->endpoint, &message, now_ps);
 }
 
-static void on_acked(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
-                     uint64_t now_ps)
+static void on_acked(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps)
 {
     struct net *net = context;
     struct sent *sent = &net->sent[message->cookie];
     sent->acked++;
     sent->acked_ps = now_ps;
-    sent->retransmissions = retransmissions;
-    CHECK_EQUAL(delivered_ps, sent->delivered_ps);
+    sent->retransmissions = fate->retransmissions;
+    CHECK_EQUAL(fate->delivered_ps, sent->delivered_ps);
     if (sent->then != 0) {
         net_send(net, sent->then, now_ps);
     }

@@ -510,13 +510,13 @@ static void talk_delivered(void *context, const struct message *message, uint64_
     hash_in(&talk->hash[message->dst_host], message->bytes);
 }
 
-static void talk_acked(void *context, const struct message *message, uint64_t delivered_ps,
-                       uint32_t retransmissions, uint64_t now_ps)
+static void talk_acked(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps)
 {
     struct talk *talk = context;
-    hash_in(&talk->hash[message->src_host], delivered_ps);
+    hash_in(&talk->hash[message->src_host], fate->delivered_ps);
     hash_in(&talk->hash[message->src_host], now_ps);
-    hash_in(&talk->hash[message->src_host], retransmissions);
+    hash_in(&talk->hash[message->src_host], fate->retransmissions);
+    hash_in(&talk->hash[message->src_host], fate->reorder_sum);
     talk_send(talk, message->src_host, now_ps);
 }
 

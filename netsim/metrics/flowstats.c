@@ -27,6 +27,12 @@ static void row_keep(struct flowstats *stats, const struct flow_record *record)
         .acked_ps = record->acked_ps,
         .ideal_ps = record->ideal_ps,
         .retransmissions = record->retransmissions,
+        .nacks = record->nacks,
+        .trimmed_packets = record->trimmed,
+        .duplicates = record->duplicates,
+        .reordered_packets = record->reordered,
+        .reorder_distance_max = record->reorder_max,
+        .reorder_distance_mean = record->reordered == 0 ? 0 : (double)record->reorder_sum / record->reordered,
     };
 }
 

@@ -16,7 +16,9 @@ struct flow_record {
     uint32_t src_rank, dst_rank;
     uint64_t bytes, key[2];
     uint64_t posted_ps, delivered_ps, acked_ps, ideal_ps;
-    uint32_t retransmissions;
+    uint32_t retransmissions, nacks, trimmed, duplicates; /* struct message_fate */
+    uint32_t reordered, reorder_max;
+    uint64_t reorder_sum;
 };
 
 struct flowstats {

@@ -1,4 +1,5 @@
-/* DCQCN: RoCEv2 with a rate per message that ECN marks cut and time and bytes raise (Zhu et al., SIGCOMM 2015).
+/* DCQCN: RoCEv2 with a rate per message that ECN marks cut and time and bytes raise (Zhu et al., SIGCOMM 2015), over go-back-N
+ * and priority flow control, or over selective repeat without it.
  *
  *     mark seen      target = rate (once), rate *= 1 - alpha / 2, alpha = (1 - g) alpha + g; at most once in 50 us
  *     every 55 us    without a mark alpha = (1 - g) alpha
@@ -7,19 +8,32 @@
  *                    more than five of one kind       target += ai first
  *                    more than five of both           target += i * hai first, i counting such increases
  *
- * Scope: go-back-N over priority flow control as in roce.c, marks from 100 KB to 400 KB of queue and steps
+ * Scope: repeat=go_back_n: go-back-N over priority flow control as in roce.c, marks from 100 KB to 400 KB of queue and steps
  * of 5 and 50 Mbit/s for each 25 Gbit/s of the host's port (Li et al., HPCC, SIGCOMM 2019, section 5.1 and
  * its published configuration), pauses well above the marks, so that rates act first; everything else as in
  * the first paper's table of parameters. Rates are whole bit/s, alpha has 32 bits, so no floating point
  * decides a time.
+ * repeat=selective: as IRN (Mittal et al., SIGCOMM 2018): no pauses; receivers take packets in any order and acknowledge each
+ * one; what was sent before an acknowledged packet and is missing is sent again, once, and after `rto` whenever it is
+ * missing; at most a bandwidth-delay product (of the longest path) is in flight; queues of twice
+ * that, marked from an eighth to a half of them (the ratio of the thresholds above). For one path a message.
+ * clamp_target: the published configuration of HPCC has it off (CLAMP_TARGET_RATE 0), and so have ConnectX adapters
+ * (clamp_tgt_rate 0, clamp_tgt_rate_after_time_inc 1 in NVIDIA's "DCQCN parameters"), which is what "no" does here. Thresholds
+ * of pauses: HPCC's switches share 32 MB and pause an input at 11 % of what is free; ours have the figure for an empty switch.
  * Not modelled: CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of
- * marking below 1 at the upper threshold (it is linear up to 1); selective repeat; rates that outlive a
- * message (each starts at the rate of the port).
- * Checked against: the physics that hold of every transport (tests/test_transport.c). No public completion
+ * marking below 1 at the upper threshold (it is linear up to 1); the shorter timeout of IRN for messages with
+ * fewer than three packets under way (100 us); rates that outlive a message (each starts at the rate of the port; but see
+ * host.connections).
+ * Checked against: the physics that hold of every transport, single losses repeated singly (tests/test_transport.c). No public completion
  * times of the scenarios of tests/peers are known to us. */
 #include "netsim/transport/transport.h"
 
+enum repeat { REPEAT_GO_BACK_N, REPEAT_SELECTIVE };
+static const char *const repeat_names[] = {"go_back_n", "selective", NULL};
+
 struct dcqcn_params {
+    uint32_t repeat;
+    uint64_t rto_ps;
     uint64_t xoff_bytes, xon_bytes;
     uint64_t cut_ps, alpha_ps, raise_ps, raise_bytes;
     uint64_t ai_bps, hai_bps, rate_bps_min;
@@ -27,6 +41,10 @@ struct dcqcn_params {
 };
 
 static const struct param rows[] = {
+    PARAM_CHOICE(struct dcqcn_params, repeat, "repeat", "go_back_n", repeat_names,
+                 "go_back_n: over pauses, nothing is lost; selective: over queues that drop (IRN)"),
+    PARAM_U64(struct dcqcn_params, rto_ps, TIME, "rto", "0ns", "0ns", "10s",
+              "selective: a packet is sent again after so long; 0ns = an idle round trip and six full queues (IRN: 320 us)"),
     PARAM_U64(struct dcqcn_params, xoff_bytes, SIZE, "xoff", "3520kB", "1B", NULL,
               "bytes from one link that a switch holds before it pauses the link (HPCC: 11 % of 32 MB)"),
     PARAM_U64(struct dcqcn_params, xon_bytes, SIZE, "xon", "3504kB", "0B", NULL,
@@ -56,7 +74,7 @@ static const struct param rows[] = {
 
 struct dcqcn_shared {
     struct dcqcn_params params;
-    uint64_t line_bps;
+    uint64_t line_bps, window_bytes;
 };
 
 struct dcqcn_state {
@@ -71,15 +89,56 @@ static uint64_t at_line_rate(uint64_t value, const struct transport_facts *facts
     return (uint64_t)((unsigned __int128)value * facts->host_rate_bps / REFERENCE_RATE_BPS);
 }
 
+static uint64_t bdp_bytes(const struct transport_facts *facts)
+{
+    return line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+}
+
 static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
 {
     const struct dcqcn_params *params = values;
     struct queue_class *class = &profile->class[0];
+    class->mark = MARK_ENQUEUE;
+    if (params->repeat == REPEAT_SELECTIVE) {
+        class->capacity_bytes = 2 * bdp_bytes(facts);
+        class->mark_low_bytes = class->capacity_bytes / 8;
+        class->mark_high_bytes = class->capacity_bytes / 2;
+        return;
+    }
     class->xoff_bytes = params->xoff_bytes;
     class->xon_bytes = params->xon_bytes;
-    class->mark = MARK_ENQUEUE;
     class->mark_low_bytes = at_line_rate(100000, facts);
     class->mark_high_bytes = at_line_rate(400000, facts);
+}
+
+static enum ack_policy ack_of(const void *values)
+{
+    const struct dcqcn_params *params = values;
+    return params->repeat == REPEAT_SELECTIVE ? ACK_EACH : ACK_IN_ORDER;
+}
+
+static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
+{
+    const struct dcqcn_params *params = values;
+    return params->repeat == REPEAT_SELECTIVE ? bdp_bytes(facts) : UINT64_MAX;
+}
+
+static bool may_send(const void *shared_, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
+{
+    const struct dcqcn_shared *shared = shared_;
+    (void)state;
+    return flight_bytes == 0 || flight_bytes + packet_bytes <= shared->window_bytes;
+}
+
+/* The longest way with full queues on its six links, as IRN has it: 24 us and six times 48 us. */
+static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
+{
+    const struct dcqcn_params *params = values;
+    if (params->repeat == REPEAT_GO_BACK_N) {
+        return 0;
+    }
+    uint64_t full_ps = serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
+    return params->rto_ps > 0 ? params->rto_ps : facts->base_rtt_ps + full_ps;
 }
 
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
@@ -87,6 +146,7 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     struct dcqcn_shared *shared = shared_;
     shared->params = *(const struct dcqcn_params *)values;
     shared->line_bps = facts->host_rate_bps;
+    shared->window_bytes = window_bytes_max(values, facts);
     struct dcqcn_params *params = &shared->params;
     params->ai_bps = params->ai_bps > 0 ? params->ai_bps : at_line_rate(5000000, facts);
     params->hai_bps = params->hai_bps > 0 ? params->hai_bps : at_line_rate(50000000, facts);
@@ -176,12 +236,16 @@ static uint64_t gap_ps(const void *shared_, void *state_, uint64_t packet_bytes,
 
 const struct transport transport_dcqcn = {
     .name = "dcqcn",
-    .summary = "RoCEv2 with ECN-steered rates: go-back-N over priority flow control",
+    .summary = "RoCEv2 with ECN-steered rates: go-back-N over priority flow control, or selective repeat",
     .params = PARAM_TABLE(struct dcqcn_params, rows),
     .shared_bytes = sizeof(struct dcqcn_shared),
     .state_bytes = sizeof(struct dcqcn_state),
-    .ack = ACK_IN_ORDER,
+    .ack_of = ack_of,
+    .repeats_gaps = true,
     .queues = queues,
+    .window_bytes_max = window_bytes_max,
+    .rto_ps = rto_ps,
+    .may_send = may_send,
     .prepare = prepare,
     .begin = begin,
     .acked = acked,

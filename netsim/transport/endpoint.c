@@ -96,11 +96,19 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     struct message message = flow->message;
-    uint64_t delivered_ps = flow->delivered_ps;
-    uint32_t retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count;
+    const struct message_fate fate = {
+        .delivered_ps = flow->delivered_ps,
+        .retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count,
+        .nacks = flow->nacks,
+        .trimmed = flow->trimmed,
+        .duplicates = flow->duplicates,
+        .reordered = flow->reordered,
+        .reorder_max = flow->reorder_max,
+        .reorder_sum = flow->reorder_sum,
+    };
     endpoint->hosts[message.src_host].counters.messages_acked++;
     slot_free(endpoint, message.src_host, slot);
-    endpoint->config.ops->acked(endpoint->config.context, &message, delivered_ps, retransmissions, now_ps);
+    endpoint->config.ops->acked(endpoint->config.context, &message, &fate, now_ps);
 }
 
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps)
@@ -187,7 +195,7 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
 
 static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    bool is_single = endpoint->transport->has_times && endpoint->ack != ACK_IN_ORDER;
+    bool is_single = endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
     uint64_t next_ps;
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
@@ -315,7 +323,7 @@ static void transport_init(struct endpoint *endpoint)
         uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
         endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
     }
-    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || transport->has_times);
+    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && config->balance->is_pinned;
     endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
     endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
@@ -334,6 +342,7 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     endpoint->config.entropies = config->entropies == 0 ? 64 : config->entropies;
     endpoint->transport = config->transport;
     endpoint->ack = transport_ack(config->transport, config->transport_values);
+    endpoint->has_times = config->transport->has_times || (config->transport->repeats_gaps && endpoint->ack == ACK_EACH);
     endpoint->facts = endpoint_facts(config->fabric, config->routes, &config->shape);
     hosts_init(endpoint);
     queues_look(endpoint, config->queues != NULL ? config->queues : &queue_profile_plain);
@@ -357,8 +366,10 @@ void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters
     for (uint32_t i = 0; i < endpoint->config.fabric->host_count; i++) {
         const uint64_t *from = (const uint64_t *)&endpoint->hosts[i].counters;
         uint64_t *to = (uint64_t *)sum;
-        for (size_t field = 0; field < sizeof *sum / sizeof *to; field++) {
+        for (size_t field = 0; field < offsetof(struct endpoint_counters, reorder_max) / sizeof *to; field++) {
             to[field] += from[field];
         }
+        uint64_t reorder_max = endpoint->hosts[i].counters.reorder_max;
+        sum->reorder_max = reorder_max > sum->reorder_max ? reorder_max : sum->reorder_max;
     }
 }

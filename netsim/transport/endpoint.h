@@ -39,8 +39,7 @@
 
 struct endpoint_ops {
     void (*delivered)(void *context, const struct message *message, uint64_t now_ps);
-    void (*acked)(void *context, const struct message *message, uint64_t delivered_ps, uint32_t retransmissions,
-                  uint64_t now_ps);
+    void (*acked)(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps);
 };
 
 struct endpoint_config {
@@ -82,10 +81,11 @@ struct endpoint_counters {
     /* duplicates: received in vain, because it had come before or (ACK_IN_ORDER) came before its turn */
     uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;
     uint64_t nacks_received, trimmed_packets; /* trimmed: as they arrived at receivers */
-    uint64_t out_of_order; /* packets that came before one with a lower number */
+    uint64_t reordered, reorder_sum; /* packets that came after one with a higher number; their distances */
     uint64_t payload_bytes_delivered; /* once per destination */
     uint64_t marked_packets;
     uint64_t messages_posted, messages_delivered, messages_acked;
+    uint64_t reorder_max; /* last: of several hosts the largest, not the sum */
 };
 void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters *sum);
 

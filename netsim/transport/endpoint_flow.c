@@ -67,7 +67,7 @@ static size_t ring_words_before_entropies(const struct endpoint *endpoint, const
 {
     size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
     size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
-    size_t time_words = endpoint->transport->has_times ? entries : 0;
+    size_t time_words = endpoint->has_times ? entries : 0;
     return 2 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
 }
 
@@ -84,7 +84,7 @@ uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flo
 
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
 {
-    if (endpoint->ack == ACK_IN_ORDER && !endpoint->transport->has_times) {
+    if (endpoint->ack == ACK_IN_ORDER && !endpoint->has_times) {
         return;
     }
     uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;

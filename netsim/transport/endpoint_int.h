@@ -27,6 +27,7 @@ struct flow {
     uint32_t sent_end;       /* all before it were sent once, also where the sender has gone back */
     uint32_t gap_end;        /* what is missing before it has been sent again (repeats_gaps) */
     uint32_t sent_count;     /* data packets sent, repeats counted */
+    uint32_t nacks;
     uint64_t flight_bytes;   /* sent, neither acknowledged nor given up */
     uint64_t progress_ps;    /* last acknowledgement of something new, or last repeat */
     uint64_t queued_ports;   /* bit p: stands in the ring of port p (I3); belongs to the slot */
@@ -37,6 +38,9 @@ struct flow {
 
     /* receiver's half */
     uint32_t received_count, received_base; /* everything before the base has come */
+    uint32_t received_end;                  /* one past the highest that has come */
+    uint32_t trimmed, duplicates, reordered, reorder_max;
+    uint64_t reorder_sum;
     uint32_t unanswered_bytes;              /* accepted since the last ACK */
     uint16_t ack_number;                    /* of the next ACK (ACK_COALESCED) */
     bool owes_ack;                          /* one more when no gap is left */
@@ -119,6 +123,7 @@ struct endpoint {
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
+    bool has_times;          /* the transport wants them, or gaps may be repeated */
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
     size_t good_offset, pull_offset; /* of struct good_entropies and struct pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */

@@ -102,11 +102,35 @@ static void delivered_check(struct endpoint *endpoint, struct flow *flow, const 
     }
 }
 
-/* Of go-back-N: a packet behind a gap. */
+/* A packet that comes in vain. Of a complete message it is the host's alone: the sender may be looking at the flow. */
+static void duplicate_note(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
+{
+    endpoint->hosts[packet->dst].counters.duplicates++;
+    flow->duplicates += flow->received_count < flow->packet_count;
+}
+
+/* Where a packet stands among those that came before it. */
+static void order_note(struct host *host, struct flow *flow, uint32_t seq)
+{
+    if (seq >= flow->received_end) {
+        flow->received_end = seq + 1;
+        return;
+    }
+    uint32_t distance = flow->received_end - 1 - seq;
+    flow->reordered++;
+    flow->reorder_sum += distance;
+    flow->reorder_max = distance > flow->reorder_max ? distance : flow->reorder_max;
+    host->counters.reordered++;
+    host->counters.reorder_sum += distance;
+    host->counters.reorder_max = distance > host->counters.reorder_max ? distance : host->counters.reorder_max;
+}
+
+/* Of go-back-N: a packet behind a gap. It is thrown away, so one of its copies comes in vain. */
 static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
 {
-    endpoint->hosts[packet->dst].counters.out_of_order++;
-    endpoint->hosts[packet->dst].counters.duplicates++; /* thrown away, so one of its copies came in vain */
+    duplicate_note(endpoint, flow, packet);
+    uint32_t end = (uint32_t)packet->seq + 1;
+    flow->received_end = end > flow->received_end ? end : flow->received_end;
     if (!flow->has_nacked) {
         flow->has_nacked = true;
         answer(endpoint, packet, PACKET_NACK, flow->received_base, packet->entropy, now_ps);
@@ -127,7 +151,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     }
     flow->unanswered_bytes += packet->is_trimmed ? 0 : packet->size_bytes;
     if (is_received(endpoint, flow, packet->seq)) {
-        host->counters.duplicates++;
+        duplicate_note(endpoint, flow, packet);
         ack_send(endpoint, flow, packet, now_ps); /* its ACK may have been lost */
         return;
     }
@@ -136,6 +160,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     }
     if (packet->is_trimmed) {
         host->counters.trimmed_packets++;
+        flow->trimmed++;
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
         return;
     }
@@ -144,7 +169,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         return;
     }
     bool is_first = flow->received_count == 0;
-    host->counters.out_of_order += packet->seq != flow->received_base;
+    order_note(host, flow, packet->seq);
     host->counters.data_packets_delivered++;
     host->counters.payload_bytes_delivered += packet->size_bytes - endpoint->config.shape.header_bytes;
     receive_note(endpoint, flow, packet->seq);

@@ -192,7 +192,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     if (endpoint->ack == ACK_COALESCED) {
         packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
     }
-    if (transport->has_times) {
+    if (endpoint->has_times) {
         uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
         *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
     }
@@ -375,7 +375,7 @@ static bool is_under_way(const struct flow *flow, uint32_t seq)
 static uint64_t ack_rtt_ps(const struct endpoint *endpoint, const struct flow *flow, const struct packet *packet,
                            uint64_t now_ps)
 {
-    if (!endpoint->transport->has_times || !is_under_way(flow, packet->seq)) {
+    if (!endpoint->has_times || !is_under_way(flow, packet->seq)) {
         return 0;
     }
     uint64_t sent = sent_times(endpoint, flow)[ring_index(flow, packet->seq)];
@@ -463,6 +463,7 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     struct flow *flow = flow_at(endpoint, packet->dst, slot);
     endpoint->hosts[packet->dst].counters.nacks_received++;
     bool is_late = flow->generation != packet->generation || flow->acked_count == flow->packet_count;
+    flow->nacks += !is_late;
     if (is_late || !is_under_way(flow, seq)) {
         return;
     }

@@ -14,4 +14,15 @@ struct message {
     uint64_t posted_ps;
 };
 
+/* What a message went through. A packet is reordered that comes after one with a higher number, repeats counted; its
+ * distance is how far that one is ahead, in packets (RFC 4737). Counted until the last packet has come. */
+struct message_fate {
+    uint64_t delivered_ps;
+    uint32_t retransmissions;   /* data packets sent again */
+    uint32_t nacks, trimmed;    /* NACKs at the sender; packets that came without their payload */
+    uint32_t duplicates;        /* packets received in vain: come before, or thrown away by go-back-N */
+    uint32_t reordered, reorder_max;
+    uint64_t reorder_sum;       /* of the distances */
+};
+
 #endif

@@ -64,7 +64,7 @@ struct transport {
     enum ack_policy (*ack_of)(const void *values); /* where a parameter decides it; NULL: ack */
     uint32_t ack_bytes;         /* ACK_COALESCED: wire bytes that are acknowledged together */
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
-    bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged */
+    bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged; has times */
     bool wants_hops;            /* flow_facts.hops */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
     /* The queues that the transport wants in switches, written into *profile, which holds plain ones
