@@ -28,6 +28,8 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
               "buffer of a switch that its ports share; 0B: as the transport wants it"),
     PARAM_CHOICE(struct scenario_queue, alpha, "alpha", "1", alpha_names,
                  "a port may hold so many times what is free of the shared buffer (Choudhury, Hahne 1998)"),
+    PARAM_BOOL(struct scenario_queue, has_lanes, "lanes", "yes",
+               "virtual lanes where credits or pauses could close a circle: rings of a torus, regions of a dragonfly or HyperX"),
     PARAM_BOOL(struct scenario_queue, is_adaptive, "adaptive", "no",
                "switches take the least loaded of equal next hops, not the one that the entropy says"),
 };
@@ -60,6 +62,61 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
         profile->alpha_log2 = (int32_t)queue->alpha + ALPHA_LOG2_MIN;
     }
     profile->is_adaptive |= queue->is_adaptive;
+}
+
+/* Changes of region on the longest shortest way, from the regions of host 0 and of the host farthest from it. */
+static uint32_t region_changes(const struct routes *routes)
+{
+    const struct fabric *fabric = routes->fabric;
+    uint32_t most = 0;
+    for (uint32_t dst = 1; dst < fabric->host_count; dst++) {
+        uint32_t changes = 0;
+        for (uint32_t node = 0, hops = 0; node != dst && hops < fabric->node_count; hops++) {
+            struct port_set set = routes_next(routes, node, dst);
+            uint32_t in_port = fabric->port_peer[fabric->port_first[node] + port_set_at(&set, 0)];
+            changes += is_new_region(fabric, in_port);
+            node = fabric->port_node[in_port];
+        }
+        most = changes > most ? changes : most;
+    }
+    return most;
+}
+
+static uint32_t lanes_needed(const struct routes *routes, bool has_detours, enum lane_rule *rule)
+{
+    if (routes->fabric->port_ring != NULL) {
+        *rule = has_detours ? LANES_RINGS_TWICE : LANES_RINGS;
+        return has_detours ? 4 : 2;
+    }
+    *rule = routes->fabric->node_region != NULL ? LANES_REGIONS : LANES_NONE;
+    return *rule == LANES_NONE ? 1 : region_changes(routes) * (has_detours ? 2 : 1) + 1;
+}
+
+enum status queues_lanes(const struct scenario_queue *queue, const struct routes *routes, bool has_detours,
+                         struct queue_profile *profile, struct diag *diag)
+{
+    bool can_circle = false;
+    for (uint32_t class = 0; class < profile->class_count; class++) {
+        can_circle |= profile->class[class].credit_bytes > 0 || profile->class[class].xoff_bytes > 0;
+    }
+    if (!queue->has_lanes || !can_circle) {
+        return STATUS_OK;
+    }
+    enum lane_rule rule;
+    uint32_t lanes = lanes_needed(routes, has_detours, &rule), classes = profile->class_count;
+    if (lanes * classes > CLASSES_MAX) {
+        return diag_set(diag, STATUS_INPUT,
+                        "%s: ways that no credit or pause can close to a circle need %u lanes of %u classes; there are %d "
+                        "classes in all; expected routing.paths=minimal, or queue.lanes=no at the risk of a deadlock",
+                        routes->fabric->name, lanes, classes, CLASSES_MAX);
+    }
+    for (uint32_t lane = 1; lane < lanes; lane++) {
+        memcpy(&profile->class[lane * classes], profile->class, classes * sizeof profile->class[0]);
+    }
+    profile->class_count = lanes * classes;
+    profile->lane_count = lanes;
+    profile->lane_rule = rule;
+    return STATUS_OK;
 }
 
 const struct engine_class *engine_class_for(const struct queue_profile *profile)

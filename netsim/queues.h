@@ -13,13 +13,17 @@ struct scenario_queue {
     uint64_t xoff_bytes, xon_bytes, credit_bytes;
     uint64_t shared_bytes;
     uint32_t alpha;
-    bool is_adaptive;
+    bool has_lanes, is_adaptive;
 };
-#define QUEUE_ROW_COUNT 11
+#define QUEUE_ROW_COUNT 12
 extern const struct param queue_rows[QUEUE_ROW_COUNT];
 
 void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,
                     const struct transport_facts *facts, struct queue_profile *profile);
+
+/* Gives every class the lanes that it needs where credits or pauses could close a circle (route/lane.h). */
+enum status queues_lanes(const struct scenario_queue *queue, const struct routes *routes, bool has_detours,
+                         struct queue_profile *profile, struct diag *diag);
 
 /* The fastest engine that serves such queues. */
 const struct engine_class *engine_class_for(const struct queue_profile *profile);

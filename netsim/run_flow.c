@@ -48,7 +48,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .fabric = fabric,
         .routes = routes,
         .shape = scenario_shape(scenario),
-        .is_sprayed = !balances[scenario->routing->balance]->is_pinned,
+        .is_sprayed = !balance_has(balances[scenario->routing->balance], BALANCE_PINNED),
         .seed = request->seed,
         .algorithm = scenario->algorithm,
         .chunk_bytes = scenario->replay->chunk_bytes,

@@ -1,5 +1,7 @@
 #include "netsim/scenario.h"
 
+#include "netsim/route/way.h"
+
 #include <string.h>
 
 static const struct param packet_rows[] = {
@@ -12,9 +14,15 @@ static const struct param packet_rows[] = {
 
 static const struct param routing_rows[] = {
     PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
-                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again; go-back-N transports have ecmp unless this is set"),
+                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again; flowlet: a new path after a pause; source: all paths in turn, by source routes; go-back-N transports have ecmp unless this is set"),
     PARAM_U64(struct scenario_routing, entropies, COUNT, "entropies", "64", "1", "32768",
               "values that spray_n takes in turn, a power of two (uet-htsim: 64)"),
+    PARAM_U64(struct scenario_routing, flowlet_gap_ps, TIME, "flowlet_gap", "10us", "0ns", "1s",
+              "pause of a message after which balance flowlet takes a new path; more than the ways differ in delay keeps packets in order"),
+    PARAM_CHOICE(struct scenario_routing, paths, "paths", "minimal", way_names,
+                 "minimal: shortest ways; valiant: by a region drawn for every packet; ugal: one or the other, by backlog and length, as the first switch sees them"),
+    PARAM_U64(struct scenario_routing, ugal_threshold_bytes, SIZE, "ugal_threshold", "16KiB", "0B", "1GiB",
+              "ugal: what backlog times hops of the shortest way must exceed that of the detour by"),
 };
 
 static const struct param host_rows[] = {

@@ -17,8 +17,8 @@ struct scenario_packet {
 };
 
 struct scenario_routing {
-    uint32_t balance;
-    uint64_t entropies;
+    uint32_t balance, paths;
+    uint64_t entropies, flowlet_gap_ps, ugal_threshold_bytes;
 };
 
 struct scenario_host {

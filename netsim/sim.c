@@ -49,7 +49,7 @@ static void on_acked(void *context, const struct message *message, const struct 
         .reorder_sum = fate->reorder_sum,
     };
     if (message->src_host != message->dst_host) {
-        bool is_pinned = balances[sim->scenario.routing->balance]->is_pinned;
+        bool is_pinned = balance_has(balances[sim->scenario.routing->balance], BALANCE_PINNED);
         record.ideal_ps = sim->scenario.host->post_ps + path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned,
                                                                      message->src_host, message->dst_host,
                                                                      message->bytes);
@@ -146,13 +146,31 @@ static enum status circuits_set(struct sim *sim, struct diag *diag)
     return status;
 }
 
+/* Routes, detours and queues, in this order: each follows from those before. */
+static enum status routes_make(struct sim *sim, struct diag *diag)
+{
+    const struct scenario *scenario = &sim->scenario;
+    const struct scenario_routing *routing = scenario->routing;
+    sim->routes = routes_new(sim->fabric, sim->arena);
+    enum status status = routes_check(sim->routes, sim->fabric->host_count, diag);
+    if (status == STATUS_OK) {
+        status = ways_init(&sim->ways, (enum way_rule)routing->paths, routing->ugal_threshold_bytes, sim->routes,
+                           sim->arena, diag);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct packet_shape shape = scenario_shape(scenario);
+    struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
+    queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &sim->queues);
+    return queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
+}
+
 static void network_init(struct sim *sim, const struct sim_config *config)
 {
     const struct scenario *scenario = &sim->scenario;
+    const struct queue_profile *queues = &sim->queues;
     struct packet_shape shape = scenario_shape(scenario);
-    struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
-    struct queue_profile *queues = arena_one(sim->arena, struct queue_profile);
-    queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, queues);
     const struct endpoint_config endpoint_config = {
         .fabric = sim->fabric,
         .routes = sim->routes,
@@ -161,6 +179,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .transport_values = scenario->transport_values,
         .balance = balances[scenario->routing->balance],
         .entropies = (uint32_t)scenario->routing->entropies,
+        .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = queues,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
@@ -173,6 +192,8 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     const struct engine_config engine_config = {
         .fabric = sim->fabric,
         .routes = sim->routes,
+        .ways = &sim->ways,
+        .is_source_routed = balance_has(balances[scenario->routing->balance], BALANCE_SOURCE_ROUTED),
         .seed = config->seed,
         .thread_count = config->threads,
         .simd = config->simd,
@@ -218,11 +239,9 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     if (status == STATUS_OK) {
         status = circuits_set(sim, diag);
     }
-    if (status != STATUS_OK) {
-        return status;
+    if (status == STATUS_OK) {
+        status = routes_make(sim, diag);
     }
-    sim->routes = routes_new(sim->fabric, arena);
-    status = routes_check(sim->routes, sim->fabric->host_count, diag);
     if (status != STATUS_OK) {
         return status;
     }

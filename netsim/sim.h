@@ -19,6 +19,8 @@ struct sim {
     struct scenario scenario;
     const uint32_t *rank_host;
     struct routes *routes;
+    struct ways ways;
+    struct queue_profile queues;
     struct replay *replay;
     struct endpoint *endpoint;
     struct engine *engine;

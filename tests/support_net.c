@@ -100,6 +100,7 @@ static void endpoint_make(struct net *net, uint64_t seed)
         .transport_values = scenario->transport_values,
         .balance = balances[scenario->routing->balance],
         .entropies = (uint32_t)scenario->routing->entropies,
+        .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = &net->queues,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,

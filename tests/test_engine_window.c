@@ -41,6 +41,8 @@ struct scenario {
     struct fabric fabric;
     uint32_t cut_through_bytes;
     struct queue_profile switch_queues, host_queues;
+    struct ways ways;
+    bool is_source_routed;
 };
 
 static void link_add(struct scenario *s, uint32_t a, uint32_t b)
@@ -254,6 +256,31 @@ static void queues_draw(struct scenario *s)
     }
 }
 
+/* Regions, rings, and lanes by them where there are classes enough. */
+static void detours_draw(struct scenario *s, struct arena *arena)
+{
+    uint8_t *ring = arena_array(arena, s->fabric.port_count, uint8_t), *tier = arena_array(arena, s->fabric.node_count, uint8_t);
+    uint32_t *region = arena_array(arena, s->fabric.node_count, uint32_t), regions = 1 + draw_below(&s->draw, 4);
+    for (uint32_t port = 0; port < s->fabric.port_count; port++) {
+        ring[port] = (uint8_t)(draw_below(&s->draw, 3) | (draw_once_in(&s->draw, 4) ? RING_CLOSED : 0));
+    }
+    for (uint32_t node = 0; node < s->fabric.node_count; node++) {
+        region[node] = node < s->hosts || draw_once_in(&s->draw, 5) ? ID_NONE : draw_below(&s->draw, regions);
+        tier[node] = (uint8_t)draw_below(&s->draw, 3);
+    }
+    s->fabric.port_ring = ring;
+    s->fabric.node_region = region;
+    s->fabric.node_tier = tier;
+    s->is_source_routed = draw_once_in(&s->draw, 4);
+    s->switch_queues.lane_count = s->host_queues.lane_count = 1 + draw_below(&s->draw, s->switch_queues.class_count);
+    s->switch_queues.lane_rule = s->host_queues.lane_rule = (enum lane_rule)draw_below(&s->draw, 4);
+    uint32_t fewest = s->host_queues.class_count < s->switch_queues.class_count ? s->host_queues.class_count
+                                                                                : s->switch_queues.class_count;
+    if (s->switch_queues.lane_count > fewest) {
+        s->switch_queues.lane_count = s->host_queues.lane_count = 0;
+    }
+}
+
 static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
 {
     static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails};
@@ -268,6 +295,9 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     links_fill(s, arena);
     nodes_fill(s, arena);
     queues_draw(s);
+    if (draw_once_in(&s->draw, 3)) {
+        detours_draw(s, arena);
+    }
 }
 
 /* ---- traffic of its own: every callback answers by chance ---------------------------------------------------- */
@@ -472,6 +502,11 @@ static void storm_play(const struct variant *variant, uint64_t seed, struct outc
                                    .host_queues = &scenario.host_queues,
                                    .ops = &storm_ops, .context = &storm, .simd = variant->simd,
                                    .thread_count = variant->thread_count};
+    struct diag diag;
+    enum way_rule rule = scenario.fabric.node_region != NULL ? (enum way_rule)draw_below(&scenario.draw, 3) : WAY_MINIMAL;
+    CHECK_EQUAL(ways_init(&scenario.ways, rule, draw_below(&scenario.draw, 20000), config.routes, arena, &diag), STATUS_OK);
+    config.ways = &scenario.ways;
+    config.is_source_routed = scenario.is_source_routed;
     storm.engine = variant->class->create(arena, &config);
     *outcome = (struct outcome){0};
     storm_begin(&storm);

@@ -81,7 +81,7 @@ static void both_configure(struct both *both)
         .fabric = both->fabric,
         .routes = routes_new(both->fabric, both->arena),
         .shape = scenario_shape(&both->scenario),
-        .is_sprayed = !balances[both->scenario.routing->balance]->is_pinned,
+        .is_sprayed = !balance_has(balances[both->scenario.routing->balance], BALANCE_PINNED),
         .seed = 1,
         .chunk_bytes = both->scenario.replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)both->scenario.replay->all_to_all_concurrency,

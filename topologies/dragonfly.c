@@ -10,14 +10,15 @@
  *
  * Global ports of group i are numbered over its routers from left to right; port j leads to group i - 1 - j
  * (modulo the number of groups), which is the palm-tree arrangement; a smaller network than the full one goes
- * round several times. Packets take minimal ways: at most one global link, with a local hop before and behind
- * it where needed. Two global links cost more than that, so they are never taken.
+ * round several times. Shortest ways have at most one global link, with a local hop before and behind it where
+ * needed. Two global links cost more than that, so they are taken by detours over a third group only
+ * (routing.paths: valiant, ugal).
  *
  * Sizes. p hosts, a routers, h global ports a router. `hosts_per_router` 0: the smallest balanced one (a = 2p
  * = 2h; plus: a = p = h) that holds the hosts. `groups` 0: as many as the hosts need.
  *
- * Scope: canonical dragonfly with complete groups; Dragonfly+ with as many spines as leaves; minimal routing.
- * Not modelled: Valiant and adaptive (UGAL) routing; groups of two dimensions (Cray Aries).
+ * Scope: canonical dragonfly with complete groups; Dragonfly+ with as many spines as leaves.
+ * Not modelled: groups of two dimensions (Cray Aries).
  * Checked against: Kim et al., ISCA 2008, for the 1,056-host example; Camarero et al., TACO 2014, for the
  * arrangement; Shpiner et al., HiPINEB 2017, for Dragonfly+ (tests/test_electrical.c). */
 #include "topologies/routers.h"
@@ -157,7 +158,7 @@ static size_t locals_list(const struct layout *layout, uint32_t group, struct ro
             for (uint64_t link = 0; link < layout->values->local_links; link++) {
                 edges[count++] =
                     (struct routers_edge){leaf_id(layout, group, leaf), other,
-                                          layout->values->routers.link_length_m, ROUTERS_COST, 0};
+                                          layout->values->routers.link_length_m, ROUTERS_COST, 0, 0};
             }
         }
     }
@@ -183,7 +184,7 @@ static size_t globals_list(const struct layout *layout, uint32_t group, struct r
         if (group < other) {
             edges[count++] =
                 (struct routers_edge){global_id(layout, group, j), global_id(layout, other, back),
-                                      layout->values->global_length_m, GLOBAL_COST, 0};
+                                      layout->values->global_length_m, GLOBAL_COST, 0, 0};
         }
     }
     return count;
@@ -215,9 +216,12 @@ static enum status dragonfly_build(const void *all_values, const struct fabric_r
     struct routers_edge *edges = arena_array(request->arena, edges_total(&layout), struct routers_edge);
     uint32_t routers = layout.groups * group_size(&layout);
     uint8_t *tier = arena_array(request->arena, routers, uint8_t);
+    uint32_t *region = arena_array(request->arena, routers, uint32_t);
     size_t count = 0;
+    uint32_t leaves = layout.groups * layout.leaves;
     for (uint32_t i = 0; i < routers; i++) {
-        tier[i] = i < layout.groups * layout.leaves ? 1 : 2;
+        tier[i] = i < leaves ? 1 : 2;
+        region[i] = i < leaves ? i / layout.leaves : (i - leaves) / layout.spines;
     }
     for (uint32_t group = 0; group < layout.groups; group++) {
         count += locals_list(&layout, group, edges + count);
@@ -228,13 +232,14 @@ static enum status dragonfly_build(const void *all_values, const struct fabric_r
                                       .per_router = layout.per,
                                       .edges = edges,
                                       .edge_count = count,
-                                      .tier = tier};
+                                      .tier = tier,
+                                      .region = region};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }
 
 const struct fabric_family fabric_dragonfly = {
     .name = "dragonfly",
-    .summary = "groups of routers, every pair of groups joined: palm tree or Dragonfly+, minimal routing",
+    .summary = "groups of routers, every pair of groups joined: palm tree or Dragonfly+",
     .params = PARAM_TABLE(struct dragonfly, rows),
     .build = dragonfly_build,
 };

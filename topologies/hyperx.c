@@ -88,7 +88,7 @@ static size_t edges_list(const struct hyperx *values, const struct routers_sizes
             for (uint64_t k = 0; k < others * values->width; k++) {
                 edges[count++] =
                     (struct routers_edge){router, router + stride * (uint32_t)(1 + k / values->width),
-                                          values->routers.link_length_m, ROUTERS_COST, 0};
+                                          values->routers.link_length_m, ROUTERS_COST, 0, 0};
             }
             stride *= sizes->size[i];
         }

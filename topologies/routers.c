@@ -167,7 +167,7 @@ static void circuit_set_up(const struct routers *routers, double length_m, struc
 }
 
 /* Costs of the server's links are known before. */
-static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
+static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order, uint8_t *ring)
 {
     const struct routers_plan *plan = routers->plan;
     uint32_t *place = arena_array(routers->build.request->arena, plan->routers, uint32_t);
@@ -186,6 +186,7 @@ static void edges_join(struct routers *routers, uint8_t *cost, uint8_t *order)
         build_join(&routers->build, &link, &left, &right);
         cost[left.port] = cost[right.port] = edge->cost;
         order[left.port] = order[right.port] = edge->order;
+        ring[left.port] = ring[right.port] = edge->ring;
     }
 }
 
@@ -210,6 +211,31 @@ static void optical_set_up(struct routers *routers, struct fabric *fabric)
     fabric->optical = optical;
     fabric->optical_count = 1;
     fabric->circuit_count = fabric->reconfigurations = optical->port_count / 2;
+}
+
+/* Of every node: only routers have one. */
+static const uint32_t *regions(const struct routers *routers)
+{
+    const struct routers_plan *plan = routers->plan;
+    if (is_direct(routers)) {
+        return NULL;
+    }
+    uint32_t *region = arena_array(routers->build.request->arena, routers->build.node_count, uint32_t);
+    for (uint32_t node = 0; node < routers->build.node_count; node++) {
+        uint32_t router = node - routers->router_first; /* wraps for hosts */
+        region[node] = router >= plan->routers ? ID_NONE : plan->region != NULL ? plan->region[router] : router;
+    }
+    return region;
+}
+
+static bool has_rings(const struct routers_plan *plan)
+{
+    for (size_t i = 0; i < plan->edge_count; i++) {
+        if (plan->edges[i].ring != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum status lay_out(struct routers *routers, const struct fabric_request *request,
@@ -237,7 +263,8 @@ static enum status lay_out(struct routers *routers, const struct fabric_request 
     uint8_t *cost = server_costs(&routers->server, &routers->build);
     uint8_t *order = arena_array(request->arena, ports, uint8_t);
     hosts_join(routers);
-    edges_join(routers, cost, order);
+    uint8_t *ring = arena_array(request->arena, ports, uint8_t);
+    edges_join(routers, cost, order, ring);
     build_end(&routers->build);
     if (plan->optical != NULL) {
         optical_set_up(routers, fabric);
@@ -245,6 +272,8 @@ static enum status lay_out(struct routers *routers, const struct fabric_request 
     fabric->port_cost = cost;
     fabric->port_order = order;
     fabric->is_host_end = !is_direct(routers);
+    fabric->port_ring = has_rings(plan) ? ring : NULL;
+    fabric->node_region = regions(routers);
     return STATUS_OK;
 }
 

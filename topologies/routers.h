@@ -63,6 +63,7 @@ struct routers_edge {
     uint32_t left, right; /* routers */
     double length_m;
     uint8_t cost, order;
+    uint8_t ring; /* fabric.port_ring of both ends */
 };
 
 /* A plane of optical switches that some edges go through: circuits that are set once, before the job. */
@@ -78,6 +79,7 @@ struct routers_plan {
     size_t edge_count;
     const uint8_t *tier; /* of each router, NULL: 1 */
     const struct routers_optical *optical; /* NULL: no edge is */
+    const uint32_t *region; /* of each router, NULL: each its own; not asked where hosts are the routers */
 };
 
 /* Costs of edges where nothing else is wanted: above that of scale-up links. */

@@ -68,6 +68,20 @@ static uint64_t edges_max(const struct routers_sizes *sizes)
     return sizes->product * sizes->count;
 }
 
+static uint8_t edge_order(const struct torus *values, uint32_t dimension)
+{
+    return values->routing == ROUTING_DIMENSION_ORDER ? (uint8_t)dimension : 0;
+}
+
+/* Rings in dimension order are what two virtual lanes keep free of deadlock; of other ways they do not. */
+static uint8_t edge_ring(const struct torus *values, uint32_t dimension, bool is_last)
+{
+    if (!values->is_wrapped || values->routing != ROUTING_DIMENSION_ORDER) {
+        return 0;
+    }
+    return (uint8_t)((dimension + 1) | (is_last ? RING_CLOSED : 0));
+}
+
 /* The edge to the next router of every dimension, from all routers that have one. */
 static size_t edges_list(const struct torus *values, const struct routers_sizes *sizes,
                          struct routers_edge *edges)
@@ -80,10 +94,10 @@ static size_t edges_list(const struct torus *values, const struct routers_sizes 
             bool is_last = place + 1 == size;
             bool is_joined = !is_last || (values->is_wrapped && size > 2);
             if (is_joined) {
-                uint8_t order = values->routing == ROUTING_DIMENSION_ORDER ? (uint8_t)dimension : 0;
                 edges[count++] =
                     (struct routers_edge){router, router + stride - (is_last ? size * stride : 0),
-                                          values->routers.link_length_m, ROUTERS_COST, order};
+                                          values->routers.link_length_m, ROUTERS_COST,
+                                          edge_order(values, dimension), edge_ring(values, dimension, is_last)};
             }
             stride *= size;
         }

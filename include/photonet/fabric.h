@@ -70,6 +70,8 @@ struct port_light {
     double tuning_mw; /* of the heaters at this end */
 };
 
+#define RING_CLOSED 0x80 /* in port_ring */
+
 enum plan_kind { PLAN_NONE, PLAN_PER_JOB };
 
 /* A transmission may start at t where open <= t and t + its service <= close. */
@@ -147,6 +149,11 @@ struct fabric {
      * how a torus sends by dimensions in order. */
     const uint8_t *port_cost, *port_order;
     bool is_host_end;                 /* no way leads through a host */
+    /* Rings of a torus (netsim/route/lane.h): per port the dimension of its link + 1, 0 where it is of no ring, with
+     * RING_CLOSED on the link that closes the ring. NULL: no rings. */
+    const uint8_t *port_ring;
+    /* Regions that a packet may make a detour over (netsim/route/way.h): per node. NULL: every switch is its own. */
+    const uint32_t *node_region;
 
     uint32_t optical_count;
     const struct optical *optical;

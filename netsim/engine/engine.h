@@ -37,7 +37,9 @@
 #define PHOTONET_ENGINE_H
 
 #include "netsim/engine/queue.h"
-#include "netsim/route/route.h"
+#include "netsim/route/balance.h"
+#include "netsim/route/lane.h"
+#include "netsim/route/way.h"
 #include "photonet/fabric.h"
 
 enum packet_kind { PACKET_DATA, PACKET_ACK, PACKET_NACK, PACKET_CONTROL };
@@ -94,6 +96,8 @@ struct route_epochs {
 struct engine_config {
     const struct fabric *fabric;
     const struct routes *routes;
+    const struct ways *ways;     /* detours over regions; NULL: shortest ways only */
+    bool is_source_routed;       /* switches take the entropy as a port (route/balance.h), not as what is hashed */
     uint64_t seed;               /* salts of the switches' hashes */
     uint32_t cut_through_bytes;  /* what a cut-through switch must have seen: the header */
     uint32_t packet_bytes_max;   /* of this run; a class without credit for so much is closed to pulls */
@@ -188,6 +192,26 @@ static inline uint64_t packet_path_hash(const struct packet *packet, uint64_t sa
     x ^= x >> 32;
     x *= UINT64_C(0xd6e8feb86659fd93);
     return x ^ x >> 32;
+}
+
+/* From which a switch makes its choice: that, or what the packet itself says. */
+static inline uint64_t packet_choice(const struct engine_config *config, const struct packet *packet, uint32_t node,
+                                     uint64_t salt)
+{
+    return config->is_source_routed ? source_route_hash(packet->entropy, config->fabric->node_tier[node])
+                                    : packet_path_hash(packet, salt);
+}
+
+/* A packet that goes on by out_port has the class of its lane there. */
+static inline void packet_lane(const struct fabric *fabric, const struct queue_profile *profile, uint32_t in_port,
+                               uint32_t out_port, struct packet *packet)
+{
+    if (profile->lane_count > 1) {
+        uint32_t classes = profile->class_count / profile->lane_count, lane = packet->class / classes;
+        uint32_t next = lane_next(fabric, profile->lane_rule, in_port, out_port, lane, profile->lane_count,
+                                  (packet->entropy & WAY_LONG) != 0);
+        packet->class = (packet->class - lane * classes + next * classes) & (CLASSES_MAX - 1);
+    }
 }
 
 #endif

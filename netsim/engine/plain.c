@@ -23,11 +23,12 @@ static uint32_t port_least(const struct plain *plain, uint32_t first_port, const
     }
 }
 
-uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint64_t now_ps)
+uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint32_t towards,
+                    uint64_t now_ps)
 {
     uint32_t class = class_of(profile_of(plain, node), packet);
-    struct port_set set = routes_next(epoch_routes(&plain->config, class, now_ps), node, packet->dst);
-    uint64_t hash = packet_path_hash(packet, plain->salt[node]);
+    struct port_set set = routes_next(epoch_routes(&plain->config, class, now_ps), node, towards);
+    uint64_t hash = packet_choice(&plain->config, packet, node, plain->salt[node]);
     uint32_t first_port = plain->fabric->port_first[node];
     if (set.count == 0) {
         return ID_NONE;
@@ -38,13 +39,30 @@ uint32_t route_port(const struct plain *plain, uint32_t node, const struct packe
     return first_port + route_choose(&set, hash);
 }
 
-/* The way of a packet that arrives by `in_port`: its route, or a detour. */
-static uint32_t way_port(const struct plain *plain, const struct event *event)
+struct plain_way {
+    const struct plain *plain;
+    const struct packet *packet;
+    uint64_t now_ps;
+};
+
+static uint64_t backlog_bytes(const void *context, uint32_t node, uint32_t host)
+{
+    const struct plain_way *way = context;
+    uint32_t port = route_port(way->plain, node, way->packet, host, way->now_ps);
+    return port == ID_NONE ? UINT32_MAX : way->plain->ports[port].queued_bytes;
+}
+
+/* The way of a packet that arrives by `in_port`: its route, or a detour. What it must remember is written into it. */
+static uint32_t way_port(const struct plain *plain, const struct event *event, struct packet *packet)
 {
     const struct fabric *fabric = plain->fabric;
-    uint32_t node = event->node, first_port = fabric->port_first[node];
-    uint32_t out = route_port(plain, node, &event->packet, event->time_ps);
-    bool is_from_host = fabric->port_node[fabric->port_peer[event->port]] < fabric->host_count;
+    uint32_t node = event->node, first_port = fabric->port_first[node], entropy = packet->entropy;
+    uint32_t from = fabric->port_node[fabric->port_peer[event->port]];
+    struct plain_way way = {plain, &event->packet, event->time_ps};
+    uint32_t towards = way_towards(plain->config.ways, node, from, packet->src, packet->dst, &entropy, backlog_bytes, &way);
+    packet->entropy = entropy & UINT16_MAX;
+    uint32_t out = route_port(plain, node, packet, towards, event->time_ps);
+    bool is_from_host = from < fabric->host_count;
     if (out == ID_NONE || fabric->detours == NULL ||
         !detour_is_offered(&fabric->detours[node], is_from_host, out - first_port)) {
         return out;
@@ -70,7 +88,8 @@ static void arrival_repeat(struct plain *plain, const struct event *event)
 static void on_forward(struct plain *plain, const struct event *event)
 {
     const struct fabric *fabric = plain->fabric;
-    uint32_t out = way_port(plain, event);
+    struct packet packet = event->packet;
+    uint32_t out = way_port(plain, event, &packet);
     uint32_t in_link = fabric->port_peer[event->port];
     if (out != ID_NONE && !event->is_whole && fabric->rate_bps[out] != fabric->rate_bps[in_link]) {
         arrival_repeat(plain, event);
@@ -83,7 +102,9 @@ static void on_forward(struct plain *plain, const struct event *event)
         port_stray(plain, &event->packet, event->port, event->time_ps);
         return;
     }
-    port_arrive(plain, out, &event->packet, event->port, event->time_ps);
+    const struct queue_profile *profile = profile_of(plain, event->node);
+    packet_lane(fabric, profile, event->port, out, &packet);
+    port_arrive(plain, out, &packet, event->port, class_of(profile, &event->packet), event->time_ps);
 }
 
 /* What a host takes in leaves the buffer behind the link at once. */

@@ -120,7 +120,7 @@ void port_init(struct plain *plain, uint32_t port_id);
 /* Sends the next packet if the port is free, up, and has one. */
 void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* A packet for this port has come by in_port: queued, trimmed or dropped. */
-void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
+void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port, uint32_t in_class,
                  uint64_t now_ps);
 /* A packet that has come by in_port and has no way on. */
 void port_stray(struct plain *plain, const struct packet *packet, uint32_t in_port, uint64_t now_ps);
@@ -132,7 +132,8 @@ void port_flush(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* A window has closed: what waits for it and may, is routed again. */
 void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* The output port of a packet that is at a node (plain.c). */
-uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint64_t now_ps);
+uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint32_t towards,
+                    uint64_t now_ps);
 
 /* plain_link.c */
 /* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */

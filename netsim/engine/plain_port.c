@@ -225,12 +225,11 @@ static void port_admit(struct plain *plain, uint32_t port_id, struct waiting *wa
     }
 }
 
-void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port,
+void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port, uint32_t in_class,
                  uint64_t now_ps)
 {
-    uint32_t class = class_of(plain->ports[port_id].profile, packet);
     struct waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
-                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)class, .is_new = true};
+                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class, .is_new = true};
     port_admit(plain, port_id, &waiting, now_ps);
 }
 
@@ -514,7 +513,7 @@ void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps)
     }
     for (uint32_t i = 0; i < again.count; i++) {
         struct waiting *waiting = &again.ring[i];
-        uint32_t out = route_port(plain, plain->fabric->port_node[port_id], &waiting->packet, now_ps);
+        uint32_t out = route_port(plain, plain->fabric->port_node[port_id], &waiting->packet, waiting->packet.dst, now_ps);
         if (out == ID_NONE) {
             packet_stray(plain, waiting, now_ps);
         } else {

@@ -15,6 +15,8 @@
 #ifndef PHOTONET_QUEUE_H
 #define PHOTONET_QUEUE_H
 
+#include "netsim/route/lane.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,6 +50,8 @@ struct queue_class {
 
 struct queue_profile {
     uint32_t class_count; /* 1 .. CLASSES_MAX; a packet of a higher class goes to the last one */
+    uint32_t lane_count;  /* classes are so many blocks, one for each virtual lane; 0 as 1 */
+    enum lane_rule lane_rule;
     struct queue_class class[CLASSES_MAX];
     /* Shared buffer with dynamic thresholds (Choudhury, Hahne 1998): a class of a port may hold at most
      * alpha * (shared - used) bytes, alpha = 2^alpha_log2; shared 0: buffers are per port. */

@@ -469,7 +469,7 @@ static inline uint32_t node_route(const struct window_core *core, const struct w
                                   const struct packet *packet)
 {
     struct port_set set = routes_next(core->config.routes, node->id, packet->dst);
-    return node->port_first + route_choose(&set, packet_path_hash(packet, node->salt));
+    return node->port_first + route_choose(&set, packet_choice(&core->config, packet, node->id, node->salt));
 }
 
 /* How much longer a packet that is not whole must be waited for before it goes out on a link of another rate;

@@ -286,7 +286,8 @@ static bool node_is_plain(const struct window_core *core, const struct window_no
 /* Without tables and rails, the way is found for a vector of packets at once. */
 static bool node_is_tree(const struct window_core *core, const struct window_node *node)
 {
-    return core->config.routes->rows == NULL && core->fabric->route[node->id].rails <= 1;
+    return core->config.routes->rows == NULL && core->fabric->route[node->id].rails <= 1 &&
+           !core->config.is_source_routed;
 }
 
 /* x / stride = x * reciprocal >> shift for all x < 2^20: Granlund and Montgomery, PLDI 1994, theorem 4.2. */
@@ -368,11 +369,13 @@ static bool profile_is_fifo(const struct queue_profile *profile)
            class->xoff_bytes == 0 && class->credit_bytes == 0 && class->capacity_bytes == 0;
 }
 
-/* What one port of a switch does can matter to another one, or to the node behind a link at once. */
+/* What one port of a switch does can matter to another one, or to the node behind a link at once; or a switch decides
+ * more about a packet than by which port it leaves. */
 static bool switches_are_coupled(const struct engine_config *config)
 {
     const struct queue_profile *profile = config->switch_queues;
-    return profile->is_adaptive || profile->shared_bytes > 0 || profile_has_pauses(profile) ||
+    bool has_detours = config->ways != NULL && config->ways->rule != WAY_MINIMAL;
+    return has_detours || profile->lane_count > 1 || profile->is_adaptive || profile->shared_bytes > 0 || profile_has_pauses(profile) ||
            profile_has_credits(profile) || profile_has_credits(config->host_queues);
 }
 
@@ -381,8 +384,8 @@ static void profiles_take(struct window_core *core)
     struct engine_config *config = &core->config;
     config->switch_queues = config->switch_queues != NULL ? config->switch_queues : &queue_profile_plain;
     config->host_queues = config->host_queues != NULL ? config->host_queues : &queue_profile_plain;
-    if (!profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
-        core->is_coupled = switches_are_coupled(config);
+    core->is_coupled = switches_are_coupled(config);
+    if (core->is_coupled || !profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
         class_ports_make(core);
     }
 }

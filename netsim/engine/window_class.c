@@ -159,7 +159,7 @@ CLASS_INLINE void port_arrive(struct worker *worker, struct window_node *node, u
     queues->packet_number++;
     bool is_fitting = class_fits(node, port, queues, class, packet->size_bytes, false);
     struct class_waiting next;
-    if (class_admit(worker, node, port_id, is_fitting, class, packet, 0, now_ps, false) && port->free_ps <= now_ps &&
+    if (class_admit(worker, node, port_id, is_fitting, class, packet, 0, class, now_ps, false) && port->free_ps <= now_ps &&
         class_next(port, queues, &next, false)) {
         class_send(worker, port_id, &next, now_ps, false);
     }

@@ -154,13 +154,13 @@ bool class_overflow(struct worker *worker, struct window_node *node, uint32_t po
 
 /* Queues, trims or drops a packet; true where anything was queued. The accounts of its input know it already. */
 CLASS_INLINE bool class_admit(struct worker *worker, struct window_node *node, uint32_t port_id, bool is_fitting,
-                              uint32_t class, const struct packet *packet, uint32_t in_port, uint64_t now_ps,
-                              bool is_coupled)
+                              uint32_t class, const struct packet *packet, uint32_t in_port, uint32_t in_class,
+                              uint64_t now_ps, bool is_coupled)
 {
     struct window_port *port = &worker->core->ports[port_id];
     struct class_port *queues = &worker->core->class_ports[port_id];
     struct class_waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
-                                    .in_bytes = packet->size_bytes, .in_class = (uint8_t)class};
+                                    .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class};
     if (__builtin_expect(!is_fitting, 0)) {
         return class_overflow(worker, node, port_id, class, &waiting, now_ps, is_coupled);
     }

@@ -284,13 +284,39 @@ static uint32_t port_least(const struct window_core *core, uint32_t port_first, 
     }
 }
 
-/* Counted within the node. */
-static uint32_t port_choose(const struct window_core *core, const struct window_node *node, const struct packet *packet)
+/* Counted within the node; `towards` is a host. */
+static uint32_t port_choose(const struct window_core *core, const struct window_node *node, const struct packet *packet,
+                            uint32_t towards)
 {
-    struct port_set set = routes_next(core->config.routes, node->id, packet->dst);
-    uint64_t hash = packet_path_hash(packet, node->salt);
+    struct port_set set = routes_next(core->config.routes, node->id, towards);
+    uint64_t hash = packet_choice(&core->config, packet, node->id, node->salt);
     bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
     return is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash) : route_choose(&set, hash);
+}
+
+struct way_here {
+    const struct window_core *core;
+    const struct window_node *node;
+    const struct packet *packet;
+};
+
+static uint64_t backlog_bytes(const void *context, uint32_t node, uint32_t host)
+{
+    const struct way_here *here = context;
+    (void)node;
+    uint32_t port = here->node->port_first + port_choose(here->core, here->node, here->packet, host);
+    return here->core->ports[port].queued_bytes;
+}
+
+/* The port by which a packet goes on, counted within the node; what it must remember of the choice is written into it. */
+static uint32_t way_choose(const struct window_core *core, const struct window_node *node, uint32_t in_port,
+                           struct packet *packet)
+{
+    const struct way_here here = {core, node, packet};
+    uint32_t from = core->nodes[core->ports[node->port_first + in_port].peer].id, entropy = packet->entropy;
+    uint32_t towards = way_towards(core->config.ways, node->id, from, packet->src, packet->dst, &entropy, backlog_bytes, &here);
+    packet->entropy = entropy & UINT16_MAX;
+    return port_choose(core, node, packet, towards);
 }
 
 /* The packet must be whole to go on: it arrives again, in this window (then it keeps its place in the list) or later. */
@@ -320,7 +346,9 @@ static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arr
     const struct window_core *core = worker->core;
     struct window_node *node = &core->nodes[node_id];
     uint64_t item = worker->arrivals.items[arrived];
-    uint32_t in_port = item_port(core, item), out = port_choose(core, node, packet), port_id = node->port_first + out;
+    struct packet onward = *packet;
+    uint32_t in_port = item_port(core, item), out = way_choose(core, node, in_port, &onward);
+    uint32_t port_id = node->port_first + out;
     if (!(item & 1)) {
         uint64_t wait_ps = tail_wait_ps(core, node, in_port, port_id, packet);
         if (wait_ps > 0) {
@@ -328,11 +356,14 @@ static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arr
         }
     }
     struct class_port *queues = &core->class_ports[port_id];
-    uint32_t class = class_of(queues->profile, packet), size_bytes = packet->size_bytes;
+    packet_lane(core->fabric, queues->profile, core->fabric->port_first[node->id] + in_port,
+                core->fabric->port_first[node->id] + out, &onward);
+    uint32_t in_class = class_of(queues->profile, packet), class = class_of(queues->profile, &onward);
+    uint32_t size_bytes = packet->size_bytes;
     queues->packet_number++;
     bool is_fitting = class_fits(node, &core->ports[port_id], queues, class, size_bytes, true);
-    input_came(worker, node, in_port, class, size_bytes, now_ps);
-    if (class_admit(worker, node, port_id, is_fitting, class, packet, in_port, now_ps, true)) {
+    input_came(worker, node, in_port, in_class, size_bytes, now_ps);
+    if (class_admit(worker, node, port_id, is_fitting, class, &onward, in_port, in_class, now_ps, true)) {
         port_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
     }
     return 1;

@@ -7,7 +7,7 @@
 static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t identity)
 {
     struct port_set set = routes_next(endpoint->config.routes, host, dst);
-    if (endpoint->config.balance->is_pinned) {
+    if (balance_has(endpoint->config.balance, BALANCE_PINNED)) {
         return UINT64_C(1) << route_choose(&set, rng_draw(endpoint->config.seed, RNG_HOST_PORT, identity));
     }
     uint64_t ports = 0;
@@ -298,12 +298,13 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     }
     endpoint->can_lose |= profile->shared_bytes > 0;
     /* Go-back-N throws packets away that overtake others. */
-    endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !endpoint->config.balance->is_pinned;
+    endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !balance_has(endpoint->config.balance, BALANCE_PINNED);
     for (uint32_t class = 0; class < profile->class_count; class++) {
         endpoint->can_lose |= profile->class[class].capacity_bytes > 0;
         endpoint->can_close |= profile->class[class].xoff_bytes > 0 || profile->class[class].credit_bytes > 0;
     }
-    endpoint->control_class = profile->class_count > 1 ? 1 : 0;
+    uint32_t classes = profile->class_count / (profile->lane_count > 1 ? profile->lane_count : 1);
+    endpoint->control_class = classes > 1 ? 1 : 0;
     if (endpoint->transport->rto_ps != NULL) {
         endpoint->rto_ps = endpoint->transport->rto_ps(endpoint->config.transport_values, &endpoint->facts, profile);
     }
@@ -323,10 +324,11 @@ static void transport_init(struct endpoint *endpoint)
         uint64_t window_bytes = transport->window_bytes_max(config->transport_values, &endpoint->facts);
         endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
     }
-    endpoint->recycles = config->balance->is_recycled && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
-    endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && config->balance->is_pinned;
+    endpoint->recycles = balance_has(config->balance, BALANCE_RECYCLED) && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
+    endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
     endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
-    endpoint->pull_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
+    endpoint->flowlet_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
+    endpoint->pull_offset = endpoint->flowlet_offset + (has_flowlets(endpoint) ? sizeof(struct flowlet) : 0);
     endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
     if (transport->pull != NULL) {
         transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);

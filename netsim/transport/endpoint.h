@@ -50,6 +50,7 @@ struct endpoint_config {
     const void *transport_values;
     const struct balance *balance;
     uint32_t entropies; /* of a balance that uses a given number of them; 0: 64 */
+    uint64_t flowlet_gap_ps; /* of a balance with flowlets */
     const struct queue_profile *queues; /* of the switches; NULL: plain ones */
     uint64_t rto_ps;   /* where the transport has none of its own */
     uint64_t post_ps;  /* software and NIC time between posting and the first bit */

@@ -72,6 +72,12 @@ struct good_entropies {
     uint32_t head, count;
 };
 
+/* Behind the transport's state where routing.balance has flowlets. */
+struct flowlet {
+    uint64_t sent_ps; /* the last packet */
+    uint64_t number;
+};
+
 /* Credit of a message, behind the transport's state where the transport is receiver-driven. */
 struct pull_state {
     /* sender's half */
@@ -125,7 +131,7 @@ struct endpoint {
     bool recycles;           /* entropies */
     bool has_times;          /* the transport wants them, or gaps may be repeated */
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
-    size_t good_offset, pull_offset; /* of struct good_entropies and struct pull_state in flow->state */
+    size_t good_offset, flowlet_offset, pull_offset; /* of struct good_entropies, flowlet and pull_state in flow->state */
     size_t flow_bytes;       /* struct flow and what stands behind it */
 };
 
@@ -207,6 +213,16 @@ uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flo
 static inline struct good_entropies *good_entropies(const struct endpoint *endpoint, struct flow *flow)
 {
     return (struct good_entropies *)((uint8_t *)flow->state + endpoint->good_offset);
+}
+
+static inline bool has_flowlets(const struct endpoint *endpoint)
+{
+    return balance_has(endpoint->config.balance, BALANCE_FLOWLETS);
+}
+
+static inline struct flowlet *flowlet_of(const struct endpoint *endpoint, struct flow *flow)
+{
+    return (struct flowlet *)((uint8_t *)flow->state + endpoint->flowlet_offset);
 }
 
 /* ---- endpoint_send.c -------------------------------------------------------------------------------------- */

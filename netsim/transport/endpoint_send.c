@@ -114,11 +114,24 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+/* Which of the balance's entropies is next: one a packet, or one a flowlet. */
+static uint64_t entropy_ordinal(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    if (!has_flowlets(endpoint)) {
+        return flow->sent_count;
+    }
+    struct flowlet *flowlet = flowlet_of(endpoint, flow);
+    flowlet->number += flow->sent_count > 0 && now_ps - flowlet->sent_ps > endpoint->config.flowlet_gap_ps;
+    flowlet->sent_ps = now_ps;
+    return flowlet->number;
+}
+
+static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t now_ps)
 {
     const struct endpoint_config *config = &endpoint->config;
+    uint64_t ordinal = entropy_ordinal(endpoint, flow, now_ps);
     if (!endpoint->recycles) {
-        return config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+        return config->balance->entropy(config->seed, flow->identity, ordinal, config->entropies);
     }
     struct good_entropies *good = good_entropies(endpoint, flow);
     uint16_t entropy;
@@ -127,7 +140,7 @@ static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow,
         good->head = (good->head + 1) % GOOD_ENTROPIES;
         good->count--;
     } else {
-        entropy = config->balance->entropy(config->seed, flow->identity, flow->sent_count, config->entropies);
+        entropy = config->balance->entropy(config->seed, flow->identity, ordinal, config->entropies);
     }
     sent_entropies(endpoint, flow)[ring_index(flow, seq)] = entropy;
     return entropy;
@@ -145,7 +158,7 @@ static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uin
 }
 
 static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
-                        struct packet *packet)
+                        uint64_t now_ps, struct packet *packet)
 {
     *packet = (struct packet){
         .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
@@ -153,7 +166,7 @@ static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint
         .flow = slot & (FLOW_SLOTS_MAX - 1),
         .seq = seq & (FLOW_PACKETS_MAX - 1),
         .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
-        .entropy = entropy_next(endpoint, flow, seq),
+        .entropy = entropy_next(endpoint, flow, seq, now_ps),
         .kind = PACKET_DATA,
         .generation = flow->generation & 7u,
     };
@@ -173,7 +186,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     uint32_t seq;
     flow_next(endpoint, flow, &seq);
     bool is_repeat = flow->lost_count > 0 || seq < flow->sent_end;
-    packet_fill(endpoint, flow, slot, seq, packet);
+    packet_fill(endpoint, flow, slot, seq, now_ps, packet);
     if (flow->lost_count > 0) {
         bit_put(flow, lost_bits(flow), seq, false);
         flow->lost_count--;
