@@ -5,8 +5,10 @@
  *      0 1   2 3
  */
 #include "netsim/engine/engine.h"
+#include "netsim/engine/group_tree.h"
 #include "tests/check.h"
 #include "tests/hand.h"
+#include "tests/net.h"
 
 #define NS      PS_PER_NS
 #define HOSTS   4
@@ -237,5 +239,134 @@ static void test_buffers_come_back(void)
     }
 }
 
-TEST_MAIN("engine_group", TEST(test_all_reduce), TEST(test_reduce_to_one), TEST(test_the_last_one_decides),
+/* ---- trees in real fabrics ------------------------------------------------------------------------------------- */
+
+struct found {
+    struct arena *arena;
+    struct fabric *fabric;
+    struct engine_config config;
+    struct engine *engine;
+    struct tree tree;
+    uint32_t member_count, *members, *sent, *got, to_send, dst;
+};
+
+static bool found_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct found *found = context;
+    (void)now_ps;
+    for (uint32_t i = 0; i < found->member_count; i++) {
+        if (found->members[i] == host && found->tree.member_port[i] == port && found->sent[i] < found->to_send) {
+            *packet = (struct packet){.src = host & 0xfffff, .dst = found->dst & 0xfffff,
+                                      .seq = found->sent[i]++ & 0xffffff, .size_bytes = 1500};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void found_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct found *found = context;
+    (void)now_ps, (void)packet;
+    found->got[host]++;
+}
+
+static const struct host_ops found_ops = {.pull = found_pull, .receive = found_receive, .event = rig_event};
+
+static struct found *found_new(const char *spec, uint32_t first, uint32_t step, uint32_t count)
+{
+    struct arena *arena = arena_new("test");
+    struct found *found = arena_one(arena, struct found);
+    found->arena = arena;
+    found->fabric = net_fabric(arena, spec, "");
+    found->member_count = count;
+    found->members = arena_array(arena, count, uint32_t);
+    found->sent = arena_array(arena, count, uint32_t);
+    found->got = arena_array(arena, found->fabric->host_count, uint32_t);
+    for (uint32_t i = 0; i < count; i++) {
+        found->members[i] = first + i * step;
+    }
+    return found;
+}
+
+static void found_run(struct found *found, const struct group_builder *builder, uint32_t group, uint32_t to_send)
+{
+    found->to_send = to_send;
+    found->dst = found->fabric->host_count + group;
+    found->config = (struct engine_config){.fabric = found->fabric, .seed = 3, .cut_through_bytes = 64,
+                                           .routes = routes_new(found->fabric, found->arena), .ops = &found_ops,
+                                           .context = found, .packet_bytes_max = 1500,
+                                           .groups = groups_build(builder, 100 * NS, 512)};
+    found->engine = engine_window.create(found->arena, &found->config);
+    memset(found->sent, 0, found->member_count * sizeof *found->sent);
+    memset(found->got, 0, found->fabric->host_count * sizeof *found->got);
+    for (uint32_t i = 0; i < found->member_count; i++) {
+        engine_kick(found->engine, found->members[i], found->tree.member_port[i], 0);
+    }
+    CHECK_EQUAL(found->engine->class->run(found->engine, TIME_NEVER_PS), TIME_NEVER_PS);
+    CHECK_EQUAL(found->engine->class->packets_in_flight(found->engine), 0);
+}
+
+static void tree_check(const char *spec, uint32_t first, uint32_t step, uint32_t count, uint32_t hops, uint32_t roots)
+{
+    struct found *found = found_new(spec, first, step, count);
+    CHECK(tree_find(found->fabric, found->members, count, 5, found->arena, &found->tree));
+    CHECK_EQUAL(found->tree.hop_count, hops);
+    CHECK_EQUAL(found->tree.root_count, roots);
+    struct group_builder builder = {.arena = found->arena};
+    uint32_t reduce = group_add_reduce(&builder, &found->tree), to = group_add_reduce_to(&builder, &found->tree, 1);
+    uint32_t copy = group_add_copy(&builder, &found->tree);
+    found_run(found, &builder, reduce, 20);
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK_EQUAL(found->got[found->members[i]], 20);
+    }
+    found_run(found, &builder, to, 20);
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK_EQUAL(found->got[found->members[i]], i == 1 ? 20 : 0);
+    }
+    found_run(found, &builder, copy, 3);
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK_EQUAL(found->got[found->members[i]], 3 * (count - 1));
+    }
+    arena_free(found->arena);
+}
+
+static void test_trees_are_found(void)
+{
+    tree_check("dgx-h100", 0, 1, 8, 1, 4);                 /* one of four planes */
+    tree_check("nvl72", 3, 7, 10, 1, 18);
+    tree_check("fat-tree-128", 0, 1, 4, 1, 1);             /* at one leaf */
+    tree_check("fat-tree-128", 0, 4, 4, 4 + 1, 4);         /* four leaves of one pod */
+    tree_check("fat-tree-128", 0, 1, 128, 32 + 8 + 1, 16); /* all: one switch of every pod's upper tier */
+}
+
+/* Trees of all planes and all links side by side: no link of a member is in two. */
+static void test_trees_share_no_link(void)
+{
+    struct found *found = found_new("dgx-h100", 0, 1, 8);
+    struct tree *tree = &found->tree;
+    uint64_t used[8] = {0};
+    for (uint32_t root = 0, lanes = 1; root < 4; root++, lanes = 1) {
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            CHECK(tree_find(found->fabric, found->members, 8, root + 4 * lane, found->arena, tree));
+            CHECK_EQUAL(tree->root_count, 4);
+            lanes = tree->lane_count;
+            for (uint32_t i = 0; i < 8; i++) {
+                CHECK(!(used[i] >> tree->member_port[i] & 1));
+                used[i] |= UINT64_C(1) << tree->member_port[i];
+            }
+        }
+    }
+    CHECK_EQUAL(used[3], (1u << 18) - 1); /* and none is left over */
+    arena_free(found->arena);
+}
+
+static void test_no_tree(void)
+{
+    struct found *found = found_new("tpu-v4-cube", 0, 1, 4); /* a torus has no switches */
+    CHECK(!tree_find(found->fabric, found->members, 4, 0, found->arena, &found->tree));
+    arena_free(found->arena);
+}
+
+TEST_MAIN("engine_group", TEST(test_trees_are_found), TEST(test_trees_share_no_link), TEST(test_no_tree), TEST(test_all_reduce), TEST(test_reduce_to_one), TEST(test_the_last_one_decides),
           TEST(test_copies), TEST(test_copies_beside_others), TEST(test_buffers_come_back))
