@@ -36,6 +36,7 @@
 #ifndef PHOTONET_ENGINE_H
 #define PHOTONET_ENGINE_H
 
+#include "netsim/engine/group.h"
 #include "netsim/engine/queue.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/lane.h"
@@ -109,6 +110,7 @@ struct engine_config {
     const struct link_change *link_changes; /* ascending times */
     size_t link_change_count;
     const struct route_epochs *epochs; /* NULL: `routes` always */
+    const struct group_table *groups;  /* group.h; NULL: none */
     uint64_t control_delay_ps;   /* of engine_tell; > 0 where ops->control is used */
     const char *simd;            /* body of the vector loops (simd.h); NULL: the widest of this machine */
 };
@@ -127,6 +129,9 @@ struct port_counters {
     uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + lost + in flight */
     uint64_t lost_packets, lost_bytes; /* on a link that failed, counted when they start */
     uint64_t stray_packets, stray_bytes; /* received by this port from its link, and without a way on */
+    /* Groups: received by this port and copied or combined by its switch; made by the switch so, and queued at this
+     * port. What a switch received = what it queued + strays + group_in - group_out. */
+    uint64_t group_in_packets, group_in_bytes, group_out_packets, group_out_bytes;
 };
 
 struct engine;

@@ -125,7 +125,16 @@ static void host_receive(struct plain *plain, const struct event *event)
 
 static void on_arrived(struct plain *plain, const struct event *event)
 {
-    if (event->node != event->packet.dst) {
+    bool is_group = is_for_group(plain, &event->packet), is_host = event->node < plain->fabric->host_count;
+    if (is_group && !is_host) {
+        if (event->is_whole) {
+            on_group(plain, event);
+        } else {
+            arrival_repeat(plain, event);
+        }
+        return;
+    }
+    if (!is_group && event->node != event->packet.dst) {
         on_forward(plain, event);
         return;
     }
@@ -228,6 +237,7 @@ static struct engine *plain_create(struct arena *arena, const struct engine_conf
         port_init(plain, port);
     }
     flushes_make(plain);
+    groups_init(plain);
     return &plain->base;
 }
 

@@ -4,13 +4,13 @@
  *   plain.c        events: arrivals, departures, timers; the class
  *   plain_port.c   output ports: classes, what fits, what is sent next
  *   plain_link.c   what goes back over a link: pauses and credits
+ *   plain_group.c  copying and combining
  *   event_heap.c   pending events
  *
  * Scope: store-and-forward and cut-through switches, hosts that forward, ports that come up later, and all of
  * queue.h.
  * Gates, failures and the controller: gate.h. A port that cannot start what it has because of them has one wake-up
  * pending, at the time when something can; wake-ups that are overtaken by others stay in the heap and are passed over.
- * Not modelled: multicast.
  * Checked against: closed forms (tests/test_engine.c), conservation of packets and bytes per link, SimGrid on long
  * transfers (tests/test_simgrid.c); trimming, marks, pauses and credits by the transports that need them
  * (tests/test_transport.c, tests/test_peers.c). Not checked by a test of their own: shared buffers, round robin among
@@ -109,6 +109,7 @@ struct plain {
     uint64_t control_ps;   /* of the control that runs */
     struct gating **gatings;
     struct port *ports;
+    struct combine_table *combines; /* per node, where there are groups */
     uint64_t *salt;        /* per node */
     uint64_t *used_bytes;  /* per node: buffered, for shared buffers */
     uint64_t hop_count;
@@ -134,6 +135,18 @@ void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* The output port of a packet that is at a node (plain.c). */
 uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint32_t towards,
                     uint64_t now_ps);
+
+/* Queues what the node itself has made of packets of a group (plain_port.c). in_port: whose buffer it takes, or
+ * ID_NONE. */
+void port_make(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port, uint64_t now_ps);
+
+/* plain_group.c */
+void groups_init(struct plain *plain);
+void on_group(struct plain *plain, const struct event *event);
+static inline bool is_for_group(const struct plain *plain, const struct packet *packet)
+{
+    return packet->dst >= plain->fabric->host_count;
+}
 
 /* plain_link.c */
 /* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */

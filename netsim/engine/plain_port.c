@@ -115,7 +115,9 @@ static void packet_drop(struct plain *plain, struct port *port, const struct wai
     port->counters.dropped_packets++;
     port->counters.dropped_bytes += waiting->packet.size_bytes;
     plain->in_flight--;
-    input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+    if (waiting->in_port != ID_NONE) {
+        input_release(plain, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+    }
 }
 
 /* It cannot go on: there is no route. */
@@ -230,6 +232,18 @@ void port_arrive(struct plain *plain, uint32_t port_id, const struct packet *pac
 {
     struct waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
                               .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class, .is_new = true};
+    port_admit(plain, port_id, &waiting, now_ps);
+}
+
+void port_make(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port, uint64_t now_ps)
+{
+    struct port *port = &plain->ports[port_id];
+    uint32_t class = class_of(port->profile, packet);
+    struct waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
+                              .in_bytes = packet->size_bytes, .in_class = (uint8_t)class, .is_new = in_port != ID_NONE};
+    plain->in_flight++;
+    port->counters.group_out_packets++;
+    port->counters.group_out_bytes += packet->size_bytes;
     port_admit(plain, port_id, &waiting, now_ps);
 }
 
@@ -354,7 +368,7 @@ static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const st
         seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
         *is_whole = false;
     }
-    bool is_destination = peer == packet->dst;
+    bool is_destination = peer == packet->dst || (is_for_group(plain, packet) && peer < fabric->host_count);
     return seen_ps + link_delay_ps(fabric, port_id) + (is_destination ? 0 : fabric->node_latency_ps[peer]);
 }
 
@@ -513,7 +527,10 @@ void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps)
     }
     for (uint32_t i = 0; i < again.count; i++) {
         struct waiting *waiting = &again.ring[i];
-        uint32_t out = route_port(plain, plain->fabric->port_node[port_id], &waiting->packet, waiting->packet.dst, now_ps);
+        uint32_t out = is_for_group(plain, &waiting->packet)
+                           ? port_id
+                           : route_port(plain, plain->fabric->port_node[port_id], &waiting->packet, waiting->packet.dst,
+                                         now_ps);
         if (out == ID_NONE) {
             packet_stray(plain, waiting, now_ps);
         } else {

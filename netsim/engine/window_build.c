@@ -393,7 +393,7 @@ static void profiles_take(struct window_core *core)
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
     if (config->fabric->port_gate != NULL || config->fabric->detours != NULL || config->link_change_count > 0 ||
-        config->epochs != NULL || config->ops->control != NULL) {
+        config->epochs != NULL || config->ops->control != NULL || config->groups != NULL) {
         return engine_plain.create(arena, config);
     }
     struct window_core *core = arena_one(arena, struct window_core);
