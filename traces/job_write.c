@@ -12,6 +12,10 @@
 /* As the result file: level 2 of 9, beyond which little is saved. */
 enum { DEFLATE_LEVEL = 2, CHUNK_CELLS = 1 << 16 };
 
+/* Short columns stand in the head of their dataset, and the index of chunks has few entries a node: a small
+ * job is some 20 kB instead of 70. */
+enum { COMPACT_BYTES_MAX = 2048, CHUNK_INDEX_K = 4 };
+
 struct writing {
     const struct job *job;
     struct arena *arena;
@@ -215,7 +219,9 @@ static bool column_write(hid_t group, const struct job_column *column, uint64_t 
 {
     hsize_t size = count, chunk = count < CHUNK_CELLS ? count : CHUNK_CELLS;
     hid_t space = H5Screate_simple(1, &size, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
-    if (count > 0) {
+    if (count * job_cell_bytes(column->cell) <= COMPACT_BYTES_MAX) {
+        H5Pset_layout(create, H5D_COMPACT);
+    } else {
         H5Pset_chunk(create, 1, &chunk);
         H5Pset_shuffle(create);
         H5Pset_deflate(create, DEFLATE_LEVEL);
@@ -266,6 +272,7 @@ static bool part_write(const struct writing *writing)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* failures are told through diag */
     hid_t create = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_userblock(create, JOB_FILE_HEAD_BYTES);
+    H5Pset_istore_k(create, CHUNK_INDEX_K);
     H5Pset_obj_track_times(create, 0);
     hid_t file = H5Fcreate(writing->part, H5F_ACC_TRUNC, create, H5P_DEFAULT);
     H5Pclose(create);
