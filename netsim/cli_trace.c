@@ -5,6 +5,7 @@
  *     photonet trace convert  SPEC -o PREFIX [--to FORMAT] [--ranks N] [--set trace.KEY=VALUE]...
  *     photonet trace generate --model NAME [--KEY VALUE]... -o PREFIX [--to FORMAT] */
 #include "netsim/cli.h"
+#include "netsim/inputs.h"
 
 #include "photonet/units.h"
 
@@ -36,7 +37,7 @@ struct request {
 
 /* ---- the command line -------------------------------------------------------------------------------- */
 
-enum { KEY_RANKS = 256, KEY_SET, KEY_FORMAT, KEY_TO, KEY_MODEL, KEY_PARAM };
+enum { KEY_RANKS = 256, KEY_SET, KEY_DEPS, KEY_FORMAT, KEY_TO, KEY_MODEL, KEY_PARAM };
 
 /* Refuses the command line; the first reason stays. */
 __attribute__((format(printf, 2, 3))) static error_t refuse(struct request *request, const char *format, ...)
@@ -144,6 +145,8 @@ static error_t common_parse(int key, char *text, struct argp_state *state)
         return ranks_parse(request, text);
     case KEY_SET:
         return setting_add(request, text);
+    case KEY_DEPS:
+        return setting_add(request, arena_printf(request->arena, "deps=%s", text));
     case KEY_TO:
         return writer_find(request, text);
     case KEY_FORMAT:
@@ -166,6 +169,7 @@ static error_t common_parse(int key, char *text, struct argp_state *state)
 
 #define OPTION_RANKS {"ranks", KEY_RANKS, "N", 0, "ranks of the job, where the trace does not say", 0}
 #define OPTION_SET {"set", KEY_SET, "trace.KEY=VALUE", 0, "a parameter of the format, see below", 0}
+#define OPTION_DEPS {"deps", KEY_DEPS, "data|ctrl|both", 0, "dependencies of a Chakra trace that count: trace.deps", 0}
 #define OPTION_FORMAT {"format", KEY_FORMAT, "table|json", 0, "how to print (table)", 0}
 #define OPTION_OUTPUT {"output", 'o', "PREFIX", 0, "name of what is written: PREFIX.job, PREFIX.0.et, ...", 0}
 #define OPTION_TO {"to", KEY_TO, "FORMAT", 0, "format to write (job), see below", 0}
@@ -276,9 +280,12 @@ static enum status info_json(const struct request *request, const struct job *jo
     for (enum op_kind kind = 0; kind < OP_KIND_COUNT; kind++) {
         json_object_set_new(ops, op_kind_name(kind), json_integer((json_int_t)totals->ops[kind]));
     }
+    uint32_t files;
+    uint64_t bytes;
+    inputs_count(request->spec, request->arena, &files, &bytes);
     json_t *root =
-        json_pack("{s:s*, s:s, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:f}", "name", job->name,
-                  "format", job->format, "ranks", (json_int_t)job->rank_count, "programs",
+        json_pack("{s:s*, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:f}", "name", job->name,
+                  "format", job->format, "files", (json_int_t)files, "file_bytes", (json_int_t)bytes, "ranks", (json_int_t)job->rank_count, "programs",
                   (json_int_t)job->program_count, "groups", (json_int_t)job->group_count, "operations", ops,
                   "compute_ps", (json_int_t)totals->compute_ps, "message_bytes",
                   (json_int_t)totals->message_bytes, "collectives", collectives_json(job, rows), "group_list",
@@ -344,11 +351,17 @@ static void notes_print(const struct job *job)
     }
 }
 
-static void info_print(const struct job *job, const struct job_totals *totals,
-                       const struct collective_row *rows, struct arena *arena)
+static void info_print(const struct request *request, const struct job *job, const struct job_totals *totals,
+                       const struct collective_row *rows)
 {
     char text[32];
+    uint32_t files;
+    uint64_t bytes;
     printf("trace      %s (%s)\n", job->name, job->format);
+    inputs_count(request->spec, request->arena, &files, &bytes);
+    if (files > 0) {
+        printf("read       %" PRIu32 " file%s, %s\n", files, files == 1 ? "" : "s", size_text(bytes, text));
+    }
     printf("ranks      %" PRIu32 ", running %" PRIu32 " different program%s\n", job->rank_count,
            job->program_count, job->program_count == 1 ? "" : "s");
     printf("groups     %" PRIu32 "\n", job->group_count);
@@ -370,7 +383,7 @@ static void info_print(const struct job *job, const struct job_totals *totals,
     }
     if (totals->ops[OP_COLLECTIVE] > 0) {
         printf("collectives\n");
-        collectives_print(job, rows, arena);
+        collectives_print(job, rows, request->arena);
     }
     notes_print(job);
 }
@@ -388,13 +401,13 @@ static enum status info_run(struct request *request)
     if (request->is_json) {
         return info_json(request, job, &totals, rows);
     }
-    info_print(job, &totals, rows, request->arena);
+    info_print(request, job, &totals, rows);
     return STATUS_OK;
 }
 
 static enum status command_info(struct request *request, int argc, char **argv)
 {
-    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_FORMAT, {0}};
+    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_DEPS, OPTION_FORMAT, {0}};
     static const struct argp argp = {
         options, common_parse, "SPEC", "Says what is in a trace and what the import made of it.",
         NULL,    NULL,         NULL};
@@ -407,7 +420,7 @@ static enum status command_info(struct request *request, int argc, char **argv)
 
 static enum status command_validate(struct request *request, int argc, char **argv)
 {
-    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, {0}};
+    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_DEPS, {0}};
     static const struct argp argp = {
         options, common_parse, "SPEC", "Reads a trace and says whether it can run.", NULL, NULL, NULL};
     const struct job *job;
@@ -435,7 +448,7 @@ static enum status job_write(const struct request *request, const struct job *jo
 
 static enum status command_convert(struct request *request, int argc, char **argv)
 {
-    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_OUTPUT, OPTION_TO, {0}};
+    static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_DEPS, OPTION_OUTPUT, OPTION_TO, {0}};
     static const struct argp argp = {
         options, common_parse, "SPEC -o PREFIX", "Writes a trace in another format.", NULL, NULL, NULL};
     const struct job *job;

@@ -8,6 +8,7 @@
 
 struct input_list {
     struct arena *arena;
+    bool is_counted_only; /* without digests */
     struct results_input *items;
     size_t count, capacity;
 };
@@ -38,8 +39,12 @@ static bool file_digest(const char *path, uint64_t *bytes, uint64_t *digest)
 static void file_add(struct input_list *list, const char *path)
 {
     struct stat stat_;
-    uint64_t bytes, digest;
-    if (stat(path, &stat_) != 0 || !S_ISREG(stat_.st_mode) || !file_digest(path, &bytes, &digest)) {
+    uint64_t bytes, digest = 0;
+    if (stat(path, &stat_) != 0 || !S_ISREG(stat_.st_mode)) {
+        return;
+    }
+    bytes = (uint64_t)stat_.st_size;
+    if (!list->is_counted_only && !file_digest(path, &bytes, &digest)) {
         return;
     }
     vec_push(list->arena, list->items, list->count, list->capacity) =
@@ -71,22 +76,38 @@ static void pattern_add(struct input_list *list, const char *path, const char *t
     globfree(&found);
 }
 
-void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
-                 const struct results_input **inputs, uint32_t *count)
+static void trace_add(struct input_list *list, const char *trace_spec)
 {
-    struct input_list list = {.arena = arena};
     struct stat stat_;
     const char *colon = strchr(trace_spec, ':');
     const char *path = colon != NULL && stat(trace_spec, &stat_) != 0 ? colon + 1 : trace_spec;
     if (stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode)) {
-        pattern_add(&list, path, "/*");
+        pattern_add(list, path, "/*");
     } else {
-        file_add(&list, path);
-        pattern_add(&list, path, ".[0-9]*");
-        pattern_add(&list, path, ".json");
-        pattern_add(&list, path, ".job");
+        file_add(list, path);
+        pattern_add(list, path, ".[0-9]*");
+        pattern_add(list, path, ".json");
+        pattern_add(list, path, ".job");
     }
+}
+
+void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
+                 const struct results_input **inputs, uint32_t *count)
+{
+    struct input_list list = {.arena = arena};
+    trace_add(&list, trace_spec);
     file_add(&list, fabric_spec);
     *inputs = list.items;
     *count = (uint32_t)list.count;
+}
+
+void inputs_count(const char *trace_spec, struct arena *arena, uint32_t *files, uint64_t *bytes)
+{
+    struct input_list list = {.arena = arena, .is_counted_only = true};
+    trace_add(&list, trace_spec);
+    *files = (uint32_t)list.count;
+    *bytes = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        *bytes += list.items[i].bytes;
+    }
 }

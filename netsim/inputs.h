@@ -10,4 +10,7 @@
 void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
                  const struct results_input **inputs, uint32_t *count);
 
+/* The same files, counted only. */
+void inputs_count(const char *trace_spec, struct arena *arena, uint32_t *files, uint64_t *bytes);
+
 #endif

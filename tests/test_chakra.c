@@ -996,25 +996,6 @@ static void test_foreign(void)
     CHECK_HOLDS(diag.text, "is a tar archive");
 }
 
-static void test_old_schemas(void)
-{
-    folder_make("old");
-    file.count = 0; /* no metadata: the first record is a node */
-    node_begin(1, "a", 3);
-    node_end();
-    content_refused(file.data, file.count, "older than \"0.0.4\"");
-    file.count = metadata.count = 0; /* August 2023: field 1 of the metadata is an attribute */
-    attribute(&metadata, 1, "schema", 6, 1);
-    record(&metadata);
-    content_refused(file.data, file.count, "older than \"0.0.4\"");
-    file.count = 0; /* attributes of a node in field 11 */
-    put(&file, 0);
-    node_begin(1, "a", COLL);
-    attribute(&node, 11, "comm_type", 6, 1);
-    node_end();
-    content_refused(file.data, file.count, "older than \"0.0.4\"");
-}
-
 static void test_empty_ranks(void)
 {
     folder_make("idle");
@@ -1074,6 +1055,170 @@ static enum status survives(const void *data, size_t count)
     return status;
 }
 
+static uint64_t random_next(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* ---- older schemas -------------------------------------------------------------------------------------- */
+
+/* An attribute of then: the value in field `as`. */
+static void old_attribute(const char *name, uint32_t as, uint64_t value)
+{
+    inner.count = 0;
+    text(&inner, 1, name);
+    number(&inner, 2, 1); /* its type */
+    number(&inner, as, value);
+    bytes(&node, 11, inner.data, inner.count);
+}
+
+static void old_begin(uint64_t id, const char *name, uint64_t type)
+{
+    node.count = 0;
+    number(&node, 1, id);
+    text(&node, 2, name);
+    number(&node, 3, type);
+}
+
+/* Two ranks: 7 us of work, then an all-to-all of 4096 B, then rank 0 sends 100 B to rank 1. `shift` is what METADATA
+ * moved the types by, `as` the field of integers, `a2a` the number of all-to-all. */
+static void old_save(bool has_metadata, uint64_t shift, uint32_t as, uint64_t a2a)
+{
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        file.count = metadata.count = 0;
+        if (has_metadata) {
+            inner.count = 0;
+            text(&inner, 1, "schema");
+            bytes(&metadata, 1, inner.data, inner.count);
+            record(&metadata);
+        }
+        old_begin(0, "work", 3 + shift);
+        text(&node, 5, "[1, 2]"); /* inputs */
+        old_attribute("runtime", as, 7);
+        record(&node);
+        old_begin(1, "all", 6 + shift);
+        number(&node, 4, 0);
+        old_attribute("comm_type", as, a2a);
+        old_attribute("comm_size", as, 4096);
+        record(&node);
+        old_begin(2, "message", (rank == 0 ? 4 : 5) + shift);
+        number(&node, 4, 0);
+        number(&node, 4, 1);
+        old_attribute(rank == 0 ? "comm_dst" : "comm_src", as, 1 - rank);
+        old_attribute("comm_size", as, 100);
+        old_attribute("comm_tag", as, 5);
+        record(&node);
+        save_rank(rank);
+    }
+}
+
+static void old_eg_save(void)
+{
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        file.count = 0;
+        old_begin(0, "work", 3);
+        number(&node, 7, 7);
+        number(&node, 12, 1000);
+        record(&node);
+        old_begin(1, "all", 6);
+        number(&node, 4, 0);
+        number(&node, 13, 2);
+        number(&node, 14, 1);
+        number(&node, 15, 0);
+        number(&node, 18, 4096);
+        record(&node);
+        old_begin(2, "message", rank == 0 ? 4 : 5);
+        bytes(&node, 4, "\x00\x01", 2); /* packed, too */
+        number(&node, 16, 0);
+        number(&node, 17, 1);
+        number(&node, 18, 100);
+        number(&node, 19, 5);
+        record(&node);
+        save_rank(rank);
+    }
+}
+
+static void old_check(void)
+{
+    if (!loads(0)) {
+        return;
+    }
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        const struct program *program = program_of(rank);
+        CHECK_EQUAL(program->op_count, 3);
+        CHECK_EQUAL(program->kind[0], OP_COMPUTE);
+        CHECK_EQUAL(program->duration_ps[0], 7000000);
+        CHECK_EQUAL(program->kind[1], OP_COLLECTIVE);
+        CHECK_EQUAL(program->collective[1], COLLECTIVE_ALL_TO_ALL);
+        CHECK_EQUAL(program->bytes[1], 4096);
+        CHECK_EQUAL(program->kind[2], rank == 0 ? OP_SEND : OP_RECV);
+        CHECK_EQUAL(program->bytes[2], 100);
+        CHECK_EQUAL(program->tag[2], 5);
+        CHECK_EQUAL(job_peer(job, rank, program, 2), 1 - rank);
+        CHECK(waits(rank, "message", "work") && waits(rank, "message", "all") && waits(rank, "all", "work"));
+    }
+    CHECK_EQUAL(note_count("a schema before"), 6);
+}
+
+static void test_old_schemas(void)
+{
+    folder_make("old");
+    old_eg_save();
+    old_check();
+    old_save(false, 0, 5, 1); /* v0.0.2 */
+    old_check();
+    old_save(false, 1, 6, 1); /* v0.0.3 */
+    old_check();
+    old_save(true, 1, 6, 1); /* with metadata */
+    old_check();
+    old_save(true, 1, 7, 1); /* signed integers in a field of their own */
+    old_check();
+    old_save(true, 1, 7, 4); /* broadcast came last */
+    if (loads(0)) {
+        CHECK_EQUAL(program_of(0)->collective[1], COLLECTIVE_BROADCAST);
+    }
+    old_save(true, 1, 7, 5);
+    refused(0, "collective of an unknown comm_type");
+    file.count = 0; /* a type means a computation to one and a memory access to another */
+    node_begin(1, "a", 3);
+    node_end();
+    content_refused(file.data, file.count, "no node tells which");
+    file.count = 0; /* metadata without a word, but attributes in field 11 */
+    put(&file, 0);
+    old_begin(1, "a", 7);
+    old_attribute("comm_type", 6, 1);
+    record(&node);
+    content_refused(file.data, file.count, "collective without comm_size");
+}
+
+/* Cut and damaged, every schema. */
+static void test_old_damage(void)
+{
+    folder_make("old-damage");
+    uint64_t state = test_seed();
+    for (uint32_t schema = 0; schema < 4; schema++) {
+        schema == 0 ? old_eg_save() : old_save(schema == 3, schema > 1, schema == 1 ? 5 : 6, 1);
+        struct buffer kept = file;
+        for (size_t count = 0; count < kept.count; count++) {
+            enum status status = survives(kept.data, count);
+            CHECK(status == STATUS_OK || status == STATUS_INPUT);
+        }
+        for (uint32_t round = 0; round < 500; round++) {
+            struct buffer changed = kept;
+            for (uint32_t flips = 0; flips < 3; flips++) {
+                changed.data[random_next(&state) % changed.count] = (uint8_t)random_next(&state);
+            }
+            enum status status = survives(changed.data, changed.count);
+            CHECK(status == STATUS_OK || status == STATUS_INPUT);
+        }
+    }
+}
+
+
 static void test_truncation(void)
 {
     folder_make("cut");
@@ -1101,15 +1246,6 @@ static void test_truncation(void)
     memcpy(huge + 8, "\xff\xff\xff\xff\xff", 5);
     CHECK_EQUAL(survives(huge, sizeof huge), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "no number of 32 bits");
-}
-
-static uint64_t random_next(uint64_t *state)
-{
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t z = *state;
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
 }
 
 static void test_mutation(void)
@@ -1473,7 +1609,7 @@ TEST_MAIN("chakra", TEST(test_omitted_zeros), TEST(test_ids), TEST(test_equal_ta
           TEST(test_group_file), TEST(test_group_world), TEST(test_group_metadata), TEST(test_group_number),
           TEST(test_elements), TEST(test_durations), TEST(test_integer_kinds), TEST(test_bad_integers),
           TEST(test_wire), TEST(test_gzip), TEST(test_files), TEST(test_lone_messages), TEST(test_foreign),
-          TEST(test_old_schemas), TEST(test_empty_ranks), TEST(test_truncation), TEST(test_mutation),
+          TEST(test_old_schemas), TEST(test_old_damage), TEST(test_empty_ranks), TEST(test_truncation), TEST(test_mutation),
           TEST(test_round_trip), TEST(test_round_trip_models), TEST(test_written_bytes),
           TEST(test_corpus_ring), TEST(test_corpus_microbench), TEST(test_corpus_stage),
           TEST(test_corpus_pytorch), TEST(test_corpus_refused))

@@ -147,7 +147,8 @@ static void test_convert(void)
     CHECK_EQUAL(run_here("convert pattern:ring,ranks=6,bytes=64KiB -o %s", "hexagon"), STATUS_OK);
     CHECK_HOLDS(output, "hexagon.job\n");
     CHECK_EQUAL(run_here("info %s", "hexagon"), STATUS_OK); /* the name alone means it too */
-    CHECK_HOLDS(output, "(job)\nranks      6, running 1 different program\n");
+    CHECK_HOLDS(output, "(job)\nread       1 file, ");
+    CHECK_HOLDS(output, "\nranks      6, running 1 different program\n");
     CHECK_EQUAL(run_here("validate --ranks 7 %s.job", "hexagon"), STATUS_INPUT);
 }
 

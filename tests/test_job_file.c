@@ -1,8 +1,8 @@
-/* Job files. Asserted: a job read back equals the one written in every field, for patterns and all models; equal jobs
- * give equal bytes; a file that is cut anywhere, or changed anywhere, is refused in one line; so is one whose columns
- * hold wrong numbers under a right digest (every cell of a small file set to values out of range), unless the job is
- * still sound; a writer that is killed leaves a whole file or none. Not asserted: what HDF5 makes of a hostile file
- * with a right digest below the level of datasets. */
+/* Job files. Asserted: a job read back equals the one written in every field, for patterns and all models;
+ * equal jobs give equal bytes; a file that is cut anywhere, or changed anywhere, is refused in one line; so
+ * is one whose columns hold wrong numbers under a right digest (every cell of a small file set to values out
+ * of range), unless the job is still sound; a writer that is killed leaves a whole file or none. Not
+ * asserted: what HDF5 makes of a hostile file with a right digest below the level of datasets. */
 #include "traces/job_file.h"
 #include "tests/trace_check.h"
 
@@ -47,7 +47,8 @@ static bool job_save(const struct job *job, const char *prefix)
     return status == STATUS_OK;
 }
 
-/* ---- round trips ---------------------------------------------------------------------------------------- */
+/* ---- round trips ----------------------------------------------------------------------------------------
+ */
 
 static bool programs_equal(const struct program *a, const struct program *b)
 {
@@ -81,8 +82,8 @@ static void jobs_compare(const struct job *a, const struct job *b)
     }
     for (uint32_t i = 0; i < a->note_count && is_equal; i++) {
         is_equal = strcmp(a->notes[i].what, b->notes[i].what) == 0 &&
-                   strcmp(a->notes[i].action, b->notes[i].action) == 0 && a->notes[i].count == b->notes[i].count &&
-                   a->notes[i].bytes == b->notes[i].bytes;
+                   strcmp(a->notes[i].action, b->notes[i].action) == 0 &&
+                   a->notes[i].count == b->notes[i].count && a->notes[i].bytes == b->notes[i].bytes;
     }
     CHECK(is_equal);
 }
@@ -148,24 +149,44 @@ static void test_models(void)
     }
 }
 
-/* ---- a job with one of everything ----------------------------------------------------------------------- */
+/* ---- a job with one of everything -----------------------------------------------------------------------
+ */
 
 static void everything_rank(struct job_builder *builder, uint32_t rank, uint32_t slot)
 {
-    static const uint64_t parts[] = {1, 20, 300, 4000, 5, 60, 700, 8, 9}, more[] = {0, 0, 1, 0, 0, 1, 0, 0, 1};
-    uint32_t first_pairs = job_builder_pairs(builder, 3, parts), second_pairs = job_builder_pairs(builder, 3, more);
+    static const uint64_t parts[] = {1, 20, 300, 4000, 5, 60, 700, 8, 9},
+                          more[] = {0, 0, 1, 0, 0, 1, 0, 0, 1};
+    uint32_t first_pairs = job_builder_pairs(builder, 3, parts),
+             second_pairs = job_builder_pairs(builder, 3, more);
     struct diag diag = {""};
     job_builder_rank(builder, rank);
     struct op ops[] = {
         {.kind = OP_COMPUTE, .duration_ps = 1234567, .source_id = 11, .name = "matmul"},
         {.kind = OP_MEMORY, .duration_ps = 99, .bytes = 4096, .stream = 2, .source_id = 12, .name = "copy"},
         {.kind = OP_SEND, .bytes = UINT64_C(5) << 32, .peer = (rank + 1) % 3, .tag = 0xfffffffe, .stream = 7},
-        {.kind = OP_RECV, .bytes = UINT64_C(5) << 32, .peer = (rank + 2) % 3, .tag = 0xfffffffe, .name = "matmul"},
-        {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BROADCAST, .bytes = 1000, .root = 2, .group_slot = slot},
-        {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BARRIER, .group_slot = slot, .name = "barrier \"x\""},
+        {.kind = OP_RECV,
+         .bytes = UINT64_C(5) << 32,
+         .peer = (rank + 2) % 3,
+         .tag = 0xfffffffe,
+         .name = "matmul"},
+        {.kind = OP_COLLECTIVE,
+         .collective = COLLECTIVE_BROADCAST,
+         .bytes = 1000,
+         .root = 2,
+         .group_slot = slot},
+        {.kind = OP_COLLECTIVE,
+         .collective = COLLECTIVE_BARRIER,
+         .group_slot = slot,
+         .name = "barrier \"x\""},
         {.kind = OP_MARKER, .source_id = UINT64_MAX},
-        {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_ALL_TO_ALL, .group_slot = slot, .pairs = second_pairs},
-        {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_ALL_TO_ALL, .group_slot = slot, .pairs = first_pairs},
+        {.kind = OP_COLLECTIVE,
+         .collective = COLLECTIVE_ALL_TO_ALL,
+         .group_slot = slot,
+         .pairs = second_pairs},
+        {.kind = OP_COLLECTIVE,
+         .collective = COLLECTIVE_ALL_TO_ALL,
+         .group_slot = slot,
+         .pairs = first_pairs},
     };
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         job_builder_op(builder, &ops[i]);
@@ -183,7 +204,8 @@ static const struct job *everything(struct arena *arena)
     struct diag diag = {""};
     struct job_builder *builder = job_builder_new(arena, "every\"thing\"", "test", 4);
     uint32_t group, unused;
-    CHECK_EQUAL(job_builder_group(builder, "tri", members, 3, (struct origin){.path = "t"}, &group, &diag), 0);
+    CHECK_EQUAL(job_builder_group(builder, "tri", members, 3, (struct origin){.path = "t"}, &group, &diag),
+                0);
     CHECK_EQUAL(job_builder_group(builder, "pair", pair, 2, (struct origin){.path = "t"}, &unused, &diag), 0);
     for (uint32_t rank = 0; rank < 3; rank++) {
         uint32_t slot = job_builder_slot(builder, rank, group);
@@ -213,7 +235,8 @@ static void test_everything(void)
     arena_free(arena);
 }
 
-/* ---- damage --------------------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------------------
+ */
 
 static void everything_save(void)
 {
@@ -265,7 +288,8 @@ static void head_stamp(const char *path)
 }
 
 /* Sets one cell of a column to `value` in a fresh copy of the file. */
-static void cell_change(const uint8_t *bytes, size_t count, const struct job_column *column, hsize_t row, int64_t value)
+static void cell_change(const uint8_t *bytes, size_t count, const struct job_column *column, hsize_t row,
+                        int64_t value)
 {
     const char *path = trace_file("cell.job", bytes, count);
     char name[64];
@@ -296,8 +320,8 @@ static hsize_t column_rows(const char *path, const struct job_column *column)
     return rows;
 }
 
-/* Every cell of every column, set to small, large and negative values: loads or is refused in one line. What loads is
- * walked once, so that a sanitizer sees an index that went through. */
+/* Every cell of every column, set to small, large and negative values: loads or is refused in one line. What
+ * loads is walked once, so that a sanitizer sees an index that went through. */
 static void test_changed_cells(void)
 {
     static const int64_t values[] = {0, 1, 3, 9, 200, 70000, INT32_MAX, -1, INT64_MAX};
@@ -368,7 +392,8 @@ static void test_changed_columns(void)
     free(bytes);
 }
 
-/* ---- killed writers ------------------------------------------------------------------------------------- */
+/* ---- killed writers -------------------------------------------------------------------------------------
+ */
 
 static void writer_run(const struct job *job)
 {
@@ -385,7 +410,8 @@ static void test_killed(void)
     struct diag diag = {""};
     const struct job *job = NULL;
     uint32_t found = 0;
-    CHECK_EQUAL(trace_read("pattern:permutation,ranks=3000,bytes=1MiB", 0, NULL, 0, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(trace_read("pattern:permutation,ranks=3000,bytes=1MiB", 0, NULL, 0, arena, &job, &diag),
+                STATUS_OK);
     for (uint32_t trial = 0; trial < 12 && job != NULL; trial++) {
         fflush(stdout);
         pid_t child = fork();

@@ -1,8 +1,8 @@
-/* Every sample through every writer. Asserted: what a writer wrote is read back; its replay has the same digest, but
- * where the format cannot carry what decides it (GOAL: collectives, fractions of nanoseconds, streams of sends), where
- * the writer says so and the payload of messages is that of the collectives' closed form; the lowered collectives of
- * every kind, 2 to 9 ranks and all roots, move the bytes they should. Not asserted: that a lowered collective takes
- * the time of one that the replay chooses. */
+/* Every sample through every writer. Asserted: what a writer wrote is read back; its replay has the same
+ * digest, but where the format cannot carry what decides it (GOAL: collectives, fractions of nanoseconds,
+ * streams of sends), where the writer says so and the payload of messages is that of the collectives' closed
+ * form; the lowered collectives of every kind, 2 to 9 ranks and all roots, move the bytes they should. Not
+ * asserted: that a lowered collective takes the time of one that the replay chooses. */
 #include "netsim/run.h"
 #include "tests/trace_check.h"
 
@@ -20,8 +20,12 @@ static struct outcome job_run(const struct job *job)
     struct arena *arena = arena_new("round trip");
     struct diag diag = {""};
     struct run_result result = {0};
-    const struct run_request request = {.trace = "round trip", .fabric = "clos-dsp", .seed = 1, .iterations = 1,
-                                        .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    const struct run_request request = {.trace = "round trip",
+                                        .fabric = "clos-dsp",
+                                        .seed = 1,
+                                        .iterations = 1,
+                                        .until_ps = TIME_NEVER_PS - 1,
+                                        .is_quiet = true};
     outcome.status = run_job(&request, job, NULL, arena, &result, &diag);
     outcome.digest = result.digest;
     outcome.useful_bytes = result.summary.useful_bytes;
@@ -89,7 +93,8 @@ static void files_remove(void)
     test_shell(output, sizeof output, "rm -f %s/trip*", test_directory());
 }
 
-static void writer_check(const struct trace_writer *writer, const struct job *job, const struct outcome *expected)
+static void writer_check(const struct trace_writer *writer, const struct job *job,
+                         const struct outcome *expected)
 {
     char prefix[1024], wrote[4352] = "";
     struct diag diag = {""};
@@ -116,8 +121,8 @@ static void job_check_all(const struct job *job)
 {
     struct outcome expected = job_run(job);
     CHECK_EQUAL(expected.status, STATUS_OK);
-    for (const struct trace_writer *const *writer = trace_writers; *writer != NULL && expected.status == STATUS_OK;
-         writer++) {
+    for (const struct trace_writer *const *writer = trace_writers;
+         *writer != NULL && expected.status == STATUS_OK; writer++) {
         writer_check(*writer, job, &expected);
     }
 }
@@ -195,15 +200,22 @@ static void model_set(const struct trace_model *model, void *values, const char 
 {
     struct diag diag = {""};
     if (param_find(&model->params, key) != NULL) {
-        CHECK_EQUAL(param_assign(&model->params, values, key, text, (struct origin){.path = "test"}, arena, &diag),
-                    STATUS_OK);
+        CHECK_EQUAL(
+            param_assign(&model->params, values, key, text, (struct origin){.path = "test"}, arena, &diag),
+            STATUS_OK);
     }
 }
 
 static void test_models(void)
 {
-    static const char *const settings[][2] = {{"tp", "2"}, {"pp", "2"}, {"dp", "2"}, {"ep", "2"}, {"cp", "1"},
-                                              {"layers", "4"}, {"micro_batches", "2"}, {"sequence", "512"},
+    static const char *const settings[][2] = {{"tp", "2"},
+                                              {"pp", "2"},
+                                              {"dp", "2"},
+                                              {"ep", "2"},
+                                              {"cp", "1"},
+                                              {"layers", "4"},
+                                              {"micro_batches", "2"},
+                                              {"sequence", "512"},
                                               {"shrink", "1000"}};
     for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
         struct arena *arena = arena_new("test");
@@ -222,10 +234,11 @@ static void test_models(void)
     }
 }
 
-/* ---- lowered collectives -------------------------------------------------------------------------------- */
+/* ---- lowered collectives --------------------------------------------------------------------------------
+ */
 
-static const struct job *collective_job(struct arena *arena, enum collective_kind kind, uint32_t ranks, uint32_t root,
-                                        uint64_t bytes)
+static const struct job *collective_job(struct arena *arena, enum collective_kind kind, uint32_t ranks,
+                                        uint32_t root, uint64_t bytes)
 {
     uint32_t members[16], group;
     uint64_t pairs[16 * 16];
@@ -246,8 +259,12 @@ static const struct job *collective_job(struct arena *arena, enum collective_kin
         uint32_t slot = rank > 0 ? job_builder_slot(builder, rank, group) : 0;
         job_builder_rank(builder, rank);
         for (int i = 0; i < 2 && rank > 0; i++) { /* two calls, to be kept apart */
-            struct op op = {.kind = OP_COLLECTIVE, .collective = kind, .bytes = bytes, .group_slot = slot,
-                            .root = is_rooted ? root : 0, .pairs = table};
+            struct op op = {.kind = OP_COLLECTIVE,
+                            .collective = kind,
+                            .bytes = bytes,
+                            .group_slot = slot,
+                            .root = is_rooted ? root : 0,
+                            .pairs = table};
             job_builder_op(builder, &op);
         }
         job_builder_rank_end(builder, "t", &diag);
@@ -317,7 +334,8 @@ static void test_lowered(void)
     }
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------------------
+ */
 
 static void test_refusals(void)
 {

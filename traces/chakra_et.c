@@ -3,7 +3,7 @@
  *     chakra_set ──► for each rank:  chakra_stream ──► chakra_rank ──► this file ──► job_builder
  *     (which files)                  (records)         (compact table) (what a node means)
  *
- * Scope: the schema that files call "0.0.4", as ASTRA-sim, STAGE, the MSCCLang, text and PyTorch converters
+ * Scope: the schema that files call "0.0.4" and its predecessors (chakra_old.c), as ASTRA-sim, STAGE, the MSCCLang, text and PyTorch converters
  * and our own writer fill it. Sizes are what one rank puts in (ASTRA-sim's meaning of comm_size). Durations
  * are microseconds; an attribute duration_ps, which our writer adds, is preferred. CPU work runs on one
  * thread beside the GPU, GPU kernels on one stream. Not modelled: start times (all zero in every published
@@ -67,6 +67,7 @@ static const struct param rows[] = {
 enum note {
     NOTE_LONE,
     NOTE_EMPTY,
+    NOTE_OLD,
     NOTE_CTRL_KEPT,
     NOTE_CTRL_BROKEN,
     NOTE_CTRL_UNWANTED,
@@ -74,6 +75,7 @@ enum note {
     NOTE_CTRL_SELF,
     NOTE_CTRL_MISSING,
     NOTE_DATA_MISSING,
+    NOTE_DATA_KEPT,
     NOTE_MARKER,
     NOTE_CPU_DUPLICATE,
     NOTE_CPU_COMM,
@@ -93,7 +95,11 @@ static const struct {
 } note_texts[NOTE_COUNT] = {
     [NOTE_LONE] = {"ranks beyond the one whose file was given", "run the same operations"},
     [NOTE_EMPTY] = {"rank files without a node", "the rank does nothing"},
-    [NOTE_CTRL_KEPT] = {"control dependencies", "kept beside the data dependencies"},
+    [NOTE_OLD] = {"nodes of a schema before \"0.0.4\"",
+                  "brought into the current numbering; parents are data dependencies, times microseconds"},
+    [NOTE_DATA_KEPT] = {"data dependencies", "kept"},
+    [NOTE_CTRL_KEPT] = {"control dependencies",
+                        "kept beside the data dependencies: together they lead somewhere and have no cycle"},
     [NOTE_CTRL_BROKEN] = {"control dependencies of files where they are cyclic, reflexive or lead nowhere",
                           "ignored: data dependencies alone give the order"},
     [NOTE_CTRL_UNWANTED] = {"control dependencies", "ignored: trace.deps=data"},
@@ -437,6 +443,7 @@ static enum chakra_deps deps_choose(struct import *import, const struct chakra_r
     if (deps == CHAKRA_DEPS_CTRL) {
         note(import, NOTE_DATA_UNWANTED, rank->data_dep_count, 0);
     } else {
+        note(import, NOTE_DATA_KEPT, rank->data_dep_count - rank->data_missing_count, 0);
         note(import, NOTE_DATA_MISSING, rank->data_missing_count, 0);
     }
     return deps;
@@ -452,6 +459,7 @@ static struct building building_new(struct import *import, const struct chakra_r
     building.uses_roofline = !rank->has_duration && rank->has_amount;
     note(import, NOTE_NO_COMPUTE, !rank->has_duration && !rank->has_amount && rank->node_count > 0, 0);
     note(import, NOTE_EMPTY, rank->node_count == 0, 0);
+    note(import, NOTE_OLD, rank->version != CHAKRA_SCHEMA_CURRENT ? rank->node_count : 0, 0);
     return building;
 }
 

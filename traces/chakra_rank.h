@@ -40,6 +40,16 @@ enum {
     CHAKRA_HAS_PAIRS = 1 << 13,
 };
 
+/* Schemas with records of their own, see chakra_old.c. */
+enum chakra_schema {
+    CHAKRA_SCHEMA_CURRENT,
+    CHAKRA_SCHEMA_EG,
+    CHAKRA_SCHEMA_V002,
+    CHAKRA_SCHEMA_V003,
+    CHAKRA_SCHEMA_V004,
+    CHAKRA_SCHEMA_UNKNOWN, /* an older one, but which? */
+};
+
 struct chakra_node {
     uint64_t id;
     uint64_t duration_ps;
@@ -82,7 +92,7 @@ struct chakra_rank {
     struct arena *arena; /* borrowed; of the rank, not of the job */
     const char *path;
     const char *schema; /* of the metadata, "" where none */
-    bool is_current;    /* the metadata says that this is the current schema */
+    enum chakra_schema version;
     double scale;       /* share of the full step, as our own writer marks it; else 1 */
     uint32_t node_count;
     struct chakra_node **node_page;
@@ -121,6 +131,12 @@ enum status chakra_file_check(const char *path, struct diag *diag);
  * archive, which chakra_file_check refuses by name. */
 bool chakra_head_is_trace(const uint8_t *head, size_t bytes);
 bool chakra_head_is_foreign(const uint8_t *head, size_t bytes);
+
+/* Whether the first record (of which the head shows `record`, and which has `record_bytes`) is of an older schema. */
+bool chakra_record_is_old(const uint8_t *record, size_t shown, size_t record_bytes);
+
+/* Ids to positions. Refuses an id that is given twice. */
+enum status chakra_rank_link(struct chakra_rank *rank, struct diag *diag);
 
 /* Reads the whole file, protobuf or JSON, and links it. */
 enum status chakra_rank_read(const char *path, struct arena *arena, struct chakra_rank *rank,

@@ -39,16 +39,22 @@ static void edge_add(struct goal_rank *to, uint32_t node, uint32_t on)
 
 static uint32_t idle_add(const struct goal_lowering *lowering, struct goal_rank *to, uint64_t source_id)
 {
-    return node_add(to, (struct goal_node){.kind = GOAL_CALC, .cpu = lowering->idle_cpu, .source_id = source_id});
+    return node_add(to,
+                    (struct goal_node){.kind = GOAL_CALC, .cpu = lowering->idle_cpu, .source_id = source_id});
 }
 
-/* ---- steps of collectives ------------------------------------------------------------------------------- */
+/* ---- steps of collectives -------------------------------------------------------------------------------
+ */
 
 /* A message of the call to or from a member; it waits for `after`. */
-static uint32_t step_add(const struct call *call, uint8_t kind, uint32_t member, uint64_t bytes, uint32_t after)
+static uint32_t step_add(const struct call *call, uint8_t kind, uint32_t member, uint64_t bytes,
+                         uint32_t after)
 {
-    uint32_t node = node_add(call->to, (struct goal_node){.kind = kind, .size = bytes, .peer = call->member[member],
-                                                          .tag = call->tag, .source_id = call->source_id});
+    uint32_t node = node_add(call->to, (struct goal_node){.kind = kind,
+                                                          .size = bytes,
+                                                          .peer = call->member[member],
+                                                          .tag = call->tag,
+                                                          .source_id = call->source_id});
     edge_add(call->to, node, after);
     call->lowering->losses.messages += kind == GOAL_SEND;
     return node;
@@ -66,8 +72,8 @@ static uint64_t part_bytes(const struct call *call, uint64_t index)
     return (uint64_t)(bytes * (index + 1) / call->members) - (uint64_t)(bytes * index / call->members);
 }
 
-/* What member self sends in step k: as netsim's ring has it, an all-reduce being a reduce-scatter that ends one member
- * further on and an all-gather. */
+/* What member self sends in step k: as netsim's ring has it, an all-reduce being a reduce-scatter that ends
+ * one member further on and an all-gather. */
 static uint64_t ring_bytes(const struct call *call, enum collective_kind kind, uint64_t k, uint32_t self)
 {
     uint64_t n = call->members, behind = kind == COLLECTIVE_ALL_REDUCE ? k : k + 1;
@@ -99,7 +105,8 @@ static void all_to_all_lower(const struct call *call, enum collective_kind kind)
     }
 }
 
-/* Members counted from the root; the parent of place p is p without its lowest bit, its children set lower ones. */
+/* Members counted from the root; the parent of place p is p without its lowest bit, its children set lower
+ * ones. */
 static void tree_lower(const struct call *call, enum collective_kind kind)
 {
     uint32_t n = call->members, place = (call->self + n - call->root) % n, ready = call->start;
@@ -127,8 +134,8 @@ static void direct_lower(const struct call *call, enum collective_kind kind)
     bool is_gather = kind == COLLECTIVE_GATHER, is_root = call->self == call->root;
     for (uint32_t k = 1; k < call->members && is_root; k++) {
         uint32_t member = turned(call, k);
-        step_add(call, is_gather ? GOAL_RECV : GOAL_SEND, member, is_gather ? call->bytes : part_bytes(call, member),
-                 call->start);
+        step_add(call, is_gather ? GOAL_RECV : GOAL_SEND, member,
+                 is_gather ? call->bytes : part_bytes(call, member), call->start);
     }
     if (!is_root) {
         step_add(call, is_gather ? GOAL_SEND : GOAL_RECV, call->root,
@@ -151,14 +158,10 @@ static void barrier_lower(const struct call *call, enum collective_kind kind)
 }
 
 static void (*const lower[COLLECTIVE_KIND_COUNT])(const struct call *call, enum collective_kind kind) = {
-    [COLLECTIVE_ALL_REDUCE] = ring_lower,
-    [COLLECTIVE_ALL_GATHER] = ring_lower,
-    [COLLECTIVE_REDUCE_SCATTER] = ring_lower,
-    [COLLECTIVE_ALL_TO_ALL] = all_to_all_lower,
-    [COLLECTIVE_BROADCAST] = tree_lower,
-    [COLLECTIVE_REDUCE] = tree_lower,
-    [COLLECTIVE_GATHER] = direct_lower,
-    [COLLECTIVE_SCATTER] = direct_lower,
+    [COLLECTIVE_ALL_REDUCE] = ring_lower,     [COLLECTIVE_ALL_GATHER] = ring_lower,
+    [COLLECTIVE_REDUCE_SCATTER] = ring_lower, [COLLECTIVE_ALL_TO_ALL] = all_to_all_lower,
+    [COLLECTIVE_BROADCAST] = tree_lower,      [COLLECTIVE_REDUCE] = tree_lower,
+    [COLLECTIVE_GATHER] = direct_lower,       [COLLECTIVE_SCATTER] = direct_lower,
     [COLLECTIVE_BARRIER] = barrier_lower,
 };
 
@@ -177,15 +180,16 @@ static uint64_t call_nodes(enum collective_kind kind, uint64_t members)
     }
 }
 
-/* ---- a rank --------------------------------------------------------------------------------------------- */
+/* ---- a rank ---------------------------------------------------------------------------------------------
+ */
 
 /* The nodes that stand for an operation: it begins with the first and ends with the last. */
 struct span {
     uint32_t first, last;
 };
 
-static struct span collective_lower(struct goal_lowering *lowering, uint32_t rank, const struct program *program,
-                                    uint32_t op, struct goal_rank *to)
+static struct span collective_lower(struct goal_lowering *lowering, uint32_t rank,
+                                    const struct program *program, uint32_t op, struct goal_rank *to)
 {
     const struct job *job = lowering->job;
     uint32_t group = job_group(job, rank, program->group_slot[op]);
@@ -220,10 +224,11 @@ static uint32_t timed_lower(struct goal_lowering *lowering, const struct program
     uint64_t duration_ps = program->duration_ps[op];
     lowering->losses.rounded += duration_ps % PS_PER_NS != 0;
     lowering->losses.memory += program->kind[op] == OP_MEMORY;
-    return node_add(to, (struct goal_node){.kind = GOAL_CALC,
-                                           .size = duration_ps / PS_PER_NS + (duration_ps % PS_PER_NS >= PS_PER_NS / 2),
-                                           .cpu = (uint8_t)program->stream[op],
-                                           .source_id = program->source_id[op]});
+    return node_add(
+        to, (struct goal_node){.kind = GOAL_CALC,
+                               .size = duration_ps / PS_PER_NS + (duration_ps % PS_PER_NS >= PS_PER_NS / 2),
+                               .cpu = (uint8_t)program->stream[op],
+                               .source_id = program->source_id[op]});
 }
 
 static uint32_t message_lower(struct goal_lowering *lowering, uint32_t rank, const struct program *program,
@@ -239,8 +244,8 @@ static uint32_t message_lower(struct goal_lowering *lowering, uint32_t rank, con
                                            .source_id = program->source_id[op]});
 }
 
-static struct span op_lower(struct goal_lowering *lowering, uint32_t rank, const struct program *program, uint32_t op,
-                            struct goal_rank *to)
+static struct span op_lower(struct goal_lowering *lowering, uint32_t rank, const struct program *program,
+                            uint32_t op, struct goal_rank *to)
 {
     uint32_t node;
     switch ((enum op_kind)program->kind[op]) {
@@ -298,7 +303,8 @@ void goal_lower(struct goal_lowering *lowering, uint32_t rank, struct arena *are
     slots_chain(program, spans, lowered);
 }
 
-/* ---- the whole job -------------------------------------------------------------------------------------- */
+/* ---- the whole job --------------------------------------------------------------------------------------
+ */
 
 static uint64_t nodes_count(const struct job *job)
 {
@@ -309,7 +315,8 @@ static uint64_t nodes_count(const struct job *job)
         for (uint32_t op = 0; op < program->op_count && program->slot_count > 0 && count <= NODES_MAX; op++) {
             if (program->kind[op] == OP_COLLECTIVE) {
                 uint32_t group = job_group(job, rank, program->group_slot[op]);
-                count += call_nodes((enum collective_kind)program->collective[op], job_group_size(job, group));
+                count +=
+                    call_nodes((enum collective_kind)program->collective[op], job_group_size(job, group));
             }
         }
         if (count > NODES_MAX) {
@@ -333,15 +340,18 @@ enum status goal_lowering_init(struct goal_lowering *lowering, const struct job 
         }
     }
     if (stream_max >= UINT8_MAX) {
-        return diag_input(diag, at, "uses stream %u; GOAL has cpus 0 to 255, one of which must be free", stream_max);
+        return diag_input(diag, at, "uses stream %u; GOAL has cpus 0 to 255, one of which must be free",
+                          stream_max);
     }
     if ((uint64_t)tag_max + 1 + job->group_count >= GOAL_ANY) {
-        return diag_input(diag, at, "uses tag %u and %u groups; GOAL's tags end at %u", tag_max, job->group_count,
-                          GOAL_ANY - 1);
+        return diag_input(diag, at, "uses tag %u and %u groups; GOAL's tags end at %u", tag_max,
+                          job->group_count, GOAL_ANY - 1);
     }
     if (nodes_count(job) > NODES_MAX) {
-        return diag_input(diag, at, "is more than %" PRIu64 " operations once its collectives are sends and receives; "
-                                    "expected fewer, or another format (job, chakra_et)", NODES_MAX);
+        return diag_input(diag, at,
+                          "is more than %" PRIu64 " operations once its collectives are sends and receives; "
+                          "expected fewer, or another format (job, chakra_et)",
+                          NODES_MAX);
     }
     lowering->tag_first = tag_max + 1;
     lowering->idle_cpu = (uint8_t)(stream_max + 1);
@@ -362,7 +372,8 @@ void goal_losses_print(const struct goal_lowering *lowering, char *text, size_t 
     const struct goal_losses *lost = &lowering->losses;
     if (lost->collectives > 0) {
         say(text, text_bytes,
-            "\n  %" PRIu64 " collectives became %" PRIu64 " messages: a run no longer chooses their algorithm",
+            "\n  %" PRIu64 " collectives became %" PRIu64
+            " messages: a run no longer chooses their algorithm",
             lost->collectives, lost->messages);
     }
     if (lost->rounded > 0) {

@@ -11,8 +11,8 @@
  *         gather, scatter                          one message between the root and every other member
  *         barrier                                  dissemination, messages of one byte
  *
- * Collectives of one group follow each other and use a tag that no message has, so that they match in order. Nodes
- * stand in the order of the operations. */
+ * Collectives of one group follow each other and use a tag that no message has, so that they match in order.
+ * Nodes stand in the order of the operations. */
 #ifndef PHOTONET_TRACES_GOAL_LOWER_H
 #define PHOTONET_TRACES_GOAL_LOWER_H
 
@@ -38,7 +38,8 @@ struct goal_lowering {
 enum status goal_lowering_init(struct goal_lowering *lowering, const struct job *job, struct diag *diag);
 
 /* The nodes of a rank and the edges between them (`ends`) in `arena`. */
-void goal_lower(struct goal_lowering *lowering, uint32_t rank, struct arena *arena, struct goal_rank *lowered);
+void goal_lower(struct goal_lowering *lowering, uint32_t rank, struct arena *arena,
+                struct goal_rank *lowered);
 
 /* "\n  lost: ..." for each kind of loss, appended to `text`. */
 void goal_losses_print(const struct goal_lowering *lowering, char *text, size_t text_bytes);

@@ -1,5 +1,5 @@
-/* Writers of GOAL schedules, in text and as LogGOPSim's txt2bin packs them: see goal_text.c and goal_bin.c for the
- * formats, goal_lower.h for what becomes of a job. */
+/* Writers of GOAL schedules, in text and as LogGOPSim's txt2bin packs them: see goal_text.c and goal_bin.c
+ * for the formats, goal_lower.h for what becomes of a job. */
 #include "traces/goal_lower.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ struct writing {
     uint64_t offset;
 };
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text -----------------------------------------------------------------------------------------------
+ */
 
 static void node_print(FILE *file, size_t number, const struct goal_node *node)
 {
@@ -29,8 +30,8 @@ static void node_print(FILE *file, size_t number, const struct goal_node *node)
         fprintf(file, "l%zu: calc %" PRIu64, number, node->size);
     } else {
         bool is_send = node->kind == GOAL_SEND;
-        fprintf(file, "l%zu: %s %" PRIu64 "b %s %" PRIu32 " tag %" PRIu32, number, is_send ? "send" : "recv", node->size,
-                is_send ? "to" : "from", node->peer, node->tag);
+        fprintf(file, "l%zu: %s %" PRIu64 "b %s %" PRIu32 " tag %" PRIu32, number, is_send ? "send" : "recv",
+                node->size, is_send ? "to" : "from", node->peer, node->tag);
     }
     if (node->cpu > 0) {
         fprintf(file, " cpu %u", node->cpu);
@@ -55,7 +56,8 @@ static bool text_rank_write(struct writing *writing, uint32_t rank, const struct
     return ferror(file) == 0;
 }
 
-/* ---- binary --------------------------------------------------------------------------------------------- */
+/* ---- binary ---------------------------------------------------------------------------------------------
+ */
 
 static void put_u32(uint8_t *at, uint32_t value)
 {
@@ -75,7 +77,8 @@ static size_t head_bytes(const struct job *job)
     return 14 + (size_t)job->rank_count * 16;
 }
 
-static void node_pack(uint8_t *at, const struct goal_node *node, uint32_t dep_count, uint32_t first, uint32_t end)
+static void node_pack(uint8_t *at, const struct goal_node *node, uint32_t dep_count, uint32_t first,
+                      uint32_t end)
 {
     put_u32(at, dep_count);
     at[4] = node->kind;
@@ -87,7 +90,8 @@ static void node_pack(uint8_t *at, const struct goal_node *node, uint32_t dep_co
     put_u32(at + 27, first);
 }
 
-/* Edges stand at the node that is waited for: counting sort by it. Edges given twice stay two on both sides. */
+/* Edges stand at the node that is waited for: counting sort by it. Edges given twice stay two on both sides.
+ */
 static uint8_t *section_pack(const struct goal_rank *lowered, size_t *bytes)
 {
     size_t nodes = lowered->node_count, edges = lowered->end_count, roots = 0;
@@ -114,7 +118,8 @@ static uint8_t *section_pack(const struct goal_rank *lowered, size_t *bytes)
             put_u32(root, node);
             root += 4;
         }
-        node_pack(node_at + NODE_BYTES * (size_t)node, &lowered->nodes[node], deps[node], first[node], first[node + 1]);
+        node_pack(node_at + NODE_BYTES * (size_t)node, &lowered->nodes[node], deps[node], first[node],
+                  first[node + 1]);
     }
     return section;
 }
@@ -127,7 +132,8 @@ static bool bin_head_write(const struct writing *writing)
     put_u32(head + 8, job->rank_count);
     head[12] = writing->lowering.idle_cpu;
     head[13] = 0;
-    return fseek(writing->file, 0, SEEK_SET) == 0 && fwrite(head, 1, sizeof head, writing->file) == sizeof head &&
+    return fseek(writing->file, 0, SEEK_SET) == 0 &&
+           fwrite(head, 1, sizeof head, writing->file) == sizeof head &&
            fwrite(writing->table, 16, job->rank_count, writing->file) == job->rank_count;
 }
 
@@ -150,7 +156,8 @@ static bool bin_rank_write(struct writing *writing, uint32_t rank, const struct 
     return rank + 1 == job->rank_count ? is_good && bin_head_write(writing) : is_good;
 }
 
-/* ---- both ----------------------------------------------------------------------------------------------- */
+/* ---- both -----------------------------------------------------------------------------------------------
+ */
 
 static bool ranks_write(struct writing *writing)
 {
@@ -176,8 +183,8 @@ static bool file_write(struct writing *writing, const char *path, const char *pa
     return is_good && rename(part, path) == 0;
 }
 
-static enum status goal_write(const struct job *job, const char *prefix, const char *suffix, struct writing *writing,
-                              char *wrote, size_t wrote_bytes, struct diag *diag)
+static enum status goal_write(const struct job *job, const char *prefix, const char *suffix,
+                              struct writing *writing, char *wrote, size_t wrote_bytes, struct diag *diag)
 {
     enum status status = goal_lowering_init(&writing->lowering, job, diag);
     if (status != STATUS_OK) {
@@ -220,6 +227,7 @@ const struct trace_writer trace_writer_goal = {
 
 const struct trace_writer trace_writer_goal_bin = {
     .name = "goal_bin",
-    .summary = "a GOAL schedule as LogGOPSim's txt2bin packs it, PREFIX.bin; collectives become sends and receives",
+    .summary =
+        "a GOAL schedule as LogGOPSim's txt2bin packs it, PREFIX.bin; collectives become sends and receives",
     .write = bin_write,
 };

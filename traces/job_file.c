@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <xxhash.h>
 
-#define COLUMN(group_, name_, dimension_, cell_, unit_, field_, meaning_)                                   \
-    {group_, name_, JOB_##dimension_, JOB_CELL_##cell_, unit_, meaning_, offsetof(struct job_table, field_)}
+#define COLUMN(group_, name_, dimension_, cell_, unit_, field_, meaning_)                                    \
+    {                                                                                                        \
+        group_, name_, JOB_##dimension_, JOB_CELL_##cell_, unit_, meaning_,                                  \
+            offsetof(struct job_table, field_)                                                               \
+    }
 
 const struct job_column job_columns[] = {
     COLUMN("program", "first_operation", PROGRAMS, U64, "1", program_operation,
@@ -18,24 +21,29 @@ const struct job_column job_columns[] = {
     COLUMN("operation", "kind", OPERATIONS, U8, "1", kind,
            "0 compute, 1 collective, 2 send, 3 receive, 4 memory access, 5 marker without work"),
     COLUMN("operation", "collective", OPERATIONS, U8, "1", collective,
-           "of a collective, as in Chakra: 0 all_reduce, 1 reduce, 2 all_gather, 3 gather, 4 scatter, 5 broadcast, "
+           "of a collective, as in Chakra: 0 all_reduce, 1 reduce, 2 all_gather, 3 gather, 4 scatter, 5 "
+           "broadcast, "
            "6 all_to_all, 7 reduce_scatter, 9 barrier"),
     COLUMN("operation", "stream", OPERATIONS, U16, "1", stream,
            "operations of one stream run one at a time; 0 is compute, 65535 is none"),
-    COLUMN("operation", "duration_ps", OPERATIONS, U64, "ps", duration_ps, "of computations and memory accesses"),
+    COLUMN("operation", "duration_ps", OPERATIONS, U64, "ps", duration_ps,
+           "of computations and memory accesses"),
     COLUMN("operation", "bytes", OPERATIONS, U64, "B", bytes,
            "of a message; of a collective what one rank puts in; of a memory access"),
     COLUMN("operation", "peer_delta", OPERATIONS, I32, "1", peer_delta,
            "of a send or receive: the other rank is (own rank + this) modulo the number of ranks"),
     COLUMN("operation", "group_slot", OPERATIONS, U32, "1", group_slot,
            "of a collective: which of the rank's groups, counted from rank/first_group"),
-    COLUMN("operation", "root", OPERATIONS, U32, "1", root, "of a collective with a root: position in the group"),
+    COLUMN("operation", "root", OPERATIONS, U32, "1", root,
+           "of a collective with a root: position in the group"),
     COLUMN("operation", "pairs", OPERATIONS, U32, "1", pairs,
            "of an all-to-all with unequal parts: the row of pair_table/* and one more; else 0"),
     COLUMN("operation", "tag", OPERATIONS, U32, "1", tag,
            "of a send or receive: equal (source, destination, tag) match in order"),
-    COLUMN("operation", "source_id", OPERATIONS, U64, "1", source_id, "node id or line in the trace it was read from"),
-    COLUMN("operation", "name", OPERATIONS, U32, "B", name, "byte of the program's names where the name begins"),
+    COLUMN("operation", "source_id", OPERATIONS, U64, "1", source_id,
+           "node id or line in the trace it was read from"),
+    COLUMN("operation", "name", OPERATIONS, U32, "B", name,
+           "byte of the program's names where the name begins"),
     COLUMN("operation", "dep_first", OPERATION_ENDS, U64, "1", dep_first,
            "row of dependency/on where those of the operation begin; the next row's is where they end"),
     COLUMN("dependency", "on", DEPENDENCIES, U32, "1", dep,
@@ -49,11 +57,14 @@ const struct job_column job_columns[] = {
     COLUMN("group", "name", GROUPS, U64, "B", group_name, "byte of text/group where the name begins"),
     COLUMN("member", "rank", MEMBERS, U32, "1", member, "members of all groups, in ring order"),
     COLUMN("pair_table", "members", PAIR_TABLES, U32, "1", pair_members,
-           "members of the all-to-all that the table is for; its members * members rows of pair/bytes follow those of "
+           "members of the all-to-all that the table is for; its members * members rows of pair/bytes follow "
+           "those of "
            "the table before"),
-    COLUMN("pair", "bytes", PAIRS, U64, "B", pair_bytes, "what member `row` sends to member `column`, row by row"),
+    COLUMN("pair", "bytes", PAIRS, U64, "B", pair_bytes,
+           "what member `row` sends to member `column`, row by row"),
     COLUMN("note", "count", NOTES, U64, "1", note_count, "import report: how often it was met"),
-    COLUMN("note", "bytes", NOTES, U64, "B", note_bytes, "import report: bytes concerned, 0 where it makes no sense"),
+    COLUMN("note", "bytes", NOTES, U64, "B", note_bytes,
+           "import report: bytes concerned, 0 where it makes no sense"),
     COLUMN("note", "what", NOTES, U64, "B", note_what, "byte of text/note: what was met"),
     COLUMN("note", "action", NOTES, U64, "B", note_action, "byte of text/note: what was done about it"),
     COLUMN("text", "program", TEXT_PROGRAM, U8, "1", text_program, "names of operations, each ended by 0"),
@@ -111,6 +122,6 @@ bool job_file_digest(const char *path, uint64_t *bytes, uint64_t *digest)
 
 void job_file_head(char head[JOB_FILE_HEAD_BYTES], uint64_t bytes, uint64_t digest)
 {
-    snprintf(head, JOB_FILE_HEAD_BYTES, JOB_FILE_MAGIC "%d %" PRIu64 " %016" PRIx64 "\n", JOB_FILE_VERSION, bytes,
-             digest);
+    snprintf(head, JOB_FILE_HEAD_BYTES, JOB_FILE_MAGIC "%d %" PRIu64 " %016" PRIx64 "\n", JOB_FILE_VERSION,
+             bytes, digest);
 }

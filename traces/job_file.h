@@ -4,23 +4,21 @@
  *     byte 512  HDF5: attributes format, schema_version, name, source_format, scale, creator
  *       program/      first_operation, first_dependency, first_name: one row a program and one more
  *       operation/    kind, collective, stream, duration_ps, bytes, peer_delta, group_slot, root, pairs, tag,
- *                     source_id, name (offset into the program's names), dep_first (row of dependency/on): all
- *                     programs' rows
- *       dependency/on position within the program of an operation that must have finished
- *       rank/         program; first_group: row of rank_group/group, where the rank's slots stand
- *       group/        first_member: row of member/rank; name (offset into text/group)
- *       pair_table/   members; pair/bytes has members * members rows of each table, one after the other
- *       note/         count, bytes, what, action (offsets into text/note)
- *       text/         program, group, note: strings, each ended by 0
+ *                     source_id, name (offset into the program's names), dep_first (row of dependency/on):
+ * all programs' rows dependency/on position within the program of an operation that must have finished rank/
+ * program; first_group: row of rank_group/group, where the rank's slots stand group/        first_member: row
+ * of member/rank; name (offset into text/group) pair_table/   members; pair/bytes has members * members rows
+ * of each table, one after the other note/         count, bytes, what, action (offsets into text/note) text/
+ * program, group, note: strings, each ended by 0
  *
- * Columns are chunked, shuffled, deflated and without times: equal jobs give equal bytes. Programs that ranks share
- * stand once, so 16,384 ranks of a model take some megabytes.
+ * Columns are chunked, shuffled, deflated and without times: equal jobs give equal bytes. Programs that ranks
+ * share stand once, so 16,384 ranks of a model take some megabytes.
  *
  * Invariants:
- *   1. The line at the head names the length of the file and the XXH3 of everything behind it. A file that was cut or
- *      damaged is refused before the HDF5 library looks at it: damaged files can crash that library.
- *   2. The reader believes no number: every index is checked before it is used, and the job is built anew by the
- *      same builder that serves all readers.
+ *   1. The line at the head names the length of the file and the XXH3 of everything behind it. A file that
+ * was cut or damaged is refused before the HDF5 library looks at it: damaged files can crash that library.
+ *   2. The reader believes no number: every index is checked before it is used, and the job is built anew by
+ * the same builder that serves all readers.
  *   3. A file appears under its name when it is complete and on the disk, and not before. */
 #ifndef PHOTONET_TRACES_JOB_FILE_H
 #define PHOTONET_TRACES_JOB_FILE_H
@@ -88,7 +86,8 @@ extern const struct job_column job_columns[]; /* ends with a NULL name */
 size_t job_cell_bytes(enum job_cell cell);
 hid_t job_cell_type(enum job_cell cell, bool in_file); /* not to be closed */
 
-/* The length of the file `path` and the XXH3 of what stands behind its head; false where it cannot be read. */
+/* The length of the file `path` and the XXH3 of what stands behind its head; false where it cannot be read.
+ */
 bool job_file_digest(const char *path, uint64_t *bytes, uint64_t *digest);
 
 /* Fills in the head of a file of `bytes` with this digest; `head` is all zeros. */

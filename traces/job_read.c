@@ -1,9 +1,9 @@
 /* Reader of NAME.job: see job_file.h.
  *
- * Scope: files that our writer made. Every program is built again, operation by operation, by the first rank that runs
- * it; the others share it. Not modelled: files by other hands, which lack the head's digest, and gzipped ones (HDF5
- * needs the bytes in place; its columns are deflated as it is). Checked against: tests/test_job_file.c, round trips of
- * every sample and model, and every column damaged. */
+ * Scope: files that our writer made. Every program is built again, operation by operation, by the first rank
+ * that runs it; the others share it. Not modelled: files by other hands, which lack the head's digest, and
+ * gzipped ones (HDF5 needs the bytes in place; its columns are deflated as it is). Checked against:
+ * tests/test_job_file.c, round trips of every sample and model, and every column damaged. */
 #include "traces/flow_list.h"
 #include "traces/job_file.h"
 #include "traces/text_lines.h"
@@ -17,10 +17,11 @@
 /* As the other readers take them. */
 #define DURATION_PS_MAX (UINT64_MAX / 2)
 #define AMOUNT_MAX      ((UINT64_C(1) << 60) - 1)
-/* Deflate packs at best 1032 to 1 (zlib's documentation): a dataset that claims more cells holds none of them. */
-#define DEFLATE_RATIO_MAX 1032
+/* Deflate packs at best 1032 to 1 (zlib's documentation): a dataset that claims more cells holds none of
+ * them. */
+#define DEFLATE_RATIO_MAX  1032
 #define COLUMN_SLACK_BYTES (UINT64_C(1) << 20) /* one chunk of the widest cells */
-#define TEXT_BYTES_MAX 4096
+#define TEXT_BYTES_MAX     4096
 
 struct reading {
     const char *path;
@@ -36,7 +37,8 @@ struct reading {
     uint64_t *program_slots; /* groups that it speaks of */
 };
 
-__attribute__((format(printf, 2, 3))) static enum status refuse(const struct reading *reading, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static enum status refuse(const struct reading *reading,
+                                                                const char *format, ...)
 {
     char what[512];
     va_list arguments;
@@ -46,7 +48,8 @@ __attribute__((format(printf, 2, 3))) static enum status refuse(const struct rea
     return diag_input(reading->diag, (struct origin){.path = reading->path}, "%s", what);
 }
 
-/* ---- the head ------------------------------------------------------------------------------------------- */
+/* ---- the head -------------------------------------------------------------------------------------------
+ */
 
 static enum status head_check(const struct reading *reading)
 {
@@ -60,7 +63,8 @@ static enum status head_check(const struct reading *reading)
     unsigned version;
     uint64_t bytes, digest, has_bytes, has_digest;
     if (got >= 2 && (uint8_t)head[0] == 0x1f && (uint8_t)head[1] == 0x8b) {
-        return refuse(reading, "is a gzipped job file, whose columns are compressed already; unpack it first");
+        return refuse(reading,
+                      "is a gzipped job file, whose columns are compressed already; unpack it first");
     }
     if (got < JOB_FILE_HEAD_BYTES ||
         sscanf(head, JOB_FILE_MAGIC "%u %" SCNu64 " %16" SCNx64 "\n", &version, &bytes, &digest) != 3) {
@@ -68,15 +72,16 @@ static enum status head_check(const struct reading *reading)
                                "VERSION BYTES DIGEST\"");
     }
     if (version != JOB_FILE_VERSION) {
-        return refuse(reading, "is a job file of version %u; expected %d: read it with the photonet that wrote it",
+        return refuse(reading,
+                      "is a job file of version %u; expected %d: read it with the photonet that wrote it",
                       version, JOB_FILE_VERSION);
     }
     if (!job_file_digest(reading->path, &has_bytes, &has_digest)) {
         return diag_set(reading->diag, STATUS_IO, "%s: cannot read", reading->path);
     }
     if (has_bytes != bytes) {
-        return refuse(reading, "has %" PRIu64 " bytes; its head says %" PRIu64 "; it is cut or damaged", has_bytes,
-                      bytes);
+        return refuse(reading, "has %" PRIu64 " bytes; its head says %" PRIu64 "; it is cut or damaged",
+                      has_bytes, bytes);
     }
     job_file_head(written, bytes, digest);
     return has_digest == digest && memcmp(head, written, sizeof written) == 0
@@ -84,9 +89,11 @@ static enum status head_check(const struct reading *reading)
                : refuse(reading, "does not have the digest that its head says; it is damaged");
 }
 
-/* ---- HDF5 ----------------------------------------------------------------------------------------------- */
+/* ---- HDF5 -----------------------------------------------------------------------------------------------
+ */
 
-static bool attr_read(hid_t object, const char *name, H5T_class_t class, hid_t type, size_t bytes_max, void *value)
+static bool attr_read(hid_t object, const char *name, H5T_class_t class, hid_t type, size_t bytes_max,
+                      void *value)
 {
     if (H5Aexists(object, name) <= 0) {
         return false;
@@ -107,7 +114,8 @@ static bool attr_text_read(hid_t object, const char *name, char text[TEXT_BYTES_
     return attr_read(object, name, H5T_STRING, H5I_INVALID_HID, TEXT_BYTES_MAX - 1, text);
 }
 
-static enum status column_refuse(const struct reading *reading, const struct job_column *column, const char *what)
+static enum status column_refuse(const struct reading *reading, const struct job_column *column,
+                                 const char *what)
 {
     return refuse(reading, "%s/%s %s", column->group, column->name, what);
 }
@@ -133,12 +141,14 @@ static bool size_read(hid_t data, size_t cell_bytes, uint64_t *count)
                                         H5Dget_storage_size(data) * DEFLATE_RATIO_MAX + COLUMN_SLACK_BYTES);
 }
 
-static enum status column_load(struct reading *reading, hid_t data, const struct job_column *column, bool is_first)
+static enum status column_load(struct reading *reading, hid_t data, const struct job_column *column,
+                               bool is_first)
 {
     uint64_t count, *expected = &reading->table.count[column->dimension];
     size_t cell_bytes = job_cell_bytes(column->cell);
     if (!is_of_type(data, column->cell) || !size_read(data, cell_bytes, &count)) {
-        return column_refuse(reading, column, "is not of the type or the size that it should have; the file is damaged");
+        return column_refuse(reading, column,
+                             "is not of the type or the size that it should have; the file is damaged");
     }
     if (is_first) {
         *expected = count;
@@ -147,7 +157,8 @@ static enum status column_load(struct reading *reading, hid_t data, const struct
                       column->group, column->name, count, *expected);
     }
     void *cells = arena_alloc_array(reading->scratch, count, cell_bytes);
-    if (count > 0 && H5Dread(data, job_cell_type(column->cell, false), H5S_ALL, H5S_ALL, H5P_DEFAULT, cells) < 0) {
+    if (count > 0 &&
+        H5Dread(data, job_cell_type(column->cell, false), H5S_ALL, H5S_ALL, H5P_DEFAULT, cells) < 0) {
         return column_refuse(reading, column, "cannot be read; the file is damaged");
     }
     memcpy((char *)&reading->table + column->offset, &cells, sizeof cells);
@@ -158,7 +169,8 @@ static enum status columns_load(struct reading *reading)
 {
     bool is_met[JOB_DIMENSION_COUNT] = {false};
     enum status status = STATUS_OK;
-    for (const struct job_column *column = job_columns; column->name != NULL && status == STATUS_OK; column++) {
+    for (const struct job_column *column = job_columns; column->name != NULL && status == STATUS_OK;
+         column++) {
         char path[64];
         snprintf(path, sizeof path, "%s/%s", column->group, column->name);
         bool is_there = H5Lexists(reading->file, column->group, H5P_DEFAULT) > 0 &&
@@ -179,19 +191,22 @@ static enum status file_load(struct reading *reading)
     if (!attr_text_read(reading->file, "format", format) || strcmp(format, "photonet-job") != 0 ||
         !attr_read(reading->file, "schema_version", H5T_INTEGER, H5T_NATIVE_UINT64, 8, &version) ||
         version != JOB_FILE_VERSION) {
-        return refuse(reading, "is an HDF5 file, but holds no job; expected format = photonet-job, schema_version = %d",
-                      JOB_FILE_VERSION);
+        return refuse(
+            reading, "is an HDF5 file, but holds no job; expected format = photonet-job, schema_version = %d",
+            JOB_FILE_VERSION);
     }
     if (!attr_text_read(reading->file, "name", reading->name) ||
         !attr_text_read(reading->file, "source_format", source) ||
         !attr_read(reading->file, "scale", H5T_FLOAT, H5T_NATIVE_DOUBLE, 8, &reading->scale) ||
         !(reading->scale > 0 && reading->scale <= 1)) {
-        return refuse(reading, "lacks a name, a source_format or a scale above 0 and up to 1; the file is damaged");
+        return refuse(reading,
+                      "lacks a name, a source_format or a scale above 0 and up to 1; the file is damaged");
     }
     return columns_load(reading);
 }
 
-/* ---- does it fit together? ------------------------------------------------------------------------------ */
+/* ---- does it fit together? ------------------------------------------------------------------------------
+ */
 
 /* Where things begin: ascending from 0 to `end`. */
 static bool is_ascending(const uint64_t *first, uint64_t rows, uint64_t end)
@@ -232,22 +247,25 @@ static enum status frame_check(struct reading *reading)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (!is_ascending(rows[i].first, rows[i].rows, rows[i].end)) {
-            return refuse(reading, "%s does not ascend from 0 to %" PRIu64 "; the file is damaged", rows[i].name,
-                          rows[i].end);
+            return refuse(reading, "%s does not ascend from 0 to %" PRIu64 "; the file is damaged",
+                          rows[i].name, rows[i].end);
         }
     }
     bool is_sized = count[JOB_OPERATION_ENDS] == count[JOB_OPERATIONS] + 1 &&
-                    count[JOB_RANK_ENDS] == count[JOB_RANKS] + 1 && count[JOB_GROUP_ENDS] == count[JOB_GROUPS] + 1;
-    if (!is_sized || count[JOB_RANKS] == 0 || count[JOB_RANKS] > TRACE_RANKS_MAX || count[JOB_GROUPS] > ID_NONE - 2 ||
-        count[JOB_PROGRAMS] - 1 > count[JOB_RANKS]) {
-        return refuse(reading, "has %" PRIu64 " ranks, %" PRIu64 " groups and %" PRIu64
-                               " programs, which do not fit together; the file is damaged",
+                    count[JOB_RANK_ENDS] == count[JOB_RANKS] + 1 &&
+                    count[JOB_GROUP_ENDS] == count[JOB_GROUPS] + 1;
+    if (!is_sized || count[JOB_RANKS] == 0 || count[JOB_RANKS] > TRACE_RANKS_MAX ||
+        count[JOB_GROUPS] > ID_NONE - 2 || count[JOB_PROGRAMS] - 1 > count[JOB_RANKS]) {
+        return refuse(reading,
+                      "has %" PRIu64 " ranks, %" PRIu64 " groups and %" PRIu64
+                      " programs, which do not fit together; the file is damaged",
                       count[JOB_RANKS], count[JOB_GROUPS], count[JOB_PROGRAMS] - 1);
     }
     if (!are_texts(table->text_group, count[JOB_TEXT_GROUP], table->group_name, count[JOB_GROUPS]) ||
         !are_texts(table->text_note, count[JOB_TEXT_NOTE], table->note_what, count[JOB_NOTES]) ||
         !are_texts(table->text_note, count[JOB_TEXT_NOTE], table->note_action, count[JOB_NOTES])) {
-        return refuse(reading, "has a text that does not end, or that begins behind the end; the file is damaged");
+        return refuse(reading,
+                      "has a text that does not end, or that begins behind the end; the file is damaged");
     }
     reading->rank_count = (uint32_t)count[JOB_RANKS];
     reading->group_count = (uint32_t)count[JOB_GROUPS];
@@ -255,7 +273,8 @@ static enum status frame_check(struct reading *reading)
     return STATUS_OK;
 }
 
-/* ---- the job -------------------------------------------------------------------------------------------- */
+/* ---- the job --------------------------------------------------------------------------------------------
+ */
 
 static enum status groups_add(struct reading *reading)
 {
@@ -278,8 +297,10 @@ static enum status groups_add(struct reading *reading)
 
 static enum status pairs_refuse(const struct reading *reading, uint64_t table)
 {
-    return refuse(reading, "pair table %" PRIu64 " does not fit its members, is given twice or too large; the file is "
-                           "damaged", table);
+    return refuse(reading,
+                  "pair table %" PRIu64 " does not fit its members, is given twice or too large; the file is "
+                  "damaged",
+                  table);
 }
 
 static enum status pairs_add(struct reading *reading)
@@ -317,15 +338,16 @@ static enum status slots_add(struct reading *reading, uint32_t rank)
                           reading->group_count);
         }
         if (job_builder_slot(reading->builder, rank, group) != i - table->rank_first_group[rank]) {
-            return refuse(reading, "rank %u names group %u, of which it is no member, or names it twice", rank, group);
+            return refuse(reading, "rank %u names group %u, of which it is no member, or names it twice",
+                          rank, group);
         }
     }
     return STATUS_OK;
 }
 
 /* What the builder asserts. */
-static const char *operation_fault(const struct job_table *table, uint64_t at, uint32_t rank_count, uint64_t slots,
-                                   uint64_t names_bytes)
+static const char *operation_fault(const struct job_table *table, uint64_t at, uint32_t rank_count,
+                                   uint64_t slots, uint64_t names_bytes)
 {
     int64_t delta = table->peer_delta[at];
     if (table->kind[at] >= OP_KIND_COUNT) {
@@ -376,13 +398,14 @@ static enum status dependencies_add(struct reading *reading, uint32_t program)
     uint64_t first = table->program_operation[program], end = table->program_operation[program + 1];
     if (table->dep_first[first] != table->program_dependency[program] ||
         table->dep_first[end] != table->program_dependency[program + 1]) {
-        return refuse(reading, "program %u: its dependencies are those of another; the file is damaged", program);
+        return refuse(reading, "program %u: its dependencies are those of another; the file is damaged",
+                      program);
     }
     for (uint64_t op = first; op < end; op++) {
         for (uint64_t i = table->dep_first[op]; i < table->dep_first[op + 1]; i++) {
             if (table->dep[i] >= end - first) {
-                return refuse(reading, "program %u: operation %" PRIu64 " waits for operation %u of %" PRIu64, program,
-                              op - first, table->dep[i], end - first);
+                return refuse(reading, "program %u: operation %" PRIu64 " waits for operation %u of %" PRIu64,
+                              program, op - first, table->dep[i], end - first);
             }
             job_builder_dep(reading->builder, (uint32_t)(op - first), table->dep[i]);
         }
@@ -410,7 +433,8 @@ static enum status program_add(struct reading *reading, uint32_t program, uint32
         job_builder_op(reading->builder, &op);
     }
     enum status status = dependencies_add(reading, program);
-    return status == STATUS_OK ? job_builder_rank_end(reading->builder, reading->path, reading->diag) : status;
+    return status == STATUS_OK ? job_builder_rank_end(reading->builder, reading->path, reading->diag)
+                               : status;
 }
 
 /* How many of a rank's groups a program speaks of. */
@@ -444,8 +468,8 @@ static enum status rank_add(struct reading *reading, uint32_t rank)
     }
     uint64_t slots = reading->table.rank_first_group[rank + 1] - reading->table.rank_first_group[rank];
     if (slots < reading->program_slots[program]) {
-        return refuse(reading, "rank %u has %" PRIu64 " groups, but runs collectives of %" PRIu64, rank, slots,
-                      reading->program_slots[program]);
+        return refuse(reading, "rank %u has %" PRIu64 " groups, but runs collectives of %" PRIu64, rank,
+                      slots, reading->program_slots[program]);
     }
     if (slots == 0) { /* it would be given those of the other rank, which the program does not use */
         return program_add(reading, program, rank);
@@ -459,7 +483,8 @@ static void notes_add(struct reading *reading)
     const struct job_table *table = &reading->table;
     for (uint64_t i = 0; i < table->count[JOB_NOTES]; i++) {
         job_builder_note(reading->builder, table->text_note + table->note_what[i],
-                         table->text_note + table->note_action[i], table->note_count[i], table->note_bytes[i]);
+                         table->text_note + table->note_action[i], table->note_count[i],
+                         table->note_bytes[i]);
     }
 }
 
@@ -499,10 +524,12 @@ static enum status job_read(const struct trace_source *source, struct arena *are
                             struct diag *diag)
 {
     struct reading *reading = arena_one(arena, struct reading);
-    *reading = (struct reading){.path = source->path, .diag = diag, .scratch = arena_new_within(arena, "a job file")};
+    *reading = (struct reading){
+        .path = source->path, .diag = diag, .scratch = arena_new_within(arena, "a job file")};
     enum status status = table_read(reading);
     if (status == STATUS_OK && source->ranks != 0 && source->ranks != reading->rank_count) {
-        status = refuse(reading, "is the job of %u ranks, but --ranks asks for %u", reading->rank_count, source->ranks);
+        status = refuse(reading, "is the job of %u ranks, but --ranks asks for %u", reading->rank_count,
+                        source->ranks);
     }
     status = status == STATUS_OK ? job_build(reading, arena) : status;
     status = status == STATUS_OK ? job_builder_finish(reading->builder, job, diag) : status;

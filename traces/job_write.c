@@ -12,6 +12,10 @@
 /* As the result file: level 2 of 9, beyond which little is saved. */
 enum { DEFLATE_LEVEL = 2, CHUNK_CELLS = 1 << 16 };
 
+/* Short columns stand in the head of their dataset, and the index of chunks has few entries a node: a small
+ * job is some 20 kB instead of 70. */
+enum { COMPACT_BYTES_MAX = 2048, CHUNK_INDEX_K = 4 };
+
 struct writing {
     const struct job *job;
     struct arena *arena;
@@ -20,7 +24,8 @@ struct writing {
     struct job_table table;
 };
 
-/* ---- the table ------------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------------------
+ */
 
 static void programs_count(struct writing *writing)
 {
@@ -58,7 +63,7 @@ static const void *column_join(const struct writing *writing, size_t offset, siz
     return joined;
 }
 
-#define JOIN(field_, first_)                                                                 \
+#define JOIN(field_, first_)                                                                                 \
     column_join(writing, offsetof(struct program, field_), sizeof *writing->job->programs->field_, (first_))
 
 static void operations_join(struct writing *writing)
@@ -187,11 +192,13 @@ static void texts_join(struct writing *writing)
     table->count[JOB_TEXT_NOTE] = notes.count;
 }
 
-/* ---- HDF5 ----------------------------------------------------------------------------------------------- */
+/* ---- HDF5 -----------------------------------------------------------------------------------------------
+ */
 
 static bool attr_write(hid_t object, const char *name, hid_t type, const void *value)
 {
-    hid_t space = H5Screate(H5S_SCALAR), attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate(H5S_SCALAR),
+          attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     bool is_good = attr >= 0 && H5Awrite(attr, type, value) >= 0;
     H5Aclose(attr);
     H5Sclose(space);
@@ -212,18 +219,20 @@ static bool column_write(hid_t group, const struct job_column *column, uint64_t 
 {
     hsize_t size = count, chunk = count < CHUNK_CELLS ? count : CHUNK_CELLS;
     hid_t space = H5Screate_simple(1, &size, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
-    if (count > 0) {
+    if (count * job_cell_bytes(column->cell) <= COMPACT_BYTES_MAX) {
+        H5Pset_layout(create, H5D_COMPACT);
+    } else {
         H5Pset_chunk(create, 1, &chunk);
         H5Pset_shuffle(create);
         H5Pset_deflate(create, DEFLATE_LEVEL);
     }
     H5Pset_obj_track_times(create, 0);
-    hid_t data = H5Dcreate2(group, column->name, job_cell_type(column->cell, true), space, H5P_DEFAULT, create,
-                            H5P_DEFAULT);
+    hid_t data = H5Dcreate2(group, column->name, job_cell_type(column->cell, true), space, H5P_DEFAULT,
+                            create, H5P_DEFAULT);
     bool is_good = data >= 0 && attr_text(data, "units", column->unit) &&
                    attr_text(data, "long_name", column->meaning) &&
-                   (count == 0 || H5Dwrite(data, job_cell_type(column->cell, false), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                                           cells) >= 0);
+                   (count == 0 || H5Dwrite(data, job_cell_type(column->cell, false), H5S_ALL, H5S_ALL,
+                                           H5P_DEFAULT, cells) >= 0);
     is_good = H5Dclose(data) >= 0 && is_good;
     H5Pclose(create);
     H5Sclose(space);
@@ -252,9 +261,10 @@ static bool file_fill(const struct writing *writing, hid_t file)
     char creator[64];
     snprintf(creator, sizeof creator, "photonet %s", photonet_version);
     return attr_text(file, "format", "photonet-job") &&
-           attr_write(file, "schema_version", H5T_NATIVE_UINT64, &version) && attr_text(file, "name", job->name) &&
-           attr_text(file, "source_format", job->format) && attr_text(file, "creator", creator) &&
-           attr_write(file, "scale", H5T_NATIVE_DOUBLE, &job->scale) && columns_write(file, &writing->table);
+           attr_write(file, "schema_version", H5T_NATIVE_UINT64, &version) &&
+           attr_text(file, "name", job->name) && attr_text(file, "source_format", job->format) &&
+           attr_text(file, "creator", creator) && attr_write(file, "scale", H5T_NATIVE_DOUBLE, &job->scale) &&
+           columns_write(file, &writing->table);
 }
 
 static bool part_write(const struct writing *writing)
@@ -262,6 +272,7 @@ static bool part_write(const struct writing *writing)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* failures are told through diag */
     hid_t create = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_userblock(create, JOB_FILE_HEAD_BYTES);
+    H5Pset_istore_k(create, CHUNK_INDEX_K);
     H5Pset_obj_track_times(create, 0);
     hid_t file = H5Fcreate(writing->part, H5F_ACC_TRUNC, create, H5P_DEFAULT);
     H5Pclose(create);
@@ -279,7 +290,8 @@ static bool head_write(const struct writing *writing)
     }
     job_file_head(head, bytes, digest);
     int file = open(writing->part, O_WRONLY | O_CLOEXEC);
-    bool is_good = file >= 0 && pwrite(file, head, sizeof head, 0) == (ssize_t)sizeof head && fsync(file) == 0;
+    bool is_good =
+        file >= 0 && pwrite(file, head, sizeof head, 0) == (ssize_t)sizeof head && fsync(file) == 0;
     return file >= 0 && close(file) == 0 && is_good;
 }
 
@@ -290,8 +302,8 @@ static enum status job_write(const struct job *job, const char *prefix, char *wr
     size_t length = strlen(prefix);
     bool is_named = length > 4 && strcmp(prefix + length - 4, ".job") == 0;
     const char *path = arena_printf(arena, "%s%s", prefix, is_named ? "" : ".job");
-    struct writing writing = {.job = job, .arena = arena, .diag = diag, .path = path,
-                              .part = arena_printf(arena, "%s.part", path)};
+    struct writing writing = {
+        .job = job, .arena = arena, .diag = diag, .path = path, .part = arena_printf(arena, "%s.part", path)};
     programs_count(&writing);
     operations_join(&writing);
     ranks_join(&writing);
