@@ -39,8 +39,9 @@ endif
 PROTO_C = $(patsubst traces/%.proto,$(BUILD)/gen/traces/%.pb-c.c,$(wildcard traces/*.proto))
 SOURCES = $(wildcard netsim/*.c netsim/*/*.c topologies/*.c traces/*.c analysis/*.c)
 PRESETS = $(sort $(wildcard topologies/presets/*.yaml))
+MODELS = $(sort $(wildcard traces/models/*.yaml))
 LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out netsim/main.c,$(SOURCES))) $(PROTO_C:.c=.o) \
-              $(BUILD)/gen/topologies/presets.o
+              $(BUILD)/gen/topologies/presets.o $(BUILD)/gen/traces/model_texts.o
 TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support_*.c))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 PHOTONET = $(BUILD)/photonet
@@ -85,18 +86,21 @@ $(BUILD)/gen/traces/%.pb-c.c: traces/%.proto | libraries
 	$(call say,gen ,$@)
 	$(quiet)protoc-c --proto_path=traces --c_out=$(BUILD)/gen/traces $<
 
-# The presets are compiled in, each line of YAML as a C string. The folder is named because files come and go.
-$(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
-	@mkdir -p $(@D)
-	@{ echo '#include "photonet/fabric.h"'; \
-	   echo '#define PRESET(name_, text_) {name_, text_, sizeof(text_) - 1}'; \
-	   echo 'const struct fabric_preset fabric_presets[] = {'; \
-	   for file in $(PRESETS); do \
+# Presets of fabrics and models are compiled in, each line of YAML as a C string: header, table, files. The folders are
+# named because files come and go.
+texts = @mkdir -p $(@D); { echo '\#include "photonet/$(1).h"'; \
+	   echo '\#define PRESET(name_, text_) {name_, text_, sizeof(text_) - 1}'; \
+	   echo 'const struct $(1)_preset $(1)_presets[] = {'; \
+	   for file in $(2); do \
 	       echo "    PRESET(\"$$(basename $$file .yaml)\","; \
 	       sed 's/\\/\\\\/g; s/"/\\"/g; s/^/        "/; s/$$/\\n"/' $$file; \
 	       echo '        ),'; \
 	   done; \
 	   echo '    {0, 0, 0}};'; } >$@
+$(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
+	$(call texts,fabric,$(PRESETS))
+$(BUILD)/gen/traces/model_texts.c: $(MODELS) traces/models Makefile
+	$(call texts,trace,$(MODELS))
 
 # One line each, rewritten only where it changed: what depends on it is rebuilt then and not before.
 write_if_new = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@

@@ -115,14 +115,21 @@ static void formats_help(FILE *stream)
     }
 }
 
-static void models_help(FILE *stream)
+static void models_help(const struct request *request, FILE *stream)
 {
-    fputs("\nEach parameter of a model is an option (micro_batches: --micro-batches N) or --set KEY=VALUE.\n",
-          stream);
-    for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
-        fprintf(stream, "\n%s: %s\n", (*model)->name, (*model)->summary);
-        param_help(&(*model)->params, "", stream);
+    struct diag diag;
+    const struct trace_model *model = request->model;
+    fputs("\nNAME is one of these, or the path of a YAML file:\n", stream);
+    for (const struct trace_preset *preset = trace_presets; preset->name != NULL; preset++) {
+        const struct trace_model *listed;
+        if (trace_model_load(preset->name, request->arena, &listed, &diag) == STATUS_OK) {
+            fprintf(stream, "  %-16s %s\n", listed->name, listed->summary);
+            model = model == NULL ? listed : model;
+        }
     }
+    fprintf(stream, "\nEach parameter is an option (micro_batches: --micro-batches N) or --set KEY=VALUE. As %s has them:\n",
+            model->name);
+    param_help(&model->params, "", stream);
 }
 
 static error_t arguments_check(struct request *request)
@@ -183,7 +190,7 @@ static enum status request_parse(struct request *request, const struct argp *arg
         if (request->wants_output) {
             writers_help(stdout);
         }
-        request->is_generate ? models_help(stdout) : formats_help(stdout);
+        request->is_generate ? models_help(request, stdout) : formats_help(stdout);
     }
     return request->status != STATUS_OK ? request->status : status;
 }
@@ -284,12 +291,14 @@ static enum status info_json(const struct request *request, const struct job *jo
     uint64_t bytes;
     inputs_count(request->spec, request->arena, &files, &bytes);
     json_t *root =
-        json_pack("{s:s*, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:f}", "name", job->name,
-                  "format", job->format, "files", (json_int_t)files, "file_bytes", (json_int_t)bytes, "ranks", (json_int_t)job->rank_count, "programs",
+        json_pack("{s:s*, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:I}", "name", job->name,
+                  "format", job->format, "files", (json_int_t)files, "file_bytes", (json_int_t)bytes, "ranks",
+                  (json_int_t)job->rank_count, "programs",
                   (json_int_t)job->program_count, "groups", (json_int_t)job->group_count, "operations", ops,
                   "compute_ps", (json_int_t)totals->compute_ps, "message_bytes",
                   (json_int_t)totals->message_bytes, "collectives", collectives_json(job, rows), "group_list",
-                  groups_json(job), "notes", notes_json(job), "scale", job->scale);
+                  groups_json(job), "notes", notes_json(job), "scale", job->scale, "time_factor", job->time_factor,
+                  "full_ranks", (json_int_t)job->full_rank_count);
     if (root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0) {
         json_decref(root);
         return diag_set(request->diag, STATUS_INPUT,
@@ -367,6 +376,10 @@ static void info_print(const struct request *request, const struct job *job, con
     printf("groups     %" PRIu32 "\n", job->group_count);
     if (job->scale != 1.0) {
         printf("scale      %g of the full step\n", job->scale);
+    }
+    if (job_is_sample(job)) {
+        printf("sample     of a step on %" PRIu32 " ranks that takes %.6g times as long\n", job->full_rank_count,
+               job->time_factor);
     }
     printf("operations\n");
     for (enum op_kind kind = 0; kind < OP_KIND_COUNT; kind++) {
@@ -480,18 +493,11 @@ static const char *model_name(int argc, char **argv)
 
 static enum status model_find(struct request *request, const char *name)
 {
-    char known[512] = "";
-    for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
-        if (strcmp((*model)->name, name) == 0) {
-            request->model = *model;
-            request->model_values = param_defaults(&(*model)->params, request->arena);
-            return STATUS_OK;
-        }
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, " %s", (*model)->name);
+    enum status status = trace_model_load(name, request->arena, &request->model, request->diag);
+    if (status == STATUS_OK) {
+        request->model_values = param_defaults(&request->model->params, request->arena);
     }
-    return diag_set(request->diag, STATUS_USAGE, "--model %s: no such model; expected one of:%s", name,
-                    known);
+    return status;
 }
 
 static void model_assign(struct request *request, const char *option, const char *key, const char *text)
@@ -578,7 +584,7 @@ static enum status command_generate(struct request *request, int argc, char **ar
     }
     const struct job *job;
     if (status == STATUS_OK) {
-        status = request->model->generate(request->model_values, request->arena, &job, request->diag);
+        status = request->model->generate(request->model, request->model_values, request->arena, &job, request->diag);
     }
     return status == STATUS_OK ? job_write(request, job) : status;
 }

@@ -1411,22 +1411,26 @@ static void test_round_trip(void)
 static void test_round_trip_models(void)
 {
     folder_make("models");
-    for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
+    for (const struct trace_preset *preset = trace_presets; preset->name != NULL; preset++) {
         struct arena *own = arena_new("model");
         const struct job *made = NULL;
         char wrote[1200];
-        void *values = param_defaults(&(*model)->params, own);
-        static const char *const small[][2] = {{"pp", "2"}, {"layers", "4"}, {"micro_batches", "2"}, {"dp", "2"}};
+        const struct trace_model *model;
+        CHECK_EQUAL(trace_model_load(preset->name, own, &model, &diag), STATUS_OK);
+        void *values = param_defaults(&model->params, own);
+        static const char *const small[][2] = {{"pp", "2"}, {"layers", "4"}, {"micro_batches", "4"}, {"dp", "8"},
+                                                {"ep", "1"}, {"virtual_stages", "1"}, {"schedule", "1f1b"},
+                                                {"bucket", "1"}, {"zero", "1"}}; /* groups are then used in the order of slots */
         for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) { /* the whole step is some gigabytes */
-            CHECK_EQUAL(param_assign(&(*model)->params, values, small[i][0], small[i][1],
+            CHECK_EQUAL(param_assign(&model->params, values, small[i][0], small[i][1],
                                      (struct origin){"test", 0, 0}, own, &diag),
                         STATUS_OK);
         }
-        CHECK_EQUAL((*model)->generate(values, own, &made, &diag), STATUS_OK);
+        CHECK_EQUAL(model->generate(model, values, own, &made, &diag), STATUS_OK);
         CHECK_EQUAL(
-            trace_writer_chakra_et.write(made, in_folder("%s", (*model)->name), wrote, sizeof wrote, &diag),
+            trace_writer_chakra_et.write(made, in_folder("%s", model->name), wrote, sizeof wrote, &diag),
             STATUS_OK);
-        CHECK_EQUAL(read_with(in_folder("%s", (*model)->name), 0, NULL, NULL), STATUS_OK);
+        CHECK_EQUAL(read_with(in_folder("%s", model->name), 0, NULL, NULL), STATUS_OK);
         if (job != NULL) {
             jobs_equal(made, job);
         }

@@ -64,6 +64,7 @@ static void jobs_compare(const struct job *a, const struct job *b)
     CHECK_EQUAL(b->program_count, a->program_count);
     CHECK_EQUAL(b->note_count, a->note_count);
     CHECK(b->scale == a->scale);
+    CHECK(b->time_factor == a->time_factor && b->full_rank_count == a->full_rank_count);
     bool is_equal = memcmp(a->group_first, b->group_first, ((size_t)a->group_count + 1) * 4) == 0 &&
                     memcmp(a->group_rank, b->group_rank, (size_t)a->group_first[a->group_count] * 4) == 0 &&
                     memcmp(a->rank_group_first, b->rank_group_first, ((size_t)a->rank_count + 1) * 4) == 0 &&
@@ -135,12 +136,14 @@ static void test_patterns(void)
 
 static void test_models(void)
 {
-    for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
+    for (const struct trace_preset *preset = trace_presets; preset->name != NULL; preset++) {
         struct arena *arena = arena_new("test");
         struct diag diag = {""};
         const struct job *job = NULL;
-        void *values = param_defaults(&(*model)->params, arena);
-        CHECK_EQUAL((*model)->generate(values, arena, &job, &diag), STATUS_OK);
+        const struct trace_model *model;
+        CHECK_EQUAL(trace_model_load(preset->name, arena, &model, &diag), STATUS_OK);
+        void *values = param_defaults(&model->params, arena);
+        CHECK_EQUAL(model->generate(model, values, arena, &job, &diag), STATUS_OK);
         CHECK_TEXT(diag.text, "");
         if (job != NULL) {
             round_trip(job);
@@ -218,6 +221,7 @@ static const struct job *everything(struct arena *arena)
     CHECK_EQUAL(job_builder_rank_end(builder, "everything", &diag), STATUS_OK);
     job_builder_note(builder, "things", "kept", 7, 8);
     job_builder_scale(builder, 0.25);
+    job_builder_sample(builder, 12.5, 4096);
     const struct job *job = NULL;
     CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");

@@ -203,7 +203,7 @@ static void op_compute(struct building *building, const struct chakra_node *node
     bool has_amount = node->num_ops > 0 || node->bytes > 0;
     if (building->uses_roofline && has_amount && !is_cpu) {
         const struct gpu_row *gpu = &gpu_rows[building->import->values->gpu];
-        op->duration_ps = roofline_ps(gpu, (double)node->num_ops, (double)bytes);
+        op->duration_ps = roofline_ps(gpu, KERNEL_BF16, (double)node->num_ops, (double)bytes);
         note(building->import, NOTE_ROOFLINE, 1, 0);
     }
 }

@@ -1,4 +1,4 @@
-/* The tables of formats, writers and models, and trace_read, which finds the format that a SPEC means. */
+/* The tables of formats and writers, and trace_read, which finds the format that a SPEC means. */
 #include "photonet/trace.h"
 
 #include <dirent.h>
@@ -14,9 +14,6 @@
 #define TRACE_WRITER(name_) extern const struct trace_writer trace_writer_##name_;
 #include "traces/writers.def"
 #undef TRACE_WRITER
-#define TRACE_MODEL(name_) extern const struct trace_model trace_model_##name_;
-#include "traces/models.def"
-#undef TRACE_MODEL
 
 const struct trace_format *const trace_formats[] = {
 #define TRACE_FORMAT(name_) &trace_format_##name_,
@@ -29,13 +26,6 @@ const struct trace_writer *const trace_writers[] = {
 #define TRACE_WRITER(name_) &trace_writer_##name_,
 #include "traces/writers.def"
 #undef TRACE_WRITER
-    NULL,
-};
-
-const struct trace_model *const trace_models[] = {
-#define TRACE_MODEL(name_) &trace_model_##name_,
-#include "traces/models.def"
-#undef TRACE_MODEL
     NULL,
 };
 

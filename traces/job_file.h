@@ -1,7 +1,8 @@
 /* NAME.job, the file form of a job: what its writer and its reader share.
  *
  *     byte 0    one line of text: "photonet-job 1 BYTES DIGEST\n", zeros to byte 512 (HDF5's user block)
- *     byte 512  HDF5: attributes format, schema_version, name, source_format, scale, creator
+ *     byte 512  HDF5: attributes format, schema_version, name, source_format, scale, time_factor,
+ *               full_ranks, creator
  *       program/      first_operation, first_dependency, first_name: one row a program and one more
  *       operation/    kind, collective, stream, duration_ps, bytes, peer_delta, group_slot, root, pairs, tag,
  *                     source_id, name (offset into the program's names), dep_first (row of dependency/on):

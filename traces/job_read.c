@@ -30,7 +30,8 @@ struct reading {
     hid_t file;
     struct job_table table;
     char name[TEXT_BYTES_MAX];
-    double scale;
+    double scale, time_factor;
+    uint64_t full_ranks;
     uint32_t rank_count, group_count, program_count;
     struct job_builder *builder;
     uint32_t *program_rank;  /* the first rank of each program, ID_NONE before it is met */
@@ -201,6 +202,11 @@ static enum status file_load(struct reading *reading)
         !(reading->scale > 0 && reading->scale <= 1)) {
         return refuse(reading,
                       "lacks a name, a source_format or a scale above 0 and up to 1; the file is damaged");
+    }
+    if (!attr_read(reading->file, "time_factor", H5T_FLOAT, H5T_NATIVE_DOUBLE, 8, &reading->time_factor) ||
+        !attr_read(reading->file, "full_ranks", H5T_INTEGER, H5T_NATIVE_UINT64, 8, &reading->full_ranks) ||
+        !(reading->time_factor > 0 && reading->time_factor < 1e12)) {
+        return refuse(reading, "lacks full_ranks or a time_factor above 0; the file is damaged");
     }
     return columns_load(reading);
 }
@@ -495,6 +501,10 @@ static enum status job_build(struct reading *reading, struct arena *arena)
     memset(reading->program_rank, 0xff, reading->program_count * sizeof *reading->program_rank);
     reading->program_slots = arena_array(reading->scratch, reading->program_count, uint64_t);
     job_builder_scale(reading->builder, reading->scale);
+    if (reading->full_ranks < reading->rank_count || reading->full_ranks > UINT32_MAX) {
+        return refuse(reading, "has full_ranks %" PRIu64 "; expected its ranks or more", reading->full_ranks);
+    }
+    job_builder_sample(reading->builder, reading->time_factor, (uint32_t)reading->full_ranks);
     enum status status = groups_add(reading);
     status = status == STATUS_OK ? pairs_add(reading) : status;
     for (uint32_t rank = 0; rank < reading->rank_count && status == STATUS_OK; rank++) {

@@ -257,14 +257,15 @@ static bool columns_write(hid_t file, const struct job_table *table)
 static bool file_fill(const struct writing *writing, hid_t file)
 {
     const struct job *job = writing->job;
-    uint64_t version = JOB_FILE_VERSION;
+    uint64_t version = JOB_FILE_VERSION, full_ranks = job->full_rank_count;
     char creator[64];
     snprintf(creator, sizeof creator, "photonet %s", photonet_version);
     return attr_text(file, "format", "photonet-job") &&
-           attr_write(file, "schema_version", H5T_NATIVE_UINT64, &version) &&
-           attr_text(file, "name", job->name) && attr_text(file, "source_format", job->format) &&
-           attr_text(file, "creator", creator) && attr_write(file, "scale", H5T_NATIVE_DOUBLE, &job->scale) &&
-           columns_write(file, &writing->table);
+           attr_write(file, "schema_version", H5T_NATIVE_UINT64, &version) && attr_text(file, "name", job->name) &&
+           attr_text(file, "source_format", job->format) && attr_text(file, "creator", creator) &&
+           attr_write(file, "scale", H5T_NATIVE_DOUBLE, &job->scale) &&
+           attr_write(file, "time_factor", H5T_NATIVE_DOUBLE, &job->time_factor) &&
+           attr_write(file, "full_ranks", H5T_NATIVE_UINT64, &full_ranks) && columns_write(file, &writing->table);
 }
 
 static bool part_write(const struct writing *writing)

@@ -1,520 +1,55 @@
-/* Training steps of dense transformers; what is laid out how stands in transformer.h.
+/* Training steps of transformers; what is laid out how stands in transformer.h.
  *
- * Scope: one optimizer step, forward and backward with tensor, pipeline (1F1B) and data parallelism.
- * Not modelled: activation recomputation, interleaved stages, context and expert parallelism, the reduction
+ * Scope: one optimizer step, forward and backward, with tensor, sequence, context, pipeline, expert and data
+ * parallelism, dense layers and routed experts, grouped or latent attention.
+ * Not modelled: selective recomputation, experts cut by tensor parallelism, multi-token prediction, the reduction
  * of the gradient norm (4 bytes), dropout, data loading, overlap of tensor-parallel collectives with forward
  * kernels. Sends never hold up their sender's compute. Checked against: the closed forms of transformer.h and
- * the published parameter count, tests/test_generate.c. */
-#include "traces/transformer.h"
+ * published parameter counts, tests/test_generate.c; published iteration times, tests/test_published.c. */
+#include "traces/ideal_step.h"
+#include "traces/transformer_int.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include <math.h>
+#include <string.h>
 
-#define ELEMENT_BYTES 2.0 /* BF16 weights and activations */
-#define LOSS_BYTES    4.0 /* FP32 logits and losses */
-
-/* A fused attention kernel computes the scores again on its way back: 2.5 times the forward products (Dao
- * 2023, FlashAttention-2, section 4.1). */
-#define ATTENTION_BACKWARD 2.5
-
-/* Adam on FP32 master weights: read and write weight, momentum and variance (24), read the gradient (4),
- * write the BF16 weight (2). */
-#define OPTIMIZER_BYTES 30.0
-
-enum slot { SLOT_TP, SLOT_DP, SLOT_EMBEDDING, SLOT_COUNT };
-enum tag { TAG_FORWARD, TAG_BACKWARD };
-
-/* What one rank computes for one micro-batch, in ps: constant over layers and micro-batches. */
-struct times {
-    uint64_t attention_forward, attention_backward, attention_weights;
-    uint64_t mlp_forward, mlp_backward, mlp_weights;
-    uint64_t embedding_forward, embedding_backward;
-    uint64_t logits_forward, logits_backward, logits_weights;
-};
-
-/* One stage's program while it is written. */
-struct stage {
-    struct job_builder *builder;
-    const struct transformer_shape *shape;
-    const struct transformer_plan *plan;
-    const struct gpu_row *gpu;
-    struct arena *arena;
-    struct times times;
-    uint32_t rank, index;      /* the stage's first rank, its place in the pipeline */
-    uint32_t slot[SLOT_COUNT]; /* ID_NONE where the group has one member */
-    uint32_t compute_last;     /* the compute stream runs in the order of the program */
-    uint32_t *pending;         /* what the next compute waits for besides */
-    size_t pending_count, pending_capacity;
-    uint64_t micro_batch, op_count;
-
-    /* gradients of the last micro-batch */
-    uint64_t bucket_parameters, buckets;
-    uint32_t *reductions; /* collectives that the optimizer waits for */
-    uint64_t *bucket_sizes;
-    size_t reduction_count, reduction_capacity, size_count, size_capacity;
-};
-
-/* ---- sizes
- * -------------------------------------------------------------------------------------------------- */
-
-static uint64_t layer_parameters(const struct transformer_shape *shape)
-{
-    uint64_t heads = shape->heads * shape->head_dim, kv = shape->kv_heads * shape->head_dim;
-    uint64_t attention = shape->hidden * (heads + 2 * kv) + heads * shape->hidden;
-    return attention + shape->ffn_matrices * shape->hidden * shape->ffn + 2 * shape->hidden;
-}
-
-uint64_t transformer_parameters(const struct transformer_shape *shape)
-{
-    uint64_t tables = shape->has_tied_embedding ? 1 : 2;
-    return shape->layers * layer_parameters(shape) + tables * shape->vocabulary * shape->hidden +
-           shape->hidden;
-}
-
-/* Norms are small and kept whole on every tensor-parallel rank; all matrices are cut. */
-static uint64_t layer_parameters_of_rank(const struct stage *stage)
-{
-    uint64_t norms = 2 * stage->shape->hidden;
-    return (layer_parameters(stage->shape) - norms) / stage->plan->tp + norms;
-}
-
-static uint64_t table_parameters_of_rank(const struct stage *stage)
-{
-    return stage->shape->vocabulary * stage->shape->hidden / stage->plan->tp;
-}
-
-static bool is_first(const struct stage *stage)
-{
-    return stage->index == 0;
-}
-
-static bool is_last(const struct stage *stage)
-{
-    return stage->index + 1 == stage->plan->pp;
-}
-
-static uint64_t tokens_of(const struct transformer_plan *plan)
-{
-    return plan->micro_batch_size * plan->sequence;
-}
-
-/* b s h B: the activations of a micro-batch between two blocks. */
-static uint64_t activation_bytes(const struct stage *stage)
-{
-    return tokens_of(stage->plan) * stage->shape->hidden * (uint64_t)ELEMENT_BYTES;
-}
-
-static uint64_t shrunk(const struct stage *stage, uint64_t amount)
-{
-    return (amount + stage->plan->shrink - 1) / stage->plan->shrink;
-}
-
-/* ---- compute times
- * ------------------------------------------------------------------------------------------- */
-
-/* A product of [tokens, in] and [in, out], all in BF16. */
-static uint64_t product_ps(const struct gpu_row *gpu, double tokens, double in, double out)
-{
-    return roofline_ps(gpu, 2.0 * tokens * in * out, ELEMENT_BYTES * (in * out + tokens * (in + out)));
-}
-
-static uint64_t stream_ps(const struct gpu_row *gpu, double bytes)
-{
-    return roofline_ps(gpu, 0.0, bytes);
-}
-
-/* Norm (read, write) and residual (read twice, write) pass over the activations, cut where the sequence is.
- */
-static double norm_bytes(const struct transformer_shape *shape, const struct transformer_plan *plan)
-{
-    double parts = plan->has_sequence_parallel ? (double)plan->tp : 1.0;
-    return 5.0 * (double)tokens_of(plan) * (double)shape->hidden * ELEMENT_BYTES / parts;
-}
-
-static void attention_times(const struct transformer_shape *shape, const struct transformer_plan *plan,
-                            const struct gpu_row *gpu, struct times *times)
-{
-    double tokens = (double)tokens_of(plan), tp = (double)plan->tp, hidden = (double)shape->hidden;
-    double queries = (double)(shape->heads * shape->head_dim) / tp;
-    double keys = (double)(shape->kv_heads * shape->head_dim) / tp;
-    uint64_t inputs = product_ps(gpu, tokens, hidden, queries + 2.0 * keys);
-    uint64_t output = product_ps(gpu, tokens, queries, hidden);
-    /* Two products of [s, d] and [d, s] a head; the causal half of them is computed. */
-    double core_flops = 2.0 * tokens * (double)plan->sequence * queries;
-    double core_bytes = ELEMENT_BYTES * tokens * 2.0 * (queries + keys);
-    uint64_t rotary = stream_ps(gpu, 2.0 * tokens * (queries + keys) * ELEMENT_BYTES);
-    uint64_t around = stream_ps(gpu, norm_bytes(shape, plan)) + rotary;
-    times->attention_forward = inputs + output + roofline_ps(gpu, core_flops, core_bytes) + around;
-    times->attention_weights = inputs;
-    times->attention_backward = inputs + 2 * output + 2 * around +
-                                roofline_ps(gpu, ATTENTION_BACKWARD * core_flops, 2.0 * core_bytes);
-}
-
-static void mlp_times(const struct transformer_shape *shape, const struct transformer_plan *plan,
-                      const struct gpu_row *gpu, struct times *times)
-{
-    double tokens = (double)tokens_of(plan), hidden = (double)shape->hidden,
-           ffn = (double)shape->ffn / (double)plan->tp;
-    double inputs_count = (double)(shape->ffn_matrices - 1);
-    uint64_t inputs = product_ps(gpu, tokens, hidden, inputs_count * ffn);
-    uint64_t output = product_ps(gpu, tokens, ffn, hidden);
-    uint64_t activation = stream_ps(gpu, (inputs_count + 1.0) * tokens * ffn * ELEMENT_BYTES);
-    uint64_t around = stream_ps(gpu, norm_bytes(shape, plan)) + activation;
-    times->mlp_forward = inputs + output + around;
-    times->mlp_weights = inputs;
-    times->mlp_backward = inputs + 2 * output + 2 * around;
-}
-
-static void vocabulary_times(const struct transformer_shape *shape, const struct transformer_plan *plan,
-                             const struct gpu_row *gpu, struct times *times)
-{
-    double tokens = (double)tokens_of(plan), hidden = (double)shape->hidden;
-    double words = (double)shape->vocabulary / (double)plan->tp;
-    uint64_t logits = product_ps(gpu, tokens, hidden, words);
-    uint64_t softmax = stream_ps(gpu, 3.0 * tokens * words * LOSS_BYTES); /* maximum, exponential, sum */
-    times->embedding_forward = stream_ps(gpu, 2.0 * tokens * hidden * ELEMENT_BYTES);
-    times->embedding_backward = stream_ps(gpu, 3.0 * tokens * hidden * ELEMENT_BYTES);
-    times->logits_forward = logits + softmax;
-    times->logits_weights = logits;
-    times->logits_backward = logits + stream_ps(gpu, tokens * words * (LOSS_BYTES + ELEMENT_BYTES));
-}
-
-/* ---- operations
- * --------------------------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 3, 4))) static uint32_t op_add(struct stage *stage, struct op op,
-                                                             const char *format, ...)
-{
-    char name[128];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    op.name = name;
-    op.source_id = stage->op_count++;
-    return job_builder_op(stage->builder, &op);
-}
-
-static void pending_add(struct stage *stage, uint32_t op)
-{
-    vec_push(stage->arena, stage->pending, stage->pending_count, stage->pending_capacity) = op;
-}
-
-/* `op` waits for the last compute and for what the next one would wait for. */
-static void op_follow(struct stage *stage, uint32_t op)
-{
-    if (stage->compute_last != ID_NONE) {
-        job_builder_dep(stage->builder, op, stage->compute_last);
-    }
-    for (size_t i = 0; i < stage->pending_count; i++) {
-        job_builder_dep(stage->builder, op, stage->pending[i]);
-    }
-}
-
-static uint32_t compute_add(struct stage *stage, const char *what, uint64_t duration_ps)
-{
-    struct op op = {.kind = OP_COMPUTE, .stream = STREAM_COMPUTE, .duration_ps = shrunk(stage, duration_ps)};
-    uint32_t id = op_add(stage, op, "%s mb%u", what, (unsigned)stage->micro_batch);
-    op_follow(stage, id);
-    stage->compute_last = id;
-    stage->pending_count = 0;
-    return id;
-}
-
-static struct op collective_op(const struct stage *stage, enum slot slot, enum collective_kind kind,
-                               uint64_t bytes)
-{
-    return (struct op){.kind = OP_COLLECTIVE,
-                       .collective = kind,
-                       .stream = STREAM_NONE,
-                       .group_slot = stage->slot[slot],
-                       .bytes = shrunk(stage, bytes)};
-}
-
-static bool has_group(const struct stage *stage, enum slot slot)
-{
-    return stage->slot[slot] != ID_NONE;
-}
-
-/* A collective of the tensor-parallel group that the next compute waits for. */
-static void tensor_collective(struct stage *stage, enum collective_kind kind, uint64_t bytes,
-                              const char *what)
-{
-    if (has_group(stage, SLOT_TP)) {
-        uint32_t id = op_add(stage, collective_op(stage, SLOT_TP, kind, bytes), "%s.%s mb%u", what,
-                             collective_name(kind), (unsigned)stage->micro_batch);
-        op_follow(stage, id);
-        stage->pending_count = 0;
-        pending_add(stage, id);
-    }
-}
-
-/* Whole activations from what the ranks hold: nothing to do unless the sequence is cut. */
-static void activations_gather(struct stage *stage, const char *what)
-{
-    if (stage->plan->has_sequence_parallel) {
-        tensor_collective(stage, COLLECTIVE_ALL_GATHER, activation_bytes(stage) / stage->plan->tp, what);
-    }
-}
-
-/* Sums partial activations over the group, and cuts them again where the sequence is cut. */
-static enum collective_kind sum_kind(const struct stage *stage)
-{
-    return stage->plan->has_sequence_parallel ? COLLECTIVE_REDUCE_SCATTER : COLLECTIVE_ALL_REDUCE;
-}
-
-static void activations_sum(struct stage *stage, const char *what)
-{
-    tensor_collective(stage, sum_kind(stage), activation_bytes(stage), what);
-}
-
-/* A block's way back: the gradient of its input is summed while the weight gradient of its first matrices is
- * computed. With a cut sequence that one needs the block's whole input, gathered behind the output's
- * gradient. */
-static void block_backward(struct stage *stage, const char *what, uint64_t input_ps, uint64_t weights_ps,
-                           bool has_cut_output)
-{
-    uint32_t again = ID_NONE, sum = ID_NONE;
-    if (has_cut_output) {
-        activations_gather(stage, what);
-    }
-    if (stage->plan->has_sequence_parallel && has_group(stage, SLOT_TP)) {
-        uint64_t bytes = activation_bytes(stage) / stage->plan->tp;
-        again = op_add(stage, collective_op(stage, SLOT_TP, COLLECTIVE_ALL_GATHER, bytes),
-                       "%s.input.all_gather mb%u", what, (unsigned)stage->micro_batch);
-        op_follow(stage, again);
-    }
-    uint32_t input = compute_add(stage, what, input_ps);
-    if (has_group(stage, SLOT_TP)) {
-        sum = op_add(stage, collective_op(stage, SLOT_TP, sum_kind(stage), activation_bytes(stage)),
-                     "%s.%s mb%u", what, collective_name(sum_kind(stage)), (unsigned)stage->micro_batch);
-        job_builder_dep(stage->builder, sum, input);
-    }
-    if (again != ID_NONE) {
-        pending_add(stage, again);
-    }
-    char weights[64];
-    snprintf(weights, sizeof weights, "%s.weights", what);
-    compute_add(stage, weights, weights_ps);
-    if (sum != ID_NONE) {
-        pending_add(stage, sum);
-    }
-}
-
-/* ---- pipeline
- * ----------------------------------------------------------------------------------------------- */
-
-static struct op message_op(const struct stage *stage, enum op_kind kind, enum tag tag, int32_t stages_up)
-{
-    uint64_t parts = stage->plan->has_sequence_parallel ? stage->plan->tp : 1;
-    int64_t distance = (int64_t)(stage->plan->tp * stage->plan->dp) * stages_up;
-    return (struct op){.kind = kind,
-                       .stream = STREAM_NONE,
-                       .tag = tag,
-                       .peer = (uint32_t)(stage->rank + distance),
-                       .bytes = shrunk(stage, activation_bytes(stage) / parts)};
-}
-
-static void receive_add(struct stage *stage, enum tag tag, int32_t stages_up, const char *what)
-{
-    struct op op = message_op(stage, OP_RECV, tag, stages_up);
-    pending_add(stage, op_add(stage, op, "%s.recv mb%u", what, (unsigned)stage->micro_batch));
-}
-
-static void send_add(struct stage *stage, enum tag tag, int32_t stages_up, const char *what)
-{
-    struct op op = message_op(stage, OP_SEND, tag, stages_up);
-    op_follow(stage, op_add(stage, op, "%s.send mb%u", what, (unsigned)stage->micro_batch));
-}
-
-/* ---- gradients
- * ---------------------------------------------------------------------------------------------- */
-
-static void bucket_reduce(struct stage *stage)
-{
-    const struct transformer_plan *plan = stage->plan;
-    if (!has_group(stage, SLOT_DP) || stage->bucket_parameters == 0) {
-        return;
-    }
-    enum collective_kind kind =
-        plan->has_distributed_optimizer ? COLLECTIVE_REDUCE_SCATTER : COLLECTIVE_ALL_REDUCE;
-    uint64_t bytes = stage->bucket_parameters * plan->gradient_bytes;
-    uint32_t id = op_add(stage, collective_op(stage, SLOT_DP, kind, bytes), "gradients%u.%s",
-                         (unsigned)stage->size_count, collective_name(kind));
-    job_builder_dep(stage->builder, id, stage->compute_last);
-    vec_push(stage->arena, stage->reductions, stage->reduction_count, stage->reduction_capacity) = id;
-    vec_push(stage->arena, stage->bucket_sizes, stage->size_count, stage->size_capacity) =
-        stage->bucket_parameters;
-    stage->bucket_parameters = 0;
-}
-
-/* The gradients of so many parameters are complete once the last micro-batch has passed. */
-static void gradients_ready(struct stage *stage, uint64_t parameters)
-{
-    if (stage->micro_batch + 1 == stage->plan->micro_batches) {
-        stage->bucket_parameters += parameters;
-        if (stage->bucket_parameters >= stage->plan->bucket) {
-            bucket_reduce(stage);
-        }
-    }
-}
-
-static void parameters_gather(struct stage *stage)
-{
-    for (size_t i = 0; i < stage->size_count; i++) {
-        uint64_t bytes = stage->bucket_sizes[i] * (uint64_t)ELEMENT_BYTES / stage->plan->dp;
-        uint32_t id = op_add(stage, collective_op(stage, SLOT_DP, COLLECTIVE_ALL_GATHER, bytes),
-                             "parameters%u.all_gather", (unsigned)i);
-        job_builder_dep(stage->builder, id, stage->compute_last);
-    }
-}
-
-static uint64_t stage_parameters(const struct stage *stage, uint64_t layers)
-{
-    uint64_t tables = (uint64_t)is_first(stage) + (uint64_t)is_last(stage);
-    if (stage->shape->has_tied_embedding && stage->plan->pp == 1) {
-        tables = 1;
-    }
-    uint64_t norm = is_last(stage) ? stage->shape->hidden : 0;
-    return layers * layer_parameters_of_rank(stage) + tables * table_parameters_of_rank(stage) + norm;
-}
-
-/* Tied tables: the first and the last stage add their gradients once both are reduced. */
-static void embedding_reduce(struct stage *stage)
-{
-    uint64_t bytes = table_parameters_of_rank(stage) * stage->plan->gradient_bytes;
-    uint32_t id = op_add(stage, collective_op(stage, SLOT_EMBEDDING, COLLECTIVE_ALL_REDUCE, bytes),
-                         "embedding.all_reduce");
-    op_follow(stage, id);
-    pending_add(stage, id);
-}
-
-static void optimizer_step(struct stage *stage, uint64_t layers)
-{
-    for (size_t i = 0; i < stage->reduction_count; i++) {
-        pending_add(stage, stage->reductions[i]);
-    }
-    if (has_group(stage, SLOT_EMBEDDING)) {
-        embedding_reduce(stage);
-    }
-    uint64_t parts = stage->plan->has_distributed_optimizer ? stage->plan->dp : 1;
-    double bytes = OPTIMIZER_BYTES * (double)stage_parameters(stage, layers) / (double)parts;
-    struct op op = {.kind = OP_COMPUTE,
-                    .stream = STREAM_COMPUTE,
-                    .duration_ps = shrunk(stage, stream_ps(stage->gpu, bytes))};
-    uint32_t id = op_add(stage, op, "optimizer");
-    op_follow(stage, id);
-    stage->compute_last = id;
-    if (stage->plan->has_distributed_optimizer) {
-        parameters_gather(stage);
-    }
-}
-
-/* ---- passes
+/* ---- layout
  * ------------------------------------------------------------------------------------------------- */
 
-static const char *layer_name(char name[48], uint64_t layer, const char *what)
+uint32_t layout_rank(const struct layout *layout, uint32_t q, uint32_t stage)
 {
-    snprintf(name, 48, "layer%u.%s", (unsigned)layer, what);
-    return name;
+    const struct transformer_plan *plan = layout->plan;
+    uint32_t inner = (uint32_t)(plan->tp * plan->cp);
+    if (plan->rank_order == ORDER_TP_CP_DP_PP) {
+        return q + (uint32_t)layout->stage_ranks * stage;
+    }
+    return q % inner + inner * (stage + (uint32_t)plan->pp * (q / inner));
 }
 
-static void layer_forward(struct stage *stage, uint64_t layer)
+uint64_t chunk_first_layer(const struct layout *layout, uint32_t chunk)
 {
-    char name[48];
-    layer_name(name, layer, "attn.fwd");
-    activations_gather(stage, name);
-    compute_add(stage, name, stage->times.attention_forward);
-    activations_sum(stage, name);
-    layer_name(name, layer, "mlp.fwd");
-    activations_gather(stage, name);
-    compute_add(stage, name, stage->times.mlp_forward);
-    activations_sum(stage, name);
+    uint64_t base = layout->layers / layout->chunks, more = layout->layers % layout->chunks;
+    uint64_t skipped = (layout->chunks - more) / 2; /* chunks before those with one layer more */
+    uint64_t behind = chunk < skipped ? 0 : chunk - skipped;
+    return chunk * base + (behind < more ? behind : more);
 }
 
-static void layer_backward(struct stage *stage, uint64_t layer)
+bool layer_is_dense(const struct layout *layout, uint64_t layer)
 {
-    char name[48];
-    block_backward(stage, layer_name(name, layer, "mlp.bwd"), stage->times.mlp_backward,
-                   stage->times.mlp_weights, true);
-    block_backward(stage, layer_name(name, layer, "attn.bwd"), stage->times.attention_backward,
-                   stage->times.attention_weights, true);
-    gradients_ready(stage, layer_parameters_of_rank(stage));
+    return layer < layout->dense_layers;
 }
 
-/* Output layer and loss. The three reductions: maximum, the target's logit, sum of exponentials. */
-static void loss_forward(struct stage *stage)
+uint64_t layout_tokens(const struct layout *layout)
 {
-    activations_gather(stage, "logits.fwd");
-    compute_add(stage, "logits.fwd", stage->times.logits_forward);
-    uint64_t bytes = tokens_of(stage->plan) * (uint64_t)LOSS_BYTES;
-    tensor_collective(stage, COLLECTIVE_ALL_REDUCE, bytes, "loss.max");
-    tensor_collective(stage, COLLECTIVE_ALL_REDUCE, bytes, "loss.target");
-    tensor_collective(stage, COLLECTIVE_ALL_REDUCE, bytes, "loss.sum");
+    return layout->plan->micro_batch_size * layout->plan->sequence / layout->plan->cp;
 }
 
-static void stage_forward(struct stage *stage, uint64_t micro_batch, uint64_t layers)
+bool layout_has_experts(const struct layout *layout)
 {
-    stage->micro_batch = micro_batch;
-    if (is_first(stage)) {
-        compute_add(stage, "embedding.fwd", stage->times.embedding_forward);
-        activations_sum(stage, "embedding.fwd");
-    } else {
-        receive_add(stage, TAG_FORWARD, -1, "stage.fwd");
-    }
-    for (uint64_t i = 0; i < layers; i++) {
-        layer_forward(stage, stage->index * layers + i);
-    }
-    if (is_last(stage)) {
-        loss_forward(stage);
-    } else {
-        send_add(stage, TAG_FORWARD, 1, "stage.fwd");
-    }
+    return layout->shape->experts > 0;
 }
 
-static void stage_backward(struct stage *stage, uint64_t micro_batch, uint64_t layers)
-{
-    stage->micro_batch = micro_batch;
-    if (is_last(stage)) {
-        block_backward(stage, "logits.bwd", stage->times.logits_backward, stage->times.logits_weights, false);
-        bool is_counted = !stage->shape->has_tied_embedding || !is_first(stage);
-        gradients_ready(stage, (is_counted ? table_parameters_of_rank(stage) : 0) + stage->shape->hidden);
-    } else {
-        receive_add(stage, TAG_BACKWARD, 1, "stage.bwd");
-    }
-    for (uint64_t i = layers; i-- > 0;) {
-        layer_backward(stage, stage->index * layers + i);
-    }
-    if (is_first(stage)) {
-        activations_gather(stage, "embedding.bwd");
-        compute_add(stage, "embedding.bwd", stage->times.embedding_backward);
-        gradients_ready(stage, table_parameters_of_rank(stage));
-    } else {
-        send_add(stage, TAG_BACKWARD, -1, "stage.bwd");
-    }
-}
-
-/* One forward, one backward: a stage starts with as many forwards as there are stages behind it. */
-static void stage_program(struct stage *stage, uint64_t layers)
-{
-    uint64_t count = stage->plan->micro_batches, ahead = stage->plan->pp - stage->index - 1;
-    ahead = ahead < count ? ahead : count;
-    for (uint64_t i = 0; i < ahead; i++) {
-        stage_forward(stage, i, layers);
-    }
-    for (uint64_t i = ahead; i < count; i++) {
-        stage_forward(stage, i, layers);
-        stage_backward(stage, i - ahead, layers);
-    }
-    for (uint64_t i = count - ahead; i < count; i++) {
-        stage_backward(stage, i, layers);
-    }
-    bucket_reduce(stage);
-    optimizer_step(stage, layers);
-}
-
-/* ---- the job
- * ------------------------------------------------------------------------------------------------ */
+/* ---- checks
+ * ------------------------------------------------------------------------------------------------- */
 
 static enum status divides(const struct transformer_shape *shape, const char *key, uint64_t parts,
                            uint64_t whole, const char *what, struct diag *diag)
@@ -527,18 +62,21 @@ static enum status divides(const struct transformer_shape *shape, const char *ke
     return STATUS_OK;
 }
 
-static enum status plan_check(const struct transformer_shape *shape, const struct transformer_plan *plan,
-                              uint64_t layers, struct diag *diag)
+static enum status parts_check(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                               struct diag *diag)
 {
+    uint64_t cut = plan->has_sequence_parallel ? plan->tp : 1, ranks = plan->tp * plan->cp * plan->dp;
     const struct {
         const char *key, *what;
         uint64_t parts, whole;
     } rules[] = {{"tp", "attention heads", plan->tp, shape->heads},
-                 {"tp", "key-value heads", plan->tp, shape->kv_heads},
+                 {"tp", "key-value heads", shape->kv_rank > 0 ? 1 : plan->tp, shape->kv_heads},
                  {"tp", "columns of the feed-forward layer", plan->tp, shape->ffn},
                  {"tp", "words of the vocabulary", plan->tp, shape->vocabulary},
-                 {"tp", "tokens of the sequence", plan->has_sequence_parallel ? plan->tp : 1, plan->sequence},
-                 {"pp", "layers", plan->pp, layers}};
+                 {"cp", "tokens of the sequence", plan->cp, plan->sequence},
+                 {"tp", "tokens of the sequence", cut, plan->sequence / plan->cp},
+                 {"ep", "experts", plan->ep, shape->experts},
+                 {"ep", "ranks of a stage (tp x cp x dp)", plan->ep, ranks}};
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         enum status status =
             divides(shape, rules[i].key, rules[i].parts, rules[i].whole, rules[i].what, diag);
@@ -546,119 +84,469 @@ static enum status plan_check(const struct transformer_shape *shape, const struc
             return status;
         }
     }
-    if (plan->tp * plan->pp * plan->dp > 1u << 20) {
-        return diag_input(diag, (struct origin){.path = shape->name},
-                          "tp x pp x dp is %llu ranks; expected at most %u",
-                          (unsigned long long)(plan->tp * plan->pp * plan->dp), 1u << 20);
-    }
     return STATUS_OK;
 }
 
-/* Adds groups of `count` ranks `stride` apart, `name` numbered, for the rank that begins one. */
-static enum status group_add(struct job_builder *builder, const char *name, uint32_t first, uint32_t count,
-                             uint32_t stride, struct arena *arena, struct diag *diag)
+static enum status choices_check(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                                 struct diag *diag)
 {
-    uint32_t *member = arena_array(arena, count, uint32_t), group;
-    for (uint32_t i = 0; i < count; i++) {
-        member[i] = first + i * stride;
+    const struct gpu_row *gpu = &gpu_rows[plan->gpu];
+    const struct {
+        bool is_wrong;
+        const char *what;
+    } rules[] = {
+        {plan->ep > 1 && shape->experts == 0, "ep is above 1, but the model has no experts; expected ep=1"},
+        {shape->experts > 0 && plan->tp > 1 && !plan->has_sequence_parallel,
+         "experts with tp above 1; expected sequence_parallel=yes, so that every rank has its own tokens"},
+        {plan->schedule == SCHEDULE_DUALPIPE && plan->zero > 1,
+         "zero is above 1 with the dualpipe schedule; expected 0 or 1"},
+        {plan->products == PRECISION_FP32, "products are fp32; expected bf16 or fp8"},
+        {plan->products == PRECISION_FP8 && gpu->peak_flops[KERNEL_FP8] == 0,
+         "products are fp8, which the GPU has not; expected bf16, or another gpu"},
+        {plan->histogram != NULL && shape->experts == 0,
+         "routing_file is given, but the model has no experts; expected none"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].is_wrong) {
+            return diag_input(diag, (struct origin){.path = shape->name}, "%s", rules[i].what);
+        }
     }
-    const char *numbered = arena_printf(arena, "%s.%u", name, first);
-    enum status status =
-        job_builder_group(builder, numbered, member, count, (struct origin){.path = name}, &group, diag);
+    return pipeline_check(plan, shape->name, diag);
+}
+
+static enum status plan_check(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                              uint64_t layers, struct diag *diag)
+{
+    struct origin at = {.path = shape->name};
+    uint64_t ranks = plan->tp * plan->pp * plan->cp * plan->dp, chunks = pipeline_chunks(plan);
+    if (ranks > 1u << 20) {
+        return diag_input(diag, at, "tp x pp x cp x dp is %llu ranks; expected at most %u",
+                          (unsigned long long)ranks, 1u << 20);
+    }
+    if (chunks > layers + (chunks > 1 ? 2 : 0)) { /* the ends may hold the vocabulary alone */
+        return diag_input(diag, at, "%u layers on %u chunks (pp x virtual_stages); expected at most %u chunks",
+                          (unsigned)layers, (unsigned)chunks, (unsigned)layers + 2);
+    }
+    enum status status = parts_check(shape, plan, diag);
+    return status == STATUS_OK ? choices_check(shape, plan, diag) : status;
+}
+
+/* ---- groups
+ * ------------------------------------------------------------------------------------------------- */
+
+struct grouping {
+    struct job_builder *builder;
+    const struct layout *layout;
+    uint32_t *member; /* of the group at hand */
+    uint32_t count;
+    struct arena *arena;
+    struct diag *diag;
+};
+
+static void member_add(struct grouping *grouping, uint32_t q, uint32_t stage)
+{
+    grouping->member[grouping->count++] = layout_rank(grouping->layout, q, stage);
+}
+
+/* Makes the group of the members that were added, if they are several. */
+static enum status group_end(struct grouping *grouping, const char *name)
+{
+    uint32_t group, count = grouping->count;
+    grouping->count = 0;
+    if (count < 2) {
+        return STATUS_OK;
+    }
+    const char *numbered = arena_printf(grouping->arena, "%s.%u", name, grouping->member[0]);
+    enum status status = job_builder_group(grouping->builder, numbered, grouping->member, count,
+                                           (struct origin){.path = name}, &group, grouping->diag);
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        job_builder_slot(builder, member[i], group);
+        job_builder_slot(grouping->builder, grouping->member[i], group);
     }
     return status;
 }
 
-/* Groups in one order of kinds for all ranks, so that the slots of a stage's ranks are alike. */
-static enum status groups_add(struct job_builder *builder, const struct transformer_shape *shape,
-                              const struct transformer_plan *plan, struct arena *arena, struct diag *diag)
+/* Every `stride`-th of so many ranks that follow each other, for all of a stage: one kind of group. With `is_twice`
+ * the stage that holds the same layers belongs to it. */
+struct kind {
+    const char *name;
+    uint32_t block, stride; /* members are first + i * stride within blocks of so many q */
+    bool is_twice;
+};
+
+static enum status kind_add(struct grouping *grouping, const struct kind *kind)
 {
-    uint32_t tp = (uint32_t)plan->tp, dp = (uint32_t)plan->dp, pp = (uint32_t)plan->pp, ranks = tp * dp * pp;
+    const struct layout *layout = grouping->layout;
+    uint32_t stages = (uint32_t)layout->plan->pp, ranks = (uint32_t)layout->stage_ranks;
     enum status status = STATUS_OK;
-    for (uint32_t rank = 0; rank < ranks && tp > 1 && status == STATUS_OK; rank += tp) {
-        status = group_add(builder, "tp", rank, tp, 1, arena, diag);
-    }
-    for (uint32_t rank = 0; rank < ranks && dp > 1 && status == STATUS_OK; rank++) {
-        if (rank / tp % dp == 0) {
-            status = group_add(builder, "dp", rank, dp, tp, arena, diag);
+    for (uint32_t stage = 0; stage < (kind->is_twice ? stages / 2 : stages); stage++) {
+        for (uint32_t first = 0; first < ranks && status == STATUS_OK; first++) {
+            if (first % kind->block >= kind->stride) {
+                continue;
+            }
+            for (uint32_t twin = 0; twin < (kind->is_twice ? 2u : 1u); twin++) {
+                for (uint32_t q = first; q < first - first % kind->block + kind->block; q += kind->stride) {
+                    member_add(grouping, q, twin == 0 ? stage : stages - 1 - stage);
+                }
+            }
+            status = group_end(grouping, kind->name);
         }
     }
-    bool is_tied = shape->has_tied_embedding && pp > 1;
-    for (uint32_t rank = 0; rank < tp * dp && is_tied && status == STATUS_OK; rank++) {
-        status = group_add(builder, "embedding", rank, 2, (pp - 1) * tp * dp, arena, diag);
+    return status;
+}
+
+static bool has_tied_ends(const struct layout *layout)
+{
+    return layout->shape->has_tied_embedding && layout->plan->pp > 1 &&
+           layout->plan->schedule != SCHEDULE_DUALPIPE;
+}
+
+/* Groups in one order of kinds for all ranks, so that the slots of a stage's ranks are alike. */
+static enum status groups_add(struct grouping *grouping)
+{
+    const struct layout *layout = grouping->layout;
+    const struct transformer_plan *plan = layout->plan;
+    uint32_t tp = (uint32_t)plan->tp, inner = tp * (uint32_t)plan->cp, ranks = (uint32_t)layout->stage_ranks;
+    uint32_t ep = (uint32_t)plan->ep;
+    bool is_dual = plan->schedule == SCHEDULE_DUALPIPE;
+    const struct kind kinds[] = {{"tp", tp, 1, false},
+                                 {"cp", plan->context_exchange == CONTEXT_RING ? tp : inner, tp, false},
+                                 {"dp", ranks, tp, is_dual},
+                                 {"ep", ep, 1, false},
+                                 {"expert_dp", layout_has_experts(layout) ? ranks : ep, ep,
+                                  is_dual && layout_has_experts(layout)}};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == STATUS_OK; i++) {
+        status = kind_add(grouping, &kinds[i]);
+    }
+    for (uint32_t q = 0; q < ranks && has_tied_ends(layout) && status == STATUS_OK; q++) {
+        member_add(grouping, q, 0);
+        member_add(grouping, q, (uint32_t)plan->pp - 1);
+        status = group_end(grouping, "embedding");
     }
     return status;
 }
 
 static void slots_number(struct stage *stage)
 {
+    const struct layout *layout = stage->layout;
+    const struct transformer_plan *plan = layout->plan;
+    bool is_dual = plan->schedule == SCHEDULE_DUALPIPE, is_end = stage->index == 0 || stage->index + 1 == plan->pp;
+    const bool has[SLOT_COUNT] = {
+        [SLOT_TP] = plan->tp > 1,
+        [SLOT_CP] = plan->cp > 1 && plan->context_exchange == CONTEXT_ALL_GATHER,
+        [SLOT_DP] = plan->cp * plan->dp > 1 || is_dual,
+        [SLOT_EP] = plan->ep > 1,
+        [SLOT_EXPERT_DP] = layout_has_experts(layout) && (layout->stage_ranks / plan->ep > 1 || is_dual),
+        [SLOT_EMBEDDING] = has_tied_ends(layout) && is_end,
+    };
     uint32_t next = 0;
-    bool is_tied =
-        stage->shape->has_tied_embedding && stage->plan->pp > 1 && (is_first(stage) || is_last(stage));
-    stage->slot[SLOT_TP] = stage->plan->tp > 1 ? next++ : ID_NONE;
-    stage->slot[SLOT_DP] = stage->plan->dp > 1 ? next++ : ID_NONE;
-    stage->slot[SLOT_EMBEDDING] = is_tied ? next++ : ID_NONE;
+    for (enum slot slot = 0; slot < SLOT_COUNT; slot++) {
+        stage->slot[slot] = has[slot] ? next++ : ID_NONE;
+    }
 }
 
-static enum status stage_build(struct stage *stage, uint64_t layers, struct diag *diag)
+/* ---- routing
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Bytes of the way to the experts and of the way back, which is the same turned round. */
+static void table_add(struct job_builder *builder, const struct layout *layout, struct arena *scratch,
+                      struct routing_table *table)
 {
-    uint32_t replicas = (uint32_t)(stage->plan->tp * stage->plan->dp);
-    slots_number(stage);
-    stage->compute_last = ID_NONE;
-    stage->rank = stage->index * replicas;
-    job_builder_rank(stage->builder, stage->rank);
-    stage_program(stage, layers);
-    enum status status = job_builder_rank_end(stage->builder, stage->shape->name, diag);
-    for (uint32_t i = 1; i < replicas && status == STATUS_OK; i++) {
-        job_builder_rank_like(stage->builder, stage->rank + i, stage->rank);
+    uint32_t members = (uint32_t)layout->plan->ep;
+    uint64_t *bytes = arena_array(scratch, (size_t)members * members, uint64_t);
+    uint64_t hidden = layout->shape->hidden;
+    for (uint32_t is_back = 0; is_back < 2; is_back++) {
+        uint64_t each = hidden * precision_bytes(is_back ? layout->plan->combine : layout->plan->dispatch);
+        for (uint32_t from = 0; from < members; from++) {
+            for (uint32_t to = 0; to < members; to++) {
+                size_t at = is_back ? (size_t)to * members + from : (size_t)from * members + to;
+                bytes[at] = shrunk(layout, table->tokens[(size_t)from * members + to] * each);
+            }
+        }
+        uint32_t number = job_builder_pairs(builder, members, bytes);
+        *(is_back ? &table->combine : &table->dispatch) = number;
     }
+}
+
+static enum status routing_fill(struct job_builder *builder, const struct layout *layout, struct arena *arena,
+                                struct routing_tables *routing, struct diag *diag)
+{
+    const struct transformer_plan *plan = layout->plan;
+    struct popularity measured = {0};
+    *routing = (struct routing_tables){.members = (uint32_t)plan->ep, .draws = plan->routing_draws};
+    if (!layout_has_experts(layout) || (plan->zipf == 0 && plan->histogram == NULL)) {
+        return STATUS_OK;
+    }
+    if (plan->histogram != NULL) {
+        enum status status = histogram_load(plan->histogram, layout->shape->experts, arena, &measured, diag);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    routing->first_layer = layout->dense_layers;
+    routing->layers = layout->layers - layout->dense_layers;
+    routing->tokens = layout_tokens(layout) / plan->tp;
+    routing->table = arena_array(arena, routing->layers * routing->draws, struct routing_table);
+    for (uint64_t i = 0; i < routing->layers * routing->draws && plan->ep > 1; i++) {
+        struct arena *scratch = arena_new_within(arena, "routing of a layer");
+        uint64_t *counts = arena_array(arena, plan->ep * plan->ep, uint64_t);
+        routing_draw(layout->shape, plan, &measured, i / routing->draws, i % routing->draws, routing->tokens, scratch,
+                     counts);
+        routing->table[i].tokens = counts;
+        table_add(builder, layout, scratch, &routing->table[i]);
+        arena_free(scratch);
+    }
+    routing->table = plan->ep > 1 ? routing->table : NULL;
+    return STATUS_OK;
+}
+
+/* ---- stages
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Ranks of a stage with one class run one program: equal loads of experts, equal ways round the ring. */
+static uint32_t class_of(const struct stage *stage, uint32_t q)
+{
+    const struct transformer_plan *plan = stage_plan(stage);
+    uint32_t cp = (uint32_t)plan->cp, at = q / (uint32_t)plan->tp % cp;
+    bool is_ring = cp > 1 && plan->context_exchange == CONTEXT_RING;
+    bool is_own = stage->routing->table != NULL && plan->expert_compute == EXPERT_COMPUTE_OWN;
+    uint32_t place = !is_ring ? 0 : at == 0 ? 1 : at + 1 == cp ? 2 : 0;
+    return place + 3 * (is_own ? q % (uint32_t)plan->ep : 0);
+}
+
+static enum status program_build(struct stage *stage, uint32_t q, struct diag *diag)
+{
+    struct arena *scratch = arena_new("a stage's program");
+    struct stage own = *stage;
+    own.arena = scratch;
+    own.q = q;
+    own.rank = layout_rank(stage->layout, q, stage->index);
+    job_builder_rank(own.builder, own.rank);
+    stage_program(&own);
+    arena_free(scratch);
+    return job_builder_rank_end(stage->builder, stage->layout->shape->name, diag);
+}
+
+static enum status stage_build(struct stage *stage, struct diag *diag)
+{
+    uint32_t classes = 3 * (uint32_t)stage_plan(stage)->ep;
+    struct arena *scratch = arena_new("ranks of a stage");
+    uint32_t *first = arena_array(scratch, classes, uint32_t);
+    memset(first, 0xff, classes * sizeof *first);
+    slots_number(stage);
+    enum status status = STATUS_OK;
+    for (uint32_t q = 0; q < stage->layout->stage_ranks && status == STATUS_OK; q++) {
+        uint32_t class = class_of(stage, q);
+        if (first[class] == ID_NONE) {
+            first[class] = q;
+            status = program_build(stage, q, diag);
+        } else {
+            job_builder_rank_like(stage->builder, layout_rank(stage->layout, q, stage->index),
+                                  layout_rank(stage->layout, first[class], stage->index));
+        }
+    }
+    arena_free(scratch);
     return status;
 }
+
+/* ---- the job
+ * ------------------------------------------------------------------------------------------------ */
 
 static double share(double part, double whole)
 {
     return part < whole ? part / whole : 1.0;
 }
 
-static double step_scale(const struct transformer_shape *shape, const struct transformer_plan *plan,
-                         uint64_t layers)
+static double step_scale(const struct layout *layout)
 {
-    double tokens = share((double)(plan->micro_batches * tokens_of(plan)),
+    const struct transformer_shape *shape = layout->shape;
+    const struct transformer_plan *plan = layout->plan;
+    double tokens = share((double)(plan->micro_batches * plan->micro_batch_size * plan->sequence),
                           (double)(shape->micro_batches * shape->sequence));
-    return tokens * share((double)layers, (double)shape->layers) / (double)plan->shrink;
+    return tokens * share((double)layout->layers, (double)shape->layers) / (double)plan->shrink;
+}
+
+static const char *job_name(const struct layout *layout, struct arena *arena)
+{
+    const struct transformer_plan *plan = layout->plan;
+    const char *name = arena_printf(arena, "%s.tp%u.pp%u.dp%u", layout->shape->name, (unsigned)plan->tp,
+                                    (unsigned)plan->pp, (unsigned)plan->dp);
+    name = plan->cp > 1 ? arena_printf(arena, "%s.cp%u", name, (unsigned)plan->cp) : name;
+    return plan->ep > 1 ? arena_printf(arena, "%s.ep%u", name, (unsigned)plan->ep) : name;
+}
+
+static struct layout layout_of(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                               uint64_t layers, uint64_t full_dp)
+{
+    uint64_t dense = shape->experts == 0 ? layers : (shape->dense_layers * layers + shape->layers / 2) / shape->layers;
+    dense = dense == 0 && shape->dense_layers > 0 && layers > 1 ? 1 : dense;
+    return (struct layout){.shape = shape,
+                           .plan = plan,
+                           .gpu = &gpu_rows[plan->gpu],
+                           .layers = layers,
+                           .dense_layers = dense,
+                           .stage_ranks = plan->tp * plan->cp * plan->dp,
+                           .full_dp = full_dp,
+                           .chunks = pipeline_chunks(plan)};
+}
+
+/* Everything but the end: `builder` is left to be finished. */
+static enum status job_build(const struct layout *layout, struct arena *arena, struct job_builder **out,
+                             struct diag *diag)
+{
+    uint32_t ranks = (uint32_t)(layout->stage_ranks * layout->plan->pp);
+    struct job_builder *builder = job_builder_new(arena, job_name(layout, arena), "generated", ranks);
+    struct times times;
+    struct routing_tables routing;
+    job_builder_scale(builder, step_scale(layout));
+    times_fill(layout, &times);
+    struct grouping grouping = {builder, layout, arena_array(arena, 2 * layout->stage_ranks + 2, uint32_t), 0, arena,
+                                diag};
+    enum status status = groups_add(&grouping);
+    if (status == STATUS_OK) {
+        status = routing_fill(builder, layout, arena, &routing, diag);
+    }
+    struct stage *stage = arena_one(arena, struct stage);
+    for (uint32_t index = 0; index < layout->plan->pp && status == STATUS_OK; index++) {
+        *stage = (struct stage){
+            .builder = builder, .layout = layout, .times = &times, .routing = &routing, .index = index};
+        status = stage_build(stage, diag);
+    }
+    *out = builder;
+    return status;
+}
+
+/* ---- samples
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Ranks that stand for all others where every group goes on as its named members do. */
+static uint32_t representatives(const struct layout *layout, struct arena *arena, uint32_t **ranks)
+{
+    const struct transformer_plan *plan = layout->plan;
+    uint64_t ring = plan->cp > 1 && plan->context_exchange == CONTEXT_RING ? plan->tp * plan->cp : 1;
+    bool is_routed = plan->ep > 1 && (plan->zipf > 0 || plan->histogram != NULL);
+    uint64_t experts = is_routed ? plan->ep : 1, each = ring > experts ? ring : experts, count = 0;
+    each = each % ring == 0 && each % experts == 0 ? each : layout->stage_ranks;
+    *ranks = arena_array(arena, each * plan->pp, uint32_t);
+    for (uint32_t stage = 0; stage < plan->pp; stage++) {
+        for (uint32_t q = 0; q < each; q++) {
+            (*ranks)[count++] = layout_rank(layout, q, stage);
+        }
+    }
+    return (uint32_t)count;
+}
+
+/* The time of the step without contention; 0 where the walk would take too long. */
+#define WALK_OPS_MAX 20000000
+
+static uint64_t ideal_ps(const struct layout *layout, const struct job *job)
+{
+    struct arena *scratch = arena_new("ideal step of a sample");
+    uint32_t *ranks, count = representatives(layout, scratch, &ranks);
+    uint64_t ops = 0, time_ps = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        ops += job_program(job, ranks[i])->op_count;
+    }
+    if (ops <= WALK_OPS_MAX) {
+        time_ps = ideal_step_ps(job, ranks, count, layout->gpu);
+    }
+    arena_free(scratch);
+    return time_ps;
+}
+
+static enum status ideal_of(const struct layout *layout, uint64_t *time_ps, struct diag *diag)
+{
+    struct arena *arena = arena_new("a step to be timed");
+    struct job_builder *builder;
+    const struct job *job;
+    enum status status = job_build(layout, arena, &builder, diag);
+    if (status == STATUS_OK) {
+        status = job_builder_finish(builder, &job, diag);
+    }
+    *time_ps = status == STATUS_OK ? ideal_ps(layout, job) : 0;
+    arena_free(arena);
+    return status;
+}
+
+struct sample {
+    struct transformer_plan plan; /* of what is made */
+    uint64_t layers, full_layers;
+    bool is_cut; /* layers or micro-batches are missing */
+};
+
+static enum status sample_take(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                               struct sample *sample, struct diag *diag)
+{
+    struct origin at = {.path = shape->name};
+    uint64_t inner = plan->tp * plan->cp * plan->pp, layers = plan->layers == 0 ? shape->layers : plan->layers;
+    *sample = (struct sample){.plan = *plan, .layers = layers, .full_layers = layers};
+    if (plan->sample_layers > layers || plan->sample_micro_batches > plan->micro_batches ||
+        plan->sample_ranks > inner * plan->dp) {
+        return diag_input(diag, at, "a sample is larger than the step; expected sample_layers, sample_micro_batches and "
+                                    "sample_ranks at most %u, %u and %llu",
+                          (unsigned)layers, (unsigned)plan->micro_batches, (unsigned long long)(inner * plan->dp));
+    }
+    if (plan->sample_ranks % inner != 0) {
+        return diag_input(diag, at, "sample_ranks is %u; expected whole replicas, a multiple of %u (tp x cp x pp)",
+                          (unsigned)plan->sample_ranks, (unsigned)inner);
+    }
+    sample->layers = plan->sample_layers > 0 ? plan->sample_layers : layers;
+    sample->plan.micro_batches =
+        plan->sample_micro_batches > 0 ? plan->sample_micro_batches : plan->micro_batches;
+    sample->plan.dp = plan->sample_ranks > 0 ? plan->sample_ranks / inner : plan->dp;
+    sample->is_cut = sample->layers < layers || sample->plan.micro_batches < plan->micro_batches;
+    return STATUS_OK;
+}
+
+/* Both steps are timed where nothing contends; replicas run side by side and count once. */
+static enum status factor_state(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                                const struct sample *sample, struct job_builder *builder, struct diag *diag)
+{
+    struct transformer_plan whole = *plan;
+    whole.dp = sample->plan.dp;
+    struct layout part = layout_of(shape, &sample->plan, sample->layers, plan->dp);
+    struct layout all = layout_of(shape, &whole, sample->full_layers, plan->dp);
+    uint64_t part_ps = 1, all_ps = 1;
+    enum status status = sample->is_cut ? ideal_of(&part, &part_ps, diag) : STATUS_OK;
+    if (status == STATUS_OK && sample->is_cut) {
+        status = ideal_of(&all, &all_ps, diag);
+    }
+    if (status == STATUS_OK && (part_ps == 0 || all_ps == 0)) {
+        return diag_input(diag, (struct origin){.path = shape->name},
+                          "the step is too large to be timed for a sample; expected expert_compute=mean");
+    }
+    uint64_t ranks = plan->tp * plan->cp * plan->pp * plan->dp;
+    job_builder_sample(builder, (double)all_ps / (double)part_ps, (uint32_t)ranks);
+    return status;
 }
 
 enum status transformer_generate(const struct transformer_shape *shape, const struct transformer_plan *plan,
                                  struct arena *arena, const struct job **job, struct diag *diag)
 {
-    uint64_t layers = plan->layers == 0 ? shape->layers : plan->layers;
-    enum status status = plan_check(shape, plan, layers, diag);
-    if (status != STATUS_OK) {
-        return status;
+    struct sample sample;
+    enum status status = sample_take(shape, plan, &sample, diag);
+    if (status == STATUS_OK) {
+        status = plan_check(shape, plan, sample.full_layers, diag);
     }
-    const struct gpu_row *gpu = &gpu_rows[plan->gpu];
-    struct times times;
-    attention_times(shape, plan, gpu, &times);
-    mlp_times(shape, plan, gpu, &times);
-    vocabulary_times(shape, plan, gpu, &times);
-
-    uint32_t ranks = (uint32_t)(plan->tp * plan->pp * plan->dp);
-    const char *name = arena_printf(arena, "%s.tp%u.pp%u.dp%u", shape->name, (unsigned)plan->tp,
-                                    (unsigned)plan->pp, (unsigned)plan->dp);
-    struct job_builder *builder = job_builder_new(arena, name, "generated", ranks);
-    job_builder_scale(builder, step_scale(shape, plan, layers));
-    status = groups_add(builder, shape, plan, arena, diag);
-    for (uint32_t index = 0; index < plan->pp && status == STATUS_OK; index++) {
-        struct stage stage = {.builder = builder,
-                              .shape = shape,
-                              .plan = plan,
-                              .gpu = gpu,
-                              .arena = arena,
-                              .times = times,
-                              .index = index};
-        status = stage_build(&stage, layers / plan->pp, diag);
+    if (status == STATUS_OK) {
+        status = plan_check(shape, &sample.plan, sample.layers, diag);
+    }
+    struct layout layout = layout_of(shape, &sample.plan, sample.layers, plan->dp);
+    struct job_builder *builder;
+    if (status == STATUS_OK) {
+        status = job_build(&layout, arena, &builder, diag);
+    }
+    if (status == STATUS_OK) {
+        status = factor_state(shape, plan, &sample, builder, diag);
     }
     return status == STATUS_OK ? job_builder_finish(builder, job, diag) : status;
+}
+
+enum status transformer_ideal_ps(const struct transformer_shape *shape, const struct transformer_plan *plan,
+                                 uint64_t *time_ps, struct diag *diag)
+{
+    uint64_t layers = plan->layers == 0 ? shape->layers : plan->layers;
+    enum status status = plan_check(shape, plan, layers, diag);
+    struct layout layout = layout_of(shape, plan, layers, plan->dp);
+    return status == STATUS_OK ? ideal_of(&layout, time_ps, diag) : status;
 }

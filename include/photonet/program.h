@@ -149,6 +149,9 @@ struct job {
     const struct import_note *notes;
     uint32_t note_count;
     double scale;                     /* 1, or the share of the full step that is left (reported, marked) */
+    double time_factor;               /* 1, or by what the step's time is to be multiplied where layers or micro-batches
+                                         are a sample of those asked for */
+    uint32_t full_rank_count;         /* rank_count, or those of the job of which these replicas are a sample */
 };
 
 /* ---- building --------------------------------------------------------------------------------------------- */
@@ -188,6 +191,9 @@ void job_builder_note(struct job_builder *builder, const char *what, const char 
 /* The share of the full step that this one stands for; 1 unless set. */
 void job_builder_scale(struct job_builder *builder, double scale);
 
+/* The step is a sample: its time stands for `time_factor` times as long, its ranks for so many; neither unless set. */
+void job_builder_sample(struct job_builder *builder, double time_factor, uint32_t full_rank_count);
+
 /* Checks the whole job (every rank has a program; the i-th collective of a group has one kind and size on all
  * its members, and a table of pairs as many members as the group; sends and receives match one to one in count and size) and freezes it. */
 enum status job_builder_finish(struct job_builder *builder, const struct job **job, struct diag *diag);
@@ -224,6 +230,11 @@ static inline const char *op_name(const struct program *program, uint32_t op)
 static inline const struct pair_table *job_pairs(const struct job *job, const struct program *program, uint32_t op)
 {
     return program->pairs[op] == PAIRS_EQUAL ? NULL : &job->pair_tables[program->pairs[op] - 1];
+}
+
+static inline bool job_is_sample(const struct job *job)
+{
+    return job->time_factor != 1.0 || job->full_rank_count != job->rank_count;
 }
 
 /* Position of a rank in a group, ID_NONE where it is no member. Linear in the group's size. */

@@ -38,14 +38,26 @@ struct trace_writer {
 struct trace_model {
     const char *name;          /* "llama3-8b" */
     const char *summary;
-    struct param_table params; /* tp, pp, dp, layers, sequence, micro_batches, gpu, ... */
-    enum status (*generate)(const void *values, struct arena *arena, const struct job **job, struct diag *diag);
+    struct param_table params; /* tp, pp, dp, layers, sequence, micro_batches, gpu, ... with the model's defaults */
+    const void *shape;         /* the generator's own */
+    enum status (*generate)(const struct trace_model *model, const void *values, struct arena *arena,
+                            const struct job **job, struct diag *diag);
 };
+
+/* Models compiled in from traces/models/; ends with name == NULL. */
+struct trace_preset {
+    const char *name, *text;
+    size_t text_bytes;
+};
+extern const struct trace_preset trace_presets[];
+
+/* A preset by its name, or a YAML file by its path. */
+enum status trace_model_load(const char *name, struct arena *arena, const struct trace_model **model,
+                             struct diag *diag);
 
 /* The tables, joined by the linker; each ends with a NULL. */
 extern const struct trace_format *const trace_formats[];
 extern const struct trace_writer *const trace_writers[];
-extern const struct trace_model *const trace_models[];
 
 /* Splits SPEC into format and path, finds the format by content where none is named, reads. `settings` gives the
  * format's parameters (keys that the format does not know are refused). */

@@ -93,7 +93,8 @@ struct job_builder *job_builder_new(struct arena *arena, const char *name, const
     builder->name = arena_strdup(arena, name);
     builder->format = arena_strdup(arena, format);
     builder->rank_count = rank_count;
-    builder->scale = 1.0;
+    builder->scale = builder->time_factor = 1.0;
+    builder->full_rank_count = rank_count;
     builder->rank = ID_NONE;
     builder->rank_program = arena_array(arena, rank_count, uint32_t);
     memset(builder->rank_program, 0xff, rank_count * sizeof *builder->rank_program);
@@ -107,6 +108,13 @@ void job_builder_scale(struct job_builder *builder, double scale)
 {
     assert(scale > 0.0 && scale <= 1.0);
     builder->scale = scale;
+}
+
+void job_builder_sample(struct job_builder *builder, double time_factor, uint32_t full_rank_count)
+{
+    assert(time_factor > 0.0 && full_rank_count >= builder->rank_count);
+    builder->time_factor = time_factor;
+    builder->full_rank_count = full_rank_count;
 }
 
 void job_builder_note(struct job_builder *builder, const char *what, const char *action, uint64_t count,
@@ -553,6 +561,8 @@ enum status job_builder_finish(struct job_builder *builder, const struct job **j
     frozen->notes = builder->notes;
     frozen->note_count = (uint32_t)builder->note_count;
     frozen->scale = builder->scale;
+    frozen->time_factor = builder->time_factor;
+    frozen->full_rank_count = builder->full_rank_count;
     groups_freeze(builder, frozen);
     slots_freeze(builder, frozen);
     enum status status = job_check(frozen, builder->rank_path, diag);

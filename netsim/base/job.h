@@ -72,7 +72,8 @@ struct job_builder {
     struct arena *arena;
     const char *name, *format;
     uint32_t rank_count;
-    double scale;
+    double scale, time_factor;
+    uint32_t full_rank_count;
 
     struct program *programs;
     size_t program_count, program_capacity;
