@@ -3,6 +3,7 @@
 #include "netsim/circuit/planner.h"
 #include "netsim/engine/window.h"
 #include "netsim/optics/light.h"
+#include "netsim/slices.h"
 
 #include <inttypes.h>
 
@@ -153,7 +154,10 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
     struct queue_profile *queues = arena_one(sim->arena, struct queue_profile);
     queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, queues);
+    uint64_t small_bytes = slices_queues(sim->fabric, queues);
     const struct endpoint_config endpoint_config = {
+        .small_bytes = small_bytes,
+        .small_class = SLICES_CLASS,
         .fabric = sim->fabric,
         .routes = sim->routes,
         .shape = shape,
@@ -171,6 +175,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     };
     sim->endpoint = endpoint_new(sim->arena, &endpoint_config);
     const struct engine_config engine_config = {
+        .epochs = slices_routes(sim->fabric, sim->routes, sim->arena),
         .fabric = sim->fabric,
         .routes = sim->routes,
         .seed = config->seed,
