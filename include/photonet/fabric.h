@@ -60,6 +60,10 @@ struct optical {
     const uint32_t *port;   /* host or switch ports, port_peer = ID_NONE until planned */
     /* Which ports may be joined: all with all where NULL, else class_of[i] == class_of[j]. */
     const uint32_t *class_of;
+    /* A ring of fibres instead, host to host in order: so many wavelengths (or bundles), 0: it is none; is_reused: one
+     * may serve several arcs that do not touch. */
+    uint32_t wavelengths;
+    bool is_reused;
 };
 
 /* Slices of a cyclic schedule that have routes of their own: slice s, from s * slice_ps on, those over ports whose gates are
