@@ -168,6 +168,20 @@ static json_t *list_json(struct arena *arena)
 
 /* ---- info --------------------------------------------------------------------------------------------------- */
 
+static void schedule_print(const struct fabric *fabric, const struct fabric_facts *facts)
+{
+    char period[64], window[64], dark[64];
+    if (facts->period_ps > 0) {
+        printf("  schedule        %" PRIu32 " optical switches; every %s, %" PRIu32 " circuits a transmitter, each up to %s "
+               "after %s dark; duty %.2f %%, %.2f %% joined to another\n",
+               fabric->optical_count, quantity_print_u64(QUANTITY_TIME, facts->period_ps, period, sizeof period),
+               facts->windows, quantity_print_u64(QUANTITY_TIME, facts->window_ps, window, sizeof window),
+               quantity_print_u64(QUANTITY_TIME, fabric->optical_count > 0 ? fabric->optical[0].settle_ps : 0, dark,
+                                  sizeof dark),
+               100 * facts->duty, 100 * facts->joined);
+    }
+}
+
 static void counts_print(const struct fabric *fabric, const struct fabric_facts *facts)
 {
     char text[64];
@@ -177,7 +191,7 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
         printf("  tier %" PRIu32 "          %" PRIu32 " switches, up to %" PRIu32 " ports in use\n", tier,
                facts->switches[tier], facts->radix[tier]);
     }
-    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+    for (uint32_t i = 0; facts->period_ps == 0 && i < fabric->optical_count; i++) {
         const struct optical *optical = &fabric->optical[i];
         char settle[64], relock[64], control[64];
         printf("  optical switch  %" PRIu32 " fibres; settle %s, re-lock %s, control %s; planner %s\n",
@@ -241,6 +255,7 @@ static void info_print(const struct fabric_config *config, const struct fabric_f
     const struct fabric *fabric = config->fabric;
     printf("%s: %s\n", fabric->name, config->title != NULL ? config->title : fabric->family);
     counts_print(fabric, facts);
+    schedule_print(fabric, facts);
     light_print(fabric, facts);
     parts_print(fabric, facts);
     printf("\n%s", config->text);
@@ -307,6 +322,11 @@ static json_t *info_json(const struct fabric_config *config, const struct fabric
     json_object_set_new(json, "bisection_bps", known_json(facts, facts->bisection_bps));
     json_object_set_new(json, "hops_max", known_json(facts, facts->hops_max));
     json_object_set_new(json, "far_delay_ps", known_json(facts, facts->far_delay_ps));
+    json_object_set_new(json, "schedule_period_ps", json_integer((json_int_t)facts->period_ps));
+    json_object_set_new(json, "schedule_window_ps", json_integer((json_int_t)facts->window_ps));
+    json_object_set_new(json, "schedule_windows", json_integer((json_int_t)facts->windows));
+    json_object_set_new(json, "schedule_duty", json_real(facts->duty));
+    json_object_set_new(json, "schedule_joined", json_real(facts->joined));
     bool is_lit = facts->worst_port != ID_NONE;
     json_object_set_new(json, "worst_margin_db", is_lit ? json_real(facts->worst_margin_db) : json_null());
     json_object_set_new(json, "worst_loss_db", is_lit ? json_real(facts->worst_loss_db) : json_null());
@@ -331,9 +351,10 @@ static enum status load(const struct arguments *arguments, struct fabric_config 
     enum status status = fabric_load(arguments->spec, arguments->settings.items, arguments->settings.count,
                                      arguments->hosts, arguments->arena, config, diag);
     struct scenario scenario;
-    return status != STATUS_OK
-               ? status
-               : scenario_load(config->left, config->left_count, NULL, arguments->arena, &scenario, diag);
+    if (status == STATUS_OK) {
+        status = scenario_load(config->left, config->left_count, NULL, arguments->arena, &scenario, diag);
+    }
+    return status == STATUS_OK ? fabric_config_check(config, scenario.packet->size_bytes, diag) : status;
 }
 
 static enum status action_list(struct arguments *arguments, struct diag *diag)
@@ -377,8 +398,11 @@ static enum status action_validate(struct arguments *arguments, struct diag *dia
                                     (json_int_t)fabric->host_count, "node_count", (json_int_t)fabric->node_count),
                           diag);
     }
+    struct fabric_facts facts;
+    fabric_facts(fabric, arguments->arena, &facts);
     printf("%s: good; %" PRIu32 " hosts, %" PRIu32 " nodes, %" PRIu32 " ports\n", fabric->name, fabric->host_count,
            fabric->node_count, fabric->port_count);
+    schedule_print(fabric, &facts);
     return STATUS_OK;
 }
 

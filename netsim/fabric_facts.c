@@ -105,6 +105,34 @@ static void power_measure(const struct fabric *fabric, struct arena *arena, stru
     }
 }
 
+/* Of transmitters that have gates. A line's windows are apart, so their lengths add up. */
+static void schedule_measure(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts)
+{
+    uint64_t *open_ps = arena_array(arena, fabric->port_count, uint64_t);
+    uint32_t *count = arena_array(arena, fabric->port_count, uint32_t);
+    for (uint32_t port = 0; fabric->port_gate != NULL && port < fabric->port_count; port++) {
+        uint32_t gate_id = fabric->port_gate[port], line = fabric->port_line == NULL ? port : fabric->port_line[port];
+        const struct gate *gate = gate_id == ID_NONE ? NULL : &fabric->gates[gate_id];
+        for (uint32_t i = 0; gate != NULL && gate->period_ps > 0 && i < gate->window_count; i++) {
+            const struct gate_window *window = &fabric->gate_windows[gate->window_first + i];
+            uint64_t length_ps = window->close_ps - window->open_ps;
+            facts->period_ps = gate->period_ps;
+            facts->window_ps = length_ps > facts->window_ps ? length_ps : facts->window_ps;
+            open_ps[line] += length_ps;
+            count[line]++;
+        }
+    }
+    uint64_t lines = 0, sum_ps = 0;
+    for (uint32_t line = 0; line < fabric->port_count; line++) {
+        lines += count[line] > 0;
+        sum_ps += open_ps[line];
+        facts->windows = count[line] > facts->windows ? count[line] : facts->windows;
+    }
+    uint64_t dark_ps = fabric->optical_count > 0 ? fabric->optical[0].settle_ps : 0;
+    facts->duty = lines > 0 ? (double)facts->window_ps / (double)(facts->window_ps + dark_ps) : 0;
+    facts->joined = lines > 0 ? (double)sum_ps / ((double)facts->period_ps * (double)lines) : 0;
+}
+
 static void light_measure(const struct fabric *fabric, struct fabric_facts *facts)
 {
     facts->worst_port = light_worst(fabric);
@@ -121,6 +149,7 @@ void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabri
     links_count(fabric, facts);
     power_measure(fabric, arena, facts);
     light_measure(fabric, facts);
+    schedule_measure(fabric, arena, facts);
     if (facts->is_planned) {
         const struct routes *routes = routes_new(fabric, arena);
         facts->bisection_bps = bisection_bps(fabric);

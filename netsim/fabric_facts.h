@@ -19,6 +19,11 @@ struct fabric_facts {
     uint64_t bisection_bps;                  /* between the first and the second half of the hosts, one way */
     uint32_t hops_max;                       /* links on the longest way that packets take */
     bool is_sampled;                         /* hops_max over some of the hosts only */
+    uint64_t period_ps;                      /* of a cyclic schedule, 0: there is none */
+    uint64_t window_ps;                      /* longest time for which a circuit stands */
+    uint32_t windows;                        /* of a transmitter in a period, at most */
+    double duty;                             /* share of a slot that is not dark */
+    double joined;                           /* share of the time in which a transmitter reaches another, mean over all */
     uint32_t worst_port;                     /* the least margin of a link budget, ID_NONE: nothing is lit */
     double worst_margin_db, worst_loss_db;
     uint64_t far_delay_ps;                   /* links and switches from host 0 to the last host, nothing sent */

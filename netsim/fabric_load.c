@@ -274,8 +274,22 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
     if (status != STATUS_OK) {
         return status;
     }
+    config->at = loader.family_at;
     config->left = loader.left;
     config->left_count = loader.left_count;
     config_text(&loader);
     return build(&loader, hosts_wanted);
+}
+
+enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag)
+{
+    struct diag what = {""};
+    struct origin at = config->at;
+    if (fabric_check_gates(config->fabric, packet_bytes, &what) == STATUS_OK) {
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < config->left_count; i++) {
+        at = strcmp(config->left[i].key, "packet.size") == 0 ? config->left[i].at : at;
+    }
+    return diag_input(diag, at, "%s", what.text);
 }

@@ -20,12 +20,16 @@ struct fabric_config {
     const char *text;         /* all parameters resolved and all parts overridden, as YAML */
     const struct trace_setting *left; /* settings of other modules ("transport.window"), in order */
     size_t left_count;
+    struct origin at;         /* the line that names the family */
 };
 
 /* `spec` is a preset, a family or a file. hosts_wanted: ranks of the job, 0 = unknown; a fabric with fewer hosts is
  * refused. */
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
                         uint32_t hosts_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
+
+/* fabric_check_gates with the line of packet.size, or of the fabric, in front. */
+enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag);
 
 /* The name of `spec` in results: "clos-dsp", "my-fabric" of path/my-fabric.yaml. */
 const char *fabric_spec_name(const char *spec, struct arena *arena);

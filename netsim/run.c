@@ -58,8 +58,9 @@ static enum status parts_load(const struct run_request *request, const struct jo
     if (status != STATUS_OK) {
         return status;
     }
-    return scenario_load(parts->fabric.left, parts->fabric.left_count, request->transport, arena, &parts->scenario,
-                         diag);
+    status = scenario_load(parts->fabric.left, parts->fabric.left_count, request->transport, arena, &parts->scenario,
+                           diag);
+    return status == STATUS_OK ? fabric_config_check(&parts->fabric, parts->scenario.packet->size_bytes, diag) : status;
 }
 
 enum status run_check(const struct run_request *request, const struct job *job, struct diag *diag)

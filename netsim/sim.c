@@ -3,6 +3,7 @@
 #include "netsim/circuit/planner.h"
 #include "netsim/engine/window.h"
 #include "netsim/optics/light.h"
+#include "netsim/slices.h"
 
 #include <inttypes.h>
 
@@ -163,6 +164,7 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
     struct packet_shape shape = scenario_shape(scenario);
     struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
     queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &sim->queues);
+    sim->small_bytes = slices_queues(sim->fabric, &sim->queues);
     return queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
 }
 
@@ -172,6 +174,8 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     const struct queue_profile *queues = &sim->queues;
     struct packet_shape shape = scenario_shape(scenario);
     const struct endpoint_config endpoint_config = {
+        .small_bytes = sim->small_bytes,
+        .small_class = SLICES_CLASS,
         .fabric = sim->fabric,
         .routes = sim->routes,
         .shape = shape,
@@ -190,6 +194,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     };
     sim->endpoint = endpoint_new(sim->arena, &endpoint_config);
     const struct engine_config engine_config = {
+        .epochs = slices_routes(sim->fabric, sim->routes, sim->arena),
         .fabric = sim->fabric,
         .routes = sim->routes,
         .ways = &sim->ways,

@@ -21,6 +21,7 @@ struct sim {
     struct routes *routes;
     struct ways ways;
     struct queue_profile queues;
+    uint64_t small_bytes; /* messages up to this go by the routes of the moment (slices_queues); 0: none */
     struct replay *replay;
     struct endpoint *endpoint;
     struct engine *engine;

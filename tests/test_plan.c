@@ -333,7 +333,7 @@ static void test_no_circuits_are_refused(void)
     struct diag diag = {""};
     struct trace_setting wrong = {"planner", "clever", {"--set", 0, 0}};
     CHECK_EQUAL(fabric_load("optical-patch", &wrong, 1, 8, arena, &config, &diag), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "--set: unknown planner \"clever\"; expected one of: per_job, strides, ring, none");
+    CHECK_HOLDS(diag.text, "--set: unknown planner \"clever\"; expected one of: per_job, strides, ring, wavelengths, none");
     wrong = (struct trace_setting){"degree", "1", {"--set", 0, 0}};
     CHECK_EQUAL(fabric_load("optical-patch", &wrong, 1, 8, arena, &config, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "degree 1 joins hosts in pairs");

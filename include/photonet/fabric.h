@@ -60,6 +60,18 @@ struct optical {
     const uint32_t *port;   /* host or switch ports, port_peer = ID_NONE until planned */
     /* Which ports may be joined: all with all where NULL, else class_of[i] == class_of[j]. */
     const uint32_t *class_of;
+    /* A ring of fibres instead, host to host in order: so many wavelengths (or bundles), 0: it is none; is_reused: one
+     * may serve several arcs that do not touch. */
+    uint32_t wavelengths;
+    bool is_reused;
+};
+
+/* Slices of a cyclic schedule that have routes of their own: slice s, from s * slice_ps on, those over ports whose gates are
+ * open for all of it. Messages of at most cutoff_bytes go by them, larger ones by the base routes. count 0: none. */
+struct slices {
+    uint64_t slice_ps;
+    uint32_t count;
+    uint64_t cutoff_bytes;
 };
 
 /* What the light of a link comes to, by the lanes of the module at the port that sends (netsim/optics/light.h). */
@@ -142,6 +154,7 @@ struct fabric {
     const uint32_t *port_gate;        /* per port: of `gates`, ID_NONE: always open */
     const uint32_t *port_line;        /* per port: number of its transmitter, below port_count; NULL: each its own */
     const struct detour *detours;     /* per node, or NULL */
+    struct slices slices;
 
     const struct route *route;        /* node_count, or NULL */
     /* Where route is NULL. A way is as long as the sum of its links' costs (NULL: 1 each; both ways of a link cost
@@ -208,6 +221,39 @@ enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_byte
 
 /* "host 3", "switch 40 (tier 2)", "optical switch 64". Returns `text`; 48 bytes hold any. */
 char *fabric_node_text(const struct fabric *fabric, uint32_t node, char *text, size_t text_bytes);
+
+/* What a port can send over a long time: of a cyclic gate the share in which it is open. */
+static inline uint64_t fabric_port_mean_bps(const struct fabric *fabric, uint32_t port)
+{
+    uint32_t id = fabric->port_gate == NULL ? ID_NONE : fabric->port_gate[port];
+    if (id == ID_NONE || fabric->gates[id].period_ps == 0) {
+        return fabric->rate_bps[port];
+    }
+    const struct gate *gate = &fabric->gates[id];
+    unsigned __int128 open_ps = 0;
+    for (uint32_t i = 0; i < gate->window_count; i++) {
+        const struct gate_window *window = &fabric->gate_windows[gate->window_first + i];
+        open_ps += window->close_ps - window->open_ps;
+    }
+    return (uint64_t)(open_ps * fabric->rate_bps[port] / gate->period_ps);
+}
+
+/* The longest for which a cyclic gate is closed; 0 for ports without one. */
+static inline uint64_t fabric_gate_wait_ps(const struct fabric *fabric, uint32_t port)
+{
+    uint32_t id = fabric->port_gate == NULL ? ID_NONE : fabric->port_gate[port];
+    if (id == ID_NONE || fabric->gates[id].period_ps == 0 || fabric->gates[id].window_count == 0) {
+        return 0;
+    }
+    const struct gate *gate = &fabric->gates[id];
+    const struct gate_window *windows = &fabric->gate_windows[gate->window_first];
+    uint64_t longest_ps = windows[0].open_ps + gate->period_ps - windows[gate->window_count - 1].close_ps;
+    for (uint32_t i = 1; i < gate->window_count; i++) {
+        uint64_t closed_ps = windows[i].open_ps - windows[i - 1].close_ps;
+        longest_ps = closed_ps > longest_ps ? closed_ps : longest_ps;
+    }
+    return longest_ps;
+}
 
 static inline uint64_t link_delay_ps(const struct fabric *fabric, uint32_t port)
 {

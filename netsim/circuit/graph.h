@@ -31,6 +31,7 @@ struct plan_graph {
     struct arena *arena;
     uint32_t host_count;
     const struct demand *demand;
+    const struct optical *optical; /* what the circuits go through */
     uint32_t *free_ports;
     struct plan_pair *pairs;  /* sorted by (left, right) */
     uint32_t pair_count;

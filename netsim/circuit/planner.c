@@ -155,6 +155,7 @@ enum status plan_circuits(const struct fabric *fabric, const struct demand *dema
     struct ports ports;
     ports_gather(fabric, scratch, &ports);
     struct plan_graph *graph = graph_new(scratch, fabric->host_count, ports.count, demand);
+    graph->optical = &fabric->optical[0];
     status = planner->plan(graph, arena, &plan->text, diag);
     status = status == STATUS_OK ? reach_check(fabric, graph, &ports, scratch, diag) : status;
     circuits_make(graph, &ports, arena, plan);

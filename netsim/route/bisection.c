@@ -110,7 +110,9 @@ uint64_t bisection_bps(const struct fabric *fabric)
                         .port = arena_array(scratch, nodes, uint32_t),
                         .queue = arena_array(scratch, nodes, uint32_t),
                         .way = arena_array(scratch, nodes, uint32_t)};
-    memcpy(flow.left_bps, fabric->rate_bps, fabric->port_count * sizeof *flow.left_bps);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        flow.left_bps[port] = fabric_port_mean_bps(fabric, port);
+    }
     uint64_t sum_bps = 0;
     while (levels_find(&flow)) {
         memcpy(flow.port, fabric->port_first, nodes * sizeof *flow.port);

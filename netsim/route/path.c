@@ -7,6 +7,7 @@ struct path_sum {
     uint64_t last_link_ps;    /* serialisation of the last packet on the last link */
     uint64_t slowest_ps;      /* serialisation of a full packet on the slowest link */
     uint64_t full_ps;         /* and on all links together */
+    uint64_t gate_ps;         /* longest waits for circuits of a cyclic schedule, twice where there are detours */
 };
 
 static uint64_t hop_serialisation_ps(const struct fabric *fabric, const struct packet_shape *shape, uint32_t port,
@@ -43,6 +44,8 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
             sum->delay_ps += fabric->node_latency_ps[node];
             sum->first_ps += rate_change_ps(fabric, shape, in_port, port, lone_bytes);
         }
+        bool has_detour = fabric->detours != NULL && fabric->detours[node].rule != DETOUR_NONE;
+        sum->gate_ps += fabric_gate_wait_ps(fabric, port) * (has_detour ? 2 : 1);
         uint64_t full_ps = serialisation_ps(shape->packet_bytes, fabric->rate_bps[port]);
         sum->full_ps += full_ps;
         sum->slowest_ps = full_ps > sum->slowest_ps ? full_ps : sum->slowest_ps;
@@ -157,7 +160,7 @@ struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *route
     struct path_sum out, back;
     path_walk(fabric, routes, shape, src, dst, shape->packet_bytes, shape->packet_bytes, &out);
     path_walk(fabric, routes, shape, dst, src, shape->ack_bytes, shape->ack_bytes, &back);
-    uint64_t idle_ps = out.first_ps + out.delay_ps + back.first_ps + back.delay_ps;
+    uint64_t idle_ps = out.first_ps + out.delay_ps + back.first_ps + back.delay_ps + out.gate_ps + back.gate_ps;
     return (struct path_rtt){idle_ps, idle_ps + back.full_ps};
 }
 

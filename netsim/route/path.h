@@ -45,7 +45,7 @@ uint32_t path_hops(const struct fabric *fabric, const struct routes *routes, uin
  * as wide enough. */
 uint64_t path_rate_bps(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);
 
-/* Round trip of one full packet and its ACK. */
+/* Round trip of one full packet and its ACK; where circuits come and go, after the longest wait for each. */
 struct path_rtt {
     uint64_t idle_ps;   /* nothing else moves */
     uint64_t duplex_ps; /* on every link of the way back the ACK waits for one full packet in service, as it does where

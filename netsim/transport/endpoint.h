@@ -52,6 +52,8 @@ struct endpoint_config {
     uint32_t entropies; /* of a balance that uses a given number of them; 0: 64 */
     uint64_t flowlet_gap_ps; /* of a balance with flowlets */
     const struct queue_profile *queues; /* of the switches; NULL: plain ones */
+    uint64_t small_bytes; /* data of messages of at most so many bytes is of small_class; 0: none */
+    uint8_t small_class;
     uint64_t rto_ps;   /* where the transport has none of its own */
     uint64_t post_ps;  /* software and NIC time between posting and the first bit */
     uint64_t local_bps; /* copy rate of messages between ranks of one host */

@@ -160,6 +160,8 @@ static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uin
 static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
                         uint64_t now_ps, struct packet *packet)
 {
+    uint64_t small_bytes = endpoint->config.small_bytes;
+    bool is_small = small_bytes > 0 && flow->message.bytes <= small_bytes;
     *packet = (struct packet){
         .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
         .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
@@ -168,6 +170,7 @@ static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint
         .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
         .entropy = entropy_next(endpoint, flow, seq, now_ps),
         .kind = PACKET_DATA,
+        .class = (is_small ? endpoint->config.small_class : 0u) & 7u,
         .generation = flow->generation & 7u,
     };
 }
