@@ -55,6 +55,8 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .all_to_all_concurrency = (uint32_t)scenario->replay->all_to_all_concurrency,
         .iterations = request->iterations,
         .post_ps = scenario->host->post_ps,
+        .nic_ps = scenario->host->nic_ps,
+        .connections = (uint32_t)scenario->host->connections,
         .local_bps = scenario->host->local_bps,
         .until_ps = request->until_ps,
         .stats = stats,

@@ -27,7 +27,15 @@ static const struct param routing_rows[] = {
 
 static const struct param host_rows[] = {
     PARAM_U64(struct scenario_host, post_ps, TIME, "post", "0ns", "0ns", "1ms",
-              "software time between posting a message and its first bit at the NIC"),
+              "software time between posting a message and the NIC"),
+    PARAM_U64(struct scenario_host, post_gap_ps, TIME, "post_gap", "0ns", "0ns", "1ms",
+              "least time between two messages that a host's NIC takes: the inverse of its message rate"),
+    PARAM_U64(struct scenario_host, nic_ps, TIME, "nic_latency", "0ns", "0ns", "1ms",
+              "between memory and the line, at either end: PCIe and NIC"),
+    PARAM_U64(struct scenario_host, connections, COUNT, "connections", "0", "0", "4096",
+              "of each pair of ranks, used in turn; messages of one go in order and share its window and path; 0: every message is one of its own (htsim)"),
+    PARAM_U64(struct scenario_host, segment_bytes, SIZE, "segment", "0B", "0B", NULL,
+              "longer messages are carried as several, over the connections in turn; 0B: whole"),
     PARAM_U64(struct scenario_host, local_bps, RATE, "local_rate", "3600Gbps", "1Gbps", "1000Tbps",
               "copies between ranks of one host (one way of NVLink4, 450 GB/s)"),
     PARAM_U64(struct scenario_host, rto_ps, TIME, "rto", "100us", "1us", "10s",

@@ -22,7 +22,7 @@ struct scenario_routing {
 };
 
 struct scenario_host {
-    uint64_t post_ps, local_bps, rto_ps;
+    uint64_t post_ps, post_gap_ps, nic_ps, local_bps, rto_ps, connections, segment_bytes;
 };
 
 struct scenario_replay {

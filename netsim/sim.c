@@ -51,7 +51,8 @@ static void on_acked(void *context, const struct message *message, const struct 
     };
     if (message->src_host != message->dst_host) {
         bool is_pinned = balance_has(balances[sim->scenario.routing->balance], BALANCE_PINNED);
-        record.ideal_ps = sim->scenario.host->post_ps + path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned,
+        record.ideal_ps = sim->scenario.host->post_ps + 2 * sim->scenario.host->nic_ps +
+                          path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned,
                                                                      message->src_host, message->dst_host,
                                                                      message->bytes);
     }
@@ -187,6 +188,10 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .queues = queues,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
+        .post_gap_ps = scenario->host->post_gap_ps,
+        .nic_ps = scenario->host->nic_ps,
+        .connections = (uint32_t)scenario->host->connections,
+        .segment_bytes = scenario->host->segment_bytes,
         .local_bps = scenario->host->local_bps,
         .seed = config->seed,
         .ops = &endpoint_ops,

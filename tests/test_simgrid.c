@@ -87,6 +87,8 @@ static void both_configure(struct both *both)
         .all_to_all_concurrency = (uint32_t)both->scenario.replay->all_to_all_concurrency,
         .iterations = 1,
         .post_ps = both->scenario.host->post_ps,
+        .nic_ps = both->scenario.host->nic_ps,
+        .connections = (uint32_t)both->scenario.host->connections,
         .local_bps = both->scenario.host->local_bps,
         .until_ps = TIME_NEVER_PS,
     };
@@ -257,6 +259,39 @@ static struct fabric *fabric_join(struct arena *arena, uint32_t hosts, uint32_t 
     fabric->name = "hand-made";
     fabric->family = "hand";
     return fabric;
+}
+
+/* Ten messages of one pair: over connections they follow each other, and end when the packets say so. */
+static void test_connections(void)
+{
+    if (is_missing()) {
+        return;
+    }
+    char path[512];
+    snprintf(path, sizeof path, "%s/ten.cm", test_directory());
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    fprintf(file, "Nodes 128\nConnections 10\n");
+    for (int i = 1; i <= 10; i++) {
+        fprintf(file, "0->127 id %d start 0 size 2043000\n", i); /* 500 whole packets */
+    }
+    fclose(file);
+    static const char *const settings[] = {"transport.name=ideal host.connections=1 host.nic_latency=300ns",
+                                           "transport.name=ideal host.connections=2 host.nic_latency=300ns"};
+    for (int i = 0; i < 2; i++) {
+        struct both both = both_new();
+        must(trace_read(path, 0, NULL, 0, both.arena, &both.job, &both.diag), &both.diag);
+        both_load(&both, "htsim-128", settings[i]);
+        both_configure(&both);
+        packets_run(&both);
+        flow_run(&both);
+        must(both.status, &both.diag);
+        double packets_ps = (double)histogram_percentile(&both.sim->stats.fct_ps, 0.1);
+        CHECK_NEAR((double)histogram_percentile(&both.stats.fct_ps, 0.1), packets_ps, 0.01);
+        CHECK_NEAR(packets_ps, (i + 1) * 500 * 83000.0 + 7015000, 0.01);
+        CHECK_NEAR(both.flow.makespan_ps, both.packet_ps, 0.001);
+        arena_free(both.arena);
+    }
 }
 
 /* Three hosts in a line: what host 0 sends to host 2 passes through host 1. */
@@ -451,6 +486,6 @@ static void test_early_ends(void)
 
 TEST_MAIN("simgrid", TEST(test_single_messages), TEST(test_ring_all_reduce), TEST(test_all_gather),
           TEST(test_all_to_all), TEST(test_what_is_left), TEST(test_shared_links),
-          TEST(test_hosts_that_forward), TEST(test_partial_bundles_are_refused), TEST(test_bundles),
+          TEST(test_connections), TEST(test_hosts_that_forward), TEST(test_partial_bundles_are_refused), TEST(test_bundles),
           TEST(test_results), TEST(test_two_runs_have_one_digest), TEST(test_refusals),
           TEST(test_deadlock_is_explained), TEST(test_early_ends))

@@ -610,6 +610,145 @@ static void test_hpcc_keeps_queues_shorter_than_dcqcn(void)
     arena_free(arena);
 }
 
+/* ---- connections ------------------------------------------------------------------------------------------ */
+
+/* Few pairs with many messages each, so that they follow each other on a connection. */
+static void pairs_add(struct net *net, uint64_t seed, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t src = rng_below(rng_draw(seed, 1, i), 8), dst = 8 + rng_below(rng_draw(seed, 2, i), 3);
+        uint64_t bytes = rng_draw(seed, 3, i) % 300000 >> rng_draw(seed, 4, i) % 12;
+        net_post(net, net_add(net, src, dst, bytes), rng_draw(seed, 5, i) % (20 * PS_PER_US));
+    }
+}
+
+/* Messages of a pair that were posted one after the other on one connection end one after the other. */
+static void order_check(const struct net *net)
+{
+    for (size_t i = 1; i < net->count; i++) {
+        for (size_t k = 1; k < net->count; k++) {
+            const struct net_message *a = &net->messages[i], *b = &net->messages[k];
+            if (a->src == b->src && a->dst == b->dst && a->posted_ps < b->posted_ps) {
+                CHECK(a->delivered_ps <= b->delivered_ps && a->acked_ps <= b->acked_ps);
+            }
+        }
+    }
+}
+
+static void follows(const struct subject *subject, struct arena *arena)
+{
+    static const char *const more[] = {"", "host.connections=1", "host.connections=1 host.segment=40kB host.nic_latency=300ns",
+                                       "host.connections=3 host.segment=40kB host.post_gap=200ns",
+                                       "host.connections=1 queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB "
+                                       "host.rto=60us"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TIGHT), settings_of(arena, subject, more[i]),
+                                  test_seed() + i, NULL);
+        pairs_add(net, test_seed() + i, 150);
+        net_run(net);
+        net_check_drained(net);
+        if (strstr(more[i], "connections=1") != NULL) {
+            order_check(net);
+        }
+    }
+}
+
+static void test_connections_keep_order(void)
+{
+    each_transport(follows);
+}
+
+#define PARTS 10
+#define PART_BYTES 204300 /* 50 whole packets */
+
+static const struct net *parts_run(struct arena *arena, const char *more)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""),
+                              arena_printf(arena, "transport.name=ideal %s", more), 1, NULL);
+    for (uint32_t i = 0; i < PARTS; i++) {
+        net_post(net, net_add(net, 0, 127, PART_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    return net;
+}
+
+/* Over one connection the messages leave one after the other without a gap; each by itself they share the port. */
+static void test_a_connection_is_a_pipeline(void)
+{
+    struct arena *arena = arena_new("test");
+    const uint64_t packet_ps = 83000, way_ps = 5 * packet_ps + 6 * PS_PER_US;
+    const struct net *alone = parts_run(arena, ""), *together = parts_run(arena, "host.connections=1");
+    for (uint32_t i = 1; i <= PARTS; i++) {
+        CHECK_EQUAL(together->messages[i].delivered_ps, i * 50 * packet_ps + way_ps);
+        CHECK(alone->messages[i].delivered_ps > 48 * PARTS * packet_ps + way_ps);
+    }
+    arena_free(arena);
+}
+
+/* Ten segments are the ten messages, told as one; the NIC is passed at both ends; posting takes its time. */
+static void test_hosts_take_time(void)
+{
+    struct arena *arena = arena_new("test");
+    const uint64_t line_ps = PARTS * 50 * 83000 + 5 * 83000 + 6 * PS_PER_US;
+    struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""),
+                              "transport.name=ideal host.segment=204300B host.connections=2 host.nic_latency=700ns host.post=1us",
+                              1, NULL);
+    net_post(net, net_add(net, 0, 127, PARTS * PART_BYTES), 0);
+    net_run(net);
+    net_check_drained(net);
+    CHECK_EQUAL(net->messages[1].delivered_ps, line_ps + 2 * 700000 + PS_PER_US);
+    CHECK_EQUAL(net->messages[1].fate.delivered_ps, net->messages[1].delivered_ps);
+    const struct net *spaced = parts_run(arena, "host.connections=1 host.post_gap=10us"); /* a message takes 4.15 us */
+    for (uint32_t i = 1; i <= PARTS; i++) {
+        CHECK_EQUAL(spaced->messages[i].delivered_ps, (i - 1) * 10 * PS_PER_US + 50 * 83000 + 5 * 83000 + 6 * PS_PER_US);
+    }
+    arena_free(arena);
+}
+
+/* What is steered outlives a message: the second one starts with the window that the first one has left. */
+static void test_windows_outlive_messages(void)
+{
+    struct arena *arena = arena_new("test");
+    uint64_t first_ps[2];
+    static const char *const more[] = {"", "host.connections=1"};
+    for (size_t i = 0; i < 2; i++) {
+        struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE),
+                                  arena_printf(arena, "transport.name=swift %s", more[i]), 1, NULL);
+        for (uint32_t src = 0; src < 7; src++) {
+            net_post(net, net_add(net, 4 + src, 0, 2000000), 0);
+        }
+        size_t late = net_add(net, 4, 0, 1000000);
+        net_post(net, late, 200 * PS_PER_US);
+        net_run(net);
+        net_check_drained(net);
+        first_ps[i] = net->messages[late].delivered_ps;
+    }
+    CHECK(first_ps[0] != first_ps[1]);
+    arena_free(arena);
+}
+
+static uint64_t connections_hash(struct arena *arena, const struct engine_class *engine)
+{
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE),
+                              "transport.name=window host.connections=2 host.segment=50kB host.nic_latency=400ns", 1, engine);
+    pairs_add(net, 3, 300);
+    net_run(net);
+    net_check_drained(net);
+    uint64_t hash = 0;
+    for (size_t i = 1; i < net->count; i++) {
+        hash = rng_mix(hash ^ net->messages[i].acked_ps) + net->messages[i].delivered_ps;
+    }
+    return hash;
+}
+
+static void test_connections_are_the_same_on_every_engine(void)
+{
+    struct arena *arena = arena_new("test");
+    CHECK_EQUAL(connections_hash(arena, &engine_plain), connections_hash(arena, &engine_window));
+    arena_free(arena);
+}
+
 /* ---- what it costs ---------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct subject *subject, struct arena *arena, uint64_t seed)
@@ -653,14 +792,16 @@ static void test_acks_are_coalesced(void)
 
 static void test_a_message_in_flight_is_small(void)
 {
-    CHECK(sizeof(struct flow) <= 232);
+    CHECK(sizeof(struct flow) + sizeof(struct steer) <= 248);
 }
 
 TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_bound),
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
           TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
           TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly),
-          TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
+          TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
+          TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
+          TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),

@@ -199,8 +199,9 @@ static void record_take(const struct flow_config *config, struct flow_record *re
         return;
     }
     if (src != dst) {
-        record->ideal_ps = config->post_ps + path_idle_ps(config->fabric, config->routes, &config->shape,
-                                                          !config->is_sprayed, src, dst, record->bytes);
+        record->ideal_ps = config->post_ps + 2 * config->nic_ps +
+                           path_idle_ps(config->fabric, config->routes, &config->shape, !config->is_sprayed, src, dst,
+                                        record->bytes);
     }
     flowstats_add(config->stats, record);
 }

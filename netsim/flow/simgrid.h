@@ -8,7 +8,7 @@
  * one path a pair of hosts; compute and local copies as durations. A message takes its bytes (wire bytes,
  * with one header a packet) at the rates of max-min sharing, messages on a shared link having equal shares,
  * and then the latency of its route. The sender knows of a delivery when an idle way back has passed.
- * Not modelled: windows and queues (sharing is ideal), the bandwidth of ACKs (64 B a 4150 B packet: 1.5 % of
+ * Not modelled: gaps between messages (host.post_gap), segments; windows and queues (sharing is ideal), the bandwidth of ACKs (64 B a 4150 B packet: 1.5 % of
  * the way back), congestion control, losses, marks, pauses; messages shorter than a packet pay for a whole
  * one at every store-and-forward switch. Refused by name: circuits (optical switches, ports that come up
  * late), bounded queues, sprayed routes that overlap in part (platform.h).
@@ -39,7 +39,8 @@ struct flow_config {
     const struct collective_algorithm *const *algorithm; /* per kind, NULL: the defaults */
     uint64_t chunk_bytes;
     uint32_t all_to_all_concurrency, iterations;
-    uint64_t post_ps, local_bps;     /* as in struct endpoint_config */
+    uint64_t post_ps, nic_ps, local_bps; /* as in struct endpoint_config */
+    uint32_t connections;                /* likewise: messages of one follow each other, 0: none waits for another */
     uint64_t until_ps;               /* TIME_NEVER_PS: to the end */
     struct flowstats *stats;         /* is told of every finished message; may be NULL */
     const volatile int *interrupted; /* may be NULL */

@@ -16,6 +16,7 @@
 
 #if PHOTONET_HAVE_SIMGRID
 
+#include "netsim/base/rng.h"
 #include "netsim/flow/simgrid_api.h"
 
 #include <signal.h>
@@ -27,10 +28,24 @@ enum task_kind { TASK_MESSAGE, TASK_LOCAL, TASK_ACK, TASK_TIMER };
 struct task {
     enum task_kind kind;
     uint32_t host;         /* TASK_TIMER */
+    uint32_t lane;         /* TASK_MESSAGE: of the pair, where there are connections */
     uint64_t when_ps;      /* all but TASK_MESSAGE; the time at which it is over */
     uint64_t argument;     /* TASK_TIMER */
     uint64_t delivered_ps; /* TASK_ACK */
     struct message message;
+};
+
+/* A connection of a pair of ranks: one message of it moves at a time, the others wait. */
+struct lane_task {
+    struct task task;
+    struct lane_task *next;
+};
+
+struct lane {
+    uint64_t key; /* source rank, destination rank; lanes of a pair stand one behind the other */
+    uint32_t posted; /* of the pair's first lane: messages so far */
+    bool is_there, is_busy;
+    struct lane_task *first, *last;
 };
 
 #define RECORDS_AT_ONCE 512
@@ -49,6 +64,9 @@ struct flow_tasks {
     sg_sem_t wake, done;
     sg_host_t *hosts; /* NULL where the host never talks */
     sg_host_t home;   /* of the actors */
+    struct lane *lanes; /* open addressing by pair, `connections` of them an entry; capacity 2^k entries */
+    size_t pair_count, pair_capacity;
+    struct lane_task *free_lane_tasks;
     struct flow_record records[RECORDS_AT_ONCE];
     size_t record_count;
 };
@@ -78,6 +96,82 @@ static struct task task_pop(struct flow_tasks *tasks)
     return task;
 }
 
+/* ---- connections --------------------------------------------------------------------------------------- */
+
+static struct lane *lanes_probe(const struct flow_tasks *tasks, uint64_t key)
+{
+    for (size_t at = rng_mix(key);; at++) {
+        struct lane *lanes = &tasks->lanes[(at & (tasks->pair_capacity - 1)) * tasks->child->config->connections];
+        if (!lanes->is_there || lanes->key == key) {
+            return lanes;
+        }
+    }
+}
+
+static void lanes_grow(struct flow_tasks *tasks)
+{
+    uint32_t wide = tasks->child->config->connections;
+    struct lane *old = tasks->lanes;
+    size_t old_capacity = tasks->pair_capacity;
+    tasks->pair_capacity = old_capacity == 0 ? 64 : old_capacity * 2;
+    tasks->lanes = arena_array(tasks->child->arena, tasks->pair_capacity * wide, struct lane);
+    for (size_t i = 0; i < old_capacity; i++) {
+        if (old[i * wide].is_there) {
+            memcpy(lanes_probe(tasks, old[i * wide].key), &old[i * wide], wide * sizeof *old);
+        }
+    }
+}
+
+static uint64_t lane_key(const struct message *message)
+{
+    return (uint64_t)message->src_rank << 32 | message->dst_rank;
+}
+
+/* The lane of a new message; they are used in turn. */
+static struct lane *lane_next(struct flow_tasks *tasks, const struct message *message, uint32_t *index)
+{
+    if (tasks->pair_count * 2 >= tasks->pair_capacity) {
+        lanes_grow(tasks);
+    }
+    struct lane *lanes = lanes_probe(tasks, lane_key(message));
+    tasks->pair_count += !lanes->is_there;
+    lanes->is_there = true;
+    lanes->key = lane_key(message);
+    *index = lanes->posted++ % tasks->child->config->connections;
+    return &lanes[*index];
+}
+
+static void lane_wait(struct flow_tasks *tasks, struct lane *lane, const struct task *task)
+{
+    struct lane_task *waiting = tasks->free_lane_tasks;
+    if (waiting == NULL) {
+        waiting = arena_one(tasks->child->arena, struct lane_task);
+    } else {
+        tasks->free_lane_tasks = waiting->next;
+    }
+    *waiting = (struct lane_task){.task = *task};
+    if (lane->first == NULL) {
+        lane->first = waiting;
+    } else {
+        lane->last->next = waiting;
+    }
+    lane->last = waiting;
+}
+
+/* The last byte of a message has left: the next one of its connection goes. */
+static void lane_go_on(struct flow_tasks *tasks, const struct task *task)
+{
+    struct lane *lane = lanes_probe(tasks, lane_key(&task->message)) + task->lane;
+    struct lane_task *first = lane->first;
+    lane->is_busy = first != NULL;
+    if (first != NULL) {
+        lane->first = first->next;
+        task_push(tasks, &first->task);
+        first->next = tasks->free_lane_tasks;
+        tasks->free_lane_tasks = first;
+    }
+}
+
 void flow_send(void *context, const struct message *message, uint64_t now_ps)
 {
     struct flow_tasks *tasks = context;
@@ -87,6 +181,14 @@ void flow_send(void *context, const struct message *message, uint64_t now_ps)
     if (message->src_host == message->dst_host) {
         task.kind = TASK_LOCAL;
         task.when_ps = now_ps + serialisation_ps(message->bytes, config->local_bps);
+    }
+    if (config->connections > 0 && task.kind == TASK_MESSAGE) {
+        struct lane *lane = lane_next(tasks, message, &task.lane);
+        if (lane->is_busy) {
+            lane_wait(tasks, lane, &task);
+            return;
+        }
+        lane->is_busy = true;
     }
     task_push(tasks, &task);
 }
@@ -107,6 +209,8 @@ struct flow_tasks *flow_tasks_new(struct arena *arena, struct flow_child *child)
 }
 
 /* ---- time and results ---------------------------------------------------------------------------------- */
+
+static void actors_call(struct flow_tasks *tasks, size_t own);
 
 static uint64_t clock_read(struct flow_tasks *tasks)
 {
@@ -166,13 +270,18 @@ static void message_run(struct flow_tasks *tasks, struct task *task)
 {
     const struct flow_config *config = tasks->child->config;
     const struct message *message = &task->message;
-    if (config->post_ps > 0) {
-        sleep_until(tasks, message->posted_ps + config->post_ps);
+    uint64_t ready_ps = message->posted_ps + config->post_ps + config->nic_ps;
+    if (ready_ps > tasks->now_ps) {
+        sleep_until(tasks, ready_ps);
     }
     uint64_t wire_bytes =
         message->bytes + shape_packets(&config->shape, message->bytes) * config->shape.header_bytes;
     tasks->simgrid.sg_host_sendto(tasks->hosts[message->src_host], tasks->hosts[message->dst_host], (double)wire_bytes);
-    sleep_until(tasks, clock_read(tasks) +
+    if (config->connections > 0) {
+        lane_go_on(tasks, task);
+        actors_call(tasks, 0);
+    }
+    sleep_until(tasks, clock_read(tasks) + config->nic_ps +
                 platform_latency_ps(tasks->child->platform, message->src_host, message->dst_host));
     uint64_t now_ps = clock_read(tasks);
     task->kind = TASK_ACK;

@@ -42,14 +42,18 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
 {
     const struct transport *transport = endpoint->transport;
     struct flow_facts facts = {.now_ps = now_ps};
-    if (transport->begin == NULL) {
+    bool is_begun = flow->has_connection && connection_of(flow->steer)->is_begun;
+    if (transport->begin == NULL || is_begun) {
         return;
+    }
+    if (flow->has_connection) {
+        connection_of(flow->steer)->is_begun = true;
     }
     if (transport->wants_hops) {
         const struct endpoint_config *config = &endpoint->config;
         facts.hops = path_hops(config->fabric, config->routes, flow->message.src_host, flow->message.dst_host);
     }
-    transport->begin(endpoint->shared, flow->state, &facts);
+    transport->begin(endpoint->shared, flow->steer->state, &facts);
 }
 
 /* From here on the message may use its ports. */
@@ -67,36 +71,80 @@ static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     flow_wake(endpoint, flow, slot, now_ps);
 }
 
-void endpoint_send(struct endpoint *endpoint, const struct message *message, uint64_t now_ps)
+void flow_start(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    if (!flow->is_early && !flow->waits_turn) {
+        flow_open(endpoint, flow, slot, now_ps);
+    }
+}
+
+/* When the first bit may leave: after software and NIC, one message at a time where the NIC has a gap. */
+static uint64_t ready_ps(const struct endpoint *endpoint, struct host *host, uint64_t now_ps)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    uint64_t taken_ps = now_ps + config->post_ps;
+    if (config->post_gap_ps > 0) {
+        taken_ps = taken_ps > host->post_ps ? taken_ps : host->post_ps;
+        host->post_ps = taken_ps + config->post_gap_ps;
+    }
+    return taken_ps + config->nic_ps;
+}
+
+/* A whole message, or a segment of one. */
+static void flow_post(struct endpoint *endpoint, const struct message *message, struct parent *parent, uint64_t now_ps)
 {
     uint32_t host_id = message->src_host;
     struct host *host = &endpoint->hosts[host_id];
     uint32_t slot = slot_take(endpoint, host_id);
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    uint64_t packets = shape_packets(&endpoint->config.shape, message->bytes);
-    assert(packets <= FLOW_PACKETS_MAX);
     flow->message = *message;
     flow->message.posted_ps = now_ps;
-    flow->packet_count = (uint32_t)packets;
+    flow->parent = parent;
+    flow->packet_count = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
     flow->identity = (uint64_t)host_id << 40 | host->message_count++;
     flow->progress_ps = now_ps;
-    host->counters.messages_posted++;
     if (message->dst_host == host_id) {
         local_send(endpoint, flow, slot, now_ps);
         return;
     }
     flow_ring_take(endpoint, flow);
-    if (endpoint->config.post_ps > 0) {
-        flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + endpoint->config.post_ps);
+    if (endpoint->config.connections > 0) {
+        connection_join(endpoint, flow, slot);
+    }
+    uint64_t start_ps = ready_ps(endpoint, host, now_ps);
+    if (start_ps > now_ps) {
+        flow->is_early = true;
+        flow_timer_set(endpoint, flow, slot, FLOW_TIMER, start_ps);
         return;
     }
-    flow_open(endpoint, flow, slot, now_ps);
+    flow_start(endpoint, flow, slot, now_ps);
 }
 
-void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+void endpoint_send(struct endpoint *endpoint, const struct message *message, uint64_t now_ps)
+{
+    uint64_t segment_bytes = endpoint->segment_bytes;
+    endpoint->hosts[message->src_host].counters.messages_posted++;
+    if (message->bytes <= segment_bytes || message->src_host == message->dst_host) {
+        flow_post(endpoint, message, NULL, now_ps);
+        return;
+    }
+    uint64_t count = (message->bytes + segment_bytes - 1) / segment_bytes;
+    struct parent *parent = parent_take(endpoint, message, (uint32_t)count);
+    parent->message.posted_ps = now_ps;
+    for (uint64_t i = 0; i < count; i++) {
+        struct message part = *message;
+        part.bytes = i + 1 < count ? segment_bytes : message->bytes - i * segment_bytes;
+        flow_post(endpoint, &part, parent, now_ps);
+    }
+}
+
+/* ---- the end of messages ---------------------------------------------------------------------------------- */
+
+void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     struct message message = flow->message;
-    const struct message_fate fate = {
+    struct parent *parent = flow->parent;
+    struct message_fate fate = {
         .delivered_ps = flow->delivered_ps,
         .retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count,
         .nacks = flow->nacks,
@@ -106,9 +154,63 @@ void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, ui
         .reorder_max = flow->reorder_max,
         .reorder_sum = flow->reorder_sum,
     };
-    endpoint->hosts[message.src_host].counters.messages_acked++;
     slot_free(endpoint, message.src_host, slot);
-    endpoint->config.ops->acked(endpoint->config.context, &message, &fate, now_ps);
+    if (parent == NULL || parent_finish(endpoint, parent, &message, &fate)) {
+        endpoint->hosts[message.src_host].counters.messages_acked++;
+        endpoint->config.ops->acked(endpoint->config.context, &message, &fate, now_ps);
+    }
+}
+
+void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    if (flow->has_connection) {
+        connection_finish(endpoint, connection_of(flow->steer), flow->message.src_host, now_ps);
+    } else {
+        flow_end(endpoint, flow, slot, now_ps);
+    }
+}
+
+/* Until the NIC has written it to memory. All take equally long, so they land in the order in which they came. */
+static void landing_push(struct endpoint *endpoint, const struct message *message, uint64_t when_ps)
+{
+    struct landing_ring *ring = &endpoint->hosts[message->dst_host].landings;
+    if (ring->count == ring->capacity) {
+        uint32_t capacity = ring->capacity == 0 ? 8 : ring->capacity * 2;
+        struct landing *landings = arena_array(endpoint->arena, capacity, struct landing);
+        for (uint32_t i = 0; i < ring->count; i++) {
+            landings[i] = ring->landings[(ring->head + i) & (ring->capacity - 1)];
+        }
+        *ring = (struct landing_ring){landings, 0, ring->count, capacity};
+    }
+    ring->landings[(ring->head + ring->count++) & (ring->capacity - 1)] = (struct landing){when_ps, *message};
+    engine_timer(endpoint->engine, message->dst_host, when_ps, HOST_TIMER, LANDING_TIMER);
+}
+
+static void landing_due(struct endpoint *endpoint, uint32_t host_id)
+{
+    struct landing_ring *ring = &endpoint->hosts[host_id].landings;
+    struct landing landing = ring->landings[ring->head];
+    ring->head = (ring->head + 1) & (ring->capacity - 1);
+    ring->count--;
+    endpoint->config.ops->delivered(endpoint->config.context, &landing.message, landing.when_ps);
+}
+
+void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    const struct message *message = &flow->message;
+    flow->delivered_ps = now_ps + endpoint->config.nic_ps;
+    if (flow->parent != NULL) {
+        message = &flow->parent->message;
+        if (++flow->parent->delivered < flow->parent->count) {
+            return;
+        }
+    }
+    endpoint->hosts[message->dst_host].counters.messages_delivered++;
+    if (endpoint->config.nic_ps > 0) {
+        landing_push(endpoint, message, flow->delivered_ps);
+    } else {
+        endpoint->config.ops->delivered(endpoint->config.context, message, now_ps);
+    }
 }
 
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps)
@@ -140,23 +242,23 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
     endpoint->hosts[message.src_host].counters.payload_bytes_delivered += message.bytes;
     flow->delivered_ps = now_ps;
     endpoint->config.ops->delivered(endpoint->config.context, &message, now_ps);
-    flow_finish(endpoint, flow, slot, now_ps);
+    flow_end(endpoint, flow, slot, now_ps);
 }
 
 /* Gives everything up that is out; the bytes of it. */
 static uint64_t all_give_up(struct endpoint *endpoint, struct flow *flow)
 {
-    uint64_t flight_bytes = flow->flight_bytes;
+    uint64_t flight_bytes = flow->steer->flight_bytes;
     if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, flow->base_seq);
-        return flight_bytes;
+        return flight_bytes - flow->steer->flight_bytes;
     }
     for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
         if (!bit_get(flow, acked_bits(flow), seq) && !bit_get(flow, lost_bits(flow), seq)) {
             packet_give_up(endpoint, flow, seq);
         }
     }
-    return flight_bytes;
+    return flight_bytes - flow->steer->flight_bytes;
 }
 
 /* Sends everything again that is out and has been quiet for rto; else looks again when that may be. */
@@ -200,7 +302,7 @@ static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
-        endpoint->transport->timed_out(endpoint->shared, flow->state, lost_bytes, now_ps);
+        endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);
     }
     if (endpoint->transport->pull != NULL) {
         pull_ask(endpoint, flow, slot, now_ps);
@@ -211,7 +313,7 @@ static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t
 
 static void pace_over(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    if (flow->is_paced && flow->pace_ps == now_ps) { /* I4 */
+    if (flow->is_paced) { /* too early where it is not the one set last: it is set again (I4) */
         flow->is_paced = false;
         flow_wake(endpoint, flow, slot, now_ps);
     }
@@ -221,6 +323,10 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
 {
     if (argument == PULL_TIMER) {
         pull_due(endpoint, host, now_ps);
+        return;
+    }
+    if (argument == LANDING_TIMER) {
+        landing_due(endpoint, host);
         return;
     }
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
@@ -239,8 +345,9 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
         local_finish(endpoint, flow, slot, now_ps);
         return;
     }
-    if (flow->allowed_ports == 0) {
-        flow_open(endpoint, flow, slot, now_ps);
+    if (flow->is_early) {
+        flow->is_early = false;
+        flow_start(endpoint, flow, slot, now_ps);
         return;
     }
     repeat_if_due(endpoint, flow, slot, now_ps);
@@ -255,7 +362,7 @@ static void hosts_init(struct endpoint *endpoint)
     for (uint32_t i = 0; i < fabric->host_count; i++) {
         uint32_t ports = fabric->port_first[i + 1] - fabric->port_first[i];
         struct host *host = &endpoint->hosts[i];
-        host->free_slot = ID_NONE;
+        host->free_slot = host->pulled_port = ID_NONE;
         host->ready = arena_array(endpoint->arena, ports, struct slot_ring);
         host->control = arena_array(endpoint->arena, ports, struct control_ring);
         host->turn = arena_array(endpoint->arena, ports, uint32_t);
@@ -328,12 +435,15 @@ static void transport_init(struct endpoint *endpoint)
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
     endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
     endpoint->flowlet_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
-    endpoint->pull_offset = endpoint->flowlet_offset + (has_flowlets(endpoint) ? sizeof(struct flowlet) : 0);
-    endpoint->flow_bytes = (sizeof(struct flow) + endpoint->pull_offset + 15) / 16 * 16;
+    size_t steer_bytes = sizeof(struct steer) + endpoint->flowlet_offset;
+    steer_bytes += has_flowlets(endpoint) ? sizeof(struct flowlet) : 0;
+    endpoint->connection_bytes = (sizeof(struct connection) + steer_bytes + 15) / 16 * 16;
+    endpoint->steer_offset = sizeof(struct flow);
     if (transport->pull != NULL) {
         transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);
-        endpoint->flow_bytes += sizeof(struct pull_state);
+        endpoint->steer_offset += sizeof(struct pull_state);
     }
+    endpoint->flow_bytes = (endpoint->steer_offset + (config->connections > 0 ? 0 : steer_bytes) + 15) / 16 * 16;
 }
 
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config)
@@ -342,6 +452,10 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     endpoint->arena = arena;
     endpoint->config = *config;
     endpoint->config.entropies = config->entropies == 0 ? 64 : config->entropies;
+    endpoint->segment_bytes = shape_payload_bytes(&config->shape) * (uint64_t)FLOW_PACKETS_MAX;
+    if (config->segment_bytes > 0 && config->segment_bytes < endpoint->segment_bytes) {
+        endpoint->segment_bytes = config->segment_bytes;
+    }
     endpoint->transport = config->transport;
     endpoint->ack = transport_ack(config->transport, config->transport_values);
     endpoint->has_times = config->transport->has_times || (config->transport->repeats_gaps && endpoint->ack == ACK_EACH);

@@ -19,8 +19,8 @@
  *     bytes, packets, message) is written before the first packet leaves.
  * I3  A slot stands in the ring of each port at most once (queued_ports), also when a message left it there that went
  *     by another port and the next message has the slot.
- * I4  One timer of a flow counts, the one set last (timer_ps; pace_ps for pacing). Timers cannot be taken back and outlive
- *     messages, and a generation of three bits comes round, so a timer is told by its time.
+ * I4  One timer of a flow counts, the one set last (timer_ps; for pacing, any that is not too early). Timers cannot be
+ *     taken back and outlive messages, and a generation of three bits comes round, so a timer is told by its time.
  * I5  What an ACK_COALESCED reports is looked up by the sender in the receiver's half: the receiver notes with every
  *     packet the number of the ACK that will report it. Notes are only ever added, and those that an ACK does not cover
  *     have later numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile.
@@ -55,7 +55,11 @@ struct endpoint_config {
     uint64_t small_bytes; /* data of messages of at most so many bytes is of small_class; 0: none */
     uint8_t small_class;
     uint64_t rto_ps;   /* where the transport has none of its own */
-    uint64_t post_ps;  /* software and NIC time between posting and the first bit */
+    uint64_t post_ps;  /* software time between posting and the NIC */
+    uint64_t post_gap_ps; /* least time between two messages that a host's NIC takes */
+    uint64_t nic_ps;   /* between memory and the line, at each end: PCIe and NIC */
+    uint32_t connections; /* for each pair of ranks, messages in order over each; 0: each message is one of its own */
+    uint64_t segment_bytes; /* longer messages are carried in parts; 0: as long as sequence numbers reach */
     uint64_t local_bps; /* copy rate of messages between ranks of one host */
     uint64_t seed;
     const struct endpoint_ops *ops;

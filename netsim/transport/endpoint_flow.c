@@ -25,7 +25,7 @@ static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
     vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) =
         arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
     for (uint32_t i = CHUNK_FLOWS; i-- > 0;) {
-        flow_at(endpoint, host_id, first + i)->next_free = host->free_slot;
+        flow_at(endpoint, host_id, first + i)->next_slot = host->free_slot;
         host->free_slot = first + i;
     }
 }
@@ -38,10 +38,11 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     }
     uint32_t slot = host->free_slot;
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    host->free_slot = flow->next_free;
+    host->free_slot = flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     memset(flow, 0, endpoint->flow_bytes);
+    flow->steer = (struct steer *)((uint8_t *)flow + endpoint->steer_offset);
     flow->generation = generation;
     flow->queued_ports = queued_ports;
     return slot;
@@ -51,8 +52,9 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
 {
     struct host *host = &endpoint->hosts[host_id];
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    flow->timer_ps = flow->pace_ps = TIME_NEVER_PS;
-    flow->next_free = host->free_slot;
+    flow->timer_ps = TIME_NEVER_PS;
+    flow->is_paced = false;
+    flow->next_slot = host->free_slot;
     host->free_slot = slot;
     if (flow->ring != NULL) {
         uint64_t **list = &host->free_rings[flow->ring_log2];

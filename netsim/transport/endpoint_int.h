@@ -1,6 +1,7 @@
 /* What the files of the endpoint share with each other only.
  *
  *   endpoint.c          messages: posting, opening, timers, the end; life of the endpoint
+ *   endpoint_connection.c  messages in order, segments
  *   endpoint_flow.c     slots and what hangs at them: rings of bits, times and arrivals
  *   endpoint_send.c     which packet a host port sends next; what ACKs and NACKs change at the sender
  *   endpoint_receive.c  what the receiver notes, and when it answers
@@ -10,45 +11,85 @@
 
 #include "netsim/transport/endpoint.h"
 
+/* What a transport steers: a message, or a connection of which messages are a part. */
+struct steer {
+    uint64_t flight_bytes;   /* sent, neither acknowledged nor given up */
+    uint64_t pace_ps;        /* no packet starts before */
+    uint64_t state[];        /* of the transport, then struct good_entropies */
+};
+
+/* Messages of a pair of ranks in order; endpoint_connection.c. */
+struct connection {
+    uint64_t identity;
+    uint32_t head, cursor, tail; /* slots */
+    uint32_t posted;             /* messages so far */
+    uint32_t lost_count;         /* packets of all messages that are to be sent again */
+    bool is_begun;               /* the transport knows of it */
+    uint32_t delivered, held;    /* of the receiver: messages so far; slot of one that is complete too early */
+    struct steer steer;
+};
+
+static inline struct connection *connection_of(const struct steer *steer)
+{
+    return (struct connection *)((uint8_t *)steer - offsetof(struct connection, steer));
+}
+
+struct pair {
+    uint64_t key; /* source rank, destination rank */
+    struct connection *connections;
+    uint32_t posted;
+};
+
+/* A message that is carried in segments. */
+struct parent {
+    struct message message;
+    struct message_fate fate;
+    uint32_t count, acked, delivered; /* the last one is the receiver's */
+    struct parent *next_free;
+};
+
 struct flow {
     /* read by both ends (I2) */
     struct message message;
-    uint64_t *ring;      /* bits and times of ring_entries packets, see endpoint_flow.c; NULL: none */
+    uint64_t *ring;         /* bits and times of ring_entries packets, see endpoint_flow.c; NULL: none */
+    struct steer *steer;    /* its own, or of its connection */
+    struct parent *parent;  /* NULL: a message that is whole */
     uint32_t packet_count;
+    uint32_t ordinal;       /* in its connection */
     uint8_t generation;
-    uint8_t ring_log2;   /* ring_entries = 2^ring_log2 */
+    uint8_t ring_log2;      /* ring_entries = 2^ring_log2 */
+    bool has_connection;    /* else the message is one of its own */
     bool is_local;
 
     /* sender's half */
-    bool is_paced;           /* a timer is set for pace_ps */
-    uint64_t identity;       /* (source host, number of the message there): keys its random draws */
+    bool is_paced;           /* a timer is set to when the pace allows a packet */
+    bool is_early;           /* software and NIC are still busy with it */
+    bool waits_turn;         /* others of the connection have packets to send first */
+    uint64_t identity;       /* (source host, number of the message or connection there): keys its random draws */
+    uint64_t progress_ps;    /* last acknowledgement of something new, or last repeat */
+    uint64_t timer_ps;       /* when the timer that counts is due (I4) */
+    uint64_t queued_ports;   /* bit p: stands in the ring of port p (I3); belongs to the slot */
+    uint64_t allowed_ports;
+    uint32_t next_slot;      /* of the connection, or of the free ones */
     uint32_t next_seq, base_seq, acked_count;
     uint32_t lost_count, lost_seq; /* packets to be sent again; none of them is before lost_seq */
     uint32_t sent_end;       /* all before it were sent once, also where the sender has gone back */
     uint32_t gap_end;        /* what is missing before it has been sent again (repeats_gaps) */
     uint32_t sent_count;     /* data packets sent, repeats counted */
     uint32_t nacks;
-    uint64_t flight_bytes;   /* sent, neither acknowledged nor given up */
-    uint64_t progress_ps;    /* last acknowledgement of something new, or last repeat */
-    uint64_t queued_ports;   /* bit p: stands in the ring of port p (I3); belongs to the slot */
-    uint64_t allowed_ports;
-    uint64_t timer_ps;       /* when the timer that counts is due (I4) */
-    uint64_t pace_ps;        /* no packet starts before */
-    uint32_t next_free;
 
     /* receiver's half */
     uint32_t received_count, received_base; /* everything before the base has come */
     uint32_t received_end;                  /* one past the highest that has come */
-    uint32_t trimmed, duplicates, reordered, reorder_max;
-    uint64_t reorder_sum;
     uint32_t unanswered_bytes;              /* accepted since the last ACK */
+    uint32_t trimmed, duplicates, reordered, reorder_max;
+    uint32_t held_next;
     uint16_t ack_number;                    /* of the next ACK (ACK_COALESCED) */
     bool owes_ack;                          /* one more when no gap is left */
     bool has_nacked;                        /* ACK_IN_ORDER: the expected packet */
+    uint64_t reorder_sum;
     uint64_t delivered_ps;                  /* read by the sender after the last ACK */
-
-    uint64_t state[]; /* of the transport */
-};
+}; /* behind it struct pull_state, where receivers hand out credit, and its own struct steer, where it has one */
 
 #define CHUNK_FLOWS 32
 #define RING_LOG2_MAX 24
@@ -64,8 +105,7 @@ struct control_ring {
     uint32_t head, count, capacity;
 };
 
-/* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of
- * them); behind the transport's state where routing.balance recycles. */
+/* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of them); behind the transport's state where routing.balance recycles. */
 #define GOOD_ENTROPIES 8
 struct good_entropies {
     uint16_t value[GOOD_ENTROPIES];
@@ -78,7 +118,7 @@ struct flowlet {
     uint64_t number;
 };
 
-/* Credit of a message, behind the transport's state where the transport is receiver-driven. */
+/* Credit of a message, behind the flow where the transport is receiver-driven. */
 struct pull_state {
     /* sender's half */
     int64_t credit_bytes, speculative_bytes;
@@ -99,6 +139,17 @@ struct pull_list {
     uint32_t head, count, capacity;
 };
 
+/* A message that is on its way from the NIC to memory. */
+struct landing {
+    uint64_t when_ps;
+    struct message message;
+};
+
+struct landing_ring {
+    struct landing *landings;
+    uint32_t head, count, capacity;
+};
+
 struct host {
     struct flow **chunks;
     size_t chunk_count, chunk_capacity;
@@ -111,6 +162,12 @@ struct host {
     struct pull_list pull_repeat, pull_active, pull_idle;
     uint64_t pull_ps;                         /* no pull before */
     bool is_pulling;                          /* a timer is set for it */
+    uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
+    struct pair *pairs;                       /* open addressing by key; capacity 2^k */
+    uint32_t pair_count, pair_capacity;
+    struct parent *free_parents;
+    struct landing_ring landings;
+    uint64_t post_ps;                         /* the NIC takes no message before */
     struct endpoint_counters counters;
 };
 
@@ -125,14 +182,16 @@ struct endpoint {
     struct transport_facts facts;
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
     uint32_t control_class;
-    uint64_t rto_ps;
+    uint64_t rto_ps, segment_bytes;
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
     bool has_times;          /* the transport wants them, or gaps may be repeated */
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
-    size_t good_offset, flowlet_offset, pull_offset; /* of struct good_entropies, flowlet and pull_state in flow->state */
+    size_t good_offset, flowlet_offset; /* of struct good_entropies and struct flowlet in steer->state */
+    size_t steer_offset;     /* of its own struct steer behind a flow */
     size_t flow_bytes;       /* struct flow and what stands behind it */
+    size_t connection_bytes;
 };
 
 /* ---- endpoint_flow.c -------------------------------------------------------------------------------------- */
@@ -212,7 +271,7 @@ uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flo
 
 static inline struct good_entropies *good_entropies(const struct endpoint *endpoint, struct flow *flow)
 {
-    return (struct good_entropies *)((uint8_t *)flow->state + endpoint->good_offset);
+    return (struct good_entropies *)((uint8_t *)flow->steer->state + endpoint->good_offset);
 }
 
 static inline bool has_flowlets(const struct endpoint *endpoint)
@@ -222,7 +281,7 @@ static inline bool has_flowlets(const struct endpoint *endpoint)
 
 static inline struct flowlet *flowlet_of(const struct endpoint *endpoint, struct flow *flow)
 {
-    return (struct flowlet *)((uint8_t *)flow->state + endpoint->flowlet_offset);
+    return (struct flowlet *)((uint8_t *)flow->steer->state + endpoint->flowlet_offset);
 }
 
 /* ---- endpoint_send.c -------------------------------------------------------------------------------------- */
@@ -258,10 +317,30 @@ void pull_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps);
 /* ---- endpoint.c ------------------------------------------------------------------------------------------- */
 
 enum flow_timer { FLOW_TIMER, FLOW_PACE };
-#define PULL_TIMER (UINT64_C(2) << 27) /* argument of the host's own timer */
+#define PULL_TIMER (UINT64_C(2) << 27) /* arguments of the host's own timers */
+#define LANDING_TIMER (UINT64_C(3) << 27)
 void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, enum flow_timer kind,
                     uint64_t when_ps);
-/* Everything is acknowledged: tells the owner and frees the slot. */
+/* Its turn has come, or the NIC has it: begins to send when both are so. */
+void flow_start(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+/* Everything is acknowledged. */
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+/* And it is its turn to be: tells the owner and frees the slot. */
+void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+/* The receiver has all of it, and of what comes before. */
+void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps);
+
+/* ---- endpoint_connection.c -------------------------------------------------------------------------------- */
+
+void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot);
+/* The last packet has left for the first time. */
+void connection_sent_all(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+void connection_wake(struct endpoint *endpoint, const struct connection *connection, uint32_t host_id, uint64_t now_ps);
+void connection_finish(struct endpoint *endpoint, struct connection *connection, uint32_t host_id, uint64_t now_ps);
+void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+
+struct parent *parent_take(struct endpoint *endpoint, const struct message *message, uint32_t count);
+/* One more segment is acknowledged, with this fate. True for the last one: message and fate are then the whole's. */
+bool parent_finish(struct endpoint *endpoint, struct parent *parent, struct message *message, struct message_fate *fate);
 
 #endif

@@ -20,7 +20,8 @@ enum { IN_REPEAT = 1, IN_ACTIVE = 2, IN_IDLE = 4 };
 
 static struct pull_state *pull_state(const struct endpoint *endpoint, struct flow *flow)
 {
-    return (struct pull_state *)((uint8_t *)flow->state + endpoint->pull_offset);
+    (void)endpoint;
+    return (struct pull_state *)(flow + 1);
 }
 
 static int32_t *pull_targets(const struct endpoint *endpoint, const struct flow *flow)
@@ -91,7 +92,8 @@ void pull_commit(struct endpoint *endpoint, struct flow *flow)
 void pull_ask(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     const struct pull_state *pull = pull_state(endpoint, flow);
-    bool is_waiting = flow->lost_count > 0 || (flow->flight_bytes == 0 && flow->next_seq < flow->packet_count);
+    bool is_quiet = flow->acked_count + flow->lost_count >= flow->next_seq; /* nothing under way */
+    bool is_waiting = flow->lost_count > 0 || (is_quiet && flow->next_seq < flow->packet_count);
     if (!is_waiting || pull->credit_bytes > 0) {
         return;
     }

@@ -96,9 +96,11 @@ static void delivered_check(struct endpoint *endpoint, struct flow *flow, const 
         if (endpoint->transport->pull != NULL) {
             pull_delivered(endpoint, flow, last);
         }
-        endpoint->hosts[flow->message.dst_host].counters.messages_delivered++;
-        flow->delivered_ps = now_ps;
-        endpoint->config.ops->delivered(endpoint->config.context, &flow->message, now_ps);
+        if (flow->has_connection) {
+            connection_deliver(endpoint, flow, last->flow, now_ps);
+        } else {
+            flow_deliver(endpoint, flow, now_ps);
+        }
     }
 }
 

@@ -28,14 +28,14 @@ static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, u
     if (endpoint->transport->may_send == NULL) {
         return true;
     }
-    return endpoint->transport->may_send(endpoint->shared, flow->state, flow->flight_bytes,
+    return endpoint->transport->may_send(endpoint->shared, flow->steer->state, flow->steer->flight_bytes,
                                          flow_packet_bytes(endpoint, flow, seq));
 }
 
 static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 {
     uint32_t seq;
-    return flow->pace_ps <= now_ps && flow_next(endpoint, flow, &seq) && window_is_open(endpoint, flow, seq);
+    return flow->steer->pace_ps <= now_ps && flow_next(endpoint, flow, &seq) && window_is_open(endpoint, flow, seq);
 }
 
 /* ---- rings ------------------------------------------------------------------------------------------------ */
@@ -88,7 +88,7 @@ static void pace_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_
 {
     if (!flow->is_paced) {
         flow->is_paced = true;
-        flow_timer_set(endpoint, flow, slot, FLOW_PACE, flow->pace_ps);
+        flow_timer_set(endpoint, flow, slot, FLOW_PACE, flow->steer->pace_ps);
     }
 }
 
@@ -99,7 +99,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
     if (missing == 0 || !flow_next(endpoint, flow, &seq) || !window_is_open(endpoint, flow, seq)) {
         return;
     }
-    if (flow->pace_ps > now_ps) {
+    if (flow->steer->pace_ps > now_ps) {
         pace_timer_set(endpoint, flow, slot);
         return;
     }
@@ -108,7 +108,10 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
         ready_push(endpoint, &endpoint->hosts[host_id].ready[__builtin_ctzll(left)], slot);
     }
     for (uint64_t left = missing; left != 0; left &= left - 1) {
-        engine_kick(endpoint->engine, host_id, (uint32_t)__builtin_ctzll(left), now_ps);
+        uint32_t port = (uint32_t)__builtin_ctzll(left);
+        if (port != endpoint->hosts[host_id].pulled_port) {
+            engine_kick(endpoint->engine, host_id, port, now_ps);
+        }
     }
 }
 
@@ -175,6 +178,15 @@ static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint
     };
 }
 
+static void lost_clear(struct flow *flow, uint32_t seq)
+{
+    bit_put(flow, lost_bits(flow), seq, false);
+    flow->lost_count--;
+    if (flow->has_connection) {
+        connection_of(flow->steer)->lost_count--;
+    }
+}
+
 /* The sender wants to hear at once of a repeat, of its last packet, and of one that shuts its window. */
 static bool asks_ack(const struct endpoint *endpoint, struct flow *flow, bool is_repeat)
 {
@@ -191,15 +203,14 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     bool is_repeat = flow->lost_count > 0 || seq < flow->sent_end;
     packet_fill(endpoint, flow, slot, seq, now_ps, packet);
     if (flow->lost_count > 0) {
-        bit_put(flow, lost_bits(flow), seq, false);
-        flow->lost_count--;
+        lost_clear(flow, seq);
         flow->lost_seq++;
     } else {
         flow->next_seq++;
         flow->sent_end = flow->next_seq > flow->sent_end ? flow->next_seq : flow->sent_end;
     }
     counters->retransmissions += is_repeat;
-    flow->flight_bytes += packet->size_bytes;
+    flow->steer->flight_bytes += packet->size_bytes;
     flow->sent_count++;
     counters->data_packets_sent++;
     if (transport->pull != NULL) {
@@ -213,7 +224,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
         *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
     }
     if (transport->gap_ps != NULL) {
-        flow->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->state, packet->size_bytes, now_ps);
+        flow->steer->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->steer->state, packet->size_bytes, now_ps);
     }
 }
 
@@ -229,10 +240,13 @@ static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port
             continue; /* what stood here may be done, and its slot taken by another */
         }
         flow_send(endpoint, flow, slot, now_ps, packet);
+        if (flow->has_connection && flow->next_seq == flow->packet_count) {
+            connection_sent_all(endpoint, flow, slot, now_ps);
+        }
         if (flow_may_send(endpoint, flow, now_ps)) { /* one packet a turn: flows share a port by round robin */
             flow->queued_ports |= UINT64_C(1) << port;
             ready_push(endpoint, ready, slot);
-        } else if (flow->pace_ps > now_ps) {
+        } else if (flow->steer->pace_ps > now_ps) {
             flow_wake(endpoint, flow, slot, now_ps);
         }
         return true;
@@ -263,8 +277,7 @@ static bool is_turn_of_data(const struct endpoint *endpoint, struct host *host, 
     return host->turn[port] == 0;
 }
 
-bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
-                   struct packet *packet)
+static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
     struct host *host = &endpoint->hosts[host_id];
     uint32_t open = UINT32_MAX;
@@ -282,6 +295,15 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, u
     return !is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet);
 }
 
+bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                   struct packet *packet)
+{
+    endpoint->hosts[host_id].pulled_port = port;
+    bool is_there = port_pull(endpoint, host_id, port, now_ps, packet);
+    endpoint->hosts[host_id].pulled_port = ID_NONE;
+    return is_there;
+}
+
 /* ---- answers ---------------------------------------------------------------------------------------------- */
 
 void packet_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
@@ -289,7 +311,10 @@ void packet_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
     bit_put(flow, lost_bits(flow), seq, true);
     flow->lost_seq = flow->lost_count == 0 || seq < flow->lost_seq ? seq : flow->lost_seq;
     flow->lost_count++;
-    flow->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+    if (flow->has_connection) {
+        connection_of(flow->steer)->lost_count++;
+    }
+    flow->steer->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
 }
 
 /* Newly acknowledged; what is not under way any more has left the flight already. */
@@ -299,11 +324,10 @@ static uint64_t packet_acked(struct endpoint *endpoint, struct flow *flow, uint3
     bit_put(flow, acked_bits(flow), seq, true);
     flow->acked_count++;
     if (bit_get(flow, lost_bits(flow), seq)) {
-        bit_put(flow, lost_bits(flow), seq, false);
-        flow->lost_count--;
+        lost_clear(flow, seq);
         return bytes;
     }
-    flow->flight_bytes -= bytes;
+    flow->steer->flight_bytes -= bytes;
     return bytes;
 }
 
@@ -359,7 +383,7 @@ static uint64_t acked_in_order(struct endpoint *endpoint, struct flow *flow, uin
         bytes += flow_packet_bytes(endpoint, flow, flow->base_seq);
         flow->acked_count++;
     }
-    flow->flight_bytes -= bytes;
+    flow->steer->flight_bytes -= bytes;
     return bytes;
 }
 
@@ -428,7 +452,7 @@ static void gaps_repeat(struct endpoint *endpoint, struct flow *flow, uint32_t s
 {
     uint64_t lost_bytes = gaps_give_up(endpoint, flow, seq);
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
-        endpoint->transport->timed_out(endpoint->shared, flow->state, lost_bytes, now_ps);
+        endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);
     }
 }
 
@@ -449,26 +473,30 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (endpoint->repeats_gaps) {
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
-    news.flight_bytes = flow->flight_bytes;
+    news.flight_bytes = flow->steer->flight_bytes;
     flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
     if (endpoint->transport->acked != NULL) {
-        endpoint->transport->acked(endpoint->shared, flow->state, &news);
+        endpoint->transport->acked(endpoint->shared, flow->steer->state, &news);
     }
     if (endpoint->transport->pull != NULL) {
         pull_commit(endpoint, flow);
     }
+    struct connection *connection = flow->has_connection ? connection_of(flow->steer) : NULL;
     if (flow->acked_count == flow->packet_count) {
         flow_finish(endpoint, flow, slot, now_ps);
-        return;
+    } else {
+        flow_wake(endpoint, flow, slot, now_ps);
     }
-    flow_wake(endpoint, flow, slot, now_ps);
+    if (connection != NULL) {
+        connection_wake(endpoint, connection, host_id, now_ps);
+    }
 }
 
 void go_back(struct endpoint *endpoint, struct flow *flow, uint32_t expected)
 {
     acked_in_order(endpoint, flow, expected);
     for (uint32_t seq = expected; seq < flow->next_seq; seq++) {
-        flow->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+        flow->steer->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
     }
     flow->next_seq = expected;
 }
@@ -485,11 +513,11 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     }
     if (endpoint->transport->nacked != NULL) {
         const struct ack_news news = {.bytes = flow_packet_bytes(endpoint, flow, seq),
-                                      .flight_bytes = flow->flight_bytes,
+                                      .flight_bytes = flow->steer->flight_bytes,
                                       .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps),
                                       .now_ps = now_ps,
                                       .is_marked = packet->is_marked};
-        endpoint->transport->nacked(endpoint->shared, flow->state, &news);
+        endpoint->transport->nacked(endpoint->shared, flow->steer->state, &news);
     }
     if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, seq);
@@ -501,4 +529,7 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     }
     flow->progress_ps = now_ps;
     flow_wake(endpoint, flow, slot, now_ps);
+    if (flow->has_connection) {
+        connection_wake(endpoint, connection_of(flow->steer), packet->dst, now_ps);
+    }
 }

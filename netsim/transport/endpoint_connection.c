@@ -1,0 +1,211 @@
+/* Connections: messages of one pair of ranks in order, as queue pairs of RDMA carry them; segments of long messages.
+ *
+ *      oldest ──────────────────────────────────────────────► newest      next_slot
+ *      head               cursor                        tail
+ *      sent, not all      packets leave for the         wait for their turn
+ *      acknowledged       first time
+ *
+ * A pair has config.connections of them, used in turn; 0: every message is a connection of its own (what uet-htsim and
+ * csg-htsim do). The next message begins to leave when the last packet of the one before has left, not when that is
+ * acknowledged. All messages of a connection share what the transport steers (struct steer): window, rate, entropies, and
+ * they take one path where load balancing is per message. Both ends finish them in order: a message that is complete before
+ * an older one is held back.
+ *
+ * C1  Only the source host writes head, cursor, tail, posted and steer; only the destination delivered and held.
+ * C2  A slot is freed in order at the sender, which has heard of the delivery of all before; so what is held at the
+ *     receiver is still there. Connections are never freed: they are as many as pairs of ranks that have ever talked. */
+#include "netsim/transport/endpoint_int.h"
+
+#include "netsim/base/rng.h"
+
+#include <string.h>
+
+/* ---- the sender's half ------------------------------------------------------------------------------------ */
+
+static struct pair *pairs_probe(const struct host *host, uint64_t key)
+{
+    for (uint64_t at = rng_mix(key);; at++) {
+        struct pair *pair = &host->pairs[at & (host->pair_capacity - 1)];
+        if (pair->connections == NULL || pair->key == key) {
+            return pair;
+        }
+    }
+}
+
+/* At most half full. */
+static void pairs_grow(struct endpoint *endpoint, struct host *host)
+{
+    struct pair *old = host->pairs;
+    uint32_t old_capacity = host->pair_capacity;
+    host->pair_capacity = old_capacity == 0 ? 8 : old_capacity * 2;
+    host->pairs = arena_array(endpoint->arena, host->pair_capacity, struct pair);
+    for (uint32_t i = 0; i < old_capacity; i++) {
+        if (old[i].connections != NULL) {
+            *pairs_probe(host, old[i].key) = old[i];
+        }
+    }
+}
+
+static struct connection *connection_at(const struct endpoint *endpoint, const struct pair *pair, uint32_t index)
+{
+    return (struct connection *)((uint8_t *)pair->connections + index * endpoint->connection_bytes);
+}
+
+static struct pair *pair_of(struct endpoint *endpoint, struct host *host, const struct message *message)
+{
+    if (host->pair_count * 2 >= host->pair_capacity) {
+        pairs_grow(endpoint, host);
+    }
+    uint64_t key = (uint64_t)message->src_rank << 32 | message->dst_rank;
+    struct pair *pair = pairs_probe(host, key);
+    if (pair->connections != NULL) {
+        return pair;
+    }
+    host->pair_count++;
+    pair->key = key;
+    pair->connections = arena_alloc_array(endpoint->arena, endpoint->config.connections, endpoint->connection_bytes);
+    for (uint32_t i = 0; i < endpoint->config.connections; i++) {
+        struct connection *connection = connection_at(endpoint, pair, i);
+        connection->head = connection->tail = connection->cursor = connection->held = ID_NONE;
+        connection->identity = (uint64_t)message->src_host << 40 | host->message_count++;
+    }
+    return pair;
+}
+
+void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot)
+{
+    uint32_t host_id = flow->message.src_host;
+    struct pair *pair = pair_of(endpoint, &endpoint->hosts[host_id], &flow->message);
+    struct connection *connection = connection_at(endpoint, pair, pair->posted++ % endpoint->config.connections);
+    flow->has_connection = true;
+    flow->steer = &connection->steer;
+    flow->ordinal = connection->posted++;
+    flow->next_slot = ID_NONE;
+    if (connection->head == ID_NONE) {
+        connection->head = slot;
+    } else {
+        flow_at(endpoint, host_id, connection->tail)->next_slot = slot;
+    }
+    connection->tail = slot;
+    flow->waits_turn = connection->cursor != ID_NONE;
+    connection->cursor = flow->waits_turn ? connection->cursor : slot;
+    if (balance_has(endpoint->config.balance, BALANCE_PINNED)) {
+        flow->identity = connection->identity;
+    }
+}
+
+void connection_sent_all(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    struct connection *connection = connection_of(flow->steer);
+    if (connection->cursor != slot) {
+        return; /* it had been before, and went back */
+    }
+    connection->cursor = flow->next_slot;
+    if (connection->cursor != ID_NONE) {
+        struct flow *next = flow_at(endpoint, flow->message.src_host, connection->cursor);
+        next->waits_turn = false;
+        flow_start(endpoint, next, connection->cursor, now_ps);
+    }
+}
+
+/* What one message's answer frees, others may be waiting for: the one that is sent, and those that lost something. */
+void connection_wake(struct endpoint *endpoint, const struct connection *connection, uint32_t host_id, uint64_t now_ps)
+{
+    uint32_t slot = connection->lost_count > 0 ? connection->head : connection->cursor;
+    while (slot != ID_NONE) {
+        struct flow *flow = flow_at(endpoint, host_id, slot);
+        if (flow->allowed_ports != 0) {
+            flow_wake(endpoint, flow, slot, now_ps);
+        }
+        slot = slot == connection->cursor ? ID_NONE : flow->next_slot;
+    }
+}
+
+/* Finishes what is acknowledged, oldest first. The owner may post new messages meanwhile. */
+void connection_finish(struct endpoint *endpoint, struct connection *connection, uint32_t host_id, uint64_t now_ps)
+{
+    while (connection->head != ID_NONE) {
+        uint32_t slot = connection->head;
+        struct flow *flow = flow_at(endpoint, host_id, slot);
+        if (flow->acked_count < flow->packet_count) {
+            return;
+        }
+        connection->head = flow->next_slot;
+        connection->tail = connection->head == ID_NONE ? ID_NONE : connection->tail;
+        flow_end(endpoint, flow, slot, now_ps);
+    }
+}
+
+/* ---- the receiver's half ---------------------------------------------------------------------------------- */
+
+/* Takes the message with this number out of those that are held. */
+static struct flow *held_take(const struct endpoint *endpoint, struct connection *connection, uint32_t src_host,
+                              uint32_t ordinal)
+{
+    for (uint32_t *link = &connection->held; *link != ID_NONE;) {
+        struct flow *flow = flow_at(endpoint, src_host, *link);
+        if (flow->ordinal == ordinal) {
+            *link = flow->held_next;
+            return flow;
+        }
+        link = &flow->held_next;
+    }
+    return NULL;
+}
+
+void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    struct connection *connection = connection_of(flow->steer);
+    uint32_t src_host = flow->message.src_host;
+    if (flow->ordinal != connection->delivered) {
+        flow->held_next = connection->held;
+        connection->held = slot;
+        return;
+    }
+    for (struct flow *next = flow; next != NULL;) {
+        connection->delivered++;
+        flow_deliver(endpoint, next, now_ps);
+        next = held_take(endpoint, connection, src_host, connection->delivered);
+    }
+}
+
+/* ---- segments --------------------------------------------------------------------------------------------- */
+
+struct parent *parent_take(struct endpoint *endpoint, const struct message *message, uint32_t count)
+{
+    struct host *host = &endpoint->hosts[message->src_host];
+    struct parent *parent = host->free_parents;
+    if (parent == NULL) {
+        parent = arena_one(endpoint->arena, struct parent);
+    } else {
+        host->free_parents = parent->next_free;
+    }
+    *parent = (struct parent){.message = *message, .count = count};
+    return parent;
+}
+
+static void fate_add(struct message_fate *sum, const struct message_fate *fate)
+{
+    sum->retransmissions += fate->retransmissions;
+    sum->nacks += fate->nacks;
+    sum->trimmed += fate->trimmed;
+    sum->duplicates += fate->duplicates;
+    sum->reordered += fate->reordered;
+    sum->reorder_sum += fate->reorder_sum;
+    sum->reorder_max = fate->reorder_max > sum->reorder_max ? fate->reorder_max : sum->reorder_max;
+    sum->delivered_ps = fate->delivered_ps > sum->delivered_ps ? fate->delivered_ps : sum->delivered_ps;
+}
+
+bool parent_finish(struct endpoint *endpoint, struct parent *parent, struct message *message, struct message_fate *fate)
+{
+    fate_add(&parent->fate, fate);
+    if (++parent->acked < parent->count) {
+        return false;
+    }
+    struct host *host = &endpoint->hosts[parent->message.src_host];
+    *message = parent->message;
+    *fate = parent->fate;
+    parent->next_free = host->free_parents;
+    host->free_parents = parent;
+    return true;
+}
