@@ -300,6 +300,7 @@ struct window_core {
     uint32_t spin_count;         /* before a waiting thread yields */
     atomic_uint barrier_count __attribute__((aligned(64)));
     atomic_uint barrier_phase __attribute__((aligned(64)));
+    atomic_uint sleeper_count;
     atomic_int go;               /* threads may start, or (below 0) must go home */
     uint64_t done_ps;            /* every event up to here has happened */
     struct link_load *on_link;   /* made by window_counters, valid until the next run */

@@ -1,8 +1,14 @@
 /* The windows, one after the other. */
+#define _GNU_SOURCE /* syscall */
 #include "netsim/engine/window.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
 
 /* ---- the next window -------------------------------------------------------------------------------------- */
 
@@ -144,6 +150,7 @@ static void worker_hosts(struct worker *worker)
 
 /* ---- threads ---------------------------------------------------------------------------------------------- */
 
+#define YIELD_COUNT 16 /* then the core is wanted by others, and a waiting thread sleeps */
 #define SPIN_COUNT 200 /* pauses of up to 40 ns: then the others have more to do, or wait for this very core */
 
 static void cpu_relax(void)
@@ -155,6 +162,33 @@ static void cpu_relax(void)
 #endif
 }
 
+#ifdef __linux__
+static void phase_sleep(struct window_core *core, uint32_t phase)
+{
+    atomic_fetch_add(&core->sleeper_count, 1);
+    syscall(SYS_futex, &core->barrier_phase, FUTEX_WAIT_PRIVATE, phase, NULL, NULL, 0); /* not if it has changed */
+    atomic_fetch_sub(&core->sleeper_count, 1);
+}
+
+static void sleepers_wake(struct window_core *core)
+{
+    if (atomic_load(&core->sleeper_count) > 0) {
+        syscall(SYS_futex, &core->barrier_phase, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}
+#else
+static void phase_sleep(struct window_core *core, uint32_t phase)
+{
+    (void)core, (void)phase;
+    sched_yield();
+}
+
+static void sleepers_wake(struct window_core *core)
+{
+    (void)core;
+}
+#endif
+
 static void barrier_wait(struct window_core *core)
 {
     if (core->worker_count == 1) {
@@ -163,14 +197,17 @@ static void barrier_wait(struct window_core *core)
     uint32_t phase = atomic_load_explicit(&core->barrier_phase, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&core->barrier_count, 1, memory_order_acq_rel) + 1 == core->worker_count) {
         atomic_store_explicit(&core->barrier_count, 0, memory_order_relaxed);
-        atomic_store_explicit(&core->barrier_phase, phase + 1, memory_order_release);
+        atomic_store(&core->barrier_phase, phase + 1);
+        sleepers_wake(core);
         return;
     }
     for (uint32_t spins = 0; atomic_load_explicit(&core->barrier_phase, memory_order_acquire) == phase; spins++) {
         if (spins < core->spin_count) {
             cpu_relax();
-        } else {
+        } else if (spins < core->spin_count + YIELD_COUNT) {
             sched_yield();
+        } else {
+            phase_sleep(core, phase);
         }
     }
 }
