@@ -69,9 +69,8 @@ static uint32_t number_next(struct message_count *counts, uint32_t capacity, uin
     return counts[at].count++;
 }
 
-static void messages_number(const struct program *program, const struct plan *plan, uint32_t *number)
+static void messages_number(struct arena *scratch, const struct program *program, const struct plan *plan, uint32_t *number)
 {
-    struct arena *scratch = arena_new("numbering messages");
     uint32_t capacity = 16;
     while (capacity < 2 * program->op_count) {
         capacity *= 2;
@@ -87,7 +86,6 @@ static void messages_number(const struct program *program, const struct plan *pl
             number[op] = number_next(receives, capacity, key);
         }
     }
-    arena_free(scratch);
 }
 
 static void roots_find(struct arena *arena, const struct program *program, struct plan *plan)
@@ -102,7 +100,7 @@ static void roots_find(struct arena *arena, const struct program *program, struc
     plan->roots = roots;
 }
 
-const struct plan *plan_new(struct arena *arena, const struct program *program)
+const struct plan *plan_new(struct arena *arena, struct arena *scratch, const struct program *program)
 {
     struct plan *plan = arena_one(arena, struct plan);
     uint32_t *number = arena_array(arena, program->op_count, uint32_t);
@@ -110,7 +108,7 @@ const struct plan *plan_new(struct arena *arena, const struct program *program)
     plan->match_number = number;
     streams_find(arena, program, plan);
     slots_find(arena, program, plan, number);
-    messages_number(program, plan, number);
+    messages_number(scratch, program, plan, number);
     roots_find(arena, program, plan);
     return plan;
 }

@@ -326,6 +326,24 @@ static void rank_init(struct replay *replay, uint32_t id)
     rank->result.op_count = (uint64_t)program->op_count * replay->config.iterations;
 }
 
+#define SCRATCH_BYTES ((size_t)16 << 20)
+
+/* Many small programs share one scratch arena: one for each took 10 % of the instructions of a short run. */
+static void plans_init(struct replay *replay)
+{
+    const struct job *job = replay->config.job;
+    struct arena *scratch = arena_new("numbering messages");
+    replay->plans = arena_array(replay->arena, job->program_count, const struct plan *);
+    for (uint32_t i = 0; i < job->program_count; i++) {
+        replay->plans[i] = plan_new(replay->arena, scratch, &job->programs[i]);
+        if (arena_used_bytes(scratch) > SCRATCH_BYTES) {
+            arena_free(scratch);
+            scratch = arena_new("numbering messages");
+        }
+    }
+    arena_free(scratch);
+}
+
 struct replay *replay_new(struct arena *arena, const struct replay_config *config)
 {
     struct replay *replay = arena_one(arena, struct replay);
@@ -333,10 +351,7 @@ struct replay *replay_new(struct arena *arena, const struct replay_config *confi
     assert(config->iterations > 0);
     replay->arena = arena;
     replay->ranks = arena_array(arena, config->job->rank_count, struct rank);
-    replay->plans = arena_array(arena, config->job->program_count, const struct plan *);
-    for (uint32_t i = 0; i < config->job->program_count; i++) {
-        replay->plans[i] = plan_new(arena, &config->job->programs[i]);
-    }
+    plans_init(replay);
     for (uint32_t rank = 0; rank < config->job->rank_count; rank++) {
         rank_init(replay, rank);
     }

@@ -17,7 +17,7 @@ struct plan {
     const uint32_t *roots;        /* ops without dependencies */
     uint32_t root_count;
 };
-const struct plan *plan_new(struct arena *arena, const struct program *program);
+const struct plan *plan_new(struct arena *arena, struct arena *scratch, const struct program *program);
 
 /* Ready operations of one stream: a min-heap by canonical order, and whether one of them runs. */
 struct stream {
