@@ -295,7 +295,7 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     links_fill(s, arena);
     nodes_fill(s, arena);
     queues_draw(s);
-    if (draw_once_in(&s->draw, 3)) {
+    if (s->is_arithmetic && draw_once_in(&s->draw, 2)) { /* where hosts pass packets on, a detour may lead back for ever */
         detours_draw(s, arena);
     }
 }

@@ -24,7 +24,7 @@ enum status ways_init(struct ways *ways, enum way_rule rule, uint64_t threshold_
     if (rule == WAY_MINIMAL) {
         return STATUS_OK;
     }
-    if (fabric->node_region == NULL) {
+    if (fabric->node_region == NULL) { /* where it is not, hosts are ends: no packet comes by its source again */
         return diag_set(diag, STATUS_INPUT,
                         "routing.paths is %s, but fabric %s (%s) has shortest ways only; expected minimal, or a "
                         "dragonfly, hyperx or torus whose hosts hang at switches",
