@@ -3,6 +3,7 @@
 #include "netsim/base/clock.h"
 #include "netsim/base/simd.h"
 #include "netsim/collect.h"
+#include "netsim/engine/circle.h"
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
 #include "netsim/run_flow.h"
@@ -202,12 +203,33 @@ static void conservation_check(const struct sim *sim)
     }
 }
 
+/* The circle of ports that wait for each other, if pauses or credits have closed one. */
+static void circle_explain(const struct sim *sim, FILE *stream)
+{
+    const struct fabric *fabric = sim->fabric;
+    struct arena *scratch = arena_new("circle");
+    uint32_t *ports = arena_array(scratch, fabric->port_count, uint32_t);
+    uint32_t count = engine_circle(sim->engine, fabric, ports);
+    if (count > 0) {
+        fprintf(stream, "  cyclic buffer dependency: %u ports wait for room, each behind the next, the last behind the first "
+                        "(queue.lanes, routing.paths):\n", count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        char text[48];
+        uint32_t node = fabric->port_node[ports[i]];
+        fprintf(stream, "    port %u of %s\n", ports[i] - fabric->port_first[node],
+                fabric_node_text(fabric, node, text, sizeof text));
+    }
+    arena_free(scratch);
+}
+
 static const char *explanation_text(const struct sim *sim, struct arena *arena)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *stream = open_memstream(&text, &bytes);
     replay_explain(sim->replay, stream, 16);
+    circle_explain(sim, stream);
     fclose(stream);
     const char *copy = arena_strdup(arena, text);
     free(text);

@@ -149,6 +149,10 @@ struct engine_class {
     void (*counters)(const struct engine *engine, uint32_t port, struct port_counters *counters);
     /* Bit c: class c is neither paused nor without credit on this port of a host. To be asked in pull. */
     uint32_t (*open_classes)(const struct engine *engine, uint32_t host, uint32_t port);
+    /* Between runs, for every packet that waits at a port: by which port it came to the node (ID_NONE: the node's own),
+     * and whether a pause or a lack of credit keeps its class back. */
+    void (*waiting)(const struct engine *engine, uint32_t port,
+                    void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);
     uint64_t (*hop_count)(const struct engine *engine); /* packets over links so far */
     uint64_t (*packets_in_flight)(const struct engine *engine); /* queued or on a link */
 };

@@ -330,6 +330,21 @@ static uint32_t plain_open_classes(const struct engine *engine, uint32_t host, u
     return open;
 }
 
+static void plain_waiting(const struct engine *engine, uint32_t port_id,
+                          void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context)
+{
+    const struct plain *plain = (const struct plain *)engine;
+    const struct port *port = &plain->ports[port_id];
+    for (uint32_t class = 0; class < port->profile->class_count; class++) {
+        const struct class_queue *queue = &port->classes[class];
+        uint64_t first_bytes = queue->count > 0 ? queue->ring[queue->head].packet.size_bytes : 0;
+        bool is_kept_back = !port_class_is_open(plain, port, class, first_bytes);
+        for (uint32_t i = 0; i < queue->count; i++) {
+            visit(context, queue->ring[(queue->head + i) & (queue->capacity - 1)].in_port, is_kept_back);
+        }
+    }
+}
+
 static uint64_t plain_hop_count(const struct engine *engine)
 {
     return ((const struct plain *)engine)->hop_count;
@@ -350,6 +365,7 @@ const struct engine_class engine_plain = {
     .run = plain_run,
     .counters = plain_counters,
     .open_classes = plain_open_classes,
+    .waiting = plain_waiting,
     .hop_count = plain_hop_count,
     .packets_in_flight = plain_in_flight,
 };

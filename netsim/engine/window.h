@@ -568,6 +568,8 @@ void class_port_serve(struct worker *worker, struct window_node *node, uint32_t 
 void coupled_serve(struct worker *worker, uint32_t node);
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
 uint32_t class_open_classes(const struct window_core *core, uint32_t port_id);
+void class_waiting_visit(const struct window_core *core, uint32_t port_id,
+                         void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);
 void class_counters(const struct window_core *core, uint32_t port_id, struct port_counters *counters);
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);

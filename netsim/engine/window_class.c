@@ -195,6 +195,21 @@ void class_ports_make(struct window_core *core)
 
 /* ---- what is asked ---------------------------------------------------------------------------------------- */
 
+void class_waiting_visit(const struct window_core *core, uint32_t port_id,
+                         void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context)
+{
+    const struct class_port *queues = &core->class_ports[port_id];
+    uint32_t port_first = core->fabric->port_first[core->fabric->port_node[port_id]];
+    for (uint32_t class = 0; class < queues->profile->class_count; class++) {
+        const struct class_ring *ring = &queues->rings[class];
+        bool is_kept_back = ring->count > 0 && !class_is_open(queues, class, class_head(ring)->packet.size_bytes);
+        for (uint32_t i = 0; i < ring->count; i++) {
+            uint32_t in_port = ring->items[(ring->head + i) & (ring->capacity - 1)].in_port;
+            visit(context, in_port == ID_NONE ? ID_NONE : port_first + in_port, is_kept_back);
+        }
+    }
+}
+
 uint32_t class_open_classes(const struct window_core *core, uint32_t port_id)
 {
     const struct class_port *queues = &core->class_ports[port_id];

@@ -365,6 +365,15 @@ static uint64_t window_in_flight(const struct engine *engine)
     return (uint64_t)sum;
 }
 
+static void window_waiting(const struct engine *engine, uint32_t port,
+                           void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context)
+{
+    const struct window_core *core = (const struct window_core *)engine;
+    if (core->class_ports != NULL) {
+        class_waiting_visit(core, port, visit, context);
+    }
+}
+
 static uint32_t window_open_classes(const struct engine *engine, uint32_t host, uint32_t port)
 {
     const struct window_core *core = (const struct window_core *)engine;
@@ -379,6 +388,7 @@ const struct engine_class engine_window = {
     .run = window_run,
     .counters = window_counters,
     .open_classes = window_open_classes,
+    .waiting = window_waiting,
     .hop_count = window_hop_count,
     .packets_in_flight = window_in_flight,
 };

@@ -1,0 +1,139 @@
+/* Routing in whole runs: what detours, lanes, flowlets and source routes do to times.
+ *
+ * Asserted: on a dragonfly whose groups all send to the next group, shortest ways get the one link between the two groups
+ * and detours a multiple of it; UGAL chooses the detours there and the shortest ways where they are idle; an all-to-all
+ * over the rings of a torus with credits stands still without lanes, is reported with the circle of ports, and ends with
+ * lanes; a source-routed permutation is as fast as an even spread lets it be, a hashed one slower; flowlets change
+ * path at pauses only. Not asserted: agreement with another simulator, of which none has been run on these. */
+#include "netsim/run.h"
+#include "tests/check.h"
+
+struct done {
+    struct arena *arena;
+    enum status status;
+    struct diag diag;
+    struct run_result result;
+};
+
+/* `settings` is "key=value key=value". */
+static struct done run(const char *trace, const char *fabric, const char *transport, const char *settings)
+{
+    struct done done = {.arena = arena_new("test")};
+    struct trace_setting sets[16];
+    struct run_request request = {.trace = trace, .fabric = fabric, .seed = 1, .iterations = 1, .transport = transport,
+                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true, .settings = sets};
+    for (char *word = strtok(arena_strdup(done.arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        *equals = 0;
+        sets[request.setting_count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
+    }
+    const struct job *job;
+    done.status = run_read(&request, done.arena, &job, &done.diag);
+    if (done.status == STATUS_OK) {
+        done.status = run_job(&request, job, NULL, done.arena, &done.result, &done.diag);
+    }
+    return done;
+}
+
+static double time_us(const char *trace, const char *fabric, const char *transport, const char *settings)
+{
+    struct done done = run(trace, fabric, transport, settings);
+    CHECK_EQUAL(done.status, STATUS_OK);
+    double makespan_us = (double)done.result.summary.makespan_ps * 1e-6;
+    arena_free(done.arena);
+    return makespan_us;
+}
+
+/* A dragonfly of p = 2, a = 4, h = 2: nine groups of eight hosts, one link between any two. */
+static const char *dragonfly(void)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/dragonfly.yaml", test_directory());
+    FILE *file = fopen(path, "w");
+    fprintf(file, "fabric: dragonfly\nhosts_per_router: 2\nlink_delay: 500ns\n");
+    fclose(file);
+    return path;
+}
+
+/* Every host sends 1 MB to the host eight further on: all of a group's eight hosts to one other group. */
+static const char *adversary(void)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/next.csv", test_directory());
+    FILE *file = fopen(path, "w");
+    fprintf(file, "src,dst,bytes,start\n");
+    for (uint32_t host = 0; host < 72; host++) {
+        fprintf(file, "%u,%u,1MB,0ns\n", host, (host + 8) % 72);
+    }
+    fclose(file);
+    return path;
+}
+
+/* Eight flows of 1 MB over one link of 400 Gbit/s take 160 us and headers. Detours have the other seven links of the group
+ * for seven of nine packets, and each carries those of its own group and of others: at best a little over 2 / 9. */
+static void test_dragonfly_adversary(void)
+{
+    double minimal_us = time_us(adversary(), dragonfly(), "credit", "");
+    double valiant_us = time_us(adversary(), dragonfly(), "credit", "routing.paths=valiant");
+    double ugal_us = time_us(adversary(), dragonfly(), "credit", "routing.paths=ugal");
+    printf(" minimal %.0f, valiant %.0f, ugal %.0f us ...", minimal_us, valiant_us, ugal_us);
+    CHECK(minimal_us > 160 && minimal_us < 185);
+    CHECK(valiant_us < minimal_us / 2);
+    CHECK(ugal_us < minimal_us / 1.5);
+}
+
+/* One message between two idle groups: UGAL goes the shortest way, Valiant a longer one. */
+static void test_ugal_is_minimal_when_idle(void)
+{
+    const char *const one = "pattern:sendrecv,src=0,dst=70,bytes=4000B,ranks=72";
+    double minimal_us = time_us(one, dragonfly(), "credit", "");
+    CHECK_NEAR(time_us(one, dragonfly(), "credit", "routing.paths=ugal"), minimal_us, 1e-12);
+    CHECK(time_us(one, dragonfly(), "credit", "routing.paths=valiant") > minimal_us);
+}
+
+static void test_torus_circle_is_named(void)
+{
+    const char *const all = "pattern:alltoall,ranks=64,bytes=1MB";
+    struct done done = run(all, "tpu-v4-cube", "credit", "queue.lanes=no");
+    CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+    CHECK_HOLDS(done.result.explanation, "cyclic buffer dependency: 4 ports");
+    arena_free(done.arena);
+    done = run(all, "tpu-v4-cube", "credit", "");
+    CHECK_EQUAL(done.status, STATUS_OK);
+    CHECK(done.result.summary.makespan_ps > 0);
+    arena_free(done.arena);
+}
+
+static void test_too_many_lanes_are_refused(void)
+{
+    struct done done = run("pattern:alltoall,ranks=64,bytes=1kB", "hyperx", "credit",
+                           "dimensions=4x4x2x2 hosts_per_router=1 routing.paths=valiant");
+    CHECK_EQUAL(done.status, STATUS_INPUT);
+    CHECK_HOLDS(done.diag.text, "lanes");
+    arena_free(done.arena);
+}
+
+static void test_source_routes_spread_evenly(void)
+{
+    const char *const all = "pattern:permutation,ranks=128,bytes=4MB";
+    double source_us = time_us(all, "htsim-128", "window", "routing.balance=source");
+    double hashed_us = time_us(all, "htsim-128", "window", "routing.balance=spray");
+    printf(" source %.1f, spray %.1f us ...", source_us, hashed_us);
+    CHECK(source_us < hashed_us);
+    CHECK(source_us > 4e6 * 8 / 400e3); /* the host's own link */
+}
+
+/* With a gap that no pause reaches a message stays on its path, as with ECMP; with none it sprays. */
+static void test_flowlets(void)
+{
+    const char *const all = "pattern:permutation,ranks=128,bytes=2MB";
+    double ecmp_us = time_us(all, "htsim-128", "window", "routing.balance=ecmp");
+    double rare_us = time_us(all, "htsim-128", "window", "routing.balance=flowlet routing.flowlet_gap=1s");
+    double often_us = time_us(all, "htsim-128", "window", "routing.balance=flowlet routing.flowlet_gap=0ns");
+    printf(" ecmp %.0f, flowlets of 1 s %.0f, of every packet %.0f us ...", ecmp_us, rare_us, often_us);
+    CHECK(rare_us > 1.5 * often_us);
+    CHECK(ecmp_us > 1.5 * often_us);
+}
+
+TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
+          TEST(test_too_many_lanes_are_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
