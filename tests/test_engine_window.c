@@ -6,6 +6,7 @@
 #include "netsim/base/rng.h"
 #include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
+#include "netsim/engine/group_tree.h"
 #include "netsim/transport/endpoint.h"
 #include "tests/check.h"
 
@@ -40,6 +41,7 @@ struct scenario {
     bool is_arithmetic;
     struct fabric fabric;
     uint32_t cut_through_bytes;
+    uint64_t until_ps; /* random detours and routes that change can send packets in circles for ever */
     struct queue_profile switch_queues, host_queues;
     struct ways ways;
     bool is_source_routed;
@@ -288,6 +290,7 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     s->draw.seed = seed;
     shapes[draw_below(&s->draw, 4)](s);
     s->cut_through_bytes = 64;
+    s->until_ps = 300 * PS_PER_US;
     s->fabric = (struct fabric){.arena = arena, .name = "random", .family = "test", .host_count = s->hosts,
                                 .node_count = s->hosts + s->switches, .port_count = 2 * s->link_count};
     s->fabric.route = s->is_arithmetic ? s->routes : NULL;
@@ -300,12 +303,152 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     }
 }
 
+/* ---- gates, detours, failures, changing routes, groups ----------------------------------------------------------- */
+
+#define CHANGES_MAX 24
+#define EPOCHS_MAX  4
+#define GROUPS_MAX  3
+
+struct circuits {
+    struct gate gates[2 * LINKS_MAX];
+    struct gate_window windows[8 * LINKS_MAX];
+    uint32_t port_gate[2 * LINKS_MAX];
+    struct detour detours[NODES_MAX];
+    struct link_change changes[CHANGES_MAX];
+    struct route_epochs epochs;
+    uint64_t from_ps[EPOCHS_MAX];
+    const struct routes *routes[EPOCHS_MAX];
+    struct group_builder builder;
+    struct tree trees[GROUPS_MAX];
+    uint32_t members[GROUPS_MAX][NODES_MAX];
+};
+
+static void gate_draw(struct scenario *s, struct circuits *c, uint32_t port)
+{
+    struct gate *gate = &c->gates[s->fabric.gate_count];
+    uint64_t unit_ps = draw_once_in(&s->draw, 2) ? 2000000 : 200000, at_ps = draw_below(&s->draw, (uint32_t)unit_ps);
+    *gate = (struct gate){.window_first = s->fabric.gate_window_count, .window_count = draw_below(&s->draw, 4),
+                          .is_rerouting = draw_once_in(&s->draw, 3)};
+    uint64_t first_ps = at_ps;
+    for (uint32_t i = 0; i < gate->window_count; i++) {
+        uint64_t open_ps = i == 0 ? at_ps : at_ps + draw_below(&s->draw, (uint32_t)unit_ps);
+        at_ps = open_ps + 1 + draw_below(&s->draw, 2 * (uint32_t)unit_ps);
+        c->windows[s->fabric.gate_window_count++] = (struct gate_window){open_ps, at_ps};
+    }
+    if (gate->window_count > 0 && !draw_once_in(&s->draw, 4)) {
+        gate->period_ps = at_ps - (draw_once_in(&s->draw, 2) ? first_ps : 0) + draw_below(&s->draw, (uint32_t)unit_ps);
+        const struct gate_window *last = &c->windows[s->fabric.gate_window_count - 1];
+        gate->period_ps = gate->period_ps > last->open_ps ? gate->period_ps : at_ps;
+    }
+    c->port_gate[port] = s->fabric.gate_count++;
+}
+
+static void gates_draw(struct scenario *s, struct circuits *c)
+{
+    uint32_t one_in = 1 + draw_below(&s->draw, 6);
+    for (uint32_t port = 0; port < s->fabric.port_count; port++) {
+        c->port_gate[port] = ID_NONE;
+        if (draw_once_in(&s->draw, one_in)) {
+            gate_draw(s, c, port);
+        }
+    }
+    s->fabric.gates = c->gates;
+    s->fabric.gate_windows = c->windows;
+    s->fabric.port_gate = c->port_gate;
+    for (uint32_t node = 0; node < s->fabric.node_count; node++) {
+        uint32_t ports = s->fabric.port_first[node + 1] - s->fabric.port_first[node];
+        struct detour *detour = &c->detours[node];
+        detour->rule = (enum detour_rule)draw_below(&s->draw, 3);
+        detour->first = draw_below(&s->draw, ports);
+        detour->count = draw_below(&s->draw, ports - detour->first + 1);
+        detour->threshold_bytes = draw_below(&s->draw, 20000);
+    }
+    s->fabric.detours = draw_once_in(&s->draw, 2) ? c->detours : NULL;
+}
+
+static void changes_draw(struct scenario *s, struct circuits *c, struct engine_config *config)
+{
+    uint64_t at_ps = 0;
+    for (uint32_t i = draw_below(&s->draw, CHANGES_MAX + 1); i > 0; i--) {
+        at_ps += draw_below(&s->draw, 2000000);
+        c->changes[config->link_change_count++] =
+            (struct link_change){at_ps, draw_below(&s->draw, s->fabric.port_count), draw_once_in(&s->draw, 2)};
+    }
+    config->link_changes = c->changes;
+}
+
+/* Routes of the same fabric without some of its links. */
+static void epochs_draw(struct scenario *s, struct circuits *c, struct engine_config *config, struct arena *arena)
+{
+    uint64_t at_ps = 0;
+    c->epochs = (struct route_epochs){.count = draw_below(&s->draw, EPOCHS_MAX + 1), .from_ps = c->from_ps,
+                                      .class_mask = draw_below(&s->draw, 256), .routes = c->routes};
+    for (uint32_t i = 0; i < c->epochs.count; i++) {
+        struct fabric *less = arena_one(arena, struct fabric);
+        *less = s->fabric;
+        less->route = NULL;
+        less->port_peer = arena_array(arena, less->port_count, uint32_t);
+        memcpy(less->port_peer, s->fabric.port_peer, less->port_count * sizeof *less->port_peer);
+        for (uint32_t k = draw_below(&s->draw, 4); k > 0; k--) {
+            uint32_t port = draw_below(&s->draw, less->port_count);
+            less->port_peer[s->fabric.port_peer[port]] = less->port_peer[port] = ID_NONE;
+        }
+        c->routes[i] = routes_new(less, arena);
+        at_ps += draw_below(&s->draw, 3000000);
+        c->from_ps[i] = at_ps;
+    }
+    c->epochs.period_ps = draw_once_in(&s->draw, 2) ? at_ps + 1 + draw_below(&s->draw, 1000000) : 0;
+    config->epochs = &c->epochs;
+}
+
+static void groups_draw(struct scenario *s, struct circuits *c, struct engine_config *config, struct arena *arena)
+{
+    static uint32_t (*const add[])(struct group_builder *, const struct tree *) = {group_add_copy, group_add_reduce};
+    c->builder.arena = arena;
+    for (uint32_t i = 0; i < GROUPS_MAX && s->hosts > 1; i++) {
+        uint32_t count = 0, wanted = 2 + draw_below(&s->draw, 6);
+        for (uint32_t host = draw_below(&s->draw, 3); host < s->hosts && count < wanted; host += 1 + draw_below(&s->draw, 3)) {
+            c->members[c->builder.group_count][count++] = host;
+        }
+        struct tree *tree = &c->trees[c->builder.group_count];
+        if (count < 2 || !tree_find(&s->fabric, c->members[c->builder.group_count], count, draw_below(&s->draw, 4), arena, tree)) {
+            continue;
+        }
+        uint32_t how = draw_below(&s->draw, 3);
+        if (how < 2) {
+            add[how](&c->builder, tree);
+        } else {
+            group_add_reduce_to(&c->builder, tree, draw_below(&s->draw, count));
+        }
+    }
+    config->groups = groups_build(&c->builder, draw_once_in(&s->draw, 2) ? 0 : draw_below(&s->draw, 2000000), 1 << 14);
+}
+
+static void circuits_draw(struct scenario *s, struct circuits *c, struct engine_config *config, struct arena *arena)
+{
+    uint32_t what = 1 + draw_below(&s->draw, 31);
+    if (what & 1) {
+        gates_draw(s, c);
+    }
+    if (what & 2) {
+        changes_draw(s, c, config);
+    }
+    if (what & 4) {
+        epochs_draw(s, c, config, arena);
+    }
+    if (what & 8) {
+        groups_draw(s, c, config, arena);
+    }
+    config->control_delay_ps = what & 16 ? 1 + draw_below(&s->draw, draw_once_in(&s->draw, 2) ? 100000 : 5000000) : 0;
+}
+
 /* ---- traffic of its own: every callback answers by chance ---------------------------------------------------- */
 
 struct storm_host {
     uint64_t hash, ordinal, budget, replies;
     struct packet reply[64];
     uint32_t reply_head;
+    uint32_t group_seq[GROUPS_MAX];
     bool has_next;
     struct packet next; /* drawn, but its class was closed */
 };
@@ -316,6 +459,9 @@ struct storm {
     struct storm_host *hosts;
     uint32_t size_mode, budget_max;
     bool is_incast; /* half of all goes to host 0 */
+    struct circuits *circuits; /* NULL: none */
+    uint64_t control_delay_ps; /* 0: nobody tells the controller anything */
+    uint64_t control_hash, control_ordinal;
 };
 
 static void hash_in(uint64_t *hash, uint64_t word)
@@ -350,6 +496,27 @@ static bool is_open(const struct storm *storm, uint32_t host, uint32_t port, con
     return open >> (packet->class < classes ? packet->class : classes - 1) & 1;
 }
 
+/* The next packet of a group of which the host is a member by this port. */
+static bool group_pull(struct storm *storm, uint32_t host, uint32_t port, struct packet *packet)
+{
+    struct circuits *c = storm->circuits;
+    for (uint32_t g = 0; c != NULL && g < c->builder.group_count; g++) {
+        for (uint32_t i = 0; i < c->trees[g].member_count; i++) {
+            if (c->members[g][i] != host || c->trees[g].member_port[i] != port ||
+                storm->hosts[host].group_seq[g] == 40 || storm_draw(storm, host, 3) > 0) {
+                continue;
+            }
+            *packet = (struct packet){.dst = (storm->scenario->hosts + g) & 0xfffff, .src = host & 0xfffff,
+                                      .seq = storm->hosts[host].group_seq[g] & 0xffffff, .size_bytes = 1500, .class = g & 7};
+            if (is_open(storm, host, port, packet)) {
+                storm->hosts[host].group_seq[g]++;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
     struct storm *storm = context;
@@ -360,6 +527,9 @@ static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now
         *packet = h->reply[h->reply_head];
         h->reply_head = (h->reply_head + 1) % 64;
         h->replies--;
+        return true;
+    }
+    if (group_pull(storm, host, port, packet)) {
         return true;
     }
     if (!h->has_next) {
@@ -389,7 +559,7 @@ static void storm_receive(void *context, uint32_t host, const struct packet *pac
     hash_in(&h->hash, now_ps);
     hash_in(&h->hash, words[0]);
     hash_in(&h->hash, words[1]);
-    if (packet->kind == PACKET_DATA && h->replies < 64) {
+    if (packet->kind == PACKET_DATA && packet->dst == host && h->replies < 64) {
         struct packet reply = *packet;
         reply.dst = packet->src;
         reply.src = packet->dst;
@@ -398,6 +568,9 @@ static void storm_receive(void *context, uint32_t host, const struct packet *pac
         h->reply[(h->reply_head + h->replies++) % 64] = reply;
     }
     engine_kick(storm->engine, host, storm_draw(storm, host, storm_ports(storm, host)), now_ps);
+    if (storm->control_delay_ps > 0 && storm_draw(storm, host, 4) == 0) {
+        engine_tell(storm->engine, host, storm_draw(storm, host, 1000), now_ps);
+    }
     if (storm_draw(storm, host, 6) == 0) {
         uint64_t when_ps = now_ps + (storm_draw(storm, host, 3) == 0 ? 0 : storm_draw(storm, host, 3000000));
         engine_timer(storm->engine, host, when_ps, storm_draw(storm, host, 2) ? HOST_TIMER : HOST_OPERATION,
@@ -420,6 +593,38 @@ static void storm_event(void *context, uint32_t host, enum host_event kind, uint
     }
 }
 
+static uint32_t control_draw(struct storm *storm, uint32_t bound)
+{
+    return rng_below(rng_draw(storm->scenario->draw.seed, 99, storm->control_ordinal++), bound);
+}
+
+static void storm_control(void *context, uint32_t host, uint64_t argument, uint64_t now_ps)
+{
+    struct storm *storm = context;
+    const struct fabric *fabric = &storm->scenario->fabric;
+    hash_in(&storm->control_hash, now_ps);
+    hash_in(&storm->control_hash, argument << 20 | host);
+    for (uint32_t i = 0; i < 3 && fabric->port_gate != NULL; i++) {
+        uint32_t port = control_draw(storm, fabric->port_count);
+        uint64_t open_ps = now_ps + (control_draw(storm, 2) ? 0 : control_draw(storm, 2000000));
+        uint64_t close_ps = control_draw(storm, 3) ? open_ps + control_draw(storm, 3000000) : TIME_NEVER_PS;
+        if (fabric->port_gate[port] != ID_NONE && control_draw(storm, 8) > 0) {
+            engine_gate(storm->engine, port, open_ps, close_ps);
+        } else if (fabric->port_gate[port] != ID_NONE) {
+            engine_gate(storm->engine, port, TIME_NEVER_PS, TIME_NEVER_PS);
+        }
+    }
+    if (control_draw(storm, 4) == 0) {
+        uint64_t when_ps = now_ps + (control_draw(storm, 2) ? 0 : control_draw(storm, 1000000));
+        engine_timer(storm->engine, control_draw(storm, storm->scenario->hosts), when_ps, HOST_TIMER, 0);
+    }
+    if (control_draw(storm, 4) == 0) {
+        engine_tell(storm->engine, host, argument / 2, now_ps);
+    }
+}
+
+static const struct host_ops storm_control_ops = {
+    .pull = storm_pull, .receive = storm_receive, .event = storm_event, .control = storm_control};
 static const struct host_ops storm_ops = {.pull = storm_pull, .receive = storm_receive, .event = storm_event};
 
 static void storm_begin(struct storm *storm)
@@ -437,6 +642,7 @@ static void storm_begin(struct storm *storm)
 struct outcome {
     uint64_t hosts, links, runs, hops, in_flight;
     uint64_t dropped, marked, trimmed, pauses; /* of all links, in the end */
+    uint64_t lost, stray, grouped, dark_ps, controls;
 };
 
 static void links_hash(struct engine *engine, const struct fabric *fabric, uint64_t *hash)
@@ -461,6 +667,10 @@ static void links_sum(struct engine *engine, const struct fabric *fabric, struct
         outcome->marked += counters.marked_packets;
         outcome->trimmed += counters.trimmed_packets;
         outcome->pauses += counters.pauses;
+        outcome->lost += counters.lost_packets;
+        outcome->stray += counters.stray_packets;
+        outcome->grouped += counters.group_out_packets;
+        outcome->dark_ps += counters.dark_wait_ps;
     }
 }
 
@@ -474,7 +684,7 @@ static void engine_play(struct engine *engine, const struct scenario *s, struct 
         links_hash(engine, &s->fabric, &outcome->links);
         hash_in(&outcome->links, engine->class->packets_in_flight(engine));
     }
-    hash_in(&outcome->runs, engine->class->run(engine, TIME_NEVER_PS));
+    hash_in(&outcome->runs, engine->class->run(engine, s->until_ps));
     links_hash(engine, &s->fabric, &outcome->links);
     outcome->hops = engine->class->hop_count(engine);
     outcome->in_flight = engine->class->packets_in_flight(engine);
@@ -487,7 +697,7 @@ struct variant {
     uint32_t thread_count;
 };
 
-static void storm_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+static void storm_play_with(const struct variant *variant, uint64_t seed, bool has_circuits, struct outcome *outcome)
 {
     struct arena *arena = arena_new("test");
     struct scenario scenario;
@@ -507,6 +717,13 @@ static void storm_play(const struct variant *variant, uint64_t seed, struct outc
     CHECK_EQUAL(ways_init(&scenario.ways, rule, draw_below(&scenario.draw, 20000), config.routes, arena, &diag), STATUS_OK);
     config.ways = &scenario.ways;
     config.is_source_routed = scenario.is_source_routed;
+    if (has_circuits) {
+        storm.circuits = arena_one(arena, struct circuits);
+        circuits_draw(&scenario, storm.circuits, &config, arena);
+        storm.control_delay_ps = config.control_delay_ps;
+        config.ops = storm.control_delay_ps > 0 ? &storm_control_ops : &storm_ops;
+        scenario.until_ps = 100 * PS_PER_US;
+    }
     storm.engine = variant->class->create(arena, &config);
     *outcome = (struct outcome){0};
     storm_begin(&storm);
@@ -514,7 +731,19 @@ static void storm_play(const struct variant *variant, uint64_t seed, struct outc
     for (uint32_t host = 0; host < scenario.hosts; host++) {
         hash_in(&outcome->hosts, storm.hosts[host].hash);
     }
+    hash_in(&outcome->hosts, storm.control_hash);
+    outcome->controls = storm.control_ordinal;
     arena_free(arena);
+}
+
+static void storm_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+{
+    storm_play_with(variant, seed, false, outcome);
+}
+
+static void circuit_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+{
+    storm_play_with(variant, seed, true, outcome);
 }
 
 /* ---- traffic through the endpoints --------------------------------------------------------------------------- */
@@ -663,6 +892,11 @@ static void play_all(play *run, uint64_t seed, struct outcome *sum)
     sum->marked += expected.marked;
     sum->trimmed += expected.trimmed;
     sum->pauses += expected.pauses;
+    sum->lost += expected.lost;
+    sum->stray += expected.stray;
+    sum->grouped += expected.grouped;
+    sum->dark_ps += expected.dark_ps;
+    sum->controls += expected.controls;
 }
 
 static void play_many(play *run, uint32_t count, struct outcome *sum)
@@ -683,10 +917,17 @@ static void test_storms(void)
     CHECK(sum.dropped > 1000 && sum.marked > 1000 && sum.trimmed > 1000 && sum.pauses > 1000);
 }
 
+static void test_circuits(void)
+{
+    struct outcome sum = {0};
+    play_many(circuit_play, 300, &sum);
+    CHECK(sum.lost > 300 && sum.stray > 300 && sum.grouped > 1000 && sum.controls > 1000 && sum.dark_ps > PS_PER_MS);
+}
+
 static void test_endpoints(void)
 {
     struct outcome sum = {0};
     play_many(talk_play, 120, &sum);
 }
 
-TEST_MAIN("engine_window", TEST(test_storms), TEST(test_endpoints))
+TEST_MAIN("engine_window", TEST(test_storms), TEST(test_circuits), TEST(test_endpoints))

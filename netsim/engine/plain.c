@@ -223,7 +223,7 @@ static struct engine *plain_create(struct arena *arena, const struct engine_conf
     plain->config = *config;
     plain->fabric = fabric;
     plain->arena = arena;
-    plain->config.packet_bytes_max = config->packet_bytes_max > 0 ? config->packet_bytes_max : PACKET_BYTES_MAX;
+    plain->pull_bytes_max = config->packet_bytes_max > 0 ? config->packet_bytes_max : PACKET_BYTES_MAX;
     plain->heap.arena = plain->controls.arena = arena;
     plain->tell_count = arena_array(arena, fabric->host_count, uint32_t);
     plain->gatings = gatings_new(arena, config);

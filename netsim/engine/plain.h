@@ -106,10 +106,12 @@ struct plain {
     struct event_heap heap;
     struct event_heap controls; /* node: host, port: number of the call */
     uint32_t *tell_count;  /* per host */
+    uint32_t pull_bytes_max; /* what must fit before a host is asked */
     uint64_t control_ps;   /* of the control that runs */
     struct gating **gatings;
     struct port *ports;
     struct combine_table *combines; /* per node, where there are groups */
+    uint64_t result_count;
     uint64_t *salt;        /* per node */
     uint64_t *used_bytes;  /* per node: buffered, for shared buffers */
     uint64_t hop_count;

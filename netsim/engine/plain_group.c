@@ -45,6 +45,7 @@ static void contribution(struct plain *plain, const struct event *event, const s
     if (combine_add(&plain->combines[event->node], group, event->packet.seq, hop->fan_in)) {
         struct event result = *event;
         result.port = own_port(plain, event->node);
+        result.argument = plain->result_count++; /* equal times: in the order in which they were complete */
         result.time_ps += plain->config.groups->combine_ps;
         plain->in_flight++;
         event_heap_push(&plain->heap, &result);

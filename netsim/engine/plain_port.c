@@ -328,13 +328,13 @@ static bool pull_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
     }
     struct port *port = &plain->ports[port_id];
     *next = (struct waiting){.since_ps = now_ps, .in_port = ID_NONE};
-    port->is_pull_wanted = gate_start_ps(port, plain->config.packet_bytes_max, now_ps) != now_ps;
+    port->is_pull_wanted = gate_start_ps(port, plain->pull_bytes_max, now_ps) != now_ps;
     if (port->is_pull_wanted || !plain->config.ops->pull(plain->config.context, node, port_id - plain->fabric->port_first[node], now_ps,
                                  &next->packet)) {
         return false;
     }
     uint32_t class = class_of(port->profile, &next->packet);
-    assert(next->packet.size_bytes <= plain->config.packet_bytes_max);
+    assert(port->gating == NULL || next->packet.size_bytes <= plain->pull_bytes_max);
     assert(port_class_is_open(plain, port, class, next->packet.size_bytes));
     port_count_bytes(port, class, next->packet.size_bytes);
     plain->in_flight++;
@@ -368,7 +368,7 @@ static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const st
         seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
         *is_whole = false;
     }
-    bool is_destination = peer == packet->dst || (is_for_group(plain, packet) && peer < fabric->host_count);
+    bool is_destination = peer < fabric->host_count && (peer == packet->dst || is_for_group(plain, packet));
     return seen_ps + link_delay_ps(fabric, port_id) + (is_destination ? 0 : fabric->node_latency_ps[peer]);
 }
 
@@ -477,7 +477,7 @@ void port_wake(struct plain *plain, uint32_t port_id, uint64_t now_ps)
         }
     }
     if (port->is_pull_wanted) {
-        uint64_t start_ps = gate_start_ps(port, plain->config.packet_bytes_max, now_ps);
+        uint64_t start_ps = gate_start_ps(port, plain->pull_bytes_max, now_ps);
         wake_ps = start_ps < wake_ps ? start_ps : wake_ps;
     }
     if (wake_ps != port->wake_ps && wake_ps != TIME_NEVER_PS) {

@@ -59,6 +59,7 @@
  * Sorting networks for the batch: their chain of dependent steps is longer than comparing each with each. One growing
  * array per inbox: its slack falls out of the second-level cache; chunks are reused while they are warm.
  *
+ * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Ports with classes, marks, trims, pauses, credits, shared buffers or adaptive choice are not served by vectors but one
  * packet after the other (window_class.h).
  *
@@ -70,6 +71,7 @@
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
  *   window_host.c    a host, event by event
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
+ *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
  *   window_count.c   what is asked between runs
  *
  * Checked against: the plain engine, callback by callback and counter by counter (tests/test_engine_window.c). */
@@ -146,6 +148,8 @@ struct window_node {
     uint32_t due_first; /* list in worker.due */
     uint64_t salt;
     uint64_t used_bytes; /* buffered, for shared buffers */
+    uint64_t far_wake_ps; /* of a gate, in worker.timers; 0: none */
+    struct combine_table combine; /* of groups */
 };
 
 /* Timers: a binary heap by (time, payload). */
@@ -181,6 +185,16 @@ static inline uint64_t timer_argument(uint64_t payload)
 
 void timer_push(struct timer_heap *heap, uint64_t time_ps, uint64_t payload);
 struct timer timer_pop(struct timer_heap *heap);
+
+/* What hosts tell the controller: a binary heap by (time, host, number of the call). */
+struct tell {
+    uint64_t time_ps, argument;
+    uint32_t host, number;
+};
+struct tell_heap {
+    struct tell *items;
+    size_t count, capacity;
+};
 
 /* A packet beyond the ring of windows. */
 struct far_packet {
@@ -232,6 +246,7 @@ struct worker {
     pthread_t thread;
     struct { /* written before a barrier, read by all after it */
         uint64_t ahead;
+        uint64_t control_ps;       /* of the first tell that is due */
         uint32_t packet_bytes_max;
         bool is_interrupted;
     } public;
@@ -246,6 +261,7 @@ struct worker {
     struct chunk **returned[2];    /* per owner: chunks of others that are read, by parity of the window */
     uint32_t parity;
     struct timer_heap timers;      /* of this worker's nodes */
+    struct tell_heap tells;        /* of this worker's hosts to the controller */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
     uint32_t whole_now;            /* the same of the node that is served whole */
@@ -286,6 +302,9 @@ struct window_core {
     uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
     struct window_port *ports;
     struct class_port *class_ports; /* NULL: all ports are FIFOs */
+    struct gate_port *gate_ports;   /* NULL: no gates, failures, controller or groups (window_gate.h) */
+    uint64_t control_ps;            /* of the control that runs */
+    uint32_t *tell_count;           /* per host of the fabric */
     bool is_coupled;             /* switches are served whole (window_class.h) */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     void (*switch_serve)(struct worker *worker, uint32_t node);
@@ -427,11 +446,10 @@ static inline struct window_waiting port_pop(struct window_port *port)
     return first;
 }
 
-/* Puts a packet on the link at start_ps and lets it arrive. */
-static inline void port_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
-                                 uint64_t since_ps, uint64_t start_ps)
+/* Puts a packet on the link at start_ps. */
+static inline void port_depart(struct worker *worker, struct window_port *port, const struct packet *packet,
+                               uint64_t since_ps, uint64_t start_ps)
 {
-    const struct window_core *core = worker->core;
     uint64_t service_ps = port_service_ps(port, packet->size_bytes);
     uint64_t dark_ps = port->up_ps > since_ps ? port->up_ps - since_ps : 0;
     port->tx_packets++;
@@ -442,12 +460,24 @@ static inline void port_transmit(struct worker *worker, struct window_port *port
     worker->hop_count++;
     port->free_ps = start_ps + service_ps;
     port->in_service_bytes = packet->size_bytes;
+}
 
+/* Lets it arrive; it has departed at start_ps. */
+static inline void port_deliver(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                                uint64_t start_ps, bool is_destination)
+{
+    const struct window_core *core = worker->core;
     bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
-    uint64_t seen_ps = start_ps + (is_cut ? port_service_ps(port, core->config.cut_through_bytes) : service_ps);
-    bool is_destination = port->peer_id == packet->dst;
+    uint64_t seen_ps = start_ps + port_service_ps(port, is_cut ? core->config.cut_through_bytes : packet->size_bytes);
     uint64_t arrival_ps = seen_ps + port->delay_ps + (is_destination ? 0 : port->latency_ps);
     packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | !is_cut, packet);
+}
+
+static inline void port_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
+                                 uint64_t since_ps, uint64_t start_ps)
+{
+    port_depart(worker, port, packet, since_ps, start_ps);
+    port_deliver(worker, port, packet, start_ps, port->peer_id == packet->dst);
 }
 
 /* A switch's port is done for this window. */
@@ -567,6 +597,19 @@ void class_port_serve(struct worker *worker, struct window_node *node, uint32_t 
                       uint32_t count);
 void coupled_serve(struct worker *worker, uint32_t node);
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
+/* For window_gate.c: starts a port that is free and has something; has a step come in the window that is served, or the
+ * node woken for it; keeps a port's bit. */
+enum step_kind {
+    STEP_FLUSH, STEP_REROUTE, STEP_LINK_UP, STEP_DEPARTED, STEP_PAUSE, STEP_CREDIT, STEP_ARRIVED, STEP_DUE, /* the order law */
+};
+void coupled_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps);
+void coupled_expect(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t time_ps);
+/* The output port of a packet without detours, counted within the node, ID_NONE for no way. */
+uint32_t coupled_route(const struct window_core *core, const struct window_node *node, const struct packet *packet,
+                       uint32_t towards, uint64_t now_ps);
+/* A packet has come by in_port into the node's buffers (input_left: and out of them). */
+void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint32_t bytes,
+                uint64_t now_ps);
 uint32_t class_open_classes(const struct window_core *core, uint32_t port_id);
 void class_waiting_visit(const struct window_core *core, uint32_t port_id,
                          void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);

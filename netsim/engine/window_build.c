@@ -1,5 +1,5 @@
 /* Numbers, ports and the width of the window, before anything runs. */
-#include "netsim/engine/window.h"
+#include "netsim/engine/window_gate.h"
 
 #include <string.h>
 
@@ -218,6 +218,9 @@ static void width_choose(struct window_core *core)
         uint32_t ports = fabric->port_first[node + 1] - fabric->port_first[node];
         ports_max = ports > ports_max ? ports : ports_max;
     }
+    if (core->config.control_delay_ps > 0 && core->config.control_delay_ps < lookahead_ps) { /* G3 */
+        lookahead_ps = core->config.control_delay_ps;
+    }
     uint32_t port_bits = 32 - (uint32_t)__builtin_clz(ports_max);
     core->key_shift = port_bits + 1;
     uint64_t width_ps_max = UINT64_C(1) << (32 - core->key_shift);
@@ -384,7 +387,7 @@ static void profiles_take(struct window_core *core)
     struct engine_config *config = &core->config;
     config->switch_queues = config->switch_queues != NULL ? config->switch_queues : &queue_profile_plain;
     config->host_queues = config->host_queues != NULL ? config->host_queues : &queue_profile_plain;
-    core->is_coupled = switches_are_coupled(config);
+    core->is_coupled = gates_are_needed(config) || switches_are_coupled(config);
     if (core->is_coupled || !profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
         class_ports_make(core);
     }
@@ -392,10 +395,6 @@ static void profiles_take(struct window_core *core)
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
-    if (config->fabric->port_gate != NULL || config->fabric->detours != NULL || config->link_change_count > 0 ||
-        config->epochs != NULL || config->ops->control != NULL || config->groups != NULL) {
-        return engine_plain.create(arena, config);
-    }
     struct window_core *core = arena_one(arena, struct window_core);
     core->base.class = &engine_window;
     core->config = *config;
@@ -410,6 +409,9 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     profiles_take(core);
     nodes_number(core);
     ports_make(core);
+    if (gates_are_needed(config)) {
+        gate_ports_make(core);
+    }
     width_choose(core);
     plain_ports_find(core);
     plain_nodes_find(core);
@@ -418,5 +420,8 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
         worker_make(core, i);
     }
     ports_wake(core);
+    if (core->gate_ports != NULL) {
+        gate_ports_wake(core);
+    }
     return &core->base;
 }

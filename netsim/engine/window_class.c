@@ -29,13 +29,13 @@ bool class_draw_mark(const struct window_core *core, uint32_t port_id, const str
 
 /* ---- what does not fit ------------------------------------------------------------------------------------ */
 
-static void packet_drop(struct worker *worker, const struct window_node *node, struct window_port *port,
-                        const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled)
+void class_drop(struct worker *worker, const struct window_node *node, struct window_port *port,
+                const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled)
 {
     port->dropped_packets++;
     port->dropped_bytes += waiting->packet.size_bytes;
     worker->in_flight--;
-    if (is_coupled) {
+    if (is_coupled && waiting->in_port != ID_NONE) {
         input_left(worker, worker->core->inner[node->id], waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
     }
 }
@@ -54,7 +54,7 @@ static bool packet_trim(struct worker *worker, const struct window_node *node, u
     waiting.packet.is_trimmed = 1;
     waiting.packet.class = class & 7;
     if (!class_fits(node, port, queues, class, left_bytes, is_coupled)) {
-        packet_drop(worker, node, port, &waiting, now_ps, is_coupled);
+        class_drop(worker, node, port, &waiting, now_ps, is_coupled);
         return false;
     }
     class_push(worker, port, &queues->rings[class], &waiting);
@@ -76,7 +76,7 @@ bool class_overflow(struct worker *worker, struct window_node *node, uint32_t po
     struct class_port *queues = &worker->core->class_ports[port_id];
     const struct queue_class *rule = &queues->profile->class[class];
     if (rule->full == FULL_DROP || waiting->packet.kind != PACKET_DATA) {
-        packet_drop(worker, node, port, waiting, now_ps, is_coupled);
+        class_drop(worker, node, port, waiting, now_ps, is_coupled);
         return false;
     }
     if (!newest_gives_way(worker->core, port_id, class)) {
@@ -142,10 +142,10 @@ CLASS_INLINE void port_advance(struct worker *worker, uint32_t port_id, uint64_t
     struct class_waiting next;
     while (port->free_ps <= now_ps) {
         class_leave(port, queues);
-        if (!class_next(port, queues, &next, false)) {
+        if (!class_next(port, queues, &next, UINT32_MAX, false)) {
             break;
         }
-        class_send(worker, port_id, &next, port->free_ps, false);
+        class_send(worker, port_id, &next, port->free_ps, false, false);
     }
 }
 
@@ -160,8 +160,8 @@ CLASS_INLINE void port_arrive(struct worker *worker, struct window_node *node, u
     bool is_fitting = class_fits(node, port, queues, class, packet->size_bytes, false);
     struct class_waiting next;
     if (class_admit(worker, node, port_id, is_fitting, class, packet, 0, class, now_ps, false) && port->free_ps <= now_ps &&
-        class_next(port, queues, &next, false)) {
-        class_send(worker, port_id, &next, now_ps, false);
+        class_next(port, queues, &next, UINT32_MAX, false)) {
+        class_send(worker, port_id, &next, now_ps, false, false);
     }
 }
 

@@ -148,28 +148,38 @@ CLASS_INLINE void class_mark(const struct window_core *core, uint32_t port_id, s
 
 /* ---- arriving --------------------------------------------------------------------------------------------- */
 
+void class_drop(struct worker *worker, const struct window_node *node, struct window_port *port,
+                const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled);
+
 /* A packet that does not fit: drops or trims. True where anything was queued in the end. */
 bool class_overflow(struct worker *worker, struct window_node *node, uint32_t port_id, uint32_t class,
                     const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled);
 
 /* Queues, trims or drops a packet; true where anything was queued. The accounts of its input know it already. */
+CLASS_INLINE bool class_admit_waiting(struct worker *worker, struct window_node *node, uint32_t port_id,
+                                      bool is_fitting, uint32_t class, struct class_waiting *waiting, uint64_t now_ps,
+                                      bool is_coupled)
+{
+    struct window_port *port = &worker->core->ports[port_id];
+    struct class_port *queues = &worker->core->class_ports[port_id];
+    if (__builtin_expect(!is_fitting, 0)) {
+        return class_overflow(worker, node, port_id, class, waiting, now_ps, is_coupled);
+    }
+    struct class_ring *ring = &queues->rings[class];
+    if (queues->profile->class[class].mark == MARK_ENQUEUE) {
+        class_mark(worker->core, port_id, queues, &queues->profile->class[class], &waiting->packet, ring->bytes);
+    }
+    class_push(worker, port, ring, waiting);
+    return true;
+}
+
 CLASS_INLINE bool class_admit(struct worker *worker, struct window_node *node, uint32_t port_id, bool is_fitting,
                               uint32_t class, const struct packet *packet, uint32_t in_port, uint32_t in_class,
                               uint64_t now_ps, bool is_coupled)
 {
-    struct window_port *port = &worker->core->ports[port_id];
-    struct class_port *queues = &worker->core->class_ports[port_id];
     struct class_waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
                                     .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class};
-    if (__builtin_expect(!is_fitting, 0)) {
-        return class_overflow(worker, node, port_id, class, &waiting, now_ps, is_coupled);
-    }
-    struct class_ring *ring = &queues->rings[class];
-    if (queues->profile->class[class].mark == MARK_ENQUEUE) {
-        class_mark(worker->core, port_id, queues, &queues->profile->class[class], &waiting.packet, ring->bytes);
-    }
-    class_push(worker, port, ring, &waiting);
-    return true;
+    return class_admit_waiting(worker, node, port_id, is_fitting, class, &waiting, now_ps, is_coupled);
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
@@ -181,13 +191,13 @@ CLASS_INLINE bool class_is_open(const struct class_port *queues, uint32_t class,
 }
 
 /* Classes of the best priority that have a packet which may leave, as bits. */
-CLASS_INLINE uint32_t classes_best(const struct class_port *queues, bool is_coupled)
+CLASS_INLINE uint32_t classes_best(const struct class_port *queues, uint32_t allowed, bool is_coupled)
 {
     uint32_t best = 0, priority = UINT32_MAX;
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
         const struct class_ring *ring = &queues->rings[class];
         uint32_t own = queues->profile->class[class].priority;
-        if (ring->count == 0 || own > priority ||
+        if (ring->count == 0 || own > priority || !(allowed >> class & 1) ||
             (is_coupled && !class_is_open(queues, class, class_head(ring)->packet.size_bytes))) {
             continue;
         }
@@ -201,11 +211,11 @@ CLASS_INLINE uint32_t classes_best(const struct class_port *queues, bool is_coup
 /* Deficit round robin among several classes. */
 uint32_t class_by_turn(struct class_port *queues, uint32_t classes);
 
-/* Takes the next packet out of its ring; false where none may leave. */
+/* Takes the next packet out of its ring; false where none of the classes `allowed` (a bit each) may leave. */
 CLASS_INLINE bool class_next(struct window_port *port, struct class_port *queues, struct class_waiting *next,
-                             bool is_coupled)
+                             uint32_t allowed, bool is_coupled)
 {
-    uint32_t classes = port->count == 0 ? 0 : classes_best(queues, is_coupled);
+    uint32_t classes = port->count == 0 ? 0 : classes_best(queues, allowed, is_coupled);
     if (classes == 0) {
         return false;
     }
@@ -222,9 +232,9 @@ CLASS_INLINE bool class_next(struct window_port *port, struct class_port *queues
 /* In-band telemetry: the port's own load, and the largest of its way into a data packet. */
 void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t now_ps);
 
-/* Puts a packet on the link. */
+/* Puts a packet on the link, which may lose it: then the buffer behind it is never taken. */
 CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct class_waiting *next, uint64_t now_ps,
-                             bool is_coupled)
+                             bool is_lost, bool is_coupled)
 {
     struct window_core *core = worker->core;
     struct window_port *port = &core->ports[port_id];
@@ -242,9 +252,13 @@ CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct cla
         queues->service_in_port = next->in_port;
         queues->service_in_bytes = next->in_bytes;
         queues->service_in_class = next->in_class;
-        queues->credit_bytes[class] -= rule->credit_bytes > 0 ? next->packet.size_bytes : 0;
+        queues->credit_bytes[class] -= !is_lost && rule->credit_bytes > 0 ? next->packet.size_bytes : 0;
     }
-    port_transmit(worker, port, &next->packet, next->since_ps, now_ps);
+    port_depart(worker, port, &next->packet, next->since_ps, now_ps);
+    if (!is_lost) {
+        bool is_group = is_coupled && port->peer_id != ID_NONE && next->packet.dst >= core->fabric->host_count;
+        port_deliver(worker, port, &next->packet, now_ps, port->peer_id == next->packet.dst || is_group);
+    }
 }
 
 /* The packet in service has left. */

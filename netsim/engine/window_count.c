@@ -1,5 +1,5 @@
 /* What is asked between runs: counters of a link, and when something happens next. */
-#include "netsim/engine/window.h"
+#include "netsim/engine/window_gate.h"
 
 /* ---- every packet on a link ------------------------------------------------------------------------------- */
 
@@ -44,6 +44,9 @@ static void count_on_link(void *context, uint32_t node, uint32_t port, uint64_t 
 {
     struct window_core *core = context;
     (void)time_ps;
+    if (port == core->nodes[node].port_count) {
+        return; /* combined, on no link */
+    }
     if (packet->size_bytes == 0) { /* a pause or a credit */
         return;
     }
@@ -87,6 +90,9 @@ void window_counters(const struct engine *engine, uint32_t port, struct port_cou
     }
     counters->rx_packets = counters->tx_packets - core->on_link[port].packets;
     counters->rx_bytes = counters->tx_bytes - core->on_link[port].bytes;
+    if (core->gate_ports != NULL) {
+        gate_counters(core, port, counters);
+    }
 }
 
 /* ---- what is left ----------------------------------------------------------------------------------------- */
@@ -99,14 +105,28 @@ static void first_of_packets(void *context, uint32_t node, uint32_t port, uint64
     *first_ps = time_ps < *first_ps ? time_ps : *first_ps;
 }
 
+/* Wake-ups are not events: what they are for is. */
+static uint64_t timers_first_ps(const struct worker *worker, uint64_t first_ps)
+{
+    for (size_t i = 0; i < worker->timers.count; i++) {
+        const struct timer *timer = &worker->timers.items[i];
+        bool is_first = timer_what(timer->payload) != TIMER_WAKE && timer->time_ps < first_ps;
+        first_ps = is_first ? timer->time_ps : first_ps;
+    }
+    uint64_t control_ps = control_first_ps(worker);
+    return control_ps < first_ps ? control_ps : first_ps;
+}
+
 /* The first event that is left; that a packet leaves an output port or a port comes up is one. */
 uint64_t window_first_left_ps(const struct window_core *core)
 {
     uint64_t first_ps = TIME_NEVER_PS;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        if (core->workers[i].timers.count > 0 && core->workers[i].timers.items[0].time_ps < first_ps) {
-            first_ps = core->workers[i].timers.items[0].time_ps;
-        }
+        first_ps = timers_first_ps(&core->workers[i], first_ps);
+    }
+    for (uint32_t id = 0; core->gate_ports != NULL && id < core->fabric->port_count; id++) {
+        uint64_t gate_ps = gate_next_ps(&core->gate_ports[id]);
+        first_ps = gate_ps < first_ps ? gate_ps : first_ps;
     }
     for (uint32_t id = 0; id < core->fabric->port_count; id++) {
         uint64_t free_ps = core->ports[id].free_ps;

@@ -11,8 +11,7 @@
  * falls with age: chains are read from the newest packet on (C3). Steps are a heap of as many items as ports are
  * busy. */
 #include "netsim/engine/window_class.h"
-
-enum step_kind { STEP_LINK_UP, STEP_DEPARTED, STEP_PAUSE, STEP_CREDIT, STEP_ARRIVED, STEP_DUE }; /* the order law */
+#include "netsim/engine/window_gate.h"
 
 enum { ITEM_NUMBER_BITS = 28, ITEM_PORT_SHIFT = ITEM_NUMBER_BITS + 2, ITEM_KIND_BITS = 3 };
 #define ITEM_NUMBER_MAX ((1u << ITEM_NUMBER_BITS) - 1)
@@ -64,8 +63,8 @@ static void upstream_tell(struct worker *worker, const struct window_port *in, c
     packet_put(worker, in->peer, now_ps + frame_delay_ps(in->delay_ps), in->peer_port << 1 | 1, frame);
 }
 
-static void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class,
-                       uint32_t bytes, uint64_t now_ps)
+void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint32_t bytes,
+                uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     struct class_port *input = &core->class_ports[node->port_first + in_port];
@@ -147,14 +146,25 @@ static uint64_t *port_bits(const struct window_core *core, const struct window_n
     return &core->waiting[node->waiting_first + port / 64];
 }
 
+void coupled_expect(struct worker *worker, uint32_t node_id, uint32_t port_local, enum step_kind kind, uint64_t time_ps)
+{
+    const struct window_core *core = worker->core;
+    *port_bits(core, &core->nodes[node_id], port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
+    if (worker->whole_now != node_id) {
+        node_wake(worker, node_id, time_ps);
+    } else if (time_ps < worker->end_ps) {
+        step_push(worker, item_make(core, time_ps - worker->start_ps, kind, port_local));
+    }
+}
+
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
 /* A packet pulled from the host never waited. */
 static bool pull_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
-                      struct class_waiting *next)
+                      struct gate_port *gate, struct class_waiting *next)
 {
     const struct window_core *core = worker->core;
-    if (!node->is_host) {
+    if (!node->is_host || (gate != NULL && !gate_lets_pull(core, port_id, gate, now_ps))) {
         return false;
     }
     *next = (struct class_waiting){.since_ps = now_ps, .in_port = ID_NONE};
@@ -171,34 +181,42 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
 
 /* Transit and own packets of a host take turns. */
 static bool port_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
-                      struct class_waiting *next)
+                      struct gate_port *gate, struct class_waiting *next)
 {
     struct window_port *port = &worker->core->ports[port_id];
     struct class_port *queues = &worker->core->class_ports[port_id];
-    if (port->is_transit_next && class_next(port, queues, next, true)) {
+    uint32_t allowed = gate != NULL ? gate_classes(worker->core, port_id, gate, now_ps) : UINT32_MAX;
+    if (port->is_transit_next && class_next(port, queues, next, allowed, true)) {
         port->is_transit_next = false;
         return true;
     }
-    if (pull_next(worker, node, port_id, now_ps, next)) {
+    if (pull_next(worker, node, port_id, now_ps, gate, next)) {
         port->is_transit_next = true;
         return true;
     }
-    return class_next(port, queues, next, true);
+    return class_next(port, queues, next, allowed, true);
 }
 
 /* Sends the next packet if the port is free, up, and has one. */
-static void port_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
+void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     const struct window_node *node = &core->nodes[node_id];
     uint32_t port_id = node->port_first + port_local;
     struct window_port *port = &core->ports[port_id];
     struct class_waiting next;
-    if (port->is_busy || port->is_dark || !port_next(worker, node, port_id, now_ps, &next)) {
+    if (port->is_busy || port->is_dark) {
+        return;
+    }
+    struct gate_port *gate = gate_of(core, port_id);
+    if (!port_next(worker, node, port_id, now_ps, gate, &next)) {
+        if (gate != NULL) {
+            gate_wake(worker, node_id, port_local, now_ps);
+        }
         return;
     }
     port->is_busy = true;
-    class_send(worker, port_id, &next, now_ps, true);
+    class_send(worker, port_id, &next, now_ps, gate != NULL && gate_starts(worker, port_id, gate, &next, now_ps), true);
     *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
     if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {
         step_push(worker, item_make(core, port->free_ps - worker->start_ps, STEP_DEPARTED, port_local));
@@ -207,7 +225,7 @@ static void port_start(struct worker *worker, uint32_t node_id, uint32_t port_lo
 
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
 {
-    port_start(worker, node, port_local, now_ps);
+    coupled_start(worker, node, port_local, now_ps);
     const struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + port_local];
     if (worker->whole_now != node && port->is_busy) {
         node_wake(worker, node, port->free_ps);
@@ -216,10 +234,20 @@ void coupled_kick(struct worker *worker, uint32_t node, uint32_t port_local, uin
 
 /* ---- what can happen -------------------------------------------------------------------------------------- */
 
-static void on_link_up(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps)
+/* A gate's wake-up that has been overtaken by another one is none. */
+static void on_link_up(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
 {
-    worker->core->ports[worker->core->nodes[node].port_first + port].is_dark = false;
-    port_start(worker, node, port, now_ps);
+    uint32_t port_id = worker->core->nodes[node].port_first + port_local;
+    struct window_port *port = &worker->core->ports[port_id];
+    struct gate_port *gate = gate_of(worker->core, port_id);
+    if (gate != NULL && now_ps != (port->is_dark ? port->free_ps : gate->wake_ps)) {
+        return;
+    }
+    port->is_dark = false;
+    if (gate != NULL) {
+        gate->wake_ps = TIME_NEVER_PS;
+    }
+    coupled_start(worker, node, port_local, now_ps);
 }
 
 static void on_departed(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
@@ -232,7 +260,7 @@ static void on_departed(struct worker *worker, uint32_t node_id, uint32_t port_l
     if (queues->service_in_port != ID_NONE) {
         input_left(worker, node_id, queues->service_in_port, queues->service_in_class, queues->service_in_bytes, now_ps);
     }
-    port_start(worker, node_id, port_local, now_ps);
+    coupled_start(worker, node_id, port_local, now_ps);
 }
 
 static void on_pause(struct class_port *queues, uint32_t class, bool is_xoff, uint64_t now_ps)
@@ -259,7 +287,7 @@ static void on_frame(struct worker *worker, uint32_t node, uint32_t port, const 
         on_pause(queues, frame->class, frame->is_marked, now_ps);
     }
     if (frame->kind == FRAME_CREDIT || !frame->is_marked) {
-        port_start(worker, node, port, now_ps);
+        coupled_start(worker, node, port, now_ps);
     }
 }
 
@@ -284,55 +312,73 @@ static uint32_t port_least(const struct window_core *core, uint32_t port_first, 
     }
 }
 
-/* Counted within the node; `towards` is a host. */
-static uint32_t port_choose(const struct window_core *core, const struct window_node *node, const struct packet *packet,
-                            uint32_t towards)
+uint32_t coupled_route(const struct window_core *core, const struct window_node *node, const struct packet *packet,
+                       uint32_t towards, uint64_t now_ps)
 {
-    struct port_set set = routes_next(core->config.routes, node->id, towards);
+    const struct queue_profile *profile = node->is_host ? core->config.host_queues : core->config.switch_queues;
+    const struct routes *routes = epoch_routes(&core->config, class_of(profile, packet), now_ps);
+    struct port_set set = routes_next(routes, node->id, towards);
     uint64_t hash = packet_choice(&core->config, packet, node->id, node->salt);
-    bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
-    return is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash) : route_choose(&set, hash);
+    if (__builtin_expect(set.count == 0, 0)) {
+        return ID_NONE;
+    }
+    return profile->is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash)
+                                                 : route_choose(&set, hash);
 }
 
 struct way_here {
     const struct window_core *core;
     const struct window_node *node;
     const struct packet *packet;
+    uint64_t now_ps;
 };
 
 static uint64_t backlog_bytes(const void *context, uint32_t node, uint32_t host)
 {
     const struct way_here *here = context;
     (void)node;
-    uint32_t port = here->node->port_first + port_choose(here->core, here->node, here->packet, host);
-    return here->core->ports[port].queued_bytes;
+    uint32_t out = coupled_route(here->core, here->node, here->packet, host, here->now_ps);
+    return out == ID_NONE ? UINT32_MAX : here->core->ports[here->node->port_first + out].queued_bytes;
 }
 
-/* The port by which a packet goes on, counted within the node; what it must remember of the choice is written into it. */
+/* The port by which a packet goes on, counted within the node: its route, or a detour; what it must remember of the choice
+ * is written into it. */
 static uint32_t way_choose(const struct window_core *core, const struct window_node *node, uint32_t in_port,
-                           struct packet *packet)
+                           struct packet *packet, uint64_t now_ps)
 {
-    const struct way_here here = {core, node, packet};
-    uint32_t from = core->nodes[core->ports[node->port_first + in_port].peer].id, entropy = packet->entropy;
+    const struct window_port *ports = &core->ports[node->port_first];
+    const struct packet came = *packet;
+    const struct way_here here = {core, node, &came, now_ps};
+    uint32_t from = core->nodes[ports[in_port].peer].id, entropy = packet->entropy;
     uint32_t towards = way_towards(core->config.ways, node->id, from, packet->src, packet->dst, &entropy, backlog_bytes, &here);
     packet->entropy = entropy & UINT16_MAX;
-    return port_choose(core, node, packet, towards);
+    uint32_t out = coupled_route(core, node, packet, towards, now_ps);
+    const struct detour *detour = core->fabric->detours == NULL ? NULL : &core->fabric->detours[node->id];
+    if (detour == NULL || out == ID_NONE || !detour_is_offered(detour, ports[in_port].peer_id != ID_NONE, out)) {
+        return out;
+    }
+    uint32_t other = detour_choose(detour, &came, node->salt);
+    bool is_taken = detour->rule == DETOUR_ALWAYS ||
+                    ports[out].queued_bytes > ports[other].queued_bytes + detour->threshold_bytes;
+    return is_taken ? other : out;
 }
 
 /* The packet must be whole to go on: it arrives again, in this window (then it keeps its place in the list) or later. */
-static bool arrival_repeats(struct worker *worker, uint32_t node_id, uint32_t arrived, uint64_t wait_ps)
+static bool arrival_repeats(struct worker *worker, uint32_t node_id, uint32_t arrived, uint32_t port, uint64_t wait_ps)
 {
     const struct window_core *core = worker->core;
     uint64_t *items = worker->arrivals.items, item = items[arrived];
     uint64_t offset_ps = (item >> offset_shift(core)) + wait_ps;
     if (worker->start_ps + offset_ps >= worker->end_ps) {
-        packet_put(worker, node_id, worker->start_ps + offset_ps, item_port(core, item) << 1 | 1,
+        packet_put(worker, node_id, worker->start_ps + offset_ps, port << 1 | 1,
                    worker->arrivals.where[item_at(item)]);
         return false;
     }
     uint64_t again = (item + (wait_ps << offset_shift(core))) | 1;
+    again += (uint64_t)(port - item_port(core, item)) << ITEM_PORT_SHIFT;
     uint32_t at = arrived; /* its own place is free */
-    for (; at + 1 < worker->arrivals.count && items[at + 1] < again; at++) {
+    uint64_t behind = again | ((UINT64_C(1) << (ITEM_NUMBER_BITS + 1)) - 1); /* all of this time and port came before */
+    for (; at + 1 < worker->arrivals.count && items[at + 1] < behind; at++) {
         items[at] = items[at + 1];
     }
     items[at] = again;
@@ -347,12 +393,16 @@ static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arr
     struct window_node *node = &core->nodes[node_id];
     uint64_t item = worker->arrivals.items[arrived];
     struct packet onward = *packet;
-    uint32_t in_port = item_port(core, item), out = way_choose(core, node, in_port, &onward);
+    uint32_t in_port = item_port(core, item), out = way_choose(core, node, in_port, &onward, now_ps);
     uint32_t port_id = node->port_first + out;
+    if (__builtin_expect(out == ID_NONE, 0)) {
+        gate_stray(worker, node_id, in_port, packet, now_ps);
+        return 1;
+    }
     if (!(item & 1)) {
         uint64_t wait_ps = tail_wait_ps(core, node, in_port, port_id, packet);
         if (wait_ps > 0) {
-            return !arrival_repeats(worker, node_id, arrived, wait_ps);
+            return !arrival_repeats(worker, node_id, arrived, in_port, wait_ps);
         }
     }
     struct class_port *queues = &core->class_ports[port_id];
@@ -364,7 +414,29 @@ static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arr
     bool is_fitting = class_fits(node, &core->ports[port_id], queues, class, size_bytes, true);
     input_came(worker, node, in_port, in_class, size_bytes, now_ps);
     if (class_admit(worker, node, port_id, is_fitting, class, &onward, in_port, in_class, now_ps, true)) {
-        port_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
+        gate_queued(worker, node_id, out, class, now_ps);
+        coupled_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
+    }
+    return 1;
+}
+
+/* A packet of a group at a switch. What is combined of it comes back by a port behind the last one, in this window (in the
+ * place of the last contribution) or later. */
+static uint32_t on_group(struct worker *worker, uint32_t node_id, uint32_t arrived, const struct packet *packet,
+                         uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    uint64_t item = worker->arrivals.items[arrived];
+    uint32_t in_port = item_port(core, item);
+    if (!(item & 1)) {
+        const struct window_port *in = &core->ports[core->fabric->port_peer[node->port_first + in_port]];
+        uint64_t wait_ps =
+            port_service_ps(in, packet->size_bytes) - port_service_ps(in, core->config.cut_through_bytes);
+        return !arrival_repeats(worker, node_id, arrived, in_port, wait_ps);
+    }
+    if (group_pass(worker, node_id, in_port, packet, now_ps)) {
+        return !arrival_repeats(worker, node_id, arrived, node->port_count, core->config.groups->combine_ps);
     }
     return 1;
 }
@@ -387,6 +459,8 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arr
     const struct packet *packet = worker->arrivals.where[item_at(item)];
     if (packet->size_bytes == 0) {
         on_frame(worker, node_id, item_port(core, item), packet, now_ps);
+    } else if (packet->dst >= core->fabric->host_count && !core->nodes[node_id].is_host) {
+        return on_group(worker, node_id, arrived, packet, now_ps);
     } else if (!(item & ITEM_FINAL)) {
         return on_transit(worker, node_id, arrived, packet, now_ps);
     } else {
@@ -422,6 +496,18 @@ static void due_take(struct worker *worker, struct window_node *node)
     node->due_first = ID_NONE;
 }
 
+static void gate_steps_take(struct worker *worker, const struct window_node *node, uint32_t local)
+{
+    const struct gate_port *gate = &worker->core->gate_ports[node->port_first + local];
+    const uint64_t times_ps[] = {gate->flush_ps, gate->reroute_ps, gate->wake_ps};
+    const enum step_kind kinds[] = {STEP_FLUSH, STEP_REROUTE, STEP_LINK_UP};
+    for (uint32_t i = 0; i < 3; i++) {
+        if (times_ps[i] < worker->end_ps) {
+            step_push(worker, item_make(worker->core, times_ps[i] - worker->start_ps, kinds[i], local));
+        }
+    }
+}
+
 static void steps_take(struct worker *worker, const struct window_node *node)
 {
     const struct window_core *core = worker->core;
@@ -430,7 +516,10 @@ static void steps_take(struct worker *worker, const struct window_node *node)
         for (uint64_t bits = *port_bits(core, node, word * 64); bits != 0; bits &= bits - 1) {
             uint32_t local = word * 64 + (uint32_t)__builtin_ctzll(bits);
             const struct window_port *port = &core->ports[node->port_first + local];
-            if (port->free_ps < worker->end_ps) {
+            if (core->gate_ports != NULL) {
+                gate_steps_take(worker, node, local);
+            }
+            if (port->free_ps < worker->end_ps && (port->is_dark || port->is_busy)) {
                 enum step_kind kind = port->is_dark ? STEP_LINK_UP : STEP_DEPARTED;
                 step_push(worker, item_make(core, port->free_ps - worker->start_ps, kind, local));
             }
@@ -440,12 +529,11 @@ static void steps_take(struct worker *worker, const struct window_node *node)
 
 static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint64_t now_ps)
 {
+    static void (*const on[])(struct worker *, uint32_t, uint32_t, uint64_t) = {
+        [STEP_FLUSH] = gate_flush, [STEP_REROUTE] = gate_reroute, [STEP_LINK_UP] = on_link_up,
+        [STEP_DEPARTED] = on_departed};
     step_pop(worker);
-    if (item_kind(worker->core, step) == STEP_LINK_UP) {
-        on_link_up(worker, node_id, item_port(worker->core, step), now_ps);
-    } else {
-        on_departed(worker, node_id, item_port(worker->core, step), now_ps);
-    }
+    on[item_kind(worker->core, step)](worker, node_id, item_port(worker->core, step), now_ps);
 }
 
 static void on_due(struct worker *worker, uint32_t id)
@@ -495,16 +583,22 @@ static void node_leave(struct worker *worker, uint32_t node_id)
 {
     const struct window_core *core = worker->core;
     const struct window_node *node = &core->nodes[node_id];
-    uint64_t wake_ps = TIME_NEVER_PS;
+    uint64_t wake_ps = TIME_NEVER_PS, gates_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t *bits = port_bits(core, node, word * 64);
         for (uint64_t left = *bits; left != 0; left &= left - 1) {
-            const struct window_port *port = &core->ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(left)];
+            uint32_t port_id = node->port_first + word * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct window_port *port = &core->ports[port_id];
+            uint64_t gate_ps = core->gate_ports != NULL ? gate_next_ps(&core->gate_ports[port_id]) : TIME_NEVER_PS;
             /* The wake of a dark port stands until its window, which may be this one, cut short. */
             bool is_awaited = port->is_busy || (port->is_dark && port->free_ps < worker->start_ps + core->width_ps);
             wake_ps = is_awaited && port->free_ps < wake_ps ? port->free_ps : wake_ps;
-            *bits &= port->is_busy || port->is_dark ? UINT64_MAX : ~(left & -left);
+            *bits &= port->is_busy || port->is_dark || gate_ps != TIME_NEVER_PS ? UINT64_MAX : ~(left & -left);
+            gates_ps = gate_ps < gates_ps ? gate_ps : gates_ps;
         }
+    }
+    if (gates_ps != TIME_NEVER_PS && gates_ps < wake_ps) {
+        gate_node_wake(worker, node_id, gates_ps);
     }
     if (wake_ps != TIME_NEVER_PS) {
         node_wake(worker, node_id, wake_ps);

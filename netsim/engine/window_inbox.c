@@ -135,10 +135,14 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
 static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
+    uint32_t host_count = worker->core->fabric->host_count; /* dst from here on: groups, which are for any host */
+    uint32_t group_first = id < host_count ? host_count : UINT32_MAX;
+    id = id < host_count ? id : UINT32_MAX;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
     for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
         uint32_t key = chunk->keys[lane], at = arrivals->count++;
-        uint64_t is_final = chunk->packets[lane].dst == id ? ARRIVAL_IS_FINAL : 0;
+        uint32_t dst = chunk->packets[lane].dst;
+        uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
         arrivals->where[at] = &chunk->packets[lane];
         arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
     }

@@ -1,6 +1,6 @@
 /* The windows, one after the other. */
 #define _GNU_SOURCE /* syscall */
-#include "netsim/engine/window.h"
+#include "netsim/engine/window_gate.h"
 
 #include <limits.h>
 #include <sched.h>
@@ -30,6 +30,9 @@ static uint64_t worker_next(const struct worker *worker)
     if (worker->timers.count > 0) {
         ahead = min_u64(ahead, windows_ahead(worker, worker->timers.items[0].time_ps));
     }
+    if (worker->tells.count > 0) {
+        ahead = min_u64(ahead, windows_ahead(worker, control_first_ps(worker)));
+    }
     if (worker->far.count > 0) { /* I5 */
         uint64_t far_ahead = windows_ahead(worker, worker->far.items[0].time_ps);
         ahead = min_u64(ahead, far_ahead > worker->core->slot_mask ? far_ahead - worker->core->slot_mask : 0);
@@ -42,6 +45,7 @@ static void worker_publish(struct worker *worker)
 {
     const volatile int *interrupted = worker->core->config.interrupted;
     worker->public.ahead = worker_next(worker);
+    worker->public.control_ps = control_first_ps(worker);
     worker->public.packet_bytes_max = worker->packet_bytes_max;
     worker->public.is_interrupted = worker->id == 0 && interrupted != NULL && *interrupted;
 }
@@ -123,6 +127,15 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
 static bool is_cut(const struct worker *worker)
 {
     return worker->end_ps - worker->start_ps < worker->core->width_ps;
+}
+
+static bool is_control_due(const struct worker *worker)
+{
+    uint64_t first_ps = TIME_NEVER_PS;
+    for (uint32_t i = 0; i < worker->core->worker_count; i++) {
+        first_ps = min_u64(first_ps, worker->core->workers[i].public.control_ps);
+    }
+    return first_ps < worker->end_ps;
 }
 
 static void worker_open(struct worker *worker)
@@ -222,6 +235,13 @@ static void *worker_run(void *worker_)
         if (!worker_move(worker, core->until_ps)) {
             break;
         }
+        if (is_control_due(worker)) {
+            barrier_wait(core); /* all have moved */
+            if (worker->id == 0) {
+                controls_run(core);
+            }
+            barrier_wait(core); /* G3 */
+        }
         worker_open(worker);
         worker_switches(worker);
         barrier_wait(core); /* I6 */
@@ -240,6 +260,9 @@ static void workers_run_serially(struct window_core *core)
         }
         for (uint32_t i = 0; i < core->worker_count; i++) {
             is_going &= worker_move(&core->workers[i], core->until_ps);
+        }
+        if (is_going) {
+            controls_run(core);
         }
         for (uint32_t i = 0; is_going && i < core->worker_count; i++) {
             worker_open(&core->workers[i]);
@@ -385,6 +408,8 @@ const struct engine_class engine_window = {
     .create = window_create,
     .kick = window_kick,
     .timer = window_timer,
+    .tell = window_tell,
+    .gate = window_gate,
     .run = window_run,
     .counters = window_counters,
     .open_classes = window_open_classes,
