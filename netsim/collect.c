@@ -48,6 +48,8 @@ static struct result_collectives call_row(const struct replay_call *call)
     return (struct result_collectives){
         .kind = collective_name(call->kind),
         .algorithm = call->algorithm->name,
+        .protocol = protocol_names[call->choice.protocol],
+        .channels = call->choice.channels,
         .group_id = call->group,
         .ordinal = call->ordinal,
         .members = call->members,
@@ -363,6 +365,9 @@ static void messages_summarise(const struct facts *facts, struct result_summary 
     summary->slowdown_p50 = (double)histogram_percentile(slowdown, 0.5) / 1000;
     summary->slowdown_p99 = (double)histogram_percentile(slowdown, 0.99) / 1000;
     summary->useful_bytes = ends->payload_bytes_delivered;
+    for (uint32_t id = 0; id < facts->job->rank_count; id++) {
+        summary->useful_bytes -= facts->ranks[id].received_extra_bytes; /* flags of protocols */
+    }
     summary->message_count = ends->messages_delivered;
     summary->packet_count = ends->data_packets_delivered;
     summary->retransmission_count = ends->retransmissions;

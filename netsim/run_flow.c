@@ -1,6 +1,7 @@
 #include "netsim/run_flow.h"
 
 #include "netsim/flow/simgrid.h"
+#include "netsim/machine.h"
 
 /* Bytes over links are those of the whole job, whatever part of it was run. */
 static struct port_counters *ports_of(const struct fabric *fabric, const uint64_t *port_bytes, struct arena *arena)
@@ -42,7 +43,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
     struct flowstats *stats = arena_one(arena, struct flowstats);
     struct flow_result result = {0};
     flowstats_init(stats, arena, 0, scenario->results->messages_max);
-    const struct flow_config config = {
+    struct flow_config config = {
         .job = job,
         .rank_host = placement_linear(arena, job->rank_count),
         .fabric = fabric,
@@ -50,7 +51,8 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .shape = scenario_shape(scenario),
         .is_sprayed = !balance_has(balances[scenario->routing->balance], BALANCE_PINNED),
         .seed = request->seed,
-        .algorithm = scenario->algorithm,
+        .policy = &scenario->policy,
+        .machine = machine_of(fabric, (uint32_t)scenario->collective->server_hosts),
         .chunk_bytes = scenario->replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)scenario->replay->all_to_all_concurrency,
         .iterations = request->iterations,
@@ -62,6 +64,9 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .stats = stats,
         .interrupted = request->interrupted,
     };
+    if (routes != NULL) {
+        machine_idle(fabric, routes, &config.shape, &config.machine, config.idle_ps);
+    }
     enum status status = flow_simgrid_run(arena, &config, &result, diag);
     if (status == STATUS_OK || status == STATUS_DEADLOCK || status == STATUS_INTERRUPTED) {
         facts_fill(&config, &result, arena, facts);

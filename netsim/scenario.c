@@ -49,6 +49,9 @@ static const struct param replay_rows[] = {
               "exchanges of a pairwise all-to-all that are under way at once"),
 };
 
+static const char *const select_names[] = {"first", "nccl", NULL};
+static const char *const protocol_choices[] = {"auto", "none", "ll", "ll128", "simple", NULL};
+
 #define ALGORITHM(kind_, key_)                                                                                \
     PARAM_TEXT(struct scenario_collective, name[kind_], key_, NULL, "algorithm; the first of those listed below is the default")
 static const struct param collective_rows[] = {
@@ -61,6 +64,24 @@ static const struct param collective_rows[] = {
     ALGORITHM(COLLECTIVE_GATHER, "gather"),
     ALGORITHM(COLLECTIVE_SCATTER, "scatter"),
     ALGORITHM(COLLECTIVE_BARRIER, "barrier"),
+    PARAM_CHOICE(struct scenario_collective, select, "select", "first", select_names,
+                 "who chooses what is not named: first: the first algorithm, no protocol; nccl: NCCL's tuning model"),
+    PARAM_TEXT(struct scenario_collective, rules, "rules", NULL,
+               "the first that fits is taken: 'all_reduce size<64KiB -> tree/ll; group=tp* -> ring/simple/16'"),
+    PARAM_CHOICE(struct scenario_collective, protocol, "protocol", "auto", protocol_choices,
+                 "of NCCL: its latencies, rates and flags; auto: the model's choice with nccl, else none"),
+    PARAM_CHOICE(struct scenario_collective, generation, "generation", "hopper", generation_names,
+                 "of GPUs, for the rows of NCCL's model"),
+    PARAM_U64(struct scenario_collective, channels, COUNT, "channels", "0", "0", "1024",
+              "rings or trees side by side; 0: the model's, or 1"),
+    PARAM_U64(struct scenario_collective, slices, COUNT, "slices", "0", "0", "1024",
+              "messages that a step of a ring goes in; 0: the protocol's (Simple: 2), or 1"),
+    PARAM_U64(struct scenario_collective, ring_bytes, SIZE, "ring_chunk", "0B", "0B", "1TB",
+              "most of a step and channel of a ring; 0B: the protocol's (Simple: 2 MiB), or no limit"),
+    PARAM_REAL(struct scenario_collective, efficiency, FRACTION, "efficiency", "0%", "0", "1",
+               "share of scale-up links that Simple reaches; 0%: NCCL's row (H100: 20.6 of 25 GB/s)"),
+    PARAM_U64(struct scenario_collective, server_hosts, COUNT, "server", "0", "0", "1048576",
+              "hosts of a scale-up domain; 0: as the fabric says"),
 };
 #undef ALGORITHM
 
@@ -124,20 +145,35 @@ static enum status transport_choose(const struct trace_setting *settings, size_t
 }
 
 /* Looks the named algorithms up; the setting that was just applied is to blame for an unknown one. */
-static enum status algorithms_find(struct scenario *scenario, const struct trace_setting *setting, struct diag *diag)
+static enum status algorithms_find(struct scenario *scenario, const struct trace_setting *setting, struct arena *arena,
+                                   struct diag *diag)
 {
     for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
         const char *name = scenario->collective->name[kind];
         if (name == NULL) {
             continue;
         }
-        scenario->algorithm[kind] = collective_find((enum collective_kind)kind, name);
-        if (scenario->algorithm[kind] == NULL) {
+        scenario->policy.algorithm[kind] = collective_find((enum collective_kind)kind, name);
+        if (scenario->policy.algorithm[kind] == NULL) {
             return diag_input(diag, setting->at, "unknown algorithm \"%s\" for %s; `photonet run --parameters` lists them",
                               name, collective_name((enum collective_kind)kind));
         }
     }
-    return STATUS_OK;
+    const char *rules = scenario->collective->rules;
+    return rules == NULL ? STATUS_OK : collective_rules_parse(rules, setting->at, arena, &scenario->policy, diag);
+}
+
+static void policy_fill(struct scenario *scenario)
+{
+    const struct scenario_collective *values = scenario->collective;
+    struct collective_policy *policy = &scenario->policy;
+    policy->is_nccl = values->select == 1;
+    policy->generation = (enum generation)values->generation;
+    policy->protocol = values->protocol == 0 ? PROTOCOL_AUTO : (enum protocol)(values->protocol - 1);
+    policy->channels = (uint32_t)values->channels;
+    policy->slices = (uint32_t)values->slices;
+    policy->ring_bytes = values->ring_bytes;
+    policy->efficiency = values->efficiency;
 }
 
 static enum status setting_apply(const struct trace_setting *setting, struct arena *arena, struct scenario *scenario,
@@ -157,7 +193,7 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
         }
         enum status status = param_assign(&sections[i].table, *section_values(scenario, &sections[i]), key,
                                           setting->text, setting->at, arena, diag);
-        return status == STATUS_OK ? algorithms_find(scenario, setting, diag) : status;
+        return status == STATUS_OK ? algorithms_find(scenario, setting, arena, diag) : status;
     }
     return diag_input(diag, setting->at,
                       "unknown key \"%s\"; sections are packet, routing, queue, host, replay, collective, results, transport, part, trace",
@@ -232,6 +268,7 @@ enum status scenario_load(const struct trace_setting *settings, size_t count, co
     }
     if (status == STATUS_OK) {
         balance_default(settings, count, scenario);
+        policy_fill(scenario);
         status = scenario_check(scenario, diag);
     }
     if (status == STATUS_OK) {

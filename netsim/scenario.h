@@ -6,7 +6,7 @@
 #define PHOTONET_SCENARIO_H
 
 #include "netsim/queues.h"
-#include "netsim/replay/collective.h"
+#include "netsim/replay/select.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
 #include "netsim/transport/transport.h"
@@ -32,6 +32,10 @@ struct scenario_replay {
 /* Names of algorithms, NULL or "" = the default of the kind. */
 struct scenario_collective {
     const char *name[COLLECTIVE_KIND_COUNT];
+    uint32_t select, protocol, generation; /* choices */
+    uint64_t channels, slices, ring_bytes, server_hosts;
+    double efficiency;
+    const char *rules;
 };
 
 struct scenario_results {
@@ -46,7 +50,7 @@ struct scenario {
     struct scenario_replay *replay;
     struct scenario_collective *collective;
     struct scenario_results *results;
-    const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* what `collective` names; NULL = default */
+    struct collective_policy policy; /* what `collective` says */
     const struct transport *transport;
     void *transport_values;
     const char *text; /* all of it resolved, as YAML */

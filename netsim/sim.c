@@ -2,6 +2,7 @@
 
 #include "netsim/circuit/planner.h"
 #include "netsim/engine/window.h"
+#include "netsim/machine.h"
 #include "netsim/optics/light.h"
 #include "netsim/slices.h"
 
@@ -51,10 +52,9 @@ static void on_acked(void *context, const struct message *message, const struct 
     };
     if (message->src_host != message->dst_host) {
         bool is_pinned = balance_has(balances[sim->scenario.routing->balance], BALANCE_PINNED);
-        record.ideal_ps = sim->scenario.host->post_ps + 2 * sim->scenario.host->nic_ps +
-                          path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned,
-                                                                     message->src_host, message->dst_host,
-                                                                     message->bytes);
+        record.ideal_ps = message_post_ps(message) + sim->scenario.host->post_ps + 2 * sim->scenario.host->nic_ps +
+                          path_idle_ps(sim->fabric, sim->routes, &shape, is_pinned, message->src_host,
+                                       message->dst_host, message->bytes);
     }
     flowstats_add(&sim->stats, &record);
     replay_acked(sim->replay, message, now_ps);
@@ -106,14 +106,13 @@ static void replay_init(struct sim *sim, const struct sim_config *config)
         .job = sim->job,
         .rank_host = sim->rank_host,
         .host_count = sim->fabric->host_count,
+        .machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts),
+        .policy = &sim->scenario.policy,
         .chunk_bytes = sim->scenario.replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)sim->scenario.replay->all_to_all_concurrency,
         .iterations = config->iterations,
         .net = {.context = sim, .send = net_send, .timer = net_timer},
     };
-    for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
-        replay_config.algorithm[kind] = sim->scenario.algorithm[kind];
-    }
     sim->replay = replay_new(sim->arena, &replay_config);
     replay_volume(sim->replay, &sim->volume);
 }
@@ -219,6 +218,15 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     endpoint_attach(sim->endpoint, sim->engine);
 }
 
+static void idle_tell(struct sim *sim)
+{
+    struct packet_shape shape = scenario_shape(&sim->scenario);
+    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts);
+    uint64_t idle_ps[MEDIUM_COUNT];
+    machine_idle(sim->fabric, sim->routes, &shape, &machine, idle_ps);
+    replay_idle_set(sim->replay, idle_ps);
+}
+
 /* A packet that no queue can ever hold would be repeated for ever. */
 static enum status queues_check(const struct sim *sim, struct diag *diag)
 {
@@ -256,6 +264,7 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
         return status;
     }
     light_frame_loss(sim->fabric, sim->scenario.packet->size_bytes);
+    idle_tell(sim);
     network_init(sim, config);
     flowstats_init(&sim->stats, arena, sim->volume.messages * config->iterations,
                    sim->scenario.results->messages_max);

@@ -164,6 +164,8 @@ static void mesh_join(const struct server *server, struct build *build, uint32_t
 
 void server_join(const struct server *server, struct build *build)
 {
+    build->fabric->server_hosts = server->is_on ? server->gpus : 0;
+    build->fabric->server_ports = server_host_ports(server, 0);
     for (uint32_t host = 0; server->is_on && host < server->hosts; host++) {
         if (server->is_mesh) {
             mesh_join(server, build, host);

@@ -118,6 +118,9 @@ struct fabric {
     const char *name;   /* of the configuration: "fat-tree-128" */
     const char *family; /* "fat_tree" */
     uint32_t host_count, node_count, port_count;
+    /* Scale-up domains: hosts s * server_hosts and following are server s, and the first server_ports ports of each (of a
+     * full server) are scale-up ones. 0: there are none. */
+    uint32_t server_hosts, server_ports;
 
     /* per node */
     const uint8_t *node_kind;

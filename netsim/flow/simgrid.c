@@ -321,15 +321,15 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
         .job = config->job,
         .rank_host = config->rank_host,
         .host_count = config->fabric->host_count,
+        .machine = config->machine,
+        .policy = config->policy,
         .chunk_bytes = config->chunk_bytes,
         .all_to_all_concurrency = config->all_to_all_concurrency,
         .iterations = config->iterations,
         .net = {.context = simulation->tasks, .send = flow_send, .timer = flow_timer},
     };
-    for (int kind = 0; config->algorithm != NULL && kind < COLLECTIVE_KIND_COUNT; kind++) {
-        replay_config.algorithm[kind] = config->algorithm[kind];
-    }
     child->replay = replay_new(arena, &replay_config);
+    replay_idle_set(child->replay, config->idle_ps);
     enum status status = platform_build(arena, config, child->replay, &simulation->platform, diag);
     child->platform = simulation->platform;
     if (status == STATUS_OK) {

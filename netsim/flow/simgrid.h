@@ -36,7 +36,9 @@ struct flow_config {
     struct packet_shape shape;
     bool is_sprayed; /* else one path for each ordered pair of hosts */
     uint64_t seed;
-    const struct collective_algorithm *const *algorithm; /* per kind, NULL: the defaults */
+    const struct collective_policy *policy; /* NULL: the default algorithms */
+    struct collective_machine machine;
+    uint64_t idle_ps[MEDIUM_COUNT]; /* see replay_idle_set */
     uint64_t chunk_bytes;
     uint32_t all_to_all_concurrency, iterations;
     uint64_t post_ps, nic_ps, local_bps; /* as in struct endpoint_config */

@@ -270,7 +270,7 @@ static void message_run(struct flow_tasks *tasks, struct task *task)
 {
     const struct flow_config *config = tasks->child->config;
     const struct message *message = &task->message;
-    uint64_t ready_ps = message->posted_ps + config->post_ps + config->nic_ps;
+    uint64_t ready_ps = message->posted_ps + message_post_ps(message) + config->post_ps + config->nic_ps;
     if (ready_ps > tasks->now_ps) {
         sleep_until(tasks, ready_ps);
     }

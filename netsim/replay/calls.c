@@ -17,26 +17,16 @@ static uint32_t group_rank(const struct job *job, uint32_t group, uint32_t membe
     return job->group_rank[job->group_first[group] + member];
 }
 
-struct collective_call call_of(const struct replay *replay, const struct rank *rank, uint32_t op)
+struct collective_call call_of(const struct replay_call *record, uint32_t self)
 {
-    const struct job *job = replay->config.job;
-    uint32_t group = job_group(job, rank->id, rank->program->group_slot[op]);
-    return (struct collective_call){
-        .members = job_group_size(job, group),
-        .self = job_member_index(job, group, rank->id),
-        .root = rank->program->root[op],
-        .bytes = rank->program->bytes[op],
-        .chunk_bytes = replay->config.chunk_bytes,
-        .concurrency = replay->config.all_to_all_concurrency,
-        .pairs = job_pairs(job, rank->program, op),
-    };
+    struct collective_call call = record->call;
+    call.self = self;
+    return call;
 }
 
-const struct collective_algorithm *algorithm_of(const struct replay *replay, const struct rank *rank, uint32_t op)
+const struct replay_call *record_at(const struct replay *replay, const struct rank *rank, uint32_t slot, uint32_t ordinal)
 {
-    enum collective_kind kind = rank->program->collective[op];
-    const struct collective_algorithm *chosen = replay->config.algorithm[kind];
-    return chosen != NULL ? chosen : collective_find(kind, NULL);
+    return &replay->calls[replay->group_call[job_group(replay->config.job, rank->id, slot)] + ordinal];
 }
 
 /* ---- records ---------------------------------------------------------------------------------------------- */
@@ -89,17 +79,109 @@ static void record_end(struct replay *replay, const struct rank *rank, uint32_t 
     __atomic_fetch_add(&call->ended, 1, __ATOMIC_RELAXED);
 }
 
+/* Members of one server: the same number in all of them, server by server in the group's order; else 1. */
+static uint32_t local_of(const struct replay *replay, uint32_t group)
+{
+    const struct replay_config *config = &replay->config;
+    uint32_t members = job_group_size(config->job, group), local = 0, width = config->machine.server_hosts;
+    if (width < 2) {
+        return 1;
+    }
+    const uint32_t *ranks = config->job->group_rank + config->job->group_first[group], *host = config->rank_host;
+    while (local < members && host[ranks[local]] / width == host[ranks[0]] / width) {
+        local++;
+    }
+    for (uint32_t i = 0; i < members; i++) {
+        bool is_first = i % local == 0;
+        bool is_same = i > 0 && host[ranks[i]] / width == host[ranks[i - 1]] / width;
+        if (members % local != 0 || is_first == is_same) {
+            return 1;
+        }
+    }
+    return local;
+}
+
+static void call_choose(const struct replay_config *config, const char *group, struct replay_call *record)
+{
+    static const struct collective_policy plain = {.protocol = PROTOCOL_NONE};
+    struct collective_policy policy = config->policy != NULL ? *config->policy : plain;
+    for (int kind = 0; config->policy == NULL && kind < COLLECTIVE_KIND_COUNT; kind++) {
+        policy.algorithm[kind] = config->algorithm[kind];
+    }
+    record->choice = collective_choose(&policy, &config->machine, record->kind, &record->call, group);
+    record->algorithm = record->choice.algorithm;
+    record->call.channels = record->choice.channels;
+    record->call.slices = record->choice.slices;
+    record->call.chunk_bytes = record->choice.chunk_bytes;
+    record->call.ring_bytes = record->choice.ring_bytes;
+}
+
 /* What the call is, from the first member's program: the job's check has made sure that all agree. */
-static void call_describe(const struct replay *replay, uint32_t group, struct replay_call *call)
+static void call_describe(const struct replay *replay, uint32_t group, uint32_t local, struct replay_call *record)
+{
+    const struct replay_config *config = &replay->config;
+    uint32_t id = group_rank(config->job, group, 0);
+    const struct rank *rank = &replay->ranks[id];
+    uint32_t slot = slot_of_group(config->job, id, group);
+    uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot] + record->ordinal];
+    record->kind = rank->program->collective[op];
+    record->bytes = rank->program->bytes[op];
+    record->call = (struct collective_call){
+        .members = record->members,
+        .local = local,
+        .root = rank->program->root[op],
+        .concurrency = config->all_to_all_concurrency,
+        .bytes = record->bytes,
+        .chunk_bytes = config->chunk_bytes,
+        .pairs = job_pairs(config->job, rank->program, op),
+    };
+    call_choose(config, config->job->group_name[group], record);
+}
+
+/* Calls of a group: those of its first member. */
+static uint32_t calls_of_group(const struct replay *replay, uint32_t group)
 {
     const struct job *job = replay->config.job;
-    uint32_t id = group_rank(job, group, 0);
-    const struct rank *rank = &replay->ranks[id];
-    uint32_t slot = slot_of_group(job, id, group);
-    uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot] + call->ordinal];
-    call->algorithm = algorithm_of(replay, rank, op);
-    call->kind = rank->program->collective[op];
-    call->bytes = rank->program->bytes[op];
+    if (job_group_size(job, group) == 0) {
+        return 0;
+    }
+    uint32_t rank = group_rank(job, group, 0), slot = slot_of_group(job, rank, group);
+    const struct plan *plan = replay->ranks[rank].plan;
+    bool is_used = slot != ID_NONE && slot < replay->ranks[rank].program->slot_count;
+    return is_used ? plan->slot_first[slot + 1] - plan->slot_first[slot] : 0;
+}
+
+/* Every member's slot knows its place, and has room for the lanes of the call with most of them. */
+static void slots_init(struct replay *replay, uint32_t group)
+{
+    const struct job *job = replay->config.job;
+    uint32_t lanes = 0;
+    for (uint32_t i = replay->group_call[group]; i < replay->group_call[group + 1]; i++) {
+        uint32_t wanted = collective_lanes(replay->calls[i].algorithm, &replay->calls[i].call);
+        assert(wanted <= LANES_MAX);
+        lanes = wanted > lanes ? wanted : lanes;
+    }
+    for (uint32_t i = 0; lanes > 0 && i < job_group_size(job, group); i++) {
+        struct rank *rank = &replay->ranks[group_rank(job, group, i)];
+        uint32_t slot = slot_of_group(job, rank->id, group);
+        rank->slots[slot].self = i;
+        rank->slots[slot].lanes = arena_array(replay->arena, lanes, struct lane);
+    }
+}
+
+static void group_init(struct replay *replay, uint32_t group)
+{
+    uint32_t first = replay->group_call[group], last = replay->group_call[group + 1];
+    uint32_t local = first < last ? local_of(replay, group) : 1;
+    assert(last - first < ORDINALS_MAX);
+    for (uint32_t i = first; i < last; i++) {
+        replay->calls[i].group = group;
+        replay->calls[i].ordinal = i - first;
+        replay->calls[i].members = job_group_size(replay->config.job, group);
+        replay->calls[i].first_start_ps = UINT64_MAX;
+        call_describe(replay, group, local, &replay->calls[i]);
+    }
+    slots_init(replay, group);
 }
 
 void calls_init(struct replay *replay)
@@ -107,83 +189,118 @@ void calls_init(struct replay *replay)
     const struct job *job = replay->config.job;
     uint32_t *first = arena_array(replay->arena, job->group_count + 1, uint32_t);
     for (uint32_t group = 0; group < job->group_count; group++) {
-        uint32_t calls = 0;
-        if (job_group_size(job, group) > 0) {
-            uint32_t rank = group_rank(job, group, 0);
-            uint32_t slot = slot_of_group(job, rank, group);
-            const struct plan *plan = replay->ranks[rank].plan;
-            bool is_used = slot != ID_NONE && slot < replay->ranks[rank].program->slot_count;
-            calls = is_used ? plan->slot_first[slot + 1] - plan->slot_first[slot] : 0;
-        }
-        first[group + 1] = first[group] + calls;
+        first[group + 1] = first[group] + calls_of_group(replay, group);
     }
     replay->group_call = first;
     replay->call_count = first[job->group_count];
     replay->calls = arena_array(replay->arena, replay->call_count, struct replay_call);
     for (uint32_t group = 0; group < job->group_count; group++) {
-        for (uint32_t i = first[group]; i < first[group + 1]; i++) {
-            replay->calls[i].group = group;
-            replay->calls[i].ordinal = i - first[group];
-            replay->calls[i].members = job_group_size(job, group);
-            replay->calls[i].first_start_ps = UINT64_MAX;
-            call_describe(replay, group, &replay->calls[i]);
-        }
+        group_init(replay, group);
     }
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
 
 /* Counts in what has arrived before it was asked for, and steps that receive nothing. */
-static void receives_advance(const struct replay *replay, struct rank *rank, uint32_t slot_id, uint32_t group)
+static void receives_advance(const struct replay *replay, struct rank *rank, struct slot *slot, uint32_t lane_id)
 {
-    const struct job *job = replay->config.job;
-    struct slot *slot = &rank->slots[slot_id];
-    while (slot->recv_done < slot->step_count) {
+    const struct replay_call *record = slot->call;
+    const struct collective_call call = call_of(record, slot->self);
+    struct lane *lane = &slot->lanes[lane_id];
+    for (; lane->recv_done < lane->step_count; lane->recv_done++) {
         struct collective_step step;
-        slot->algorithm->step(&slot->call, slot->recv_done, &step);
-        uint32_t value;
-        if (step.recv_from != ID_NONE &&
-            !match_take(&rank->table,
-                        collective_key(rank->iteration, group, slot->next, slot->recv_done,
-                                       group_rank(job, group, step.recv_from)),
-                        &value)) {
-            return;
-        }
-        slot->recv_done++;
-    }
-}
-
-/* Sends every step whose turn has come. */
-static void sends_advance(struct replay *replay, struct rank *rank, uint32_t slot_id, uint32_t group, uint64_t now_ps)
-{
-    const struct job *job = replay->config.job;
-    struct slot *slot = &rank->slots[slot_id];
-    uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot_id] + slot->next];
-    while (slot->step_next < slot->step_count) {
-        struct collective_step step;
-        slot->algorithm->step(&slot->call, slot->step_next, &step);
-        if (slot->recv_done < step.after_recv || slot->send_done < step.after_send) {
-            return;
-        }
-        slot->step_next++;
-        if (step.send_to == ID_NONE) {
-            slot->send_done++;
+        collective_step_of(record->algorithm, &call, lane_id, lane->recv_done, &step);
+        if (step.recv_from == ID_NONE) {
             continue;
         }
-        message_post(replay, rank, group_rank(job, group, step.send_to),
-                     collective_key(rank->iteration, group, slot->next, step.send_as, rank->id), step.send_bytes, op,
-                     now_ps);
+        uint32_t from = group_rank(replay->config.job, record->group, step.recv_from), value;
+        struct match_key key = collective_key(rank->iteration, record->group,
+                                              step_key(lane_id, slot->next, lane->recv_done), from);
+        if (!match_take(&rank->table, key, &value)) {
+            return;
+        }
     }
 }
 
-/* Moves the running call on as far as it goes; true where that ended it. */
+static bool step_may_go(const struct slot *slot, const struct lane *lane, const struct collective_step *step)
+{
+    return lane->recv_done >= step->after_recv && lane->send_done >= step->after_send &&
+           slot->lanes[step->wait_lane].recv_done >= step->wait_recv;
+}
+
+/* What the protocol does to a message: it starts when the call's base time is over and the rank has pushed what it had before
+ * (at the protocol's rate; its last byte leaves then at the earliest), and takes the hop's time. */
+static struct message_extra extra_of(const struct replay *replay, struct rank *rank, const struct slot *slot, uint32_t to,
+                                     uint64_t bytes, uint64_t now_ps)
+{
+    const struct collective_choice *choice = &slot->call->choice;
+    const struct replay_config *config = &replay->config;
+    if (choice->protocol == PROTOCOL_NONE) {
+        return (struct message_extra){0};
+    }
+    uint32_t width = config->machine.server_hosts, host = config->rank_host[to];
+    enum medium medium = width > 0 && host / width == rank->host / width ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT;
+    uint64_t wire_bytes = choice_wire_bytes(choice, bytes), start_ps = slot->start_ps + choice->base_ps, leave_ps;
+    uint64_t hop_ps = choice->hop_ps[medium], idle_ps = replay->idle_ps[medium];
+    start_ps = now_ps > start_ps ? now_ps : start_ps;
+    leave_ps = start_ps;
+    if (choice->rate_bps[medium] > 0 && config->machine.rate_bps[medium] > 0) {
+        uint64_t free_ps = rank->send_free_ps[medium];
+        start_ps = free_ps > start_ps ? free_ps : start_ps;
+        uint64_t link_ps = serialisation_ps(wire_bytes, config->machine.rate_bps[medium]);
+        rank->send_free_ps[medium] = start_ps + serialisation_ps(bytes, choice->rate_bps[medium]);
+        leave_ps = rank->send_free_ps[medium] > link_ps ? rank->send_free_ps[medium] - link_ps : 0;
+        leave_ps = leave_ps > start_ps ? leave_ps : start_ps;
+    }
+    uint64_t post_ns = (leave_ps - now_ps + (hop_ps > idle_ps ? hop_ps - idle_ps : 0) + 500) / 1000;
+    return (struct message_extra){wire_bytes - bytes, post_ns < UINT32_MAX ? (uint32_t)post_ns : UINT32_MAX};
+}
+
+/* Sends every step of the lane whose turn has come. */
+static void sends_advance(struct replay *replay, struct rank *rank, struct slot *slot, uint32_t slot_id,
+                          uint32_t lane_id, uint64_t now_ps)
+{
+    const struct replay_call *record = slot->call;
+    const struct collective_call call = call_of(record, slot->self);
+    struct lane *lane = &slot->lanes[lane_id];
+    while (lane->step_next < lane->step_count) {
+        struct collective_step step;
+        collective_step_of(record->algorithm, &call, lane_id, lane->step_next, &step);
+        if (!step_may_go(slot, lane, &step)) {
+            return;
+        }
+        lane->step_next++;
+        if (step.send_to == ID_NONE) {
+            lane->send_done++;
+            continue;
+        }
+        uint32_t to = group_rank(replay->config.job, record->group, step.send_to);
+        struct match_key key =
+            collective_key(rank->iteration, record->group, step_key(lane_id, slot->next, step.send_as), rank->id);
+        message_post(replay, rank, to, key, step.send_bytes, extra_of(replay, rank, slot, to, step.send_bytes, now_ps),
+                     slot_id, now_ps);
+    }
+}
+
+static bool is_through(const struct slot *slot)
+{
+    for (uint32_t i = 0; i < slot->lane_count; i++) {
+        const struct lane *lane = &slot->lanes[i];
+        if (lane->recv_done < lane->step_count || lane->send_done < lane->step_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Moves the running call on as far as it goes; true where that ended it. A lane may wait for another one's receives. */
 static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
     struct slot *slot = &rank->slots[slot_id];
-    uint32_t group = job_group(replay->config.job, rank->id, slot_id);
-    receives_advance(replay, rank, slot_id, group);
-    sends_advance(replay, rank, slot_id, group, now_ps);
-    if (slot->recv_done < slot->step_count || slot->send_done < slot->step_count) {
+    for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
+        sends_advance(replay, rank, slot, slot_id, lane, now_ps);
+    }
+    if (!is_through(slot)) {
         return false;
     }
     uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot_id] + slot->next];
@@ -195,17 +312,28 @@ static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot
     return true;
 }
 
-static void call_begin(struct replay *replay, struct rank *rank, uint32_t slot_id, uint32_t op, uint64_t now_ps)
+static void lanes_begin(const struct replay *replay, struct rank *rank, struct slot *slot)
+{
+    const struct replay_call *record = slot->call;
+    const struct collective_call call = call_of(record, slot->self);
+    slot->lane_count = record->members > 1 ? collective_lanes(record->algorithm, &call) : 0;
+    for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
+        uint64_t steps = record->algorithm->step_count(&call, lane);
+        assert(steps <= UINT32_MAX);
+        slot->lanes[lane] = (struct lane){.step_count = (uint32_t)steps};
+        receives_advance(replay, rank, slot, lane);
+    }
+}
+
+static void call_begin(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
     struct slot *slot = &rank->slots[slot_id];
-    slot->call = call_of(replay, rank, op);
-    slot->algorithm = algorithm_of(replay, rank, op);
-    slot->step_count = slot->call.members > 1 ? slot->algorithm->step_count(&slot->call) : 0;
-    slot->step_next = slot->recv_done = slot->send_done = 0;
+    slot->call = record_at(replay, rank, slot_id, slot->next);
     slot->is_running = true;
     slot->start_ps = now_ps;
     communication_begin(rank, now_ps);
     record_start(replay, rank, slot_id, now_ps);
+    lanes_begin(replay, rank, slot);
 }
 
 /* A loop, not recursion: a group of one member ends its calls at once, however many there are. */
@@ -214,11 +342,10 @@ void slot_start(struct replay *replay, struct rank *rank, uint32_t slot_id, uint
     struct slot *slot = &rank->slots[slot_id];
     uint32_t first = rank->plan->slot_first[slot_id], last = rank->plan->slot_first[slot_id + 1];
     while (!slot->is_running && first + slot->next < last) {
-        uint32_t op = rank->plan->slot_op[first + slot->next];
-        if (rank->waiting[op] > 0) {
+        if (rank->waiting[rank->plan->slot_op[first + slot->next]] > 0) {
             return;
         }
-        call_begin(replay, rank, slot_id, op, now_ps);
+        call_begin(replay, rank, slot_id, now_ps);
         if (!slot_advance(replay, rank, slot_id, now_ps)) {
             return;
         }
@@ -234,25 +361,27 @@ static void slot_go_on(struct replay *replay, struct rank *rank, uint32_t slot_i
 
 void slot_delivered(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps)
 {
-    uint32_t group = (uint32_t)message->key[0];
-    uint32_t slot_id = slot_of_group(replay->config.job, rank->id, group);
+    uint32_t group = (uint32_t)message->key[0], slot_id = slot_of_group(replay->config.job, rank->id, group);
+    uint32_t iteration = (uint32_t)((message->key[0] & ~KEY_COLLECTIVE) >> 32), lane_id = key_lane(message->key[1]);
     struct slot *slot = &rank->slots[slot_id];
-    uint32_t ordinal = (uint32_t)(message->key[1] >> 32);
-    uint64_t step = message->key[1] & UINT32_MAX;
-    uint32_t iteration = (uint32_t)((message->key[0] & ~KEY_COLLECTIVE) >> 32);
-    bool is_now = slot->is_running && slot->next == ordinal && iteration == rank->iteration;
-    if (is_now && slot->recv_done == step) {
-        slot->recv_done++;
+    const struct replay_call *record = record_at(replay, rank, slot_id, key_ordinal(message->key[1]));
+    uint64_t bytes = choice_payload_bytes(&record->choice, message->bytes);
+    rank->result.received_bytes -= message->bytes - bytes;
+    rank->result.received_extra_bytes += message->bytes - bytes;
+    bool is_now = slot->is_running && slot->next == key_ordinal(message->key[1]) && iteration == rank->iteration;
+    if (is_now && slot->lanes[lane_id].recv_done == (uint32_t)message->key[1]) {
+        slot->lanes[lane_id].recv_done++;
+        receives_advance(replay, rank, slot, lane_id);
         slot_go_on(replay, rank, slot_id, now_ps);
         return;
     }
-    match_put(&rank->table, replay->arena, collective_key(iteration, group, ordinal, step, message->src_rank),
+    match_put(&rank->table, replay->arena, collective_key(iteration, group, message->key[1], message->src_rank),
               MATCH_ARRIVED);
 }
 
-void slot_acked(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
+void slot_acked(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps)
 {
-    uint32_t slot = rank->program->group_slot[op];
-    rank->slots[slot].send_done++;
-    slot_go_on(replay, rank, slot, now_ps);
+    uint32_t slot_id = message->cookie;
+    rank->slots[slot_id].lanes[key_lane(message->key[1])].send_done++;
+    slot_go_on(replay, rank, slot_id, now_ps);
 }

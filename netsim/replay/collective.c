@@ -24,6 +24,15 @@ const struct collective_algorithm *collective_find(enum collective_kind kind, co
     return NULL;
 }
 
+struct collective_piece collective_pair(const struct collective_call *call, uint32_t from, uint32_t to)
+{
+    uint64_t before = call->pairs == NULL ? from * call->bytes + chunk_at(call->bytes, to, call->members) : 0;
+    for (size_t pair = 0; call->pairs != NULL && pair < (size_t)from * call->members + to; pair++) {
+        before += call->pairs->bytes[pair];
+    }
+    return (struct collective_piece){.first_byte = before, .bytes = pair_bytes(call, from, to)};
+}
+
 uint64_t collective_size_bytes(enum collective_kind kind, uint64_t bytes, uint32_t members)
 {
     /* nccl-tests gives an all-gather the size of the whole result. */

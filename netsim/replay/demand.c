@@ -13,23 +13,32 @@ static bool call_equal(const struct program *program, uint32_t a, uint32_t b)
            program->root[a] == program->root[b] && program->pairs[a] == program->pairs[b];
 }
 
-static void call_walk(const struct demand_walk *walk, const struct rank *rank, uint32_t op, uint64_t count)
+static void lane_walk(const struct demand_walk *walk, const struct rank *rank, const struct replay_call *record,
+                      uint32_t self, uint32_t lane, uint64_t count)
 {
     const struct job *job = walk->replay->config.job;
-    struct collective_call call = call_of(walk->replay, rank, op);
-    if (call.members < 2) {
-        return;
-    }
-    uint32_t group = job_group(job, rank->id, rank->program->group_slot[op]);
-    const struct collective_algorithm *algorithm = algorithm_of(walk->replay, rank, op);
-    uint64_t steps = algorithm->step_count(&call);
+    const struct collective_call call = call_of(record, self);
+    uint64_t steps = record->algorithm->step_count(&call, lane);
     for (uint64_t k = 0; k < steps; k++) {
         struct collective_step step;
-        algorithm->step(&call, k, &step);
+        collective_step_of(record->algorithm, &call, lane, k, &step);
         if (step.send_to != ID_NONE) {
-            walk->visit(walk->context, rank->id, job->group_rank[job->group_first[group] + step.send_to],
-                        step.send_bytes, count);
+            walk->visit(walk->context, rank->id, job->group_rank[job->group_first[record->group] + step.send_to],
+                        choice_wire_bytes(&record->choice, step.send_bytes), count);
         }
+    }
+}
+
+static void call_walk(const struct demand_walk *walk, const struct rank *rank, uint32_t slot, uint32_t ordinal,
+                      uint64_t count)
+{
+    const struct replay_call *record = record_at(walk->replay, rank, slot, ordinal);
+    if (record->members < 2) {
+        return;
+    }
+    const struct collective_call call = call_of(record, rank->slots[slot].self);
+    for (uint32_t lane = 0; lane < collective_lanes(record->algorithm, &call); lane++) {
+        lane_walk(walk, rank, record, call.self, lane, count);
     }
 }
 
@@ -43,7 +52,7 @@ static void slot_walk(const struct demand_walk *walk, const struct rank *rank, u
         while (next < last && call_equal(rank->program, plan->slot_op[i], plan->slot_op[next])) {
             next++;
         }
-        call_walk(walk, rank, plan->slot_op[i], next - i);
+        call_walk(walk, rank, slot, i - plan->slot_first[slot], next - i);
         i = next;
     }
 }

@@ -35,6 +35,17 @@ static void members_missing(const struct explain *explain, uint32_t group, uint3
             replay->config.job->group_name[group], call->started, call->members);
 }
 
+/* The first lane that is not through. */
+static uint32_t lane_stuck(const struct slot *slot)
+{
+    uint32_t lane = 0;
+    while (lane + 1 < slot->lane_count && slot->lanes[lane].recv_done == slot->lanes[lane].step_count &&
+           slot->lanes[lane].send_done == slot->lanes[lane].step_count) {
+        lane++;
+    }
+    return lane;
+}
+
 static void slot_explain(const struct explain *explain, uint32_t slot_id)
 {
     const struct rank *rank = explain->rank;
@@ -43,17 +54,19 @@ static void slot_explain(const struct explain *explain, uint32_t slot_id)
     if (!slot->is_running) {
         return;
     }
-    uint32_t group = job_group(job, rank->id, slot_id);
+    uint32_t group = job_group(job, rank->id, slot_id), lane_id = lane_stuck(slot);
+    const struct lane *lane = &slot->lanes[lane_id];
     op_print(explain, rank->plan->slot_op[rank->plan->slot_first[slot_id] + slot->next]);
     struct collective_step step = {.recv_from = ID_NONE};
-    if (slot->recv_done < slot->step_count) {
-        slot->algorithm->step(&slot->call, slot->recv_done, &step);
+    if (lane->recv_done < lane->step_count) {
+        const struct collective_call call = call_of(slot->call, slot->self);
+        collective_step_of(slot->call->algorithm, &call, lane_id, lane->recv_done, &step);
     }
     if (step.recv_from != ID_NONE) {
-        fprintf(explain->stream, " waits for step %" PRIu64 " of rank %u", slot->recv_done,
+        fprintf(explain->stream, " waits for step %u of rank %u", lane->recv_done,
                 job->group_rank[job->group_first[group] + step.recv_from]);
     } else {
-        fprintf(explain->stream, " waits for %" PRIu64 " acknowledgements", slot->step_next - slot->send_done);
+        fprintf(explain->stream, " waits for %u acknowledgements", lane->step_next - lane->send_done);
     }
     members_missing(explain, group, slot->next);
 }

@@ -57,14 +57,15 @@ static uint32_t ready_pop(struct stream *stream)
 /* ---- operations ------------------------------------------------------------------------------------------- */
 
 void message_post(struct replay *replay, struct rank *rank, uint32_t dst_rank, struct match_key key, uint64_t bytes,
-                  uint32_t op, uint64_t now_ps)
+                  struct message_extra extra, uint32_t op, uint64_t now_ps)
 {
     struct message message = {
         .src_rank = rank->id,
         .dst_rank = dst_rank,
         .src_host = rank->host,
         .dst_host = replay->config.rank_host[dst_rank],
-        .bytes = bytes,
+        .bytes = bytes + extra.bytes,
+        .post_ns = extra.post_ns,
         .key = {key.key[0], key.key[1]},
         .cookie = op,
         .posted_ps = now_ps,
@@ -84,7 +85,8 @@ static void send_start(struct replay *replay, struct rank *rank, uint32_t op, ui
     struct match_key key = message_key(rank->iteration, rank->program->tag[op], rank->plan->match_number[op],
                                        rank->id);
     communication_begin(rank, now_ps);
-    message_post(replay, rank, peer, key, rank->program->bytes[op], op, now_ps);
+    message_post(replay, rank, peer, key, rank->program->bytes[op], (struct message_extra){0}, op,
+                 now_ps);
 }
 
 static void recv_start(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
@@ -255,9 +257,9 @@ void replay_delivered(struct replay *replay, const struct message *message, uint
 void replay_acked(struct replay *replay, const struct message *message, uint64_t now_ps)
 {
     struct rank *rank = &replay->ranks[message->src_rank];
-    uint32_t op = (uint32_t)message->cookie;
+    uint32_t op = message->cookie;
     if (message->key[0] & KEY_COLLECTIVE) {
-        slot_acked(replay, rank, op, now_ps);
+        slot_acked(replay, rank, message, now_ps);
     } else {
         communication_end(rank, now_ps);
         op_done(rank, op, now_ps);
@@ -358,6 +360,13 @@ struct replay *replay_new(struct arena *arena, const struct replay_config *confi
     hosts_init(replay);
     calls_init(replay);
     return replay;
+}
+
+void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT])
+{
+    for (int medium = 0; medium < MEDIUM_COUNT; medium++) {
+        replay->idle_ps[medium] = idle_ps[medium];
+    }
 }
 
 void replay_start(struct replay *replay)

@@ -17,7 +17,7 @@
 #ifndef PHOTONET_REPLAY_H
 #define PHOTONET_REPLAY_H
 
-#include "netsim/replay/collective.h"
+#include "netsim/replay/select.h"
 #include "netsim/transport/message.h"
 
 #include <stdio.h>
@@ -36,6 +36,8 @@ struct replay_config {
     const struct job *job;
     const uint32_t *rank_host;      /* placement */
     uint32_t host_count;
+    struct collective_machine machine;
+    const struct collective_policy *policy; /* NULL: `algorithm` below and no protocol */
     uint64_t chunk_bytes;           /* of pipelined collectives */
     uint32_t all_to_all_concurrency;
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: the default of the kind */
@@ -45,6 +47,9 @@ struct replay_config {
 
 struct replay;
 struct replay *replay_new(struct arena *arena, const struct replay_config *config);
+
+/* Idle latency of the network inside a server and outside, which the hops of protocols contain. Before the start; 0 else. */
+void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT]);
 
 /* Sets the timers that start every rank at time 0. */
 void replay_start(struct replay *replay);
@@ -63,7 +68,8 @@ struct replay_rank {
     uint64_t communication_ps; /* communication outstanding */
     uint64_t exposed_ps;       /* communication outstanding, compute stream idle */
     uint64_t done_ops, op_count;
-    uint64_t sent_bytes, received_bytes;
+    uint64_t sent_bytes, received_bytes; /* payload */
+    uint64_t received_extra_bytes;       /* what protocols add to it on the wire */
 };
 void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result);
 
@@ -74,6 +80,8 @@ struct replay_call {
     uint32_t group, ordinal, members;
     uint32_t started, ended; /* members so far */
     uint64_t bytes;
+    struct collective_call call; /* `self` is left open */
+    struct collective_choice choice;
     uint64_t first_start_ps, last_start_ps, end_ps; /* first_start_ps is UINT64_MAX before the first start */
 };
 uint32_t replay_call_count(const struct replay *replay);

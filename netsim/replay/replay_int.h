@@ -4,6 +4,7 @@
 
 #include "netsim/replay/match.h"
 #include "netsim/replay/replay.h"
+#include "photonet/units.h"
 
 /* What is derived from a program once, for all ranks that run it. */
 struct plan {
@@ -27,18 +28,26 @@ struct stream {
     bool is_woken; /* stands in the rank's list of streams to look at */
 };
 
-/* The collectives of one group on one rank, one at a time. */
+/* One sequence of steps of a running call. */
+struct lane {
+    uint32_t step_count;
+    uint32_t step_next; /* to send */
+    uint32_t recv_done; /* contiguous, from step 0 */
+    uint32_t send_done;
+};
+
+/* The collectives of one group on one rank, one at a time. With its lanes this is all that a member keeps of a running
+ * call: at most 128 B for the algorithms that are built in. */
 struct slot {
-    uint32_t next;      /* position in the plan's list of this slot: the call that runs or comes next */
+    uint32_t next;       /* position in the plan's list of this slot: the call that runs or comes next */
+    uint32_t self;       /* member index of the rank in the group */
+    uint32_t lane_count; /* of the running call */
     bool is_running;
-    struct collective_call call;
-    const struct collective_algorithm *algorithm;
-    uint64_t step_count;
-    uint64_t step_next; /* to send */
-    uint64_t recv_done; /* contiguous, from step 0 */
-    uint64_t send_done;
+    struct lane *lanes;  /* as many as any call of the slot has */
+    const struct replay_call *call; /* the running one */
     uint64_t start_ps;
 };
+_Static_assert(sizeof(struct slot) + COLLECTIVE_LANES_MAX * sizeof(struct lane) <= 128, "state of a running collective");
 
 struct rank {
     const struct program *program;
@@ -56,6 +65,7 @@ struct rank {
     /* accounting of time */
     uint64_t since_ps;
     uint32_t compute_running, communication_running;
+    uint64_t send_free_ps[MEDIUM_COUNT]; /* from when on the rank can push more; where a protocol limits it */
     struct replay_rank result;
 };
 
@@ -69,16 +79,34 @@ struct replay {
     struct replay_call *calls;
     const uint32_t *group_call; /* per group: its first call */
     uint32_t call_count;
+    uint64_t idle_ps[MEDIUM_COUNT];
 };
+
+/* Second word of a collective's key: lane, number of the call on its group, step. */
+#define ORDINALS_MAX (1u << 24)
+#define LANES_MAX (1u << 8)
+
+static inline uint64_t step_key(uint32_t lane, uint32_t ordinal, uint64_t step)
+{
+    return (uint64_t)lane << 56 | (uint64_t)ordinal << 32 | step;
+}
+
+static inline uint32_t key_lane(uint64_t key)
+{
+    return (uint32_t)(key >> 56);
+}
+
+static inline uint32_t key_ordinal(uint64_t key)
+{
+    return (uint32_t)(key >> 32) & (ORDINALS_MAX - 1);
+}
 
 /* Keys of messages: collectives set the top bit of the first word; the iteration stands in bits 32 to 62 of both. */
 #define KEY_COLLECTIVE (UINT64_C(1) << 63)
 
-static inline struct match_key collective_key(uint32_t iteration, uint32_t group, uint32_t ordinal, uint64_t step,
-                                              uint32_t src_rank)
+static inline struct match_key collective_key(uint32_t iteration, uint32_t group, uint64_t step, uint32_t src_rank)
 {
-    return (struct match_key){{KEY_COLLECTIVE | (uint64_t)iteration << 32 | group, (uint64_t)ordinal << 32 | step},
-                              src_rank};
+    return (struct match_key){{KEY_COLLECTIVE | (uint64_t)iteration << 32 | group, step}, src_rank};
 }
 
 static inline struct match_key message_key(uint32_t iteration, uint32_t tag, uint32_t number, uint32_t src_rank)
@@ -94,8 +122,13 @@ void communication_begin(struct rank *rank, uint64_t now_ps);
 void communication_end(struct rank *rank, uint64_t now_ps);
 /* The operation is done: its children may become ready. Takes effect in rank_work. */
 void op_done(struct rank *rank, uint32_t op, uint64_t now_ps);
+/* What a protocol adds to a message. */
+struct message_extra {
+    uint64_t bytes;   /* on the wire, beside the payload */
+    uint32_t post_ns; /* later than now; whole nanoseconds, so that messages stay small */
+};
 void message_post(struct replay *replay, struct rank *rank, uint32_t dst_rank, struct match_key key, uint64_t bytes,
-                  uint32_t op, uint64_t now_ps);
+                  struct message_extra extra, uint32_t op, uint64_t now_ps);
 
 /* ---- calls.c ---------------------------------------------------------------------------------------------- */
 
@@ -103,10 +136,10 @@ void calls_init(struct replay *replay);
 /* Starts the next collective of the slot if it is ready and none runs. */
 void slot_start(struct replay *replay, struct rank *rank, uint32_t slot, uint64_t now_ps);
 void slot_delivered(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps);
-void slot_acked(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps);
+void slot_acked(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps);
 
-/* The call that `op` of a rank makes, as its algorithm wants it. */
-struct collective_call call_of(const struct replay *replay, const struct rank *rank, uint32_t op);
-const struct collective_algorithm *algorithm_of(const struct replay *replay, const struct rank *rank, uint32_t op);
+/* A call as this member sees it. */
+struct collective_call call_of(const struct replay_call *record, uint32_t self);
+const struct replay_call *record_at(const struct replay *replay, const struct rank *rank, uint32_t slot, uint32_t ordinal);
 
 #endif

@@ -35,7 +35,7 @@ static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t sl
 {
     flow->is_local = true;
     uint64_t copy_ps = serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
-    flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + copy_ps);
+    flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + message_post_ps(&flow->message) + copy_ps);
 }
 
 static void transport_begin(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
@@ -111,7 +111,7 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     if (endpoint->config.connections > 0) {
         connection_join(endpoint, flow, slot);
     }
-    uint64_t start_ps = ready_ps(endpoint, host, now_ps);
+    uint64_t start_ps = ready_ps(endpoint, host, now_ps + message_post_ps(message));
     if (start_ps > now_ps) {
         flow->is_early = true;
         flow_timer_set(endpoint, flow, slot, FLOW_TIMER, start_ps);

@@ -10,7 +10,8 @@ struct message {
     uint32_t src_host, dst_host;
     uint64_t bytes;
     uint64_t key[2];
-    uint64_t cookie; /* the sender's own */
+    uint32_t cookie;  /* the sender's own */
+    uint32_t post_ns; /* software time before the first bit, beside what all messages take */
     uint64_t posted_ps;
 };
 
@@ -24,5 +25,10 @@ struct message_fate {
     uint32_t reordered, reorder_max;
     uint64_t reorder_sum;       /* of the distances */
 };
+
+static inline uint64_t message_post_ps(const struct message *message)
+{
+    return (uint64_t)message->post_ns * 1000;
+}
 
 #endif

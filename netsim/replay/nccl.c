@@ -1,0 +1,268 @@
+/* NCCL's tuning model, in its own units: microseconds and GB/s (1e9 B/s).
+ *
+ *      time = latency + bytes / (1000 * algorithm bandwidth)
+ *
+ * Scope: ring, tree and PAT with LL, LL128 and Simple over NVLink and a network, one GPU generation in all servers; chosen
+ * before the run, once a call. The numbers are those of NCCL 2.30.7, src/graph/tuning.cc, unless a row says otherwise.
+ * Not modelled: CollNet, NVLS; PCIe inside servers; the search for rings and trees in the real topology (all scale-up and
+ * network bandwidth counts); NCCL's tuner plug-ins and environment variables.
+ * Checked against: tests/test_select.c. */
+#include "netsim/replay/nccl.h"
+
+#include <stddef.h>
+
+#define OPEN (-1.0)
+
+/* us from the call to the first byte, by protocol (none, LL, LL128, Simple). */
+static const double base_us[NCCL_ALGORITHM_COUNT][PROTOCOL_COUNT] = {
+    [NCCL_TREE] = {0, 6.8, 14.0, 8.4}, [NCCL_RING] = {0, 6.6, 14.0, 8.4}, [NCCL_PAT] = {0, 8.0, 8.0, 8.0}};
+
+/* us of a step over NVLink and over a network. */
+static const double hop_us[MEDIUM_COUNT][NCCL_ALGORITHM_COUNT][PROTOCOL_COUNT] = {
+    [MEDIUM_SCALE_UP] = {[NCCL_TREE] = {0, 0.6, 1.25, 4.0}, [NCCL_RING] = {0, 0.6, 1.9, 3.4}, [NCCL_PAT] = {0, 4, 4, 4}},
+    [MEDIUM_SCALE_OUT] = {[NCCL_TREE] = {0, 5.0, 8.5, 14.0}, [NCCL_RING] = {0, 2.7, 4.0, 14.0}, [NCCL_PAT] = {0, 14, 14, 14}},
+};
+
+/* GB/s that LL reaches at most with 1, 2, and 4 or more servers. */
+static const double ll_max_gbps[GENERATION_COUNT][3] = {
+    {39.0, 39.0, 20.4}, {87.7, 22.5, 19.0}, {141.0, 45.0, 35.0}, {282.0, 90.0, 70.0}};
+static const double ring_ll128_channel_gbps[GENERATION_COUNT] = {20.0, 20.0, 36.7, 40.0};
+static const double tree_ll128_channel_gbps[GENERATION_COUNT][3] = {
+    {20.0, 20.0, 20.0}, {20.0, 20.0, 20.0}, {36.7, 36.7, 29.0}, {55.6, 31.67, 20.0}};
+static const double tree_channel_gbps[GENERATION_COUNT][3] = {
+    {26.5, 18.5, 10.0}, {24.0, 23.6, 17.8}, {38.7, 41.4, 36.0}, {70.0, 42.8, 24.0}};
+
+/* Share of an NVLink that NCCL counts on: 20 of 25 GB/s (V100, A100), 20.6 of 25 (H100), 40.1 of 50 (B100): the SM60_..
+ * to SM100_NVLINK_BW of src/graph/topo.h. Not used to calibrate against: they were NCCL's before any table here. */
+static const double nvlink_share[GENERATION_COUNT] = {0.8, 0.8, 0.824, 0.802};
+
+/* Tree: how far the model is off by size, 64 B .. 512 MiB in powers of two. */
+static const double tree_correction[PROTOCOL_COUNT][24] = {
+    [PROTOCOL_LL] = {1.0, 1.0, 1.0, 1.0, .9, .8, .7, .7, .7, .7, .6, .5, .4, .4, .5, .6, .7, .8, .9, 1.0, 1.0, 1.0, 1.0,
+                     1.0},
+    [PROTOCOL_LL128] = {1.0, 1.0, 1.0, 1.0, 1.0, .9, .8, .8, .8, .7, .6, .6, .6, .6, .6, .6, .8, .9, .9, .9, .9, 1.0, 1.0,
+                        1.0},
+    [PROTOCOL_SIMPLE] = {.9, .9, .9, .9, .9, .9, .9, .8, .7, .6, .6, .5, .5, .5, .5, .6, .7, .8, .7, .7, .8, .9, .9,
+                         1.0},
+};
+
+#define RING_PLATEAU_BYTES 64 /* a channel and rank, from which on rings over networks take longer */
+#define RING_PLATEAU 1.4      /* 1.9 before Ampere */
+#define RING_PLATEAU_VOLTA 1.9
+#define NET_OVERHEAD_US 1.0   /* of Intel CPUs, 2 of AMD's; 3 times as much for Simple */
+#define NET_OVERHEAD_SIMPLE 3.0
+
+/* ---- the machine ------------------------------------------------------------------------------------------ */
+
+static uint32_t servers_of(const struct nccl_case *of)
+{
+    return of->members / of->local;
+}
+
+static uint32_t size_class(const struct nccl_case *of)
+{
+    uint32_t servers = servers_of(of);
+    return servers == 1 ? 0 : servers < 4 ? 1 : 2;
+}
+
+static double scale_up_gbps(const struct nccl_case *of)
+{
+    double share = of->efficiency > 0 ? of->efficiency : nvlink_share[of->generation];
+    return (double)of->machine->rate_bps[MEDIUM_SCALE_UP] / 8e9 * share;
+}
+
+/* All rings together: inside a server what a GPU's links carry, between servers what their network ports do. */
+static double bus_gbps(const struct nccl_case *of)
+{
+    double inside = scale_up_gbps(of), outside = (double)of->machine->rate_bps[MEDIUM_SCALE_OUT] / 8e9 * of->local;
+    if (servers_of(of) == 1) {
+        return inside;
+    }
+    return of->local == 1 || outside < inside ? outside : inside;
+}
+
+/* ---- bandwidth -------------------------------------------------------------------------------------------- */
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double ring_gbps(const struct nccl_case *of, enum protocol protocol)
+{
+    double bus = bus_gbps(of);
+    switch (protocol) {
+    case PROTOCOL_LL:
+        return least(bus * 0.5, ll_max_gbps[of->generation][size_class(of)]);
+    case PROTOCOL_LL128:
+        return least(bus * 0.92, of->channels * ring_ll128_channel_gbps[of->generation]);
+    default:
+        return bus;
+    }
+}
+
+static double tree_gbps(const struct nccl_case *of, enum protocol protocol)
+{
+    uint32_t class = size_class(of);
+    double bus = least(bus_gbps(of) * 0.92, of->channels * tree_channel_gbps[of->generation][class]);
+    switch (protocol) {
+    case PROTOCOL_LL:
+        return least(bus / 3.8, ll_max_gbps[of->generation][class]);
+    case PROTOCOL_LL128:
+        return least(bus * (class == 0 ? 7.0 / 9 : 120.0 / 128),
+                     of->channels * tree_ll128_channel_gbps[of->generation][class]);
+    default:
+        return bus;
+    }
+}
+
+static bool is_of_shares(enum collective_kind kind)
+{
+    return kind == COLLECTIVE_ALL_GATHER || kind == COLLECTIVE_REDUCE_SCATTER;
+}
+
+/* Steps of a ring, each of which moves a member's share once. */
+static double ring_steps(const struct nccl_case *of)
+{
+    return of->kind == COLLECTIVE_ALL_REDUCE ? 2.0 * (of->members - 1)
+           : is_of_shares(of->kind)          ? of->members - 1.0
+                                             : of->members;
+}
+
+static double algorithm_gbps(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    switch (algorithm) {
+    case NCCL_TREE:
+        return tree_gbps(of, protocol) * 0.5;
+    case NCCL_PAT:
+        return bus_gbps(of) * 0.75 * of->members / (of->members - 1.0);
+    default:
+        return ring_gbps(of, protocol) * of->members / ring_steps(of);
+    }
+}
+
+/* ---- latency ---------------------------------------------------------------------------------------------- */
+
+static double log2_of(uint32_t value)
+{
+    return log2_ceil(value);
+}
+
+static double inside_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    double hop = hop_us[MEDIUM_SCALE_UP][algorithm][protocol];
+    double floor = NET_OVERHEAD_US * (protocol == PROTOCOL_SIMPLE ? NET_OVERHEAD_SIMPLE : 1);
+    return servers_of(of) > 1 && hop < floor ? floor : hop;
+}
+
+static double latency_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    double inside = inside_us(of, algorithm, protocol), outside = hop_us[MEDIUM_SCALE_OUT][algorithm][protocol];
+    double base = base_us[algorithm][protocol], servers = servers_of(of);
+    if (algorithm == NCCL_TREE) {
+        return base + 2 * ((of->local - 1.0) * inside + log2_of(servers_of(of)) * outside);
+    }
+    if (algorithm == NCCL_PAT) {
+        return base + log2_of(servers_of(of)) * outside / 3.5 + 2.8 * of->members;
+    }
+    double across = servers == 1                            ? 0
+                    : of->kind == COLLECTIVE_ALL_REDUCE     ? 2 * (servers - 1)
+                                                            : servers - 1;
+    return base + (ring_steps(of) - across) * inside + across * outside;
+}
+
+/* ---- what is asked ---------------------------------------------------------------------------------------- */
+
+static bool is_used(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    switch (algorithm) {
+    case NCCL_TREE:
+        return of->kind == COLLECTIVE_ALL_REDUCE;
+    case NCCL_PAT: /* by default with one GPU a server only */
+        return is_of_shares(of->kind) && of->local == 1 && protocol == PROTOCOL_SIMPLE;
+    default:
+        return of->kind == COLLECTIVE_ALL_REDUCE || is_of_shares(of->kind) || of->kind == COLLECTIVE_BROADCAST ||
+               of->kind == COLLECTIVE_REDUCE;
+    }
+}
+
+double nccl_time_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    if (!is_used(of, algorithm, protocol) || bus_gbps(of) <= 0) {
+        return OPEN;
+    }
+    double gbps = algorithm_gbps(of, algorithm, protocol), latency = latency_us(of, algorithm, protocol);
+    uint32_t size = of->bytes >= 64 ? 63u - (uint32_t)__builtin_clzll(of->bytes / 64) : 24;
+    if (algorithm == NCCL_TREE && size < 24) {
+        gbps *= tree_correction[protocol][size];
+    }
+    if (algorithm == NCCL_RING && protocol == PROTOCOL_SIMPLE && servers_of(of) > 1 &&
+        of->kind == COLLECTIVE_ALL_REDUCE && of->bytes / ((uint64_t)of->channels * of->members) >= RING_PLATEAU_BYTES) {
+        latency *= of->generation < GENERATION_AMPERE ? RING_PLATEAU_VOLTA : RING_PLATEAU;
+    }
+    return latency + (double)of->bytes / (1000 * gbps);
+}
+
+static uint64_t bps_of(double gbps)
+{
+    return (uint64_t)(gbps * 8e9);
+}
+
+/* A member's share of what all rings carry out of a server. */
+static uint32_t ways_out(const struct nccl_case *of)
+{
+    return of->local < of->channels ? of->local : of->channels;
+}
+
+static void rates_set(const struct nccl_case *of, enum nccl_algorithm algorithm, struct collective_choice *choice)
+{
+    enum protocol protocol = choice->protocol;
+    double up = scale_up_gbps(of), out = (double)of->machine->rate_bps[MEDIUM_SCALE_OUT] / 8e9;
+    double ll = ll_max_gbps[of->generation][size_class(of)];
+    up *= algorithm == NCCL_TREE ? 0.92 : 1;
+    if (protocol == PROTOCOL_LL) {
+        up = least(up * 0.5, ll);
+        out = least(out * 0.5, ll / ways_out(of));
+    } else if (protocol == PROTOCOL_LL128) {
+        up *= 0.92;
+        out *= 0.92;
+    } else {
+        out = 0; /* the network's own limit */
+    }
+    choice->rate_bps[MEDIUM_SCALE_UP] = bps_of(up);
+    choice->rate_bps[MEDIUM_SCALE_OUT] = bps_of(out);
+}
+
+void nccl_protocol(const struct nccl_case *of, enum nccl_algorithm algorithm, struct collective_choice *choice)
+{
+    enum protocol protocol = choice->protocol;
+    choice->base_ps = (uint64_t)(base_us[algorithm][protocol] * 1e6);
+    choice->hop_ps[MEDIUM_SCALE_UP] = (uint64_t)(inside_us(of, algorithm, protocol) * 1e6);
+    choice->hop_ps[MEDIUM_SCALE_OUT] = (uint64_t)(hop_us[MEDIUM_SCALE_OUT][algorithm][protocol] * 1e6);
+    /* LL: 4 B of data and 4 B of flag; LL128: 120 B of data in 128. */
+    choice->wire_num = protocol == PROTOCOL_LL ? 2 : protocol == PROTOCOL_LL128 ? 16 : 1;
+    choice->wire_den = protocol == PROTOCOL_LL128 ? 15 : 1;
+    rates_set(of, algorithm, choice);
+}
+
+/* As the logs of NCCL 2.18 and later say for DGX V100, A100, H100 ("24 coll channels"), recalled; over several servers those
+ * of nccl issue 1218 (H100: 16). */
+uint32_t nccl_channels_max(enum generation generation, bool is_one_server)
+{
+    static const uint32_t channels[GENERATION_COUNT][2] = {{12, 10}, {24, 16}, {24, 16}, {32, 16}};
+    return channels[generation][is_one_server ? 0 : 1];
+}
+
+/* A channel has so many bytes a thread before the next one is taken (NCCL_*_THREAD_THRESHOLD, and for LL on rings times
+ * ranks); threads: 512, of LL128 640 (src/include/device.h, src/enqueue.cc). */
+uint32_t nccl_channels(enum nccl_algorithm algorithm, enum protocol protocol, uint64_t bytes, uint32_t members,
+                       uint32_t channels)
+{
+    uint64_t threshold = protocol == PROTOCOL_SIMPLE ? 64 : 8;
+    if (protocol == PROTOCOL_LL && algorithm == NCCL_RING) {
+        threshold *= members;
+    }
+    uint64_t a_channel = threshold * (protocol == PROTOCOL_LL128 ? 640 : 512);
+    uint64_t wanted = bytes / a_channel;
+    return wanted < 1 ? 1 : wanted < channels ? (uint32_t)wanted : channels;
+}
