@@ -16,7 +16,7 @@ enum { OPT_SET = 256, OPT_HOSTS, OPT_FORMAT, OPT_TO };
 static const struct argp_option options[] = {
     {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of the fabric, or part.NAME.QUANTITY", 0},
     {"hosts", OPT_HOSTS, "N", 0, "ranks of the job, for fabrics that are sized by it", 0},
-    {"to", OPT_TO, "FORMAT", 0, "export: simgrid, dot, graphml or csv, on the standard output", 0},
+    {"to", OPT_TO, "FORMAT", 0, "export: simgrid, dot, graphml, csv or schedule, on the standard output", 0},
     {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
     {0},
 };
@@ -70,7 +70,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return hosts_parse(arguments, text);
     case OPT_TO:
         arguments->export = fabric_export_find(text);
-        return arguments->export != NULL ? 0 : usage(arguments, "--to", text, "simgrid, dot, graphml or csv");
+        return arguments->export != NULL ? 0 : usage(arguments, "--to", text, "simgrid, dot, graphml, csv or schedule");
     case OPT_FORMAT:
         if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
             return usage(arguments, "--format", text, "table or json");
@@ -410,7 +410,7 @@ static enum status action_export(struct arguments *arguments, struct diag *diag)
 {
     struct fabric_config config;
     if (arguments->export == NULL) {
-        return diag_set(diag, STATUS_USAGE, "fabric export: --to is missing; simgrid, dot, graphml or csv was expected");
+        return diag_set(diag, STATUS_USAGE, "fabric export: --to is missing; simgrid, dot, graphml, csv or schedule was expected");
     }
     enum status status = load(arguments, &config, diag);
     status = status == STATUS_OK ? arguments->export->write(config.fabric, arguments->arena, stdout, diag) : status;

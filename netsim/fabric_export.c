@@ -265,11 +265,41 @@ static enum status csv_write(const struct fabric *fabric, struct arena *arena, F
     return STATUS_OK;
 }
 
+/* ---- schedules ---------------------------------------------------------------------------------------- */
+
+/* The time-flow table: who reaches whom from when until when, a line a window of a gate. */
+static enum status schedule_write(const struct fabric *fabric, struct arena *arena, FILE *stream,
+                                  struct diag *diag)
+{
+    (void)arena;
+    if (fabric->port_gate == NULL) {
+        return diag_set(diag, STATUS_INPUT,
+                        "fabric %s: has no schedule, its links are always open; expected a fabric of cyclic circuits",
+                        fabric->name);
+    }
+    char from[16], to[16];
+    fprintf(stream, "from,to,port,transmitter,period_ps,open_ps,close_ps,rate_bps\n");
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t id = fabric->port_gate[port], peer = fabric->port_peer[port];
+        const struct gate *gate = id == ID_NONE || peer == ID_NONE ? NULL : &fabric->gates[id];
+        for (uint32_t i = 0; gate != NULL && i < gate->window_count; i++) {
+            const struct gate_window *window = &fabric->gate_windows[gate->window_first + i];
+            fprintf(stream, "%s,%s,%" PRIu32 ",%" PRIu32 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
+                    node_name(fabric, fabric->port_node[port], from, sizeof from),
+                    node_name(fabric, fabric->port_node[peer], to, sizeof to), port,
+                    fabric->port_line == NULL ? port : fabric->port_line[port], gate->period_ps, window->open_ps,
+                    window->close_ps, fabric->rate_bps[port]);
+        }
+    }
+    return STATUS_OK;
+}
+
 const struct fabric_export fabric_exports[] = {
     {"simgrid", "platform file of SimGrid 3 (XML), one way a pair", simgrid_write},
     {"dot", "graph for Graphviz", dot_write},
     {"graphml", "graph with rates and delays", graphml_write},
     {"csv", "list of links for the family edge_list", csv_write},
+    {"schedule", "windows of cyclic circuits as CSV: who reaches whom, from when, until when", schedule_write},
     {NULL, NULL, NULL},
 };
 

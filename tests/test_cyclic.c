@@ -4,6 +4,7 @@
  * matchings are duplex), duty and cycle of published systems, what Valiant's second hop and the guard cost, to the byte
  * and the picosecond, throughput laws of uniform and permutation traffic with and without their mechanism, and bad input.
  * Not asserted: queues at intermediate ToRs. */
+#include "netsim/fabric_export.h"
 #include "netsim/fabric_facts.h"
 #include "netsim/fabric_load.h"
 #include "netsim/run.h"
@@ -131,6 +132,27 @@ static void test_published_duties(void)
     CHECK_EQUAL(rotor.period_ps, UINT64_C(3200) * PS_PER_US);
     CHECK_NEAR(facts_of(arena, "sirius", "").duty, 0.9, 1e-12);
     CHECK_EQUAL(facts_of(arena, "awgr", "tors=16 hosts_per_tor=1 identity=yes").period_ps, 1600 * PS_PER_NS);
+    arena_free(arena);
+}
+
+/* The time-flow table of four ToRs and three slots. */
+static void test_export_of_schedules(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *stream = open_memstream(&text, &bytes);
+    const struct fabric *fabric = net_fabric(arena, "awgr", "tors=4 hosts_per_tor=1 slot=100ns guard=10ns");
+    CHECK_EQUAL(fabric_export_find("schedule")->write(fabric, arena, stream, &diag), STATUS_OK);
+    fclose(stream);
+    CHECK_HOLDS(text, "from,to,port,transmitter,period_ps,open_ps,close_ps,rate_bps\n"
+                      "s4,s5,5,5,300000,10000,100000,400000000000\ns4,s6,6,5,300000,110000,200000,400000000000\n"
+                      "s4,s7,7,5,300000,210000,300000,400000000000\ns5,s4,9,9,300000,210000,300000,");
+    free(text);
+    CHECK_EQUAL(fabric_export_find("schedule")->write(net_fabric(arena, "clos-dsp", ""), arena, stdout, &diag),
+                STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "has no schedule");
     arena_free(arena);
 }
 
@@ -382,7 +404,7 @@ static void test_bad_input(void)
     refused("awgr", "guard: 100ns\n", "2", "slot of 100ns is dark for all of it (guard: 100ns)");
 }
 
-TEST_MAIN("cyclic", TEST(test_schedules), TEST(test_opera_turns_in_turn), TEST(test_published_duties),
+TEST_MAIN("cyclic", TEST(test_schedules), TEST(test_opera_turns_in_turn), TEST(test_published_duties), TEST(test_export_of_schedules),
           TEST(test_vlb_carries_twice), TEST(test_guard_costs_its_share), TEST(test_rotor_laws), TEST(test_vlb_laws),
           TEST(test_opera_small_messages), TEST(test_opera_bulk_is_direct), TEST(test_packets_must_fit),
           TEST(test_bad_input))

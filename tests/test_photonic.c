@@ -208,6 +208,31 @@ static void test_fixed_grid(void)
     arena_free(arena);
 }
 
+/* ---- hosts that pass on --------------------------------------------------------------------------------------- */
+
+/* A packet that goes through a host cuts through it and is taken in whole at its end, in both engines and with queues of
+ * either kind: header, the way and the forwarding once, then all of it on the last link. */
+static void test_hosts_take_whole_packets(void)
+{
+    static const struct engine_class *const engines[] = {&engine_plain, &engine_window};
+    static const char *const names[] = {"ideal", "credit", "roce"};
+    for (size_t i = 0; i < 6; i++) {
+        struct arena *arena = arena_new("test");
+        const struct fabric *fabric =
+            net_fabric(arena, "interposer", "hosts=5 ports=2 paths=fixed link_delay=50ns forward_latency=100ns");
+        const char *settings = arena_printf(arena, "transport.name=%s packet.size=4096B", names[i / 2]);
+        struct net *net = net_new(arena, fabric, settings, 1, engines[i % 2]);
+        size_t near = net_add(net, 0, 1, 4032), far = net_add(net, 3, 0, 4032);
+        net_post(net, near, 0);
+        net_post(net, far, 0);
+        net_run(net);
+        net_check_drained(net);
+        CHECK_EQUAL(net->messages[near].delivered_ps, 81920 + 50000); /* 4096 B at 400 Gbit/s */
+        CHECK_EQUAL(net->messages[far].delivered_ps, 1280 + 50000 + 100000 + 81920 + 50000);
+        arena_free(arena);
+    }
+}
+
 /* ---- bad input ------------------------------------------------------------------------------------------------ */
 
 static void test_bad_input(void)
@@ -226,4 +251,5 @@ static void test_bad_input(void)
 
 TEST_MAIN("photonic", TEST(test_wavelengths_are_reused), TEST(test_wavelengths_run_out), TEST(test_ring_beats_electrical),
           TEST(test_bypass_keeps_the_ring), TEST(test_bypass_is_switched_at_the_start), TEST(test_rings_survive_failures),
-          TEST(test_switched_paths), TEST(test_fixed_grid), TEST(test_bad_input))
+          TEST(test_switched_paths), TEST(test_fixed_grid), TEST(test_hosts_take_whole_packets),
+          TEST(test_bad_input))

@@ -13,7 +13,7 @@
  * arrives
  *     at a host or a store-and-forward switch:  s + serialisation(all of it) + delay of the link
  *     at a cut-through switch:                  s + serialisation(cut bytes) + delay of the link
- * where cut bytes = min(size, cut_through_bytes). In the second case, an output of another rate than the input
+ * (a cut-through host is a switch to what it passes on, and a host to what is its own), where cut bytes = min(size, cut_through_bytes). In the second case, an output of another rate than the input
  * waits for the rest of the packet (it arrives a second time, whole). A switch's latency follows the arrival.
  * Nothing starts on a port before port_up_ps. Pause and credit frames take the delay of the link, 1 ps at least.
  *

@@ -138,6 +138,10 @@ static void on_arrived(struct plain *plain, const struct event *event)
         on_forward(plain, event);
         return;
     }
+    if (!event->is_whole) { /* a host that passes packets on takes its own in when their tails are there */
+        arrival_repeat(plain, event);
+        return;
+    }
     host_receive(plain, event);
 }
 

@@ -515,6 +515,14 @@ static inline uint64_t tail_wait_ps(const struct window_core *core, const struct
     return port_service_ps(in, packet->size_bytes) - port_service_ps(in, core->config.cut_through_bytes);
 }
 
+/* The same for a packet that has reached its host. */
+static inline uint64_t tail_last_ps(const struct window_core *core, const struct window_node *node, uint32_t in_port,
+                                    const struct packet *packet)
+{
+    const struct window_port *in = &core->ports[core->fabric->port_peer[node->port_first + in_port]];
+    return port_service_ps(in, packet->size_bytes) - port_service_ps(in, core->config.cut_through_bytes);
+}
+
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
 void arrivals_take(struct worker *worker, uint32_t node);

@@ -169,12 +169,15 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node, uint32_t arrive
     const struct window_core *core = worker->core;
     uint64_t item = worker->arrivals.items[arrived], again_ps;
     const struct packet *packet = worker->arrivals.where[arrival_at(item)];
-    if (packet->dst == core->nodes[node].id) {
+    bool is_final = packet->dst == core->nodes[node].id;
+    if (is_final && arrival_is_whole(item)) {
         worker->in_flight--;
         core->config.ops->receive(core->config.context, packet->dst, packet, now_ps);
         return 1;
     }
-    if (on_forward(worker, node, item, packet, now_ps, &again_ps)) {
+    if (is_final) {
+        again_ps = now_ps + tail_last_ps(core, &core->nodes[node], arrival_port(core, item), packet);
+    } else if (on_forward(worker, node, item, packet, now_ps, &again_ps)) {
         return 1;
     }
     arrival_repeat(worker, node, arrived, again_ps);
@@ -251,7 +254,7 @@ void host_serve(struct worker *worker, uint32_t node)
     due_take(worker, host);
     arrivals_take(worker, node);
     arrivals_sort(worker->arrivals.items, worker->arrivals.count);
-    uint32_t arrived = host->port_count == 1 ? host_serve_usual(worker, node) : 0;
+    uint32_t arrived = host->port_count == 1 && !host->is_cut ? host_serve_usual(worker, node) : 0;
     for (;;) {
         struct host_step step = host_next(worker, host, arrived);
         if (step.time_ps >= worker->end_ps) {

@@ -110,7 +110,7 @@ static uint64_t set_rate_bps(const struct fabric *fabric, uint32_t node, const s
 {
     uint64_t rate_bps = 0;
     for (uint32_t i = 0; i < set->count; i++) {
-        rate_bps += fabric->rate_bps[fabric->port_first[node] + port_set_at(set, i)];
+        rate_bps += fabric_port_mean_bps(fabric, fabric->port_first[node] + port_set_at(set, i));
     }
     return rate_bps;
 }
@@ -122,7 +122,7 @@ static void node_spray(const struct platform *platform, struct layer *layer, uin
     double sum_bps = (double)set_rate_bps(fabric, node, set);
     for (uint32_t i = 0; i < set->count; i++) {
         uint32_t port = fabric->port_first[node] + port_set_at(set, i);
-        double part = is_source ? (double)fabric->rate_bps[port] / sum_bps : 1.0 / set->count;
+        double part = is_source ? (double)fabric_port_mean_bps(fabric, port) / sum_bps : 1.0 / set->count;
         layer_push(platform, layer, port, layer->share[node] * part);
     }
 }
@@ -189,7 +189,7 @@ static void link_add_port(struct platform *platform, struct platform_link *link,
 {
     const struct fabric *fabric = platform->config.fabric;
     uint32_t peer = fabric->port_node[fabric->port_peer[port]];
-    uint64_t rate_bps = (uint64_t)((double)fabric->rate_bps[port] / share + 0.5);
+    uint64_t rate_bps = (uint64_t)((double)fabric_port_mean_bps(fabric, port) / share + 0.5);
     uint64_t latency_ps = link_delay_ps(fabric, port), pass_ps = transit_ps(platform, port, peer);
     if (peer >= fabric->host_count) {
         latency_ps += pass_ps;

@@ -11,10 +11,10 @@ struct path_sum {
 };
 
 static uint64_t hop_serialisation_ps(const struct fabric *fabric, const struct packet_shape *shape, uint32_t port,
-                                     uint64_t bytes)
+                                     uint32_t dst, uint64_t bytes)
 {
     uint32_t peer = fabric->port_node[fabric->port_peer[port]];
-    bool is_cut = fabric->node_cut_through[peer] && bytes > shape->header_bytes;
+    bool is_cut = peer != dst && fabric->node_cut_through[peer] && bytes > shape->header_bytes;
     return serialisation_ps(is_cut ? shape->header_bytes : bytes, fabric->rate_bps[port]);
 }
 
@@ -49,7 +49,7 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
         uint64_t full_ps = serialisation_ps(shape->packet_bytes, fabric->rate_bps[port]);
         sum->full_ps += full_ps;
         sum->slowest_ps = full_ps > sum->slowest_ps ? full_ps : sum->slowest_ps;
-        sum->first_ps += hop_serialisation_ps(fabric, shape, port, lone_bytes);
+        sum->first_ps += hop_serialisation_ps(fabric, shape, port, dst, lone_bytes);
         sum->last_link_ps = serialisation_ps(last_bytes, fabric->rate_bps[port]);
         sum->delay_ps += link_delay_ps(fabric, port);
         in_port = port;
