@@ -12,6 +12,7 @@ struct message {
     uint64_t key[2];
     uint64_t cookie; /* the sender's own */
     uint64_t posted_ps;
+    uint64_t ports;  /* of the source host that it may leave by, as bits; 0: as the routes say */
 };
 
 /* What a message went through. A packet is reordered that comes after one with a higher number, repeats counted; its
