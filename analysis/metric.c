@@ -23,6 +23,7 @@ static const struct known {
     {"exposed_communication_ps", "exposed comm.", METRIC_TIME, BETTER_LOW, true, NULL},
     {"exposed_communication_fraction", "exposed share", METRIC_TIME, BETTER_LOW, false, "exposed share"},
     {"reconfiguration_ps", "reconfiguration", METRIC_TIME, BETTER_LOW, false, NULL},
+    {"reconfiguration_exposed_ps", "of it exposed", METRIC_TIME, BETTER_LOW, false, NULL},
     {"makespan_ps", "makespan", METRIC_TIME, BETTER_LOW, false, NULL},
     {"collective_busbw_gbps", "bus bandwidth", METRIC_TIME, BETTER_HIGH, true, "bus bandw."},
     {"fct_p50_ps", "FCT p50", METRIC_MESSAGES, BETTER_LOW, true, NULL},

@@ -1,5 +1,7 @@
 #include "netsim/collect.h"
 
+#include "netsim/circuits.h"
+
 #include "netsim/metrics/energy.h"
 
 #include <math.h>
@@ -10,8 +12,23 @@ static bool is_connected(const struct fabric *fabric, uint32_t port)
     return fabric->port_peer[port] != ID_NONE;
 }
 
+/* Circuits set while the job ran, all regions together. */
+static uint32_t circuits_set(const struct circuits *circuits)
+{
+    uint64_t count = 0;
+    for (uint32_t id = 0; id < circuits_schedule(circuits)->region_count; id++) {
+        struct controller_region sums;
+        controller_region(circuits_controller(circuits), id, &sums);
+        count += sums.circuits;
+    }
+    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
 void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
 {
+    if (sim->circuits != NULL) {
+        sim->fabric->reconfigurations = circuits_set(sim->circuits);
+    }
     struct replay_rank *ranks = arena_array(arena, sim->job->rank_count, struct replay_rank);
     struct port_counters *ports = arena_array(arena, sim->fabric->port_count, struct port_counters);
     for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
@@ -34,6 +51,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
         .done_ops = replay_done_ops(sim->replay),
         .op_count = replay_op_count(sim->replay),
         .is_complete = replay_is_complete(sim->replay),
+        .circuits = sim->circuits,
     };
     endpoint_counters(sim->endpoint, &facts->ends);
 }
@@ -179,35 +197,6 @@ static enum status nodes_collect(const struct facts *facts, struct results_run *
     return status;
 }
 
-/* A port that was joined by a planner: its fibre ends at an optical switch. */
-static enum status circuits_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run,
-                                    struct diag *diag)
-{
-    const struct fabric *fabric = facts->fabric;
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < fabric->optical_count; i++) {
-        const struct optical *optical = &fabric->optical[i];
-        for (uint32_t j = 0; j < optical->port_count && status == STATUS_OK; j++) {
-            uint32_t port = optical->port[j], peer = fabric->port_peer[port];
-            if (peer == ID_NONE || peer < port) {
-                continue;
-            }
-            struct result_circuits row = {
-                .port_a = port,
-                .port_b = peer,
-                .node_a = fabric->port_node[port],
-                .node_b = fabric->port_node[peer],
-                .usable_from_ps = fabric->port_up_ps[port],
-                .usable_until_ps = makespan_ps,
-                .a_to_b_bytes = facts->ports[port].tx_bytes,
-                .b_to_a_bytes = facts->ports[peer].tx_bytes,
-            };
-            status = results_append(run, RESULT_TABLE_circuits, &row, 1, diag);
-        }
-    }
-    return status;
-}
-
 /* Sums over packets and hops of what each link and switch adds. */
 static enum status breakdown_collect(const struct facts *facts, struct results_run *run, struct diag *diag)
 {
@@ -303,7 +292,7 @@ enum status collect_tables(const struct facts *facts, const struct result_summar
     status = status == STATUS_OK ? ranks_collect(facts, makespan_ps, run, diag) : status;
     status = status == STATUS_OK ? links_collect(facts, makespan_ps, run, diag) : status;
     status = status == STATUS_OK ? nodes_collect(facts, run, diag) : status;
-    status = status == STATUS_OK ? circuits_collect(facts, makespan_ps, run, diag) : status;
+    status = status == STATUS_OK ? collect_circuits(facts, makespan_ps, run, diag) : status;
     status = status == STATUS_OK ? energy_collect(facts, makespan_ps, run, diag) : status;
     status = status == STATUS_OK ? breakdown_collect(facts, run, diag) : status;
     return status == STATUS_OK ? histograms_collect(facts, run, diag) : status;
@@ -387,12 +376,8 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
         summary->drop_count += counters.dropped_packets;
         summary->pause_count += counters.pauses;
         summary->trim_count += counters.trimmed_packets;
-        if (facts->fabric->port_up_ps[port] > summary->reconfiguration_ps) {
-            summary->reconfiguration_ps = facts->fabric->port_up_ps[port];
-        }
     }
     summary->packet_hop_count = facts->hop_count;
-    summary->reconfiguration_count = facts->fabric->reconfigurations;
 }
 
 static void calls_summarise(const struct facts *facts, struct result_summary *summary)
@@ -446,6 +431,7 @@ void collect_summary(const struct facts *facts, uint32_t iterations, struct aren
     ranks_summarise(facts, steady, summary);
     messages_summarise(facts, summary);
     links_summarise(facts, summary);
+    summarise_circuits(facts, summary);
     calls_summarise(facts, summary);
     energy_summarise(facts, steady, iterations, arena, summary);
 }

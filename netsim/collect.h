@@ -20,6 +20,7 @@ struct facts {
     uint64_t makespan_ps;
     uint64_t done_ops, op_count;
     bool is_complete;
+    const struct circuits *circuits; /* NULL: none are set while the job runs */
 };
 
 /* Of the packet engine, as they stand now. */
@@ -39,5 +40,9 @@ void collect_summary(const struct facts *facts, uint32_t iterations, struct aren
 /* All other tables, at the end of a run. */
 enum status collect_tables(const struct facts *facts, const struct result_summary *summary, struct results_run *run,
                            struct diag *diag);
+
+/* Of circuits (collect_circuits.c): their rows, those of the optical switches, and what the summary says of them. */
+enum status collect_circuits(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag);
+void summarise_circuits(const struct facts *facts, struct result_summary *summary);
 
 #endif

@@ -1,6 +1,7 @@
 #include "netsim/sim.h"
 
 #include "netsim/circuit/planner.h"
+#include "netsim/circuits.h"
 #include "netsim/engine/window.h"
 #include "netsim/machine.h"
 #include "netsim/optics/light.h"
@@ -13,7 +14,13 @@
 static void net_send(void *context, const struct message *message, uint64_t now_ps)
 {
     struct sim *sim = context;
-    endpoint_send(sim->endpoint, message, now_ps);
+    if (sim->circuits == NULL) {
+        endpoint_send(sim->endpoint, message, now_ps);
+        return;
+    }
+    struct message with_ports = *message;
+    circuits_posted(sim->circuits, &with_ports, now_ps);
+    endpoint_send(sim->endpoint, &with_ports, now_ps);
 }
 
 static void net_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
@@ -57,6 +64,9 @@ static void on_acked(void *context, const struct message *message, const struct 
                                        message->dst_host, message->bytes);
     }
     flowstats_add(&sim->stats, &record);
+    if (sim->circuits != NULL) {
+        circuits_acked(sim->circuits, message, now_ps);
+    }
     replay_acked(sim->replay, message, now_ps);
 }
 
@@ -86,7 +96,15 @@ static void on_event(void *context, uint32_t host, enum host_event kind, uint64_
     }
 }
 
+static void on_control(void *context, uint32_t host, uint64_t argument, uint64_t now_ps)
+{
+    struct sim *sim = context;
+    circuits_told(sim->circuits, host, argument, now_ps);
+}
+
 static const struct host_ops host_ops = {.pull = on_pull, .receive = on_receive, .event = on_event};
+static const struct host_ops host_ops_controlled = {
+    .pull = on_pull, .receive = on_receive, .event = on_event, .control = on_control};
 
 /* ---- building --------------------------------------------------------------------------------------------- */
 
@@ -136,6 +154,9 @@ static enum status circuits_set(struct sim *sim, struct diag *diag)
 {
     if (sim->fabric->plan == PLAN_NONE) {
         return STATUS_OK;
+    }
+    if (sim->fabric->plan == PLAN_PER_PHASE) {
+        return circuits_new(sim->arena, sim->fabric, sim->replay, sim->rank_host, &sim->circuits, diag);
     }
     struct demand_sum sum = {sim, demand_builder_new(sim->arena, sim->fabric->host_count)};
     replay_demand(sim->replay, demand_visit, &sum);
@@ -210,12 +231,16 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .packet_bytes_max = (uint32_t)scenario->packet->size_bytes,
         .switch_queues = queues,
         .host_queues = queues,
-        .ops = &host_ops,
+        .ops = sim->circuits != NULL ? &host_ops_controlled : &host_ops,
+        .control_delay_ps = sim->circuits != NULL ? sim->fabric->rules.signal_ps : 0,
         .context = sim,
         .interrupted = config->interrupted,
     };
     sim->engine = engine_class_for(queues)->create(sim->arena, &engine_config);
     endpoint_attach(sim->endpoint, sim->engine);
+    if (sim->circuits != NULL) {
+        circuits_attach(sim->circuits, sim->engine);
+    }
 }
 
 static void idle_tell(struct sim *sim)

@@ -25,6 +25,7 @@ struct sim {
     struct replay *replay;
     struct endpoint *endpoint;
     struct engine *engine;
+    struct circuits *circuits; /* NULL: none are set while the job runs */
     struct flowstats stats;
     struct replay_volume volume;
 };

@@ -14,8 +14,8 @@ void summary_print(const struct result_summary *summary, FILE *stream)
             100 * summary->exposed_communication_fraction);
     fprintf(stream, "        compute           %12.3f us, mean over ranks\n", us(summary->compute_ps));
     if (summary->reconfiguration_ps > 0) {
-        fprintf(stream, "        reconfiguration   %12.3f us dark at the start\n",
-                us(summary->reconfiguration_ps));
+        fprintf(stream, "        reconfiguration   %12.3f us dark in all, %.3f us of it with messages waiting\n",
+                us(summary->reconfiguration_ps), us(summary->reconfiguration_exposed_ps));
     }
     fprintf(stream, "        messages          %12" PRIu64 ", completion p50 %.3f us, p99 %.3f us, max %.3f us\n",
             summary->message_count, us(summary->fct_p50_ps), us(summary->fct_p99_ps), us(summary->fct_max_ps));

@@ -61,18 +61,18 @@ static void refused(const char *spec, const char *settings, uint32_t hosts, cons
     arena_free(loaded.arena);
 }
 
-/* The summary of a run that must end well. */
-static struct result_summary ran(const char *trace, const char *fabric, const char *settings, uint32_t iterations)
+/* The summary of a run that must end well; `job` NULL: that of the trace. */
+static struct result_summary ran(const char *trace, const struct job *job, const char *fabric, const char *settings,
+                                 uint32_t iterations)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *job = NULL;
     struct trace_setting sets[32];
     struct run_result result = {.status = NULL};
     struct run_request request = {.trace = trace, .fabric = fabric, .settings = sets, .seed = 1,
                                   .iterations = iterations, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
     request.setting_count = settings_split(arena, settings, sets);
-    enum status status = run_read(&request, arena, &job, &diag);
+    enum status status = job != NULL ? STATUS_OK : run_read(&request, arena, &job, &diag);
     status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
     if (status != STATUS_OK) {
         printf("%s on %s, %s: %s\n%s\n", trace, fabric, settings, diag.text,
@@ -86,7 +86,7 @@ static struct result_summary ran(const char *trace, const char *fabric, const ch
 
 static double ran_us(const char *trace, const char *fabric, const char *settings)
 {
-    return (double)ran(trace, fabric, settings, 1).makespan_ps / 1e6;
+    return (double)ran(trace, NULL, fabric, settings, 1).makespan_ps / 1e6;
 }
 
 /* ---- cubes and optical switches ------------------------------------------------------------------------------ */
@@ -205,5 +205,296 @@ static void test_bad_slices_are_refused(void)
     refused("tpu-v4-slice", "ocs=dr4_400g_dsp", 0, "expected one of class ocs");
 }
 
+/* ---- rails of optical switches ------------------------------------------------------------------------------- */
+
+/* Llama-3 8B, tensor 2, pipeline 2, data 4, gradients reduced after the last backward pass; a thousandth of every buffer
+ * and compute time, so a microsecond here stands for a millisecond. */
+static const struct job *dense_job(struct arena *arena)
+{
+    static const char *const settings[][2] = {{"tp", "2"}, {"pp", "2"}, {"dp", "4"}, {"shrink", "1000"},
+                                              {"bucket", "1000000000000"}};
+    const struct trace_model *model;
+    struct diag diag = {""};
+    CHECK_EQUAL(trace_model_load("llama3-8b", arena, &model, &diag), STATUS_OK);
+    void *values = param_defaults(&model->params, arena);
+    const struct job *job = NULL;
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        CHECK_EQUAL(param_assign(&model->params, values, settings[i][0], settings[i][1], (struct origin){"test", 0, 0},
+                                 arena, &diag), STATUS_OK);
+    }
+    CHECK_EQUAL(model->generate(model, values, arena, &job, &diag), STATUS_OK);
+    return job;
+}
+
+static struct result_summary rails(const struct job *job, uint32_t switch_us, const char *more)
+{
+    char settings[400];
+    snprintf(settings, sizeof settings,
+             "server_gpus=2|nvlink_switches=1|packet.size=16383B|part.palomar.settle=%uus|part.palomar.relock=0us|"
+             "part.palomar.control=0us%s",
+             switch_us, more);
+    return ran("llama3-8b", job, "photonic-rails-h100", settings, 2);
+}
+
+/* Published: below 6 % slower at 10 ms, to 2048 GPUs (Opus). Flat while changes hide behind compute, then linear: every
+ * change that is left costs what it takes. */
+static void test_rails_are_flat_then_linear(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct job *job = dense_job(arena);
+    static const uint32_t switch_us[] = {0, 10, 100, 1000, 2000, 3000};
+    double time_us[6];
+    for (size_t i = 0; i < 6; i++) {
+        struct result_summary summary = rails(job, switch_us[i], "");
+        time_us[i] = (double)summary.iteration_time_ps / 1e6;
+        printf("rails: switch time %u ms, step %.0f ms, %+.1f %%, dark %.0f ms of it exposed %.0f ms\n", switch_us[i],
+               time_us[i], 100 * (time_us[i] / time_us[0] - 1), (double)summary.reconfiguration_ps / 1e6,
+               (double)summary.reconfiguration_exposed_ps / 1e6);
+        CHECK(i == 0 || time_us[i] > 0.99 * time_us[i - 1]);
+        CHECK(summary.reconfiguration_exposed_ps <= summary.reconfiguration_ps);
+    }
+    CHECK(time_us[1] < 1.06 * time_us[0]);
+    CHECK(time_us[1] < 1.01 * time_us[0]); /* flat here */
+    CHECK(time_us[3] > 1.3 * time_us[0]);
+    CHECK_NEAR(time_us[5] - time_us[4], time_us[4] - time_us[3], 0.05);
+    arena_free(arena);
+}
+
+/* Circuits set when asked for cost more than those set ahead; circuits that do not look at the demand more than those that
+ * do; and circuits that are not changed at all do not exist here. */
+static void test_rails_need_their_planner(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct job *job = dense_job(arena);
+    uint64_t ahead_ps = rails(job, 100, "").iteration_time_ps;
+    uint64_t asked_ps = rails(job, 100, "|ahead=no").iteration_time_ps;
+    struct result_summary cyclic = rails(job, 100, "|planner=cyclic");
+    CHECK(asked_ps > ahead_ps + ahead_ps / 100);
+    CHECK(cyclic.iteration_time_ps > ahead_ps + ahead_ps / 20);
+    arena_free(arena);
+}
+
+/* With four ports both phases would fit at once, but a phase's circuits are doubled instead; where changes do not pay,
+ * circuits are kept and nothing is ever dark again. */
+static void test_rails_change_only_if_it_pays(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct job *job = dense_job(arena);
+    struct result_summary always = rails(job, 1000, ""), paying = rails(job, 1000, "|pays=yes");
+    CHECK(paying.iteration_time_ps <= always.iteration_time_ps + always.iteration_time_ps / 100);
+    arena_free(arena);
+}
+
+/* Static watts of a fabric without GPUs, NICs and scale-up. */
+static double network_w(const char *spec, const char *settings, uint32_t hosts)
+{
+    struct loaded loaded = good(spec, settings, hosts);
+    struct fabric_facts facts;
+    double watts = 0;
+    fabric_facts(loaded.fabric, loaded.arena, &facts);
+    for (uint32_t i = 0; i < facts.row_count; i++) {
+        const struct energy_row *row = &facts.rows[i];
+        bool is_ours = row->use == ENERGY_NETWORK && strcmp(row->class, "nic") != 0 && strcmp(row->part, "nvswitch3") != 0;
+        watts += is_ours ? row->static_pj * 1e-12 : 0;
+    }
+    arena_free(loaded.arena);
+    return watts;
+}
+
+/* Published: above 23 times less network power. GPUs' own modules stay; what rails lose are switches and the modules at
+ * them. 1024 GPUs, 128 servers, fill the optical switches. */
+static void test_rails_save_power(void)
+{
+    double leaves_w = network_w("rail-h100", "nvswitch=none", 1024);
+    double rails_w = network_w("photonic-rails-h100", "degree=1|link_rate=400Gbps|nvswitch=none", 1024);
+    double leaves_side_w = network_w("rail-h100", "nvswitch=none|host_module=none", 1024);
+    double rails_side_w = network_w("photonic-rails-h100", "degree=1|link_rate=400Gbps|nvswitch=none|module=none", 1024);
+    printf("rails: %.1f times less static power than leaves and spines, %.1f times without the GPUs' modules\n",
+           leaves_w / rails_w, leaves_side_w / rails_side_w);
+    CHECK_NEAR(rails_side_w, 8 * 108.0, 1e-9);
+    CHECK(leaves_side_w > 23 * rails_side_w);
+    CHECK(leaves_w > 5 * rails_w);
+}
+
+/* ---- blocks joined directly ------------------------------------------------------------------------------------- */
+
+#define PAIRS "pattern:permutation,ranks=64,bytes=4MB"
+
+/* By hand: 8 blocks of 8 hosts and 8 fibres; the mesh gives 7, demand the rest. A packet without transit waits for the few
+ * circuits of its pair. */
+static void test_blocks_need_transit_and_planner(void)
+{
+    const char *base = "block_hosts=8|ocs=none";
+    double transit_us = ran_us(PAIRS, "jupiter", base);
+    double direct_us = ran_us(PAIRS, "jupiter", "block_hosts=8|ocs=none|transit=none");
+    double always_us = ran_us(PAIRS, "jupiter", "block_hosts=8|ocs=none|transit=always");
+    double blind_us = ran_us(PAIRS, "jupiter", "block_hosts=8|ocs=none|transit=none|planner=strides");
+    double clos_us = ran_us(PAIRS, "clos-dsp", "");
+    printf("blocks: permutation %.0f us, all by transit %.0f, none %.0f, none and circuits by strides %.0f; Clos %.0f\n",
+           transit_us, always_us, direct_us, blind_us, clos_us);
+    CHECK(transit_us < 0.8 * direct_us);
+    CHECK(direct_us < 0.9 * blind_us);
+    CHECK(clos_us < transit_us);
+    CHECK(transit_us < always_us);
+}
+
+/* Published: 41 % less power without the spine. */
+static void test_blocks_save_the_spine(void)
+{
+    double blocks_w = network_w("jupiter", "", 256), clos_w = network_w("clos-dsp", "", 256);
+    printf("blocks: %.0f %% less static power than a Clos, NICs left out; published 41 %%\n", 100 * (1 - blocks_w / clos_w));
+    CHECK(blocks_w < 0.75 * clos_w && blocks_w > 0.45 * clos_w);
+}
+
+/* ---- packets for mice, circuits for elephants -------------------------------------------------------------------- */
+
+/* A 4:1 network alone, with circuits for elephants, and one that is not oversubscribed. */
+static void test_elephants_take_circuits(void)
+{
+    double circuits_us = ran_us(PAIRS, "helios", "ocs=none");
+    double mice_us = ran_us(PAIRS, "helios", "ocs=none|elephant=5MB"); /* no message is one */
+    double none_us = ran_us(PAIRS, "helios", "ocs=none|planner=none");
+    double full_us = ran_us(PAIRS, "helios", "ocs=none|planner=none|leaf_up=16");
+    printf("hybrid: permutation %.0f us, without elephants %.0f, no oversubscription %.0f\n", circuits_us, mice_us, full_us);
+    CHECK(circuits_us < 0.75 * mice_us);
+    CHECK_NEAR(mice_us, none_us, 1e-9);
+    CHECK(full_us < circuits_us);
+}
+
+/* One pair alone: its circuit's rate, by hand: 4 MB in packets of 4150 B with 64 B of header at 400 Gbit/s. */
+static void test_an_elephant_alone(void)
+{
+    double time_us = ran_us("pattern:sendrecv,ranks=64,src=3,dst=60,bytes=4MB", "helios", "ocs=none|link_rate=100Gbps");
+    double wire_us = 4e6 * 4150 / 4086 * 8 / 400e3;
+    CHECK(time_us > wire_us && time_us < wire_us + 10);
+    time_us = ran_us("pattern:sendrecv,ranks=64,src=3,dst=60,bytes=4MB", "helios", "");
+    CHECK(time_us > wire_us + 13000 - 1 && time_us < wire_us + 13000 + 20); /* set at the start, or asked for */
+}
+
+/* Matchings in turn: all 23 of 24 hosts, each pair of hosts by its circuit; bytes over circuits and nothing over the network
+ * but acknowledgements. */
+static void test_matchings_in_turn(void)
+{
+    struct result_summary turns = ran("pattern:alltoall,ranks=24,bytes=2400kB", NULL, "mordia",
+                                      "replay.all_to_all_concurrency=23", 1);
+    CHECK(turns.reconfiguration_count >= 23 * 12);
+    CHECK(turns.reconfiguration_count < 40 * 12);
+    CHECK(turns.reconfiguration_exposed_ps > turns.reconfiguration_ps / 2);
+}
+
+/* ---- regional circuits for experts -------------------------------------------------------------------------------- */
+
+/* Every rank sends to all ranks of other servers, much to one server (whose experts are popular there), little to the rest. */
+static const struct job *experts_job(struct arena *arena, uint32_t ranks, uint32_t gpus, uint64_t hot_bytes, uint64_t cold_bytes)
+{
+    struct job_builder *builder = job_builder_new(arena, "experts", "test", ranks);
+    struct diag diag = {""};
+    const struct job *job = NULL;
+    for (uint32_t rank = 0; rank < ranks; rank++) {
+        job_builder_rank(builder, rank);
+        for (uint32_t step = 1; step < ranks; step++) {
+            uint32_t to = (rank + step) % ranks, from = (rank + ranks - step) % ranks;
+            struct op send = {.kind = OP_SEND, .peer = to, .stream = STREAM_NONE, .name = "send"};
+            struct op recv = {.kind = OP_RECV, .peer = from, .stream = STREAM_NONE, .name = "recv"};
+            send.bytes = (to / gpus ^ 1) == rank / gpus ? hot_bytes : cold_bytes;
+            recv.bytes = (from / gpus ^ 1) == rank / gpus ? hot_bytes : cold_bytes;
+            if (to / gpus != rank / gpus) {
+                job_builder_op(builder, &send);
+            }
+            if (from / gpus != rank / gpus) {
+                job_builder_op(builder, &recv);
+            }
+        }
+        CHECK_EQUAL(job_builder_rank_end(builder, "test", &diag), STATUS_OK);
+    }
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    return job;
+}
+
+static double experts_us(const struct job *job, const char *fabric, const char *settings)
+{
+    return (double)ran("experts", job, fabric, settings, 1).makespan_ps / 1e6;
+}
+
+#define EXPERTS "server_gpus=4|nvlink_links=4|nvlink_rate=400Gbps|traffic=any|phase=job|ocs=none"
+
+/* Published: as fast as a fat tree of all NICs, with half of them on circuits. By hand: 3 of 4 parts of a rank's bytes go to
+ * the hot server, by circuits; without them all four parts share the one NIC. */
+static void test_experts_take_circuits(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct job *job = experts_job(arena, 32, 4, 1500000, 83000);
+    double mixnet_us = experts_us(job, "mixnet-h100", EXPERTS);
+    double network_us = experts_us(job, "mixnet-h100", EXPERTS "|planner=none");
+    double double_us = experts_us(job, "mixnet-h100", EXPERTS "|planner=none|link_rate=800Gbps");
+    printf("experts: %.0f us, without circuits %.0f us, twice the network instead %.0f us\n", mixnet_us, network_us, double_us);
+    CHECK(mixnet_us < 0.85 * network_us);
+    CHECK(mixnet_us < 1.6 * double_us);
+    arena_free(arena);
+}
+
+/* ---- servers at an optical patch ----------------------------------------------------------------------------------- */
+
+/* Sixteen hosts in servers of four: circuits join servers only, any port of one to any of another. */
+static void test_patch_joins_servers(void)
+{
+    struct result_summary servers = ran("pattern:alltoall,ranks=16,bytes=1MB", NULL, "optical-patch",
+                                        "server_gpus=4|nvlink_links=4|nvlink_switches=1|ocs=none", 1);
+    CHECK_EQUAL(servers.reconfiguration_count, 32); /* 4 servers of 16 ports */
+    CHECK_EQUAL(servers.message_count, 16 * 15);
+    struct loaded loaded = good("optical-patch", "server_gpus=4|nvlink_links=4|nvlink_switches=1", 16);
+    CHECK_EQUAL(loaded.fabric->optical[0].vertex_count, 4);
+    arena_free(loaded.arena);
+}
+
+/* ---- bad input --------------------------------------------------------------------------------------------------- */
+
+static void test_bad_fabrics_are_refused(void)
+{
+    refused("jupiter", "hosts=100", 0, "100 hosts do not divide into blocks of 32; expected for example 128");
+    refused("jupiter", "hosts=256|uplinks=6", 0, "6 uplinks do not join a block to each of 7 others");
+    refused("jupiter", "planner=best", 0, "unknown planner \"best\"");
+    refused("mixnet-h100", "nvlink_switches=4", 0, "expected nvlink_switches: 1, not 4");
+    refused("mixnet-h100", "region_hosts=100", 0, "100 hosts of a region do not divide into servers of 8; expected for example 104");
+    refused("photonic-rails-h100", "hosts=30", 0, "30 hosts do not divide into servers of 8");
+    refused("photonic-rails-h100", "phase=layer", 0, "layer");
+    refused("helios", "ocs=dr4_400g_dsp", 0, "expected one of class ocs");
+    refused("helios", "signal=0ns", 0, "signal");
+}
+
+/* A planner that cannot join all pairs, and a plan that needs more ports than a host may have. */
+static void test_plans_that_do_not_close_are_refused(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    const struct job *job = NULL;
+    struct run_result result = {.status = NULL};
+    struct trace_setting set = {"planner", "none", {"--set", 0, 0}};
+    struct run_request request = {.trace = "pattern:alltoall,ranks=32,bytes=32kB", .fabric = "photonic-rails-h100",
+                                  .settings = &set, .setting_count = 1, .seed = 1, .iterations = 1,
+                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "planner none never joins groups of hosts 0 and 1, which exchange data and have no other way");
+    arena_free(arena);
+}
+
+/* Cross-rail traffic: data by one rail, acknowledgements by another; nobody waits for ever. */
+static void test_all_to_all_over_rails_ends(void)
+{
+    for (uint32_t patience = 0; patience < 2; patience++) {
+        struct result_summary summary = ran("pattern:alltoall,ranks=24,bytes=240kB", NULL, "photonic-rails-h100",
+                                            patience == 0 ? "server_gpus=4|nvlink_switches=1"
+                                                          : "server_gpus=4|nvlink_switches=1|patience=14ms", 2);
+        CHECK_EQUAL(summary.message_count, 2 * 24 * 23);
+        CHECK(summary.reconfiguration_count > 0);
+    }
+}
+
 TEST_MAIN("circuits", TEST(test_cubes_have_their_optical_ends), TEST(test_optical_switches_of_a_pod_are_cheap),
-          TEST(test_twist_shifts_the_closing_links), TEST(test_twisted_torus_is_faster), TEST(test_bad_slices_are_refused))
+          TEST(test_twist_shifts_the_closing_links), TEST(test_twisted_torus_is_faster), TEST(test_bad_slices_are_refused),
+          TEST(test_rails_are_flat_then_linear), TEST(test_rails_need_their_planner), TEST(test_rails_change_only_if_it_pays),
+          TEST(test_rails_save_power), TEST(test_blocks_need_transit_and_planner), TEST(test_blocks_save_the_spine),
+          TEST(test_elephants_take_circuits), TEST(test_an_elephant_alone), TEST(test_matchings_in_turn),
+          TEST(test_experts_take_circuits), TEST(test_patch_joins_servers), TEST(test_bad_fabrics_are_refused),
+          TEST(test_plans_that_do_not_close_are_refused), TEST(test_all_to_all_over_rails_ends))

@@ -343,12 +343,17 @@ static void test_no_circuits_are_refused(void)
 static void test_every_planner_plans(void)
 {
     for (size_t i = 0; planners[i] != NULL; i++) {
-        struct planned planned = patch(13, 5, planners[i]->name);
+        struct planned planned = patch(13, 13, planners[i]->name);
         plan(&planned); /* nobody talks: even no circuits will do */
         CHECK_EQUAL(planned.status, STATUS_OK);
         CHECK(planned.plan.text != NULL && planned.plan.text[0] != 0);
         ports_are_used_once(&planned);
-        CHECK_EQUAL(planned.plan.count > 0, strcmp(planners[i]->name, "none") != 0);
+        static const char *const silent[] = {"none", "greedy", "matching", "bvn"};
+        bool is_silent = false;
+        for (size_t k = 0; k < sizeof silent / sizeof silent[0]; k++) {
+            is_silent |= strcmp(planners[i]->name, silent[k]) == 0;
+        }
+        CHECK_EQUAL(planned.plan.count > 0, !is_silent);
         arena_free(planned.arena);
     }
 }

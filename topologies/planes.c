@@ -1,5 +1,7 @@
 #include "topologies/planes.h"
 
+#include "topologies/patch.h"
+
 #include <inttypes.h>
 
 struct planes {
@@ -16,6 +18,9 @@ struct planes {
     uint32_t gpu, nic, host_module, switch_module, box, medium;
     uint64_t nic_latency_ps;
     struct build_link host_link, switch_link;
+    /* fibres to optical switches, where there are any */
+    struct build_link fibre_link;
+    uint32_t fibre_module, fibre_medium, ocs, regions, region_hosts, optical_first;
 };
 
 /* ---- shape -------------------------------------------------------------------------------------------- */
@@ -135,6 +140,17 @@ static enum status shape_find(struct planes *planes, const struct fabric_request
 
 /* ---- building ----------------------------------------------------------------------------------------- */
 
+static enum status fibre_parts_find(struct planes *planes, const struct fabric_request *request, struct diag *diag)
+{
+    const struct fibre_values *values = planes->shape->fibres;
+    const struct build_part_row all[] = {
+        {"circuit_module", values->module, BUILD_CLASS(MODULE) | BUILD_CLASS(CPO), &planes->fibre_module},
+        {"circuit_medium", values->medium, BUILD_CLASS(FIBRE), &planes->fibre_medium},
+        {"ocs", values->ocs, BUILD_CLASS(OCS), &planes->ocs},
+    };
+    return build_parts(request, all, sizeof all / sizeof all[0], diag);
+}
+
 static enum status parts_find(struct planes *planes, const struct fabric_request *request, struct diag *diag)
 {
     const struct planes_values *values = planes->values;
@@ -146,12 +162,20 @@ static enum status parts_find(struct planes *planes, const struct fabric_request
         {"switch", values->switch_part, BUILD_CLASS(SWITCH), &planes->box},
         {"medium", values->medium, BUILD_CLASS(FIBRE) | BUILD_CLASS(COPPER), &planes->medium},
     };
-    return build_parts(request, all, sizeof all / sizeof all[0], diag);
+    enum status status = build_parts(request, all, sizeof all / sizeof all[0], diag);
+    return status == STATUS_OK && planes->shape->fibres != NULL ? fibre_parts_find(planes, request, diag) : status;
 }
 
 static uint32_t nic_ports(const struct planes *planes)
 {
     return planes->shape->is_striped ? 1 : planes->shape->planes;
+}
+
+/* At a host; those of a server are at its switch. */
+static uint32_t host_fibres(const struct planes *planes)
+{
+    bool has_any = planes->shape->fibres != NULL && !planes->server.is_on;
+    return has_any ? (uint32_t)planes->shape->fibres->per_host : 0;
 }
 
 static uint32_t leaf_hosts(const struct planes *planes, uint32_t leaf)
@@ -217,7 +241,8 @@ static void nodes_lay_out(struct planes *planes)
                               planes->shape->is_forwarding ? values->forward_latency_ps : 0};
     struct build_node box = {NODE_SWITCH, planes->box, 1, values->is_cut_through, latency_ps};
     for (uint32_t i = 0; i < planes->hosts; i++) {
-        build_node(&planes->build, &host, server_host_ports(&planes->server, i) + nic_ports(planes));
+        build_node(&planes->build, &host,
+                   server_host_ports(&planes->server, i) + nic_ports(planes) + host_fibres(planes));
     }
     for (uint32_t i = 0; i < leaves; i++) {
         build_node(&planes->build, &box, leaf_hosts(planes, leaf_of(planes, i)) + planes->up);
@@ -227,6 +252,11 @@ static void nodes_lay_out(struct planes *planes)
         build_node(&planes->build, &box, leaves_below(planes) * planes->width);
     }
     server_lay_out(&planes->server, &planes->build);
+    struct build_node optical = {NODE_OPTICAL, planes->ocs, 1, false, 0};
+    planes->optical_first = planes->build.node_count;
+    for (uint32_t i = 0; i < planes->regions; i++) {
+        build_node(&planes->build, &optical, 0);
+    }
 }
 
 static void host_join(struct planes *planes, uint32_t plane, uint32_t leaf, uint32_t place)
@@ -294,7 +324,7 @@ static struct route spine_route(const struct planes *planes)
 static void routes_set_up(struct planes *planes)
 {
     const struct planes_shape *shape = planes->shape;
-    if (planes->server.is_mesh) {
+    if (planes->server.is_mesh || (shape->fibres != NULL && planes->server.is_on)) {
         planes->build.fabric->port_cost = server_costs(&planes->server, &planes->build);
         planes->build.fabric->is_host_end = !shape->is_forwarding;
         return;
@@ -309,6 +339,102 @@ static void routes_set_up(struct planes *planes)
     }
 }
 
+/* ---- optical switches --------------------------------------------------------------------------------- */
+
+static enum status regions_find(struct planes *planes, const struct fabric_request *request, struct diag *diag)
+{
+    const struct fibre_values *values = planes->shape->fibres;
+    const struct server *server = &planes->server;
+    planes->region_hosts = values->region_hosts > 0 ? (uint32_t)values->region_hosts : planes->hosts;
+    if (server->is_on && (server->is_mesh || server->switches != 1)) {
+        return diag_input(diag, build_origin(request, "nvlink_switches"),
+                          "circuits of a server end at its scale-up switch; expected nvlink_switches: 1, not %" PRIu32,
+                          server->switches);
+    }
+    if (server->is_on && planes->region_hosts % server->gpus != 0 && values->region_hosts > 0) {
+        return diag_input(diag, build_origin(request, "region_hosts"),
+                          "%" PRIu32 " hosts of a region do not divide into servers of %" PRIu32 "; expected for example %" PRIu32,
+                          planes->region_hosts, server->gpus,
+                          (planes->region_hosts + server->gpus - 1) / server->gpus * server->gpus);
+    }
+    planes->regions = round_up_div(planes->hosts, planes->region_hosts);
+    planes->server.up = server->is_on ? server->gpus * (uint32_t)values->per_host : 0;
+    return STATUS_OK;
+}
+
+/* The circuit's way is halved between its two fibres. */
+static void fibre_set_up(struct planes *planes)
+{
+    const struct fibre_values *values = planes->shape->fibres;
+    const struct part_table *parts = planes->build.request->parts;
+    uint64_t ocs_ps = planes->values->has_device_latency ? build_part_u64(parts, planes->ocs, PART_LATENCY_PS) : 0;
+    planes->fibre_link = planes->switch_link;
+    planes->fibre_link.rate_bps = values->rate_bps;
+    planes->fibre_link.delay_ps = build_length_ps(parts, planes->fibre_medium, values->length_m) + (ocs_ps + 1) / 2;
+    planes->fibre_link.loss_mdb =
+        build_length_loss_mdb(parts, planes->fibre_medium, values->length_m, BUILD_CONNECTORS_FIBRE);
+}
+
+/* Vertices of a region are its servers, or its hosts. */
+static void region_set_up(struct planes *planes, uint32_t region, struct optical *optical)
+{
+    struct arena *arena = planes->build.request->arena;
+    uint32_t first = region * planes->region_hosts, gpus = planes->server.is_on ? planes->server.gpus : 1;
+    uint32_t hosts = planes->hosts - first < planes->region_hosts ? planes->hosts - first : planes->region_hosts;
+    uint32_t vertices = round_up_div(hosts, gpus), each = (uint32_t)planes->shape->fibres->per_host * gpus;
+    uint32_t *port = arena_array(arena, (size_t)vertices * each, uint32_t);
+    uint32_t *vertex_of = arena_array(arena, (size_t)vertices * each, uint32_t);
+    uint32_t *vertex = arena_array(arena, planes->hosts, uint32_t);
+    *optical = build_optical(planes->build.request, planes->optical_first + region, planes->ocs);
+    for (uint32_t host = 0; host < planes->hosts; host++) {
+        bool is_here = host >= first && host < first + hosts;
+        vertex[host] = is_here ? (host - first) / gpus : ID_NONE;
+    }
+    for (uint32_t i = 0; i < vertices * each; i++) {
+        uint32_t number = i / each, node = first + number;
+        if (planes->server.is_on) {
+            node = planes->server.node_first + first / gpus + number;
+        }
+        vertex_of[i] = number;
+        port[i] = planes->build.port_first[node + 1] - each + i % each; /* the last ones of the node */
+        struct build_end end = {.port = port[i], .module = planes->fibre_module, .adapter = PART_ID_NONE};
+        build_fibre(&planes->build, &planes->fibre_link, &end);
+    }
+    optical->port = port;
+    optical->port_count = vertices * each;
+    optical->vertex_count = vertices;
+    optical->vertex_of = vertex_of;
+    optical->source_vertex = optical->target_vertex = vertex;
+}
+
+#define CIRCUIT_COST 200 /* routes take the network; who has a circuit is told */
+
+static void regions_set_up(struct planes *planes, struct fabric *fabric)
+{
+    struct arena *arena = planes->build.request->arena;
+    struct optical *optical = arena_array(arena, planes->regions, struct optical);
+    uint64_t *other_bps = arena_array(arena, planes->hosts, uint64_t);
+    fibre_set_up(planes);
+    for (uint32_t region = 0; region < planes->regions; region++) {
+        region_set_up(planes, region, &optical[region]);
+    }
+    for (uint32_t host = 0; host < planes->hosts; host++) {
+        other_bps[host] = planes->values->link_rate_bps * nic_ports(planes);
+    }
+    uint8_t *cost = (uint8_t *)fabric->port_cost;
+    for (uint32_t region = 0; cost != NULL && region < planes->regions; region++) {
+        for (uint32_t i = 0; i < optical[region].port_count; i++) {
+            cost[optical[region].port[i]] = CIRCUIT_COST;
+        }
+    }
+    fabric->optical = optical;
+    fabric->optical_count = planes->regions;
+    fabric->rules.has_other_way = true;
+    fabric->rules.least_bytes = planes->shape->fibres->least_bytes;
+    fabric->rules.traffic = planes->shape->fibres->traffic;
+    fabric->rules.other_bps = other_bps;
+}
+
 /* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static enum status planes_lay_out(struct planes *planes, const struct fabric_request *request,
@@ -317,10 +443,11 @@ static enum status planes_lay_out(struct planes *planes, const struct fabric_req
     uint32_t count = planes->shape->planes;
     planes->leaf_first = planes->hosts;
     planes->spine_first = planes->leaf_first + planes->leaves * count;
-    uint64_t nodes = (uint64_t)planes->spine_first + spine_total(planes) + server_node_count(&planes->server);
+    uint64_t nodes = (uint64_t)planes->spine_first + spine_total(planes) + server_node_count(&planes->server) +
+                     planes->regions;
     uint64_t ports =
         2 * ((uint64_t)planes->hosts * nic_ports(planes) + (uint64_t)planes->leaves * count * planes->up) +
-        server_port_count(&planes->server);
+        server_port_count(&planes->server) + (uint64_t)planes->hosts * host_fibres(planes);
     enum status status = build_size_check(request, nodes, ports, diag);
     if (status != STATUS_OK) {
         return status;
@@ -335,6 +462,9 @@ static enum status planes_lay_out(struct planes *planes, const struct fabric_req
     }
     server_join(&planes->server, &planes->build);
     routes_set_up(planes);
+    if (planes->regions > 0) {
+        regions_set_up(planes, fabric);
+    }
     build_end(&planes->build);
     return STATUS_OK;
 }
@@ -350,5 +480,6 @@ enum status planes_build(const struct planes_values *values, const struct server
     status = status == STATUS_OK ? server_find(server, request, planes.hosts, values->has_device_latency,
                                                &planes.server, diag)
                                  : status;
+    status = status == STATUS_OK && shape->fibres != NULL ? regions_find(&planes, request, diag) : status;
     return status == STATUS_OK ? planes_lay_out(&planes, request, fabric, diag) : status;
 }

@@ -66,6 +66,34 @@ struct planes_values {
               "of a packet that a GPU passes on, NICs not counted (assumption: a copy to memory and a new "  \
               "request)")
 
+/* Fibres to optical switches beside the network: of a host, or where hosts share a server of the scale-up switch in it,
+ * which then needs to be one. Optical switch i joins those of the i-th `region_hosts` hosts. */
+struct fibre_values {
+    uint64_t per_host, rate_bps, region_hosts, least_bytes;
+    double length_m;
+    const char *medium, *module, *ocs;
+    uint32_t traffic;
+};
+
+/* Rows of a family whose values struct has the member `fibre`. */
+#define FIBRE_ROWS(type_, region_, least_, traffic_)                                                         \
+    PARAM_U64(type_, fibre.per_host, COUNT, "circuits", "1", "1", "32",                                      \
+              "fibres to the optical switch a host, beside its ports to the network"),                       \
+        PARAM_U64(type_, fibre.rate_bps, RATE, "circuit_rate", "400Gbps", "1Mbps", "100Tbps",                \
+                  "of one of them, one way"),                                                                \
+        PARAM_U64(type_, fibre.region_hosts, COUNT, "region_hosts", region_, "0", "1_048_576",               \
+                  "hosts that share an optical switch; 0: all"),                                             \
+        PARAM_REAL(type_, fibre.length_m, LENGTH, "circuit_length", "20m", "0m", "100km",                    \
+                   "host to optical switch"),                                                                \
+        PARAM_TEXT(type_, fibre.medium, "circuit_medium", "smf", "part that gives their delay per metre"),   \
+        PARAM_TEXT(type_, fibre.module, "circuit_module", "none", "part at the host's end of a fibre"),      \
+        PARAM_TEXT(type_, fibre.ocs, "ocs", "none",                                                          \
+                   "part of the optical switch: its settle, relock and control times make a change dark"),   \
+        PARAM_U64(type_, fibre.least_bytes, SIZE, "elephant", least_, "0B", NULL,                            \
+                  "smaller messages never take circuits"),                                                   \
+        PARAM_CHOICE(type_, fibre.traffic, "traffic", traffic_, circuit_traffic_names,                       \
+                     "what may take circuits: any message, those of all_to_all calls")
+
 enum planes_spines { PLANES_NO_SPINES, PLANES_OWN_SPINES, PLANES_COMMON_SPINES };
 
 struct planes_shape {
@@ -73,6 +101,7 @@ struct planes_shape {
     bool is_striped;    /* host h in plane h % planes; else every host in every plane */
     bool is_forwarding; /* striped: hosts pass on to the rail of the destination, over scale-up */
     enum planes_spines spines;
+    const struct fibre_values *fibres; /* NULL: none; hosts are not striped then */
 };
 
 enum status planes_build(const struct planes_values *values, const struct server_values *server,

@@ -64,6 +64,11 @@ struct optical {
      * may serve several arcs that do not touch. */
     uint32_t wavelengths;
     bool is_reused;
+    /* Whom circuits join. NULL: hosts. Else fibre i is one of vertex vertex_of[i] (a host, a switch, a server), and what
+     * host s sends to host d needs a circuit between source_vertex[s] and target_vertex[d] if they differ; where one of
+     * them is ID_NONE it does not come here. */
+    uint32_t vertex_count;
+    const uint32_t *vertex_of, *source_vertex, *target_vertex;
 };
 
 /* Slices of a cyclic schedule that have routes of their own: slice s, from s * slice_ps on, those over ports whose gates are
@@ -84,7 +89,30 @@ struct port_light {
 
 #define RING_CLOSED 0x80 /* in port_ring */
 
-enum plan_kind { PLAN_NONE, PLAN_PER_JOB };
+/* Circuits are set before the job starts, or anew for every phase of it by a controller (netsim/circuit). */
+enum plan_kind { PLAN_NONE, PLAN_PER_JOB, PLAN_PER_PHASE };
+
+/* What a phase of a job is: all of it; messages of one kind of communicator (tensor, pipeline, data parallel ...); the
+ * n-th call of such a communicator. */
+enum phase_kind { PHASE_JOB, PHASE_KIND, PHASE_CALL };
+extern const char *const phase_kind_names[]; /* for a choice parameter */
+
+/* What may take them. */
+enum circuit_traffic { TRAFFIC_ANY, TRAFFIC_ALL_TO_ALL };
+extern const char *const circuit_traffic_names[];
+
+/* How circuits are set with PLAN_PER_PHASE. */
+struct circuit_rules {
+    enum phase_kind phase;
+    enum circuit_traffic traffic;
+    bool has_other_way;     /* packets without a circuit reach their destination too */
+    bool is_ahead;          /* the circuits of the next phase are set when the last one is over, not when asked for */
+    bool is_paying;         /* circuits are kept where a change would cost more than it saves */
+    uint64_t least_bytes;   /* smaller messages go the other way */
+    uint64_t signal_ps;     /* from a host to the controller; > 0 */
+    uint64_t patience_ps;   /* others that wait longer get their circuits though the last ones are busy */
+    const uint64_t *other_bps; /* per host: what it sends the other way */
+};
 
 /* A transmission may start at t where open <= t and t + its service <= close. */
 struct gate_window {
@@ -175,6 +203,7 @@ struct fabric {
     const struct optical *optical;
     enum plan_kind plan;
     const char *planner;              /* a row of netsim/circuit/planners.def; NULL with PLAN_NONE */
+    struct circuit_rules rules;       /* with PLAN_PER_PHASE */
     const char *plan_text;            /* what was planned, for reports; NULL before */
     uint32_t circuit_count;           /* duplex circuits that are set */
     uint32_t reconfigurations;        /* circuits set, each time they are set */

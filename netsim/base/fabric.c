@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *const phase_kind_names[] = {"job", "kind", "call", NULL};
+const char *const circuit_traffic_names[] = {"any", "all_to_all", NULL};
+
 char *fabric_node_text(const struct fabric *fabric, uint32_t node, char *text, size_t text_bytes)
 {
     enum node_kind kind = fabric->node_kind[node];

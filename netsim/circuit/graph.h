@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define PLANNER(name_, summary_)                                                                              \
+#define PLANNER(name_, is_series_, summary_)                                                                              \
     enum status plan_##name_(struct plan_graph *graph, struct arena *arena, const char **text, struct diag *diag);
 #include "netsim/circuit/planners.def"
 #undef PLANNER
@@ -30,6 +30,8 @@ struct plan_link {
 struct plan_graph {
     struct arena *arena;
     uint32_t host_count;
+    uint32_t round;       /* of a series, from 0 */
+    bool is_cover_wanted; /* a first circuit for some pair is worth more than a second one for a heavier pair */
     const struct demand *demand;
     const struct optical *optical; /* what the circuits go through */
     uint32_t *free_ports;

@@ -2,17 +2,19 @@
 #include "netsim/circuit/planner.h"
 
 #include "netsim/circuit/graph.h"
+#include "netsim/circuit/vertices.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLANNER(name_, summary_) static const struct planner planner_##name_ = {#name_, summary_, plan_##name_};
+#define PLANNER(name_, is_series_, summary_)                                                                          \
+    static const struct planner planner_##name_ = {#name_, summary_, is_series_, plan_##name_};
 #include "netsim/circuit/planners.def"
 #undef PLANNER
 
 const struct planner *const planners[] = {
-#define PLANNER(name_, summary_) &planner_##name_,
+#define PLANNER(name_, is_series_, summary_) &planner_##name_,
 #include "netsim/circuit/planners.def"
 #undef PLANNER
     NULL,
@@ -53,33 +55,6 @@ static enum status task_check(const struct fabric *fabric, const struct planner 
     return STATUS_OK;
 }
 
-/* Ports of hosts that end at the switch, host by host in the order of the ports. */
-struct ports {
-    uint32_t *first, *port; /* host_count + 1 */
-    uint32_t *count;        /* of each host */
-};
-
-static void ports_gather(const struct fabric *fabric, struct arena *arena, struct ports *ports)
-{
-    const struct optical *optical = &fabric->optical[0];
-    uint32_t hosts = fabric->host_count;
-    ports->count = arena_array(arena, hosts, uint32_t);
-    ports->first = arena_array(arena, (size_t)hosts + 1, uint32_t);
-    ports->port = arena_array(arena, optical->port_count, uint32_t);
-    for (uint32_t i = 0; i < optical->port_count; i++) {
-        assert(fabric->port_node[optical->port[i]] < hosts && fabric->port_peer[optical->port[i]] == ID_NONE);
-        ports->count[fabric->port_node[optical->port[i]]]++;
-    }
-    for (uint32_t host = 0; host < hosts; host++) {
-        ports->first[host + 1] = ports->first[host] + ports->count[host];
-    }
-    uint32_t *next = arena_array(arena, hosts, uint32_t);
-    for (uint32_t i = 0; i < optical->port_count; i++) {
-        uint32_t host = fabric->port_node[optical->port[i]];
-        ports->port[ports->first[host] + next[host]++] = optical->port[i];
-    }
-}
-
 static int by_hosts(const struct plan_link *a, const struct plan_link *b)
 {
     uint32_t a_low = a->left < a->right ? a->left : a->right, b_low = b->left < b->right ? b->left : b->right;
@@ -92,7 +67,7 @@ static int links_order(const void *first, const void *second)
     return by_hosts(first, second);
 }
 
-static void circuits_make(const struct plan_graph *graph, const struct ports *ports, struct arena *arena,
+static void circuits_make(const struct plan_graph *graph, const struct vertices *vertices, struct arena *arena,
                           struct circuit_plan *plan)
 {
     struct circuit *circuits = arena_array(arena, graph->link_count, struct circuit);
@@ -100,8 +75,8 @@ static void circuits_make(const struct plan_graph *graph, const struct ports *po
     qsort(graph->links, graph->link_count, sizeof *graph->links, links_order);
     for (uint32_t i = 0; i < graph->link_count; i++) {
         uint32_t left = graph->links[i].left, right = graph->links[i].right;
-        circuits[i].port_a = ports->port[ports->first[left] + next[left]++];
-        circuits[i].port_b = ports->port[ports->first[right] + next[right]++];
+        circuits[i].port_a = vertices->port[vertices->first[left] + next[left]++];
+        circuits[i].port_b = vertices->port[vertices->first[right] + next[right]++];
     }
     plan->circuits = circuits;
     plan->count = graph->link_count;
@@ -119,7 +94,7 @@ static uint32_t part_of(uint32_t *parent, uint32_t host)
 }
 
 static enum status reach_check(const struct fabric *fabric, const struct plan_graph *graph,
-                               const struct ports *ports, struct arena *arena, struct diag *diag)
+                               const struct vertices *vertices, struct arena *arena, struct diag *diag)
 {
     uint32_t *parent = arena_array(arena, graph->host_count, uint32_t);
     for (uint32_t host = 0; host < graph->host_count; host++) {
@@ -132,11 +107,12 @@ static enum status reach_check(const struct fabric *fabric, const struct plan_gr
         const struct plan_pair *pair = &graph->pairs[i];
         if (part_of(parent, pair->left) != part_of(parent, pair->right)) {
             return diag_set(diag, STATUS_INPUT,
-                            "fabric %s: hosts %" PRIu32 " and %" PRIu32 " of the job exchange data, but the %" PRIu32
+                            "fabric %s: %s %" PRIu32 " and %" PRIu32 " of the job exchange data, but the %" PRIu32
                             " circuits of planner %s leave no way between them (%" PRIu32
-                            " ports a host; expected a planner that joins all hosts, and 2 ports or more)",
-                            fabric->name, pair->left, pair->right, graph->link_count, fabric->planner,
-                            ports->count[pair->left]);
+                            " ports each; expected a planner that joins all of them, and 2 ports or more)",
+                            fabric->name, vertices->count == fabric->host_count ? "hosts" : "groups of hosts",
+                            pair->left, pair->right, graph->link_count, fabric->planner,
+                            vertices->port_count[pair->left]);
         }
     }
     return STATUS_OK;
@@ -152,15 +128,33 @@ enum status plan_circuits(const struct fabric *fabric, const struct demand *dema
     }
     assert(demand->host_count <= fabric->host_count);
     struct arena *scratch = arena_new("circuit plan");
-    struct ports ports;
-    ports_gather(fabric, scratch, &ports);
-    struct plan_graph *graph = graph_new(scratch, fabric->host_count, ports.count, demand);
-    graph->optical = &fabric->optical[0];
+    const struct optical *optical = &fabric->optical[0];
+    struct vertices vertices;
+    vertices_gather(fabric, optical, scratch, &vertices);
+    struct plan_graph *graph = graph_new(scratch, vertices.count, vertices.port_count,
+                                         vertices_demand(optical, vertices.count, demand, scratch));
+    graph->optical = optical;
     status = planner->plan(graph, arena, &plan->text, diag);
-    status = status == STATUS_OK ? reach_check(fabric, graph, &ports, scratch, diag) : status;
-    circuits_make(graph, &ports, arena, plan);
+    status = status == STATUS_OK ? reach_check(fabric, graph, &vertices, scratch, diag) : status;
+    circuits_make(graph, &vertices, arena, plan);
     arena_free(scratch);
     return status;
+}
+
+/* Detours by ports that no circuit has lead nowhere: those that have one come first (circuits_make). */
+static void detours_cut(struct fabric *fabric)
+{
+    struct detour *detours = arena_array(fabric->arena, fabric->node_count, struct detour);
+    for (uint32_t node = 0; node < fabric->node_count; node++) {
+        detours[node] = fabric->detours[node];
+        const uint32_t *peer = fabric->port_peer + fabric->port_first[node] + detours[node].first;
+        uint32_t used = 0;
+        while (used < detours[node].count && peer[used] != ID_NONE) {
+            used++;
+        }
+        detours[node].count = used;
+    }
+    fabric->detours = detours;
 }
 
 void plan_apply(struct fabric *fabric, const struct circuit_plan *plan)
@@ -177,6 +171,9 @@ void plan_apply(struct fabric *fabric, const struct circuit_plan *plan)
         fabric->propagation_ps[left] = fabric->propagation_ps[right] = propagation_ps;
         fabric->device_ps[left] = fabric->device_ps[right] = device_ps;
         fabric->port_up_ps[left] = fabric->port_up_ps[right] = up_ps;
+    }
+    if (fabric->detours != NULL) {
+        detours_cut(fabric);
     }
     fabric->circuit_count = plan->count;
     fabric->reconfigurations = plan->count; /* each is set once */

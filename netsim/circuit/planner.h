@@ -8,6 +8,8 @@
 
 #include "photonet/fabric.h"
 
+#include <stdbool.h>
+
 /* Bytes between hosts in compressed rows: of source s, entries first[s] .. first[s + 1]; no entry has src = dst. */
 struct demand {
     uint32_t host_count;
@@ -33,11 +35,14 @@ struct circuit_plan {
 };
 
 /* The graph that planners work on (graph.h), and a row of planners.def: it adds links to an empty graph and leaves one
- * line about them, an arena string, in `text`. */
+ * line about them, an arena string, in `text`. A planner of a series is asked again, graph->round being 1, 2 ..., with
+ * the demand that its links so far have left over; others once, or where each pair must have a circuit some time with
+ * those pairs that had none. */
 struct plan_graph;
 struct planner {
     const char *name;
     const char *summary;
+    bool is_series;
     enum status (*plan)(struct plan_graph *graph, struct arena *arena, const char **text, struct diag *diag);
 };
 extern const struct planner *const planners[]; /* ends with a NULL */

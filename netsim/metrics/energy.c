@@ -156,7 +156,8 @@ static void optical_account(struct account *account, const struct optical *optic
     double ports = normal(account, part, PART_PORTS);
     uint64_t box_ports = ports >= 1 ? (uint64_t)ports : fibres;
     uint64_t boxes = box_ports > 0 ? (fibres + box_ports - 1) / box_ports : 0;
-    double circuits = account->fabric->reconfigurations + openings(account, optical);
+    bool is_first = optical == account->fabric->optical; /* circuits set are counted for all of them together */
+    double circuits = (is_first ? account->fabric->reconfigurations : 0) + openings(account, optical);
     struct sum sum = {.count = boxes,
                       .static_mw = normal(account, part, PART_STATIC_MW) * (double)boxes,
                       .reconfigure_pj = normal(account, part, PART_RECONFIGURE_PJ) * circuits};

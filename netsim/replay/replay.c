@@ -376,6 +376,16 @@ void replay_start(struct replay *replay)
     }
 }
 
+const struct job *replay_job(const struct replay *replay)
+{
+    return replay->config.job;
+}
+
+bool replay_is_computing(const struct replay *replay, uint32_t rank)
+{
+    return replay->ranks[rank].compute_running > 0;
+}
+
 /* ---- results ---------------------------------------------------------------------------------------------- */
 
 void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result)

@@ -4,6 +4,20 @@
 
 /* ---- messages --------------------------------------------------------------------------------------------- */
 
+/* Of the ports that a message may use, those that it will use. */
+static uint64_t ports_given(const struct endpoint *endpoint, uint64_t ports, uint64_t identity)
+{
+    if (!balance_has(endpoint->config.balance, BALANCE_PINNED)) {
+        return ports;
+    }
+    uint32_t left = rng_below(rng_draw(endpoint->config.seed, RNG_HOST_PORT, identity),
+                              (uint32_t)__builtin_popcountll(ports));
+    for (; left > 0; left--) {
+        ports &= ports - 1;
+    }
+    return ports & -ports;
+}
+
 static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t identity)
 {
     struct port_set set = routes_next(endpoint->config.routes, host, dst);
@@ -59,7 +73,10 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
 /* From here on the message may use its ports. */
 static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    flow->allowed_ports = ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
+    flow->allowed_ports =
+        flow->message.ports != 0
+            ? ports_given(endpoint, flow->message.ports, flow->identity)
+            : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
     flow->progress_ps = now_ps;
     transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {

@@ -1,0 +1,136 @@
+#include "netsim/circuits.h"
+#include "netsim/collect.h"
+
+/* When a circuit could carry packets. */
+struct light {
+    uint64_t first_ps, last_ps, lit_ps, count;
+};
+
+/* Of the pair's circuits from number `copy` on, from the changes of its region. */
+static struct light light_of(const struct facts *facts, uint32_t region_id, uint32_t pair, uint32_t copy,
+                             uint64_t makespan_ps)
+{
+    const struct schedule_region *region = &circuits_schedule(facts->circuits)->regions[region_id];
+    size_t count;
+    const struct controller_change *changes = controller_changes(circuits_controller(facts->circuits), &count);
+    struct light light = {0, 0, 0, 0};
+    uint64_t since_ps = TIME_NEVER_PS; /* lit since */
+    for (size_t i = 0; i <= count; i++) {
+        bool is_end = i == count;
+        if (!is_end && changes[i].region != region_id) {
+            continue;
+        }
+        bool is_on = !is_end && region->configs[changes[i].config].copies[pair] > copy;
+        uint64_t now_ps = is_end || changes[i].decided_ps > makespan_ps ? makespan_ps : changes[i].decided_ps;
+        if (!is_on && since_ps != TIME_NEVER_PS) {
+            light.lit_ps += now_ps > since_ps ? now_ps - since_ps : 0;
+            light.last_ps = now_ps;
+            since_ps = TIME_NEVER_PS;
+        } else if (is_on && since_ps == TIME_NEVER_PS) {
+            since_ps = changes[i].lit_ps;
+            light.first_ps = light.count == 0 ? since_ps : light.first_ps;
+            light.count++;
+        }
+    }
+    return light;
+}
+
+static struct result_circuits circuit_row(const struct facts *facts, uint32_t port)
+{
+    const struct fabric *fabric = facts->fabric;
+    uint32_t peer = fabric->port_peer[port];
+    return (struct result_circuits){
+        .port_a = port,
+        .port_b = peer,
+        .node_a = fabric->port_node[port],
+        .node_b = fabric->port_node[peer],
+        .a_to_b_bytes = facts->ports[port].tx_bytes,
+        .b_to_a_bytes = facts->ports[peer].tx_bytes,
+    };
+}
+
+/* Circuits that are set once. */
+static enum status fixed_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run,
+                                 struct diag *diag)
+{
+    const struct fabric *fabric = facts->fabric;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+        const struct optical *optical = &fabric->optical[i];
+        for (uint32_t j = 0; j < optical->port_count && status == STATUS_OK; j++) {
+            uint32_t port = optical->port[j], peer = fabric->port_peer[port];
+            if (peer != ID_NONE && peer > port) {
+                struct result_circuits row = circuit_row(facts, port);
+                row.usable_from_ps = fabric->port_up_ps[port];
+                row.usable_until_ps = makespan_ps;
+                row.set_count = 1;
+                row.lit_ps = makespan_ps > row.usable_from_ps ? makespan_ps - row.usable_from_ps : 0;
+                status = results_append(run, RESULT_TABLE_circuits, &row, 1, diag);
+            }
+        }
+    }
+    return status;
+}
+
+static enum status region_collect(const struct facts *facts, uint32_t id, uint64_t makespan_ps, struct results_run *run,
+                                  struct diag *diag)
+{
+    const struct schedule_region *region = &circuits_schedule(facts->circuits)->regions[id];
+    struct controller_region sums;
+    controller_region(circuits_controller(facts->circuits), id, &sums);
+    const struct result_regions row = {
+        .node = facts->fabric->optical[region->optical].node,
+        .configurations = region->config_count,
+        .reconfigurations = sums.reconfigurations,
+        .circuits_set = sums.circuits,
+        .dark_ps = sums.dark_ps,
+        .exposed_ps = sums.exposed_ps,
+        .hidden_ps = sums.dark_ps - sums.exposed_ps,
+    };
+    enum status status = results_append(run, RESULT_TABLE_regions, &row, 1, diag);
+    for (uint32_t i = 0; i < region->pair_count; i++) {
+        for (uint32_t copy = 0; copy < region->pairs[i].copies && status == STATUS_OK; copy++) {
+            struct light light = light_of(facts, id, i, copy, makespan_ps);
+            struct result_circuits circuit = circuit_row(facts, region->pairs[i].left_port + copy);
+            circuit.usable_from_ps = light.first_ps;
+            circuit.usable_until_ps = light.last_ps;
+            circuit.set_count = light.count;
+            circuit.lit_ps = light.lit_ps;
+            status = results_append(run, RESULT_TABLE_circuits, &circuit, 1, diag);
+        }
+    }
+    return status;
+}
+
+enum status collect_circuits(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag)
+{
+    if (facts->circuits == NULL) {
+        return fixed_collect(facts, makespan_ps, run, diag);
+    }
+    enum status status = STATUS_OK;
+    for (uint32_t id = 0; status == STATUS_OK && id < circuits_schedule(facts->circuits)->region_count; id++) {
+        status = region_collect(facts, id, makespan_ps, run, diag);
+    }
+    return status;
+}
+
+void summarise_circuits(const struct facts *facts, struct result_summary *summary)
+{
+    const struct fabric *fabric = facts->fabric;
+    summary->reconfiguration_count = fabric->reconfigurations;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        if (fabric->port_up_ps[port] > summary->reconfiguration_ps) {
+            summary->reconfiguration_ps = summary->reconfiguration_exposed_ps = fabric->port_up_ps[port];
+        }
+    }
+    uint32_t regions = facts->circuits != NULL ? circuits_schedule(facts->circuits)->region_count : 0;
+    uint64_t dark_ps = 0, exposed_ps = 0;
+    for (uint32_t id = 0; id < regions; id++) {
+        struct controller_region sums;
+        controller_region(circuits_controller(facts->circuits), id, &sums);
+        dark_ps += sums.dark_ps;
+        exposed_ps += sums.exposed_ps;
+    }
+    summary->reconfiguration_ps += regions > 0 ? dark_ps / regions : 0;
+    summary->reconfiguration_exposed_ps += regions > 0 ? exposed_ps / regions : 0;
+}
