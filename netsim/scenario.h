@@ -7,6 +7,7 @@
 
 #include "netsim/queues.h"
 #include "netsim/replay/collective.h"
+#include "netsim/replay/noise.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
 #include "netsim/transport/transport.h"
@@ -45,6 +46,7 @@ struct scenario {
     struct scenario_host *host;
     struct scenario_replay *replay;
     struct scenario_collective *collective;
+    struct noise_wish *noise;
     struct scenario_results *results;
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* what `collective` names; NULL = default */
     const struct transport *transport;

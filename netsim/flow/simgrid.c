@@ -323,6 +323,7 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
         .host_count = config->fabric->host_count,
         .chunk_bytes = config->chunk_bytes,
         .all_to_all_concurrency = config->all_to_all_concurrency,
+        .noise = config->noise,
         .iterations = config->iterations,
         .net = {.context = simulation->tasks, .send = flow_send, .timer = flow_timer},
     };

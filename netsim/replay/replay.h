@@ -18,6 +18,7 @@
 #define PHOTONET_REPLAY_H
 
 #include "netsim/replay/collective.h"
+#include "netsim/replay/noise.h"
 #include "netsim/transport/message.h"
 
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct replay_config {
     uint64_t chunk_bytes;           /* of pipelined collectives */
     uint32_t all_to_all_concurrency;
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: the default of the kind */
+    struct noise noise;             /* all zero: none */
     uint32_t iterations;            /* at least 1; the job that often, one after the other on each rank */
     struct replay_net net;
 };
@@ -46,7 +48,7 @@ struct replay_config {
 struct replay;
 struct replay *replay_new(struct arena *arena, const struct replay_config *config);
 
-/* Sets the timers that start every rank at time 0. */
+/* Sets the timers that start every rank, at time 0 or when its job starts. */
 void replay_start(struct replay *replay);
 
 void replay_delivered(struct replay *replay, const struct message *message, uint64_t now_ps);
