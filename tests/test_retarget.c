@@ -1,28 +1,24 @@
-/* Traces on more and fewer ranks. Asserted: a generated model of dp replicas that is retargeted to more or fewer has
- * the groups, peers, bytes and, with data parallelism outermost, the time of one generated so; what a rank puts into
- * all-gathers of data-parallel groups is divided anew; every case without a clear meaning is refused with its reason.
- * Not asserted: compute, which stays as it was. */
+/* Traces on more and fewer ranks. Asserted: a generated model of dp replicas that is retargeted to more or
+ * fewer has the groups, peers, bytes and, with data parallelism outermost, the time of one generated so; what
+ * a rank puts into all-gathers of data-parallel groups is divided anew; every case without a clear meaning is
+ * refused with its reason. Not asserted: compute, which stays as it was. */
 #include "netsim/base/job_open.h"
 #include "netsim/base/job_retarget.h"
 #include "netsim/run.h"
 #include "tests/trace_check.h"
 
-static const struct trace_model *model_of(const char *name)
-{
-    for (const struct trace_model *const *model = trace_models; *model != NULL; model++) {
-        if (strcmp((*model)->name, name) == 0) {
-            return *model;
-        }
-    }
-    return NULL;
-}
-
 static const struct job *model_job(struct arena *arena, const char *pp, const char *dp, const char *shards)
 {
-    const struct trace_model *model = model_of("llama3-8b");
-    const char *const settings[][2] = {{"tp", "2"}, {"pp", pp}, {"dp", dp}, {"layers", "4"}, {"micro_batches", "2"},
-                                       {"shrink", "1000"}, {"distributed_optimizer", shards}};
+    const struct trace_model *model;
+    const char *const settings[][2] = {{"tp", "2"},
+                                       {"pp", pp},
+                                       {"dp", dp},
+                                       {"layers", "4"},
+                                       {"micro_batches", "2"},
+                                       {"shrink", "1000"},
+                                       {"distributed_optimizer", shards}};
     struct diag diag = {""};
+    CHECK_EQUAL(trace_model_load("llama3-8b", arena, &model, &diag), STATUS_OK);
     void *values = param_defaults(&model->params, arena);
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (param_find(&model->params, settings[i][0]) != NULL) {
@@ -32,7 +28,7 @@ static const struct job *model_job(struct arena *arena, const char *pp, const ch
         }
     }
     const struct job *job = NULL;
-    CHECK_EQUAL(model->generate(values, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(model->generate(model, values, arena, &job, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");
     return job;
 }
@@ -42,8 +38,12 @@ static uint64_t digest_of(const struct job *job, uint64_t *makespan_ps)
     struct arena *arena = arena_new("run");
     struct diag diag = {""};
     struct run_result result = {0};
-    const struct run_request request = {.trace = "t", .fabric = "clos-dsp", .seed = 1, .iterations = 1,
-                                        .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    const struct run_request request = {.trace = "t",
+                                        .fabric = "clos-dsp",
+                                        .seed = 1,
+                                        .iterations = 1,
+                                        .until_ps = TIME_NEVER_PS - 1,
+                                        .is_quiet = true};
     CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");
     uint64_t digest = result.digest;
@@ -70,7 +70,8 @@ static void test_model(void)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *two = model_job(arena, "1", "2", "no"), *eight = model_job(arena, "1", "8", "no"), *made = NULL;
+    const struct job *two = model_job(arena, "1", "2", "no"), *eight = model_job(arena, "1", "8", "no"),
+                     *made = NULL;
     CHECK_EQUAL(job_retarget(two, 16, arena, &made, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");
     if (made != NULL) {
@@ -96,7 +97,8 @@ static void test_stages(void)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *two = model_job(arena, "2", "2", "no"), *six = model_job(arena, "2", "6", "no"), *made = NULL;
+    const struct job *two = model_job(arena, "2", "2", "no"), *six = model_job(arena, "2", "6", "no"),
+                     *made = NULL;
     CHECK_EQUAL(job_retarget(two, 24, arena, &made, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");
     if (made != NULL) {
@@ -112,7 +114,8 @@ static void test_stages(void)
     arena_free(arena);
 }
 
-/* ---- made by hand --------------------------------------------------------------------------------------- */
+/* ---- made by hand ---------------------------------------------------------------------------------------
+ */
 
 struct shape {
     const char *data_name, *model_name;
@@ -138,13 +141,17 @@ static const struct job *square(struct arena *arena, struct shape shape)
         uint32_t slots[] = {job_builder_slot(builder, rank, data_id[rank % 2]),
                             job_builder_slot(builder, rank, other_id[rank / 2])};
         job_builder_rank(builder, rank);
-        struct op op = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_ALL_REDUCE, .bytes = 1001, .group_slot = slots[1]};
+        struct op op = {.kind = OP_COLLECTIVE,
+                        .collective = COLLECTIVE_ALL_REDUCE,
+                        .bytes = 1001,
+                        .group_slot = slots[1]};
         job_builder_op(builder, &op);
         op.collective = shape.data_kind;
         op.group_slot = slots[0];
         job_builder_op(builder, &op);
         uint32_t across = rank ^ (shape.has_messages ? 2 : 1);
-        struct op send = {.kind = OP_SEND, .bytes = 5, .peer = across}, recv = {.kind = OP_RECV, .bytes = 5, .peer = across};
+        struct op send = {.kind = OP_SEND, .bytes = 5, .peer = across},
+                  recv = {.kind = OP_RECV, .bytes = 5, .peer = across};
         job_builder_op(builder, &send);
         job_builder_op(builder, &recv);
         CHECK_EQUAL(job_builder_rank_end(builder, "t", &diag), STATUS_OK);
@@ -165,7 +172,8 @@ static void test_groups_and_peers(void)
     CHECK_TEXT(diag.text, "");
     for (uint32_t rank = 0; rank < 12 && made != NULL; rank++) {
         const struct program *program = job_program(made, rank);
-        uint32_t model = job_group(made, rank, program->group_slot[0]), data = job_group(made, rank, program->group_slot[1]);
+        uint32_t model = job_group(made, rank, program->group_slot[0]),
+                 data = job_group(made, rank, program->group_slot[1]);
         CHECK_EQUAL(job_group_size(made, model), 2);
         CHECK_EQUAL(made->group_rank[made->group_first[model]], rank / 2 * 2);
         CHECK_EQUAL(job_group_size(made, data), 6);
@@ -194,12 +202,18 @@ static void job_refused(struct shape shape, uint32_t ranks, const char *part)
 static void test_refusals(void)
 {
     const struct shape good = {"dp", "tp", COLLECTIVE_ALL_REDUCE, false};
-    job_refused(good, 6, "is a job of 4 ranks and cannot be one of 6: replicas make it larger or smaller by a whole factor");
+    job_refused(
+        good, 6,
+        "is a job of 4 ranks and cannot be one of 6: replicas make it larger or smaller by a whole factor");
     job_refused(good, 1, "data-parallel group dp0 has 2 members, which 4 does not divide");
-    job_refused((struct shape){"data", "tp", COLLECTIVE_ALL_REDUCE, false}, 8, "rank 0 is in no data-parallel group");
-    job_refused((struct shape){"dp", "tp", COLLECTIVE_ALL_TO_ALL, false}, 8, "all_to_all \"\" of data-parallel group dp0");
-    job_refused((struct shape){"dp", "dp_also", COLLECTIVE_ALL_REDUCE, false}, 2, "1 ranks are the first in all");
-    job_refused((struct shape){"dp", "tp", COLLECTIVE_ALL_REDUCE, true}, 2, "rank 0 of one replica exchanges messages");
+    job_refused((struct shape){"data", "tp", COLLECTIVE_ALL_REDUCE, false}, 8,
+                "rank 0 is in no data-parallel group");
+    job_refused((struct shape){"dp", "tp", COLLECTIVE_ALL_TO_ALL, false}, 8,
+                "all_to_all \"\" of data-parallel group dp0");
+    job_refused((struct shape){"dp", "dp_also", COLLECTIVE_ALL_REDUCE, false}, 2,
+                "1 ranks are the first in all");
+    job_refused((struct shape){"dp", "tp", COLLECTIVE_ALL_REDUCE, true}, 2,
+                "rank 0 of one replica exchanges messages");
 }
 
 /* Through the reader: one group of all ranks grows; formats that leave the number open take it themselves. */
@@ -210,7 +224,8 @@ static void test_open(void)
     struct diag diag = {""};
     const struct job *job = NULL;
     snprintf(prefix, sizeof prefix, "%s/world", test_directory());
-    CHECK_EQUAL(trace_read("pattern:all_gather,ranks=4,bytes=4096B", 0, NULL, 0, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(trace_read("pattern:all_gather,ranks=4,bytes=4096B", 0, NULL, 0, arena, &job, &diag),
+                STATUS_OK);
     CHECK_EQUAL(trace_writers[0]->write(job, prefix, wrote, sizeof wrote, &diag), STATUS_OK);
     snprintf(spec, sizeof spec, "%s.job", prefix);
     CHECK_EQUAL(job_open(spec, 16, NULL, 0, arena, &job, &diag), STATUS_OK);
