@@ -15,11 +15,12 @@ enum { OPT_SET = 256, OPT_ENGINE, OPT_TRANSPORT, OPT_SEED, OPT_UNTIL, OPT_ITERAT
        OPT_THREADS, OPT_SIMD, OPT_RANKS, OPT_STABLE, OPT_PARAMETERS };
 
 static const struct argp_option options[] = {
-    {"trace", 't', "SPEC", 0, "trace: a file, a prefix of rank files, a directory, or pattern:NAME,key=value", 0},
+    {"trace", 't', "SPEC[,OPTION=VALUE]...", 0, "trace: a file, a prefix of rank files, a directory, or pattern:NAME,key=value; "
+     "several are jobs that share the fabric, see below", 0},
     {"fabric", 'f', "FILE|PRESET", 0, "fabric; several give several runs in one file", 0},
     {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of the fabric, part.NAME.QUANTITY, trace.KEY, packet.KEY, ...", 0},
     {"parameters", OPT_PARAMETERS, NULL, 0, "list the parameters that belong to no fabric and exit", 0},
-    {"ranks", OPT_RANKS, "N", 0, "ranks, where the trace leaves it open", 0},
+    {"ranks", OPT_RANKS, "N", 0, "ranks; where the trace says another number, it is retargeted by data-parallel replicas", 0},
     {"engine", OPT_ENGINE, "packet|simgrid", 0, "packet (default), or SimGrid's fluid model as a second opinion", 0},
     {"transport", OPT_TRANSPORT, "NAME", 0, "transport (default: window)", 0},
     {"threads", OPT_THREADS, "N", 0, "threads of the packet engine; any number gives the same result (default: 1)", 0},
@@ -42,6 +43,8 @@ struct arguments {
     struct run_request request;
     const char **fabrics;
     size_t fabric_count, fabric_capacity;
+    const char **more_traces;
+    size_t more_trace_count, more_trace_capacity;
     const char *output;
     bool is_estimate, is_json, is_stable, is_parameters;
 };
@@ -128,9 +131,11 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     switch (key) {
     case 't':
         if (arguments->request.trace != NULL) {
-            return usage(arguments, "--trace", text, "one trace");
+            vec_push(arguments->arena, arguments->more_traces, arguments->more_trace_count,
+                     arguments->more_trace_capacity) = text;
+        } else {
+            arguments->request.trace = text;
         }
-        arguments->request.trace = text;
         return 0;
     case 'f':
         vec_push(arguments->arena, arguments->fabrics, arguments->fabric_count, arguments->fabric_capacity) = text;
@@ -178,6 +183,10 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
 static const struct argp argp = {
     options, option_parse, "--trace SPEC --fabric FILE|PRESET [-o OUT.h5]",
     "Replays a trace over one or more fabrics, prints a summary and writes the result file.\v"
+    "Several --trace are jobs on one fabric, each with options behind its SPEC: start=TIME; placement=linear, random "
+    "(with seed=N, or random:N), rail:N (ranks next to each other on one of N rails) or file:PATH (a host a line); "
+    "name=TEXT; ranks=N; trace.KEY=VALUE. For example: --trace a.job,start=1ms,placement=random,seed=3 --trace b.job. "
+    "Noise on computations and slow ranks: --set noise.amount=5%, --set noise.slow_ranks=3, see --parameters.\n\n"
     "Sizes, times and rates carry their unit: 4MiB, 500ns, 400Gbps. `photonet fabric list` names the presets, "
     "`photonet run --parameters` the other parameters. The last line of a run is its digest: equal runs have equal "
     "digests.", NULL, NULL, NULL};
@@ -215,6 +224,35 @@ static void import_print(const struct job *job)
     }
 }
 
+/* Where there are several, each one's share of what stands above. */
+static void jobs_print(const struct run_result *result)
+{
+    for (uint32_t i = 0; i < result->job_count && result->job_count > 1; i++) {
+        const struct result_jobs *job = &result->jobs[i];
+        printf("job     %-24s %" PRIu32 " ranks, iteration time %.3f us, exposed %.3f us, from %.3f us to %.3f us%s\n",
+               job->name, job->ranks, (double)job->iteration_time_ps * 1e-6,
+               (double)job->exposed_communication_ps * 1e-6, (double)job->start_ps * 1e-6, (double)job->end_ps * 1e-6,
+               job->operations < job->operations_all ? " (not complete)" : "");
+    }
+}
+
+static json_t *jobs_json(const struct run_result *result)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < result->job_count; i++) {
+        const struct result_jobs *job = &result->jobs[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", job->name, "first_rank",
+                            (json_int_t)job->first_rank, "ranks", (json_int_t)job->ranks, "placement", job->placement,
+                            "start_ps", (json_int_t)job->start_ps, "end_ps", (json_int_t)job->end_ps, "makespan_ps",
+                            (json_int_t)job->makespan_ps, "iteration_time_ps", (json_int_t)job->iteration_time_ps,
+                            "exposed_communication_ps", (json_int_t)job->exposed_communication_ps, "compute_ps",
+                            (json_int_t)job->compute_ps, "sent_bytes", (json_int_t)job->sent_bytes, "operations",
+                            (json_int_t)job->operations));
+    }
+    return list;
+}
+
 static void result_print(const struct run_result *result)
 {
     printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
@@ -227,6 +265,7 @@ static void result_print(const struct run_result *result)
         printf("        circuits: %s\n", result->plan_text);
     }
     summary_print(&result->summary, stdout);
+    jobs_print(result);
     if (result->explanation != NULL) {
         printf("what everybody waits for:\n%s", result->explanation);
     }
@@ -240,6 +279,7 @@ static json_t *result_json(const struct run_result *result)
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:f, s:s}", "run", result->name, "trace", result->trace, "fabric",
                                result->fabric, "status", result->status, "wall_s", result->wall_s, "digest", digest);
     json_object_update_new(object, summary_json(&result->summary));
+    json_object_set_new(object, "jobs", jobs_json(result));
     return object;
 }
 
@@ -385,6 +425,8 @@ enum status command_run(int argc, char **argv, struct diag *diag)
         is_done = true;
     }
     if (status == STATUS_OK && !is_done) {
+        arguments.request.more_traces = arguments.more_traces;
+        arguments.request.more_trace_count = arguments.more_trace_count;
         arguments.request.settings = arguments.settings.items;
         arguments.request.setting_count = arguments.settings.count;
         status = arguments_check(&arguments, diag);

@@ -4,6 +4,7 @@
  *     photonet trace validate SPEC [--ranks N] [--set trace.KEY=VALUE]...
  *     photonet trace convert  SPEC -o PREFIX [--to FORMAT] [--ranks N] [--set trace.KEY=VALUE]...
  *     photonet trace generate --model NAME [--KEY VALUE]... -o PREFIX [--to FORMAT] */
+#include "netsim/base/job_open.h"
 #include "netsim/cli.h"
 #include "netsim/inputs.h"
 
@@ -174,7 +175,7 @@ static error_t common_parse(int key, char *text, struct argp_state *state)
     }
 }
 
-#define OPTION_RANKS {"ranks", KEY_RANKS, "N", 0, "ranks of the job, where the trace does not say", 0}
+#define OPTION_RANKS {"ranks", KEY_RANKS, "N", 0, "ranks of the job; where the trace says another number, it is retargeted by data-parallel replicas", 0}
 #define OPTION_SET {"set", KEY_SET, "trace.KEY=VALUE", 0, "a parameter of the format, see below", 0}
 #define OPTION_DEPS {"deps", KEY_DEPS, "data|ctrl|both", 0, "dependencies of a Chakra trace that count: trace.deps", 0}
 #define OPTION_FORMAT {"format", KEY_FORMAT, "table|json", 0, "how to print (table)", 0}
@@ -197,7 +198,7 @@ static enum status request_parse(struct request *request, const struct argp *arg
 
 static enum status request_read(struct request *request, const struct job **job)
 {
-    return trace_read(request->spec, request->ranks, request->settings.items, request->settings.count,
+    return job_open(request->spec, request->ranks, request->settings.items, request->settings.count,
                       request->arena, job, request->diag);
 }
 

@@ -112,6 +112,7 @@ static enum status ranks_collect(const struct facts *facts, uint64_t makespan_ps
         uint64_t active_ps = rank->compute_ps + rank->exposed_ps;
         struct result_ranks row = {
             .rank = id,
+            .job = facts->job->part_count > 0 ? facts->job->rank_part[id] : 0,
             .host = facts->rank_host[id],
             .end_ps = rank->end_ps,
             .compute_ps = rank->compute_ps,
@@ -434,4 +435,60 @@ void collect_summary(const struct facts *facts, uint32_t iterations, struct aren
     summarise_circuits(facts, summary);
     calls_summarise(facts, summary);
     energy_summarise(facts, steady, iterations, arena, summary);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------- */
+
+struct job_sums {
+    unsigned __int128 steady_ps; /* from the first iteration's end to the last one's, over ranks */
+    uint64_t first_compute_ps, first_exposed_ps, compute_ps, exposed_ps;
+};
+
+static void rank_add(const struct replay_rank *rank, struct result_jobs *row, struct job_sums *sums)
+{
+    row->end_ps = rank->end_ps > row->end_ps ? rank->end_ps : row->end_ps;
+    row->sent_bytes += rank->sent_bytes;
+    row->operations += rank->done_ops;
+    row->operations_all += rank->op_count;
+    sums->steady_ps += rank->end_ps - (rank->first_end_ps < rank->end_ps ? rank->first_end_ps : rank->end_ps);
+    sums->compute_ps += rank->compute_ps;
+    sums->exposed_ps += rank->exposed_ps;
+    sums->first_compute_ps += rank->first_compute_ps;
+    sums->first_exposed_ps += rank->first_exposed_ps;
+}
+
+static void job_finish(struct result_jobs *row, const struct job_sums *sums, uint32_t iterations)
+{
+    bool is_steady = iterations > 1 && row->operations == row->operations_all;
+    uint64_t steps = is_steady ? iterations - 1 : iterations, shares = (uint64_t)row->ranks * steps;
+    row->makespan_ps = row->end_ps > row->start_ps ? row->end_ps - row->start_ps : 0;
+    row->iteration_time_ps =
+        is_steady ? (uint64_t)(sums->steady_ps / shares) : row->makespan_ps / steps;
+    row->compute_ps = (sums->compute_ps - (is_steady ? sums->first_compute_ps : 0)) / shares;
+    row->exposed_communication_ps = (sums->exposed_ps - (is_steady ? sums->first_exposed_ps : 0)) / shares;
+}
+
+const struct result_jobs *collect_jobs(const struct facts *facts, uint32_t iterations, struct arena *arena,
+                                       uint32_t *count)
+{
+    const struct job *job = facts->job;
+    const struct job_part whole = {.name = job->name, .rank_count = job->rank_count};
+    const struct job_part *parts = job->part_count > 0 ? job->parts : &whole;
+    *count = job->part_count > 0 ? job->part_count : 1;
+    struct result_jobs *rows = arena_array(arena, *count, struct result_jobs);
+    for (uint32_t i = 0; i < *count; i++) {
+        struct job_sums sums = {0};
+        rows[i] = (struct result_jobs){
+            .name = parts[i].name,
+            .first_rank = parts[i].rank_first,
+            .ranks = parts[i].rank_count,
+            .placement = parts[i].placement == NULL ? "linear" : parts[i].placement,
+            .start_ps = parts[i].start_ps,
+        };
+        for (uint32_t rank = 0; rank < parts[i].rank_count; rank++) {
+            rank_add(&facts->ranks[parts[i].rank_first + rank], &rows[i], &sums);
+        }
+        job_finish(&rows[i], &sums, iterations);
+    }
+    return rows;
 }

@@ -37,6 +37,10 @@ enum status collect_progress(const struct facts *facts, struct collect_cursor *c
 void collect_summary(const struct facts *facts, uint32_t iterations, struct arena *arena,
                      struct result_summary *summary);
 
+/* A row for every job. */
+const struct result_jobs *collect_jobs(const struct facts *facts, uint32_t iterations, struct arena *arena,
+                                       uint32_t *count);
+
 /* All other tables, at the end of a run. */
 enum status collect_tables(const struct facts *facts, const struct result_summary *summary, struct results_run *run,
                            struct diag *diag);

@@ -75,6 +75,8 @@ static enum status request_translate(const struct photonet_request *from, struct
     }
     *to = (struct run_request){
         .trace = from->trace,
+        .more_traces = from->more_traces,
+        .more_trace_count = from->more_trace_count,
         .ranks = from->rank_count,
         .transport = from->transport,
         .seed = from->seed > 0 ? from->seed : 1,

@@ -91,11 +91,13 @@ static void trace_add(struct input_list *list, const char *trace_spec)
     }
 }
 
-void inputs_find(const char *trace_spec, const char *fabric_spec, struct arena *arena,
+void inputs_find(const char *const *trace_specs, uint32_t trace_count, const char *fabric_spec, struct arena *arena,
                  const struct results_input **inputs, uint32_t *count)
 {
     struct input_list list = {.arena = arena};
-    trace_add(&list, trace_spec);
+    for (uint32_t i = 0; i < trace_count; i++) {
+        trace_add(&list, trace_specs[i]);
+    }
     file_add(&list, fabric_spec);
     *inputs = list.items;
     *count = (uint32_t)list.count;

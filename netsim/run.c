@@ -6,6 +6,7 @@
 #include "netsim/engine/circle.h"
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
+#include "netsim/job_list.h"
 #include "netsim/run_flow.h"
 #include "netsim/series.h"
 
@@ -44,9 +45,15 @@ static const struct trace_setting *settings_pick(const struct run_request *reque
 
 enum status run_read(const struct run_request *request, struct arena *arena, const struct job **job, struct diag *diag)
 {
-    size_t count;
-    const struct trace_setting *settings = settings_pick(request, true, arena, &count);
-    return trace_read(request->trace, request->ranks, settings, count, arena, job, diag);
+    struct job_list_request list = {.trace_count = 1 + request->more_trace_count, .ranks = request->ranks};
+    const char **traces = arena_array(arena, list.trace_count, const char *);
+    traces[0] = request->trace;
+    for (size_t i = 0; i < request->more_trace_count; i++) {
+        traces[i + 1] = request->more_traces[i];
+    }
+    list.traces = traces;
+    list.settings = settings_pick(request, true, arena, &list.setting_count);
+    return job_list_read(&list, arena, job, diag);
 }
 
 static enum status parts_load(const struct run_request *request, const struct job *job, struct arena *arena,
@@ -85,24 +92,41 @@ static const char *import_report_text(const struct job *job, struct arena *arena
     return text;
 }
 
+/* What the run is of, in one line. */
+static const char *traces_text(const struct run_request *request, const struct job *job, struct arena *arena)
+{
+    const char *text = job->part_count > 0 ? job->parts[0].spec : request->trace;
+    for (uint32_t i = 1; i < job->part_count; i++) {
+        text = arena_printf(arena, "%s + %s", text, job->parts[i].spec);
+    }
+    return text;
+}
+
 static enum status file_begin(const struct run_request *request, const struct job *job,
                               const struct run_parts *parts, struct results *results, struct results_run **run,
                               struct arena *arena, struct diag *diag)
 {
     struct results_provenance from = {
         .command_line = request->command_line,
-        .config_yaml = arena_printf(arena, "%s%s", parts->fabric.text, parts->scenario.text),
+        .config_yaml = arena_printf(arena, "%s%s%s", parts->fabric.text, parts->scenario.text,
+                                    job_list_text(job, arena)),
         .engine = request->engine == RUN_ENGINE_PACKET ? "packet" : "simgrid",
         .simd = request->simd != NULL ? request->simd : simd_name(simd_detect()),
         .threads = request->threads > 0 ? request->threads : 1,
         .seed = request->seed,
-        .trace = request->trace,
+        .trace = traces_text(request, job, arena),
         .fabric = parts->fabric.fabric->name,
         .fabric_family = parts->fabric.fabric->family,
         .import_report = import_report_text(job, arena),
         .scale = job->scale,
     };
-    inputs_find(request->trace, request->fabric, arena, &from.inputs, &from.input_count);
+    const char **traces = arena_array(arena, (size_t)job->part_count + 1, const char *);
+    traces[0] = request->trace;
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        traces[i] = job->parts[i].spec;
+    }
+    inputs_find(traces, job->part_count > 0 ? job->part_count : 1, request->fabric, arena, &from.inputs,
+                &from.input_count);
     return results_run_begin(results, parts->fabric.fabric->name, &from, run, diag);
 }
 
@@ -272,6 +296,9 @@ static enum status file_end(const struct facts *facts, struct collect_cursor *cu
         status = collect_tables(facts, &result->summary, run, diag);
     }
     if (status == STATUS_OK) {
+        status = results_append(run, RESULT_TABLE_jobs, result->jobs, result->job_count, diag);
+    }
+    if (status == STATUS_OK) {
         status = results_run_end(run, result->status, result->summary.makespan_ps, result->digest, result->wall_s,
                                  diag);
     }
@@ -310,6 +337,7 @@ static enum status packets_run(const struct run_request *request, const struct j
     conservation_check(loop.sim);
     facts_of_sim(loop.sim, arena, &facts);
     collect_summary(&facts, request->iterations, arena, &result->summary);
+    result->jobs = collect_jobs(&facts, request->iterations, arena, &result->job_count);
     result->digest = sim_digest(loop.sim);
     result->plan_text = loop.sim->fabric->plan_text;
     result->wall_s = wall_seconds() - start_s;
@@ -336,6 +364,7 @@ static enum status fluid_run(const struct run_request *request, const struct job
         return verdict;
     }
     collect_summary(&facts, request->iterations, arena, &result->summary);
+    result->jobs = collect_jobs(&facts, request->iterations, arena, &result->job_count);
     result->wall_s = wall_seconds() - start_s;
     verdict = verdict_of(request, &facts, verdict == STATUS_DEADLOCK, result, diag);
     struct results_run *run = NULL;

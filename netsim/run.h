@@ -14,7 +14,9 @@
 enum run_engine { RUN_ENGINE_PACKET, RUN_ENGINE_SIMGRID };
 
 struct run_request {
-    const char *trace;
+    const char *trace;      /* SPEC with options, see netsim/job_list.h */
+    const char *const *more_traces; /* of further jobs on the same fabric */
+    size_t more_trace_count;
     const char *fabric;     /* file, preset or family */
     const struct trace_setting *settings;
     size_t setting_count;
@@ -40,6 +42,8 @@ struct run_result {
     struct result_summary summary;
     uint64_t digest;
     double wall_s;
+    const struct result_jobs *jobs; /* a row each */
+    uint32_t job_count;
     const char *explanation; /* of a deadlock: several lines, else NULL */
     const char *plan_text;   /* circuits, NULL where there are none */
 };

@@ -2,6 +2,7 @@
 
 #include "netsim/flow/simgrid.h"
 #include "netsim/machine.h"
+#include "netsim/placement.h"
 
 /* Bytes over links are those of the whole job, whatever part of it was run. */
 static struct port_counters *ports_of(const struct fabric *fabric, const uint64_t *port_bytes, struct arena *arena)
@@ -42,10 +43,19 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
     struct routes *routes = fabric->plan == PLAN_NONE ? routes_new(fabric, arena) : NULL;
     struct flowstats *stats = arena_one(arena, struct flowstats);
     struct flow_result result = {0};
+    struct noise noise;
+    const uint32_t *rank_host;
+    enum status status = placement_make(job, fabric->host_count, arena, &rank_host, diag);
+    if (status == STATUS_OK) {
+        status = noise_make(scenario->noise, request->seed, job->rank_count, arena, &noise, diag);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
     flowstats_init(stats, arena, 0, scenario->results->messages_max);
     struct flow_config config = {
         .job = job,
-        .rank_host = placement_linear(arena, job->rank_count),
+        .rank_host = rank_host,
         .fabric = fabric,
         .routes = routes,
         .shape = scenario_shape(scenario),
@@ -55,6 +65,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .machine = machine_of(fabric, (uint32_t)scenario->collective->server_hosts),
         .chunk_bytes = scenario->replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)scenario->replay->all_to_all_concurrency,
+        .noise = noise,
         .iterations = request->iterations,
         .post_ps = scenario->host->post_ps,
         .nic_ps = scenario->host->nic_ps,
@@ -67,7 +78,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
     if (routes != NULL) {
         machine_idle(fabric, routes, &config.shape, &config.machine, config.idle_ps);
     }
-    enum status status = flow_simgrid_run(arena, &config, &result, diag);
+    status = flow_simgrid_run(arena, &config, &result, diag);
     if (status == STATUS_OK || status == STATUS_DEADLOCK || status == STATUS_INTERRUPTED) {
         facts_fill(&config, &result, arena, facts);
         *digest = result.digest;

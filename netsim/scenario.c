@@ -85,6 +85,18 @@ static const struct param collective_rows[] = {
 };
 #undef ALGORITHM
 
+static const struct param noise_rows[] = {
+    PARAM_CHOICE(struct noise_wish, distribution, "distribution", "normal", noise_names,
+                 "of computation times; exponential only delays"),
+    PARAM_REAL(struct noise_wish, amount, FRACTION, "amount", "0", "0", "10",
+               "standard deviation of a computation's time over its time; 0: none"),
+    PARAM_U64(struct noise_wish, seed, COUNT, "seed", "0", NULL, NULL, "of noise and slow ranks; 0: the run's"),
+    PARAM_U64(struct noise_wish, slow_count, COUNT, "slow_count", "0", "0", NULL, "slow ranks, drawn by the seed"),
+    PARAM_TEXT(struct noise_wish, slow_ranks, "slow_ranks", NULL, "slow ranks by number: 3,17-19"),
+    PARAM_REAL(struct noise_wish, slow_factor, NUMBER, "slow_factor", "1.5", "0", "1000",
+               "time of a computation on a slow rank over that on the others"),
+};
+
 static const struct param results_rows[] = {
     PARAM_U64(struct scenario_results, messages_max, COUNT, "messages", "1000000", "0", NULL,
               "rows kept of the messages table; beyond it messages are sampled by hash"),
@@ -105,6 +117,7 @@ static const struct section sections[] = {
     {"host", PARAM_TABLE(struct scenario_host, host_rows), offsetof(struct scenario, host)},
     {"replay", PARAM_TABLE(struct scenario_replay, replay_rows), offsetof(struct scenario, replay)},
     {"collective", PARAM_TABLE(struct scenario_collective, collective_rows), offsetof(struct scenario, collective)},
+    {"noise", PARAM_TABLE(struct noise_wish, noise_rows), offsetof(struct scenario, noise)},
     {"results", PARAM_TABLE(struct scenario_results, results_rows), offsetof(struct scenario, results)},
 };
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])

@@ -6,6 +6,7 @@
 #define PHOTONET_SCENARIO_H
 
 #include "netsim/queues.h"
+#include "netsim/replay/noise.h"
 #include "netsim/replay/select.h"
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
@@ -49,6 +50,7 @@ struct scenario {
     struct scenario_host *host;
     struct scenario_replay *replay;
     struct scenario_collective *collective;
+    struct noise_wish *noise;
     struct scenario_results *results;
     struct collective_policy policy; /* what `collective` says */
     const struct transport *transport;

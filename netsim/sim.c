@@ -5,6 +5,7 @@
 #include "netsim/engine/window.h"
 #include "netsim/machine.h"
 #include "netsim/optics/light.h"
+#include "netsim/placement.h"
 #include "netsim/slices.h"
 
 #include <inttypes.h>
@@ -108,18 +109,16 @@ static const struct host_ops host_ops_controlled = {
 
 /* ---- building --------------------------------------------------------------------------------------------- */
 
-const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count)
+static enum status replay_init(struct sim *sim, const struct sim_config *config, struct diag *diag)
 {
-    uint32_t *rank_host = arena_array(arena, rank_count, uint32_t);
-    for (uint32_t rank = 0; rank < rank_count; rank++) {
-        rank_host[rank] = rank;
+    struct noise noise;
+    enum status status = placement_make(sim->job, sim->fabric->host_count, sim->arena, &sim->rank_host, diag);
+    if (status == STATUS_OK) {
+        status = noise_make(sim->scenario.noise, config->seed, sim->job->rank_count, sim->arena, &noise, diag);
     }
-    return rank_host;
-}
-
-static void replay_init(struct sim *sim, const struct sim_config *config)
-{
-    sim->rank_host = placement_linear(sim->arena, sim->job->rank_count);
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct replay_config replay_config = {
         .job = sim->job,
         .rank_host = sim->rank_host,
@@ -128,11 +127,13 @@ static void replay_init(struct sim *sim, const struct sim_config *config)
         .policy = &sim->scenario.policy,
         .chunk_bytes = sim->scenario.replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)sim->scenario.replay->all_to_all_concurrency,
+        .noise = noise,
         .iterations = config->iterations,
         .net = {.context = sim, .send = net_send, .timer = net_timer},
     };
     sim->replay = replay_new(sim->arena, &replay_config);
     replay_volume(sim->replay, &sim->volume);
+    return STATUS_OK;
 }
 
 struct demand_sum {
@@ -274,8 +275,10 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->job = config->job;
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
-    replay_init(sim, config);
-    enum status status = queues_check(sim, diag);
+    enum status status = replay_init(sim, config, diag);
+    if (status == STATUS_OK) {
+        status = queues_check(sim, diag);
+    }
     if (status == STATUS_OK) {
         status = fabric_check_gates(sim->fabric, sim->scenario.packet->size_bytes, diag);
     }

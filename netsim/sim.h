@@ -41,9 +41,6 @@ struct sim_config {
     const volatile int *interrupted;
 };
 
-/* Rank r on host r. */
-const uint32_t *placement_linear(struct arena *arena, uint32_t rank_count);
-
 /* Replay, circuits, routes, endpoints, engine; nothing has happened yet. Refuses where ranks cannot reach each other. */
 enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **sim, struct diag *diag);
 

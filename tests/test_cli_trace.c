@@ -142,7 +142,7 @@ static void test_convert(void)
     CHECK_HOLDS(output, "0.0075 ms over all ranks");
     CHECK_EQUAL(run_here("info --set trace.deps=sideways %s", "ring"), STATUS_INPUT);
     CHECK_EQUAL(run_here("validate --ranks 7 %s", "ring"), STATUS_INPUT);
-    CHECK_HOLDS(output, "has files of 5 ranks, but --ranks is 7");
+    CHECK_HOLDS(output, "is a job of 5 ranks and cannot be one of 7: replicas");
     CHECK_EQUAL(run_here("convert pattern:ring,ranks=5 -o %s", "no/such/folder/ring"), STATUS_IO);
     CHECK_EQUAL(run_here("convert pattern:ring,ranks=6,bytes=64KiB -o %s", "hexagon"), STATUS_OK);
     CHECK_HOLDS(output, "hexagon.job\n");

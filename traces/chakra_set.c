@@ -168,8 +168,8 @@ static enum status set_take(struct listing *listing, const char *folder, uint32_
     }
     if (set->rank_count == 1) {
         set->is_lone = true;
-        set->rank_count = ranks;
-        return ranks_wanted(set->path[0], ranks, set->prefix, diag);
+        set->rank_count = ranks != 0 ? ranks : 1; /* who names a set means its ranks, be it one */
+        return STATUS_OK;
     }
     if (ranks != 0 && ranks != set->rank_count) {
         return diag_input(

@@ -398,12 +398,14 @@ enum status layer_table_read(const char *path, enum layer_dialect dialect, struc
 
 bool layer_head_is_table(const uint8_t *head, size_t head_bytes, enum layer_dialect *dialect)
 {
-    static const char *const marks[] = {" ep: ", "\tep: ", "all_gpus: ", "pp_comm",
-                                        "_EP\t", "_EP ",   "micro_test", "checkpoints: 0"};
+    static const char *const marks[] = {" ep: ", "all_gpus: ", "pp_comm", "_EP ", "micro_test", "checkpoints: 0"};
     char text[4097];
     size_t length = head_bytes < sizeof text - 1 ? head_bytes : sizeof text - 1;
     memcpy(text, head, length);
     text[length] = '\0';
+    for (char *tab; (tab = memchr(text, '\t', length)) != NULL;) {
+        *tab = ' '; /* either parts words */
+    }
     struct text_head lines = {text, text + length};
     char word[64];
     while (text_head_line(&lines, word, sizeof word) && word[0] == '\0') {

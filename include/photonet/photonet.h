@@ -45,7 +45,7 @@ enum photonet_status {
 /* What to run. Fields that are zero or NULL take their default. Everything pointed to is borrowed for the call. */
 struct photonet_request {
     size_t request_bytes;            /* sizeof this struct, so that later versions can add fields at its end */
-    const char *trace;               /* SPEC of `photonet run --trace` */
+    const char *trace;               /* SPEC of `photonet run --trace`, with its options */
     const char *const *fabrics;      /* files or presets */
     size_t fabric_count;
     const char *const *settings;     /* "KEY=VALUE" each, as after --set */
@@ -58,9 +58,12 @@ struct photonet_request {
     uint64_t seed;                   /* default: 1 */
     uint64_t until_ps;               /* stop at this simulated time; default: run to the end */
     const volatile int *interrupted; /* looked at some twenty times a second; default: never stops */
+    const char *const *more_traces;  /* further jobs on the same fabric, as several --trace */
+    size_t more_trace_count;
 };
 #define PHOTONET_REQUEST(trace_, fabrics_, fabric_count_)                                                   \
-    {sizeof(struct photonet_request), (trace_), (fabrics_), (fabric_count_), NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL}
+    {sizeof(struct photonet_request), (trace_), (fabrics_), (fabric_count_), NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL, \
+     NULL, 0}
 
 struct photonet_report; /* opaque */
 

@@ -130,6 +130,19 @@ struct import_note {
     uint64_t bytes;    /* 0 where it makes no sense */
 };
 
+/* One of several jobs that share a fabric. Together they are a job too, whose ranks, programs, groups and tables are
+ * theirs, one after the other:
+ *
+ *     rank 0 .. 31 of job 0, then 0 .. 15 of job 1 ──► rank 0 .. 47, parts[1].rank_first = 32 */
+struct job_part {
+    const char *name;      /* as the job's, or what the user calls it */
+    const char *spec;      /* what it was read from */
+    uint32_t rank_first, rank_count;
+    uint32_t group_first;
+    uint64_t start_ps;     /* when its ranks start */
+    const char *placement; /* as netsim/placement.h reads it, NULL: linear */
+};
+
 struct job {
     struct arena *arena; /* borrowed */
     const char *name;    /* for run names: "llama3-8b.tp4.pp2.dp4" */
@@ -152,6 +165,9 @@ struct job {
     double time_factor;               /* 1, or by what the step's time is to be multiplied where layers or micro-batches
                                          are a sample of those asked for */
     uint32_t full_rank_count;         /* rank_count, or those of the job of which these replicas are a sample */
+    const struct job_part *parts;     /* NULL and 0: this is one job, which starts at 0 and is placed linearly */
+    uint32_t part_count;
+    const uint32_t *rank_part;        /* rank_count, where there are parts */
 };
 
 /* ---- building --------------------------------------------------------------------------------------------- */
@@ -217,8 +233,12 @@ static inline uint32_t job_group_size(const struct job *job, uint32_t group)
 
 static inline uint32_t job_peer(const struct job *job, uint32_t rank, const struct program *program, uint32_t op)
 {
-    int64_t peer = (int64_t)rank + program->peer_delta[op];
-    return (uint32_t)((peer + (int64_t)job->rank_count) % (int64_t)job->rank_count);
+    int64_t first = 0, count = job->rank_count;
+    if (job->part_count > 0) {
+        first = job->parts[job->rank_part[rank]].rank_first;
+        count = job->parts[job->rank_part[rank]].rank_count;
+    }
+    return (uint32_t)(first + ((int64_t)rank - first + program->peer_delta[op] + count) % count);
 }
 
 static inline const char *op_name(const struct program *program, uint32_t op)

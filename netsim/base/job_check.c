@@ -7,7 +7,6 @@
  * difference. */
 #include "netsim/base/job.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -22,11 +21,11 @@ struct slot_summary {
 struct message {
     int32_t delta; /* from sender to receiver */
     uint32_t tag;
-    uint32_t position; /* in the canonical order */
     uint32_t op;
 };
 
-/* The messages of a program to (or from) one peer delta: `count` from `first`, ordered by tag and position.
+/* The messages of a program to (or from) one peer delta: `count` from `first`, ordered by tag and canonical
+ * order.
  */
 struct run {
     int32_t delta;
@@ -244,16 +243,41 @@ static enum status collectives_check(const struct check *check)
 /* ---- messages
  * ----------------------------------------------------------------------------------------------- */
 
-static int message_compare(const void *a, const void *b)
+/* Ascending by delta, then by tag. */
+static uint64_t message_key(const struct message *message)
 {
-    const struct message *x = a, *y = b;
-    if (x->delta != y->delta) {
-        return x->delta < y->delta ? -1 : 1;
+    return (uint64_t)((uint32_t)message->delta ^ UINT32_C(0x80000000)) << 32 | message->tag;
+}
+
+/* Stable, so that messages of one key stay in the order of the program: a counting sort for each byte of the
+ * keys in which they differ, mostly two of eight. With qsort, a schedule of two partners spent a third of its
+ * reading here. */
+static void messages_sort(struct arena *scratch, struct message **messages, uint32_t count)
+{
+    struct message *from = *messages, *to = arena_array(scratch, count, struct message);
+    uint64_t differing = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        differing |= message_key(&from[i]) ^ message_key(&from[0]);
     }
-    if (x->tag != y->tag) {
-        return x->tag < y->tag ? -1 : 1;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        if ((differing >> shift & 0xff) == 0) {
+            continue;
+        }
+        uint32_t first[257] = {0};
+        for (uint32_t i = 0; i < count; i++) {
+            first[(message_key(&from[i]) >> shift & 0xff) + 1]++;
+        }
+        for (unsigned byte = 0; byte < 256; byte++) {
+            first[byte + 1] += first[byte];
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            to[first[message_key(&from[i]) >> shift & 0xff]++] = from[i];
+        }
+        struct message *swapped = from;
+        from = to;
+        to = swapped;
     }
-    return (x->position > y->position) - (x->position < y->position);
+    *messages = from;
 }
 
 /* The delta as the sender sees it, in the builder's range (-ranks/2, ranks/2]. */
@@ -264,23 +288,24 @@ static int32_t sender_delta(int32_t receiver_delta, uint32_t ranks)
 }
 
 static void messages_collect(const struct check *check, const struct program *program, enum op_kind kind,
-                             struct side *side, uint32_t count)
+                             const uint32_t *sequence, struct side *side, uint32_t count)
 {
     side->message = arena_array(check->scratch, count, struct message);
     uint32_t at = 0;
-    for (uint32_t op = 0; op < program->op_count; op++) {
+    for (uint32_t position = 0; position < program->op_count; position++) {
+        uint32_t op = sequence[position];
         if (program->kind[op] == kind) {
             int32_t delta = program->peer_delta[op];
             delta = kind == OP_SEND ? delta : sender_delta(delta, check->job->rank_count);
-            side->message[at++] = (struct message){delta, program->tag[op], program->order[op], op};
+            side->message[at++] = (struct message){delta, program->tag[op], op};
         }
     }
     bool is_sorted = true; /* as a program with one partner a side mostly is */
     for (uint32_t i = 1; i < count && is_sorted; i++) {
-        is_sorted = message_compare(&side->message[i - 1], &side->message[i]) <= 0;
+        is_sorted = message_key(&side->message[i - 1]) <= message_key(&side->message[i]);
     }
     if (!is_sorted) {
-        qsort(side->message, count, sizeof *side->message, message_compare);
+        messages_sort(check->scratch, &side->message, count);
     }
 }
 
@@ -301,13 +326,13 @@ static void runs_cut(const struct check *check, const struct program *program, s
 }
 
 static void side_summarise(const struct check *check, const struct program *program, enum op_kind kind,
-                           struct side *side)
+                           const uint32_t *sequence, struct side *side)
 {
     uint32_t count = 0;
     for (uint32_t op = 0; op < program->op_count; op++) {
         count += program->kind[op] == kind;
     }
-    messages_collect(check, program, kind, side, count);
+    messages_collect(check, program, kind, sequence, side, count);
     runs_cut(check, program, side, count);
 }
 
@@ -415,8 +440,8 @@ static void programs_summarise(struct check *check)
         program_sequence(program, sequence);
         summary->slots = arena_array(check->scratch, program->slot_count, struct slot_summary);
         slots_summarise(job, program, sequence, summary->slots);
-        side_summarise(check, program, OP_SEND, &summary->sends);
-        side_summarise(check, program, OP_RECV, &summary->receives);
+        side_summarise(check, program, OP_SEND, sequence, &summary->sends);
+        side_summarise(check, program, OP_RECV, sequence, &summary->receives);
     }
 }
 

@@ -325,6 +325,7 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
         .policy = config->policy,
         .chunk_bytes = config->chunk_bytes,
         .all_to_all_concurrency = config->all_to_all_concurrency,
+        .noise = config->noise,
         .iterations = config->iterations,
         .net = {.context = simulation->tasks, .send = flow_send, .timer = flow_timer},
     };

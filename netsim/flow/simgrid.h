@@ -41,6 +41,7 @@ struct flow_config {
     uint64_t idle_ps[MEDIUM_COUNT]; /* see replay_idle_set */
     uint64_t chunk_bytes;
     uint32_t all_to_all_concurrency, iterations;
+    struct noise noise;
     uint64_t post_ps, nic_ps, local_bps; /* as in struct endpoint_config */
     uint32_t connections;                /* likewise: messages of one follow each other, 0: none waits for another */
     uint64_t until_ps;               /* TIME_NEVER_PS: to the end */

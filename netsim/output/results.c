@@ -88,8 +88,9 @@ static size_t text_bytes_of(const struct result_column *column)
     if (column->type != COLUMN_TEXT) {
         return 0;
     }
-    return column->table == RESULT_TABLE_inputs && strcmp(column->name, "name") == 0 ? NAME_TEXT_BYTES
-                                                                                     : TEXT_BYTES;
+    bool is_free_text = column->table == RESULT_TABLE_jobs ||
+                        (column->table == RESULT_TABLE_inputs && strcmp(column->name, "name") == 0);
+    return is_free_text ? NAME_TEXT_BYTES : TEXT_BYTES;
 }
 
 static size_t cell_bytes_of(const struct result_column *column)

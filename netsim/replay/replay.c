@@ -104,11 +104,15 @@ static void recv_start(struct replay *replay, struct rank *rank, uint32_t op, ui
 
 static void timed_start(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
 {
+    uint64_t duration_ps = rank->program->duration_ps[op];
     if (rank->plan->stream_of[op] == rank->plan->compute_stream) {
         rank_account(rank, now_ps);
         rank->compute_running++;
+        if (!noise_is_none(&replay->config.noise)) {
+            duration_ps = noise_duration_ps(&replay->config.noise, rank->id, rank->iteration, op, duration_ps);
+        }
     }
-    timer_set(replay, rank, op, now_ps + rank->program->duration_ps[op]);
+    timer_set(replay, rank, op, now_ps + duration_ps);
 }
 
 static void marker_start(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
@@ -371,8 +375,10 @@ void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT]
 
 void replay_start(struct replay *replay)
 {
-    for (uint32_t rank = 0; rank < replay->config.job->rank_count; rank++) {
-        timer_set(replay, &replay->ranks[rank], OP_START, 0);
+    const struct job *job = replay->config.job;
+    for (uint32_t rank = 0; rank < job->rank_count; rank++) {
+        uint64_t start_ps = job->part_count > 0 ? job->parts[job->rank_part[rank]].start_ps : 0;
+        timer_set(replay, &replay->ranks[rank], OP_START, start_ps);
     }
 }
 

@@ -17,6 +17,7 @@
 #ifndef PHOTONET_REPLAY_H
 #define PHOTONET_REPLAY_H
 
+#include "netsim/replay/noise.h"
 #include "netsim/replay/select.h"
 #include "netsim/transport/message.h"
 
@@ -41,6 +42,7 @@ struct replay_config {
     uint64_t chunk_bytes;           /* of pipelined collectives */
     uint32_t all_to_all_concurrency;
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: the default of the kind */
+    struct noise noise;             /* all zero: none */
     uint32_t iterations;            /* at least 1; the job that often, one after the other on each rank */
     struct replay_net net;
 };
@@ -51,7 +53,7 @@ struct replay *replay_new(struct arena *arena, const struct replay_config *confi
 /* Idle latency of the network inside a server and outside, which the hops of protocols contain. Before the start; 0 else. */
 void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT]);
 
-/* Sets the timers that start every rank at time 0. */
+/* Sets the timers that start every rank, at time 0 or when its job starts. */
 void replay_start(struct replay *replay);
 
 void replay_delivered(struct replay *replay, const struct message *message, uint64_t now_ps);
