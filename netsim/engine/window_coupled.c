@@ -465,7 +465,7 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arr
         return on_transit(worker, node_id, arrived, packet, now_ps);
     } else if (!(item & 1)) {
         uint64_t wait_ps = tail_last_ps(core, &core->nodes[node_id], item_port(core, item), packet);
-        return !arrival_repeats(worker, node_id, arrived, wait_ps);
+        return !arrival_repeats(worker, node_id, arrived, item_port(core, item), wait_ps);
     } else {
         on_received(worker, &core->nodes[node_id], item_port(core, item), packet, now_ps);
     }
