@@ -1,5 +1,6 @@
 #include "netsim/queues.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const char *const mark_names[] = {"transport", "never", "enqueue", "dequeue", NULL};
@@ -32,6 +33,7 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
                "virtual lanes where credits or pauses could close a circle: rings of a torus, regions of a dragonfly or HyperX"),
     PARAM_BOOL(struct scenario_queue, is_adaptive, "adaptive", "no",
                "switches take the least loaded of equal next hops, not the one that the entropy says"),
+    PARAM_BOOL(struct scenario_queue, is_lossy, "lossy", "no", "no pauses and no credits, whatever the transport wants"),
 };
 
 static void put(uint64_t *to_bytes, uint64_t from_bytes)
@@ -62,6 +64,120 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
         profile->alpha_log2 = (int32_t)queue->alpha + ALPHA_LOG2_MIN;
     }
     profile->is_adaptive |= queue->is_adaptive;
+    if (queue->is_lossy) {
+        data->xoff_bytes = data->xon_bytes = data->credit_bytes = 0;
+    }
+}
+
+/* ---- what would drop ---------------------------------------------------------------------------------------- */
+
+/* What comes in by a port before it is held back. */
+static uint64_t input_bytes_max(const struct queue_class *rule, const struct fabric *fabric, uint64_t packet_bytes,
+                                uint32_t in_port)
+{
+    uint32_t upstream = fabric->port_peer[in_port], node = fabric->port_node[in_port];
+    if (upstream == ID_NONE) {
+        return 0;
+    }
+    uint64_t bytes = rule->credit_bytes > 0 ? rule->credit_bytes : UINT64_MAX;
+    if (rule->xoff_bytes > 0) {
+        uint64_t way_ps = 2 * link_delay_ps(fabric, upstream) + fabric->node_latency_ps[node];
+        uint64_t paused_bytes = rule->xoff_bytes + line_bytes(way_ps, fabric->rate_bps[upstream]) + 3 * packet_bytes;
+        bytes = paused_bytes < bytes ? paused_bytes : bytes;
+    }
+    return bytes;
+}
+
+uint64_t queues_need_bytes(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                           uint32_t port)
+{
+    const struct queue_class *rule = &profile->class[0];
+    uint32_t node = fabric->port_node[port];
+    uint64_t sum_bytes = 0;
+    if (node < fabric->host_count) {
+        return 0;
+    }
+    if (rule->xoff_bytes == 0 && rule->credit_bytes == 0) {
+        return UINT64_MAX;
+    }
+    for (uint32_t in = fabric->port_first[node]; in < fabric->port_first[node + 1]; in++) {
+        sum_bytes += in == port ? 0 : input_bytes_max(rule, fabric, packet_bytes, in);
+    }
+    return sum_bytes;
+}
+
+static uint64_t capacity_of(const struct queue_profile *profile, const struct fabric *fabric, uint32_t port)
+{
+    uint64_t capacity_bytes = profile->class[0].capacity_bytes;
+    return capacity_bytes > 0 ? capacity_bytes : fabric->port_queue_bytes[port];
+}
+
+static enum status port_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                              uint32_t port, struct diag *diag)
+{
+    uint64_t capacity_bytes = capacity_of(profile, fabric, port);
+    if (capacity_bytes < packet_bytes) { /* it would be repeated for ever */
+        return diag_set(diag, STATUS_INPUT, "%s: queues of %" PRIu64 " B hold no packet of %" PRIu64 " B (packet.size); expected more",
+                        fabric->name, capacity_bytes, packet_bytes);
+    }
+    uint64_t need_bytes = queues_need_bytes(profile, fabric, packet_bytes, port);
+    if (need_bytes == UINT64_MAX || capacity_bytes >= need_bytes) {
+        return STATUS_OK;
+    }
+    const char *what = profile->class[0].credit_bytes > 0 ? "credit" : "xoff and headroom";
+    return diag_set(diag, STATUS_INPUT,
+                    "%s: queues of %" PRIu64 " B drop packets although links are held back: port %u can get %" PRIu64
+                    " B (%s of all other inputs); expected so much, 0B for no limit, or queue.lossy=yes",
+                    fabric->name, capacity_bytes, port, need_bytes, what);
+}
+
+/* A port of a shared buffer may hold alpha times what is free, and one may get all that comes in. */
+static enum status shared_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                                uint32_t node, struct diag *diag)
+{
+    const struct queue_class *rule = &profile->class[0];
+    if (profile->shared_bytes == 0 || (rule->xoff_bytes == 0 && rule->credit_bytes == 0)) {
+        return STATUS_OK;
+    }
+    double sum_bytes = 0, alpha = profile->alpha_log2 < 0 ? 1.0 / (1 << -profile->alpha_log2) : 1 << profile->alpha_log2;
+    for (uint32_t in = fabric->port_first[node]; in < fabric->port_first[node + 1]; in++) {
+        sum_bytes += (double)input_bytes_max(rule, fabric, packet_bytes, in);
+    }
+    double need_bytes = sum_bytes * (1 + 1 / alpha) + (double)packet_bytes;
+    if ((double)profile->shared_bytes >= need_bytes) {
+        return STATUS_OK;
+    }
+    return diag_set(diag, STATUS_INPUT,
+                    "%s: queue.shared of %" PRIu64 " B drops packets although links are held back: expected %.0f B at this "
+                    "queue.alpha, or queue.lossy=yes", fabric->name, profile->shared_bytes, need_bytes);
+}
+
+static enum status rules_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                               struct diag *diag)
+{
+    const struct queue_class *rule = &profile->class[0];
+    if (rule->credit_bytes > 0 && rule->credit_bytes < packet_bytes) {
+        return diag_set(diag, STATUS_INPUT, "%s: credit for %" PRIu64 " B lets no packet of %" PRIu64 " B (packet.size) go; expected more",
+                        fabric->name, rule->credit_bytes, packet_bytes);
+    }
+    if (rule->xoff_bytes > 0 && rule->xon_bytes > rule->xoff_bytes) {
+        return diag_set(diag, STATUS_INPUT, "%s: links go on at %" PRIu64 " B (xon), above the %" PRIu64 " B at which they stop (xoff); expected less",
+                        fabric->name, rule->xon_bytes, rule->xoff_bytes);
+    }
+    return STATUS_OK;
+}
+
+enum status queues_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                         struct diag *diag)
+{
+    enum status status = rules_check(profile, fabric, packet_bytes, diag);
+    for (uint32_t port = 0; port < fabric->port_count && status == STATUS_OK; port++) {
+        status = port_check(profile, fabric, packet_bytes, port, diag);
+    }
+    for (uint32_t node = fabric->host_count; node < fabric->node_count && status == STATUS_OK; node++) {
+        status = shared_check(profile, fabric, packet_bytes, node, diag);
+    }
+    return status;
 }
 
 /* Changes of region on the longest shortest way, from the regions of host 0 and of the host farthest from it. */

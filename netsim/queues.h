@@ -13,9 +13,9 @@ struct scenario_queue {
     uint64_t xoff_bytes, xon_bytes, credit_bytes;
     uint64_t shared_bytes;
     uint32_t alpha;
-    bool has_lanes, is_adaptive;
+    bool has_lanes, is_adaptive, is_lossy;
 };
-#define QUEUE_ROW_COUNT 12
+#define QUEUE_ROW_COUNT 13
 extern const struct param queue_rows[QUEUE_ROW_COUNT];
 
 void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,
@@ -24,6 +24,16 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
 /* Gives every class the lanes that it needs where credits or pauses could close a circle (route/lane.h). */
 enum status queues_lanes(const struct scenario_queue *queue, const struct routes *routes, bool has_detours,
                          struct queue_profile *profile, struct diag *diag);
+
+/* The most that the queue of a switch's port can get in class 0 under the profile's pauses or credits: over all other inputs
+ * of the node, credit, or xoff and what is on the way until the pause is obeyed (a round trip of the link, and a packet at
+ * either end). UINT64_MAX: nothing holds it back; 0: not a port of a switch. */
+uint64_t queues_need_bytes(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                           uint32_t port);
+
+/* Refuses queues that hold no packet, and pauses and credits over queues so small that they drop. */
+enum status queues_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
+                         struct diag *diag);
 
 /* The fastest engine that serves such queues. */
 const struct engine_class *engine_class_for(const struct queue_profile *profile);

@@ -187,7 +187,9 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
     struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
     queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &sim->queues);
     sim->small_bytes = slices_queues(sim->fabric, &sim->queues);
-    return queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
+    status = queues_check(&sim->queues, sim->fabric, shape.packet_bytes, diag);
+    return status != STATUS_OK ? status
+                               : queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
 }
 
 static void network_init(struct sim *sim, const struct sim_config *config)
@@ -253,20 +255,6 @@ static void idle_tell(struct sim *sim)
     replay_idle_set(sim->replay, idle_ps);
 }
 
-/* A packet that no queue can ever hold would be repeated for ever. */
-static enum status queues_check(const struct sim *sim, struct diag *diag)
-{
-    const struct fabric *fabric = sim->fabric;
-    for (uint32_t port = 0; port < fabric->port_count; port++) {
-        if (fabric->port_queue_bytes[port] < sim->scenario.packet->size_bytes) {
-            return diag_set(diag, STATUS_INPUT,
-                            "%s: queues of %" PRIu64 " B hold no packet of %" PRIu64 " B (packet.size); expected more", fabric->name,
-                            fabric->port_queue_bytes[port], sim->scenario.packet->size_bytes);
-        }
-    }
-    return STATUS_OK;
-}
-
 enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **result, struct diag *diag)
 {
     struct sim *sim = arena_one(arena, struct sim);
@@ -276,9 +264,6 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
     enum status status = replay_init(sim, config, diag);
-    if (status == STATUS_OK) {
-        status = queues_check(sim, diag);
-    }
     if (status == STATUS_OK) {
         status = fabric_check_gates(sim->fabric, sim->scenario.packet->size_bytes, diag);
     }

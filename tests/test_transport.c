@@ -302,6 +302,71 @@ static void test_no_drop_under_credits(void)
     each_transport(credits);
 }
 
+/* A random tree with random pauses or credits, and queues that hold exactly what queues_need_bytes says. */
+static void never_drops(const struct subject *subject, struct arena *arena)
+{
+    for (uint64_t round = 0; round < 4; round++) {
+        uint64_t seed = rng_draw(test_seed(), 77, round);
+        uint32_t tiers = 2 + rng_below(rng_draw(seed, 1, 0), 2), delay_ns = 1 + rng_below(rng_draw(seed, 2, 0), 2000);
+        uint64_t xoff_bytes = 4150 * (1 + rng_draw(seed, 3, 0) % 30), xon_bytes = rng_draw(seed, 4, 0) % xoff_bytes;
+        const char *tree = arena_printf(arena, "radix=%u tiers=%u link_rate=400Gbps link_delay=%uns oversubscription=%u:1",
+                                        tiers == 3 ? 4u : 8u, tiers, delay_ns, 1 + rng_below(rng_draw(seed, 5, 0), 3));
+        const struct fabric *fabric = net_fabric(arena, "fat_tree", tree);
+        const char *rule = round % 2 == 0 ? arena_printf(arena, "queue.xoff=%luB queue.xon=%luB", xoff_bytes, xon_bytes + 1)
+                                          : arena_printf(arena, "queue.credit=%luB", xoff_bytes);
+        const struct net *plain = net_new(arena, fabric, settings_of(arena, subject, rule), seed, NULL);
+        uint64_t need_bytes = 0;
+        for (uint32_t port = 0; port < fabric->port_count; port++) {
+            uint64_t bytes = queues_need_bytes(&plain->queues, fabric, 4150, port);
+            need_bytes = bytes > need_bytes ? bytes : need_bytes;
+        }
+        const char *bounded = arena_printf(arena, "%s queue.capacity=%luB host.rto=10s", rule, need_bytes);
+        struct net *net = net_new(arena, fabric, settings_of(arena, subject, bounded), seed, NULL);
+        struct diag diag;
+        CHECK_EQUAL(queues_check(&net->queues, fabric, 4150, &diag), STATUS_OK);
+        traffic_add(net, seed, 200);
+        for (uint32_t src = 1; src < 8; src++) {
+            net_post(net, net_add(net, src, 0, 300000), 0);
+        }
+        net_run(net);
+        net_check_drained(net);
+        CHECK_EQUAL(net_counters_sum(net).dropped_packets, 0);
+        CHECK_EQUAL(net_counters_sum(net).trimmed_packets, 0);
+    }
+}
+
+static void test_no_drop_where_queues_hold_the_headroom(void)
+{
+    each_transport(never_drops);
+}
+
+static void refused(struct arena *arena, const char *settings, const char *why)
+{
+    const struct fabric *fabric = net_fabric(arena, "fat_tree", TREE);
+    const struct net *net = net_new(arena, fabric, settings, 1, NULL);
+    struct diag diag = {""};
+    enum status status = queues_check(&net->queues, fabric, 4150, &diag);
+    CHECK_EQUAL(status, why == NULL ? STATUS_OK : STATUS_INPUT);
+    if (why != NULL) {
+        CHECK_HOLDS(diag.text, why);
+    }
+}
+
+static void test_queues_that_must_drop_are_refused(void)
+{
+    struct arena *arena = arena_new("test");
+    refused(arena, "transport.name=roce queue.capacity=300kB", "queues of 300000 B drop packets although links are held back");
+    refused(arena, "transport.name=roce queue.capacity=300kB queue.lossy=yes", NULL);
+    refused(arena, "transport.name=roce queue.capacity=30MB", NULL);
+    refused(arena, "transport.name=credit queue.capacity=100kB", "(credit of all other inputs)");
+    refused(arena, "transport.name=credit transport.buffer=4149B", "lets no packet of 4150 B");
+    refused(arena, "transport.name=roce transport.xon=16", "above the 61290 B at which they stop");
+    refused(arena, "transport.name=roce queue.shared=1MB", "queue.shared of 1000000 B drops");
+    refused(arena, "transport.name=nscc queue.capacity=4149B", "hold no packet");
+    refused(arena, "transport.name=nscc", NULL);
+    arena_free(arena);
+}
+
 /* Pauses and credits must have held somebody back, else the two tests above say nothing. */
 static void test_pauses_and_credits_bite(void)
 {
@@ -801,7 +866,8 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly),
           TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
-          TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_pauses_and_credits_bite),
+          TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),
+          TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),

@@ -141,19 +141,22 @@ static void call_walk(const struct phases *phases, const struct rank *rank, uint
 {
     const struct replay *replay = phases->replay;
     const struct job *job = replay->config.job;
-    struct collective_call call = call_of(replay, rank, op);
-    if (call.members < 2) {
+    uint32_t slot = rank->program->group_slot[op], ordinal = rank->plan->match_number[op];
+    const struct replay_call *record = record_at(replay, rank, slot, ordinal);
+    uint32_t phase = call_phase(phases, record->group, ordinal);
+    if (record->members < 2 || phase == ID_NONE) {
         return;
     }
-    uint32_t group = job_group(job, rank->id, rank->program->group_slot[op]);
-    uint32_t phase = call_phase(phases, group, rank->plan->match_number[op]);
-    const struct collective_algorithm *algorithm = algorithm_of(replay, rank, op);
-    uint64_t steps = phase == ID_NONE ? 0 : algorithm->step_count(&call);
-    for (uint64_t k = 0; k < steps; k++) {
-        struct collective_step step;
-        algorithm->step(&call, k, &step);
-        if (step.send_to != ID_NONE) {
-            visit(context, phase, rank->id, job->group_rank[job->group_first[group] + step.send_to], step.send_bytes);
+    const struct collective_call call = call_of(record, rank->slots[slot].self);
+    for (uint32_t lane = 0; lane < collective_lanes(record->algorithm, &call); lane++) {
+        uint64_t steps = record->algorithm->step_count(&call, lane);
+        for (uint64_t k = 0; k < steps; k++) {
+            struct collective_step step;
+            collective_step_of(record->algorithm, &call, lane, k, &step);
+            if (step.send_to != ID_NONE) {
+                visit(context, phase, rank->id, job->group_rank[job->group_first[record->group] + step.send_to],
+                      choice_wire_bytes(&record->choice, step.send_bytes));
+            }
         }
     }
 }
