@@ -19,6 +19,8 @@ static const struct known {
     const char *key;
 } known_metrics[] = {
     {"iteration_time_ps", "iteration time", METRIC_TIME, BETTER_LOW, true, "iter. time"},
+    {"full_step_time_ps", "full step (est.)", METRIC_TIME, BETTER_LOW, false, NULL},
+    {"sample_time_factor", "sampled, factor", METRIC_TIME, BETTER_NEITHER, false, NULL},
     {"compute_ps", "compute", METRIC_TIME, BETTER_NEITHER, false, NULL},
     {"exposed_communication_ps", "exposed comm.", METRIC_TIME, BETTER_LOW, true, NULL},
     {"exposed_communication_fraction", "exposed share", METRIC_TIME, BETTER_LOW, false, "exposed share"},
@@ -41,6 +43,7 @@ static const struct known {
     {"energy_pj_per_useful_bit", "per useful bit", METRIC_ENERGY, BETTER_LOW, true, "network /bit"},
     {"useful_bytes", "useful bytes", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"wire_bytes", "bytes on links", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
+    {"full_rank_count", "ranks, full job", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"operation_count", "operations", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"message_count", "messages", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"packet_count", "packets", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
