@@ -19,14 +19,14 @@ static const struct known {
     const char *key;
 } known_metrics[] = {
     {"iteration_time_ps", "iteration time", METRIC_TIME, BETTER_LOW, true, "iter. time"},
-    {"full_step_time_ps", "full step (est.)", METRIC_TIME, BETTER_LOW, false, NULL},
-    {"sample_time_factor", "sampled, factor", METRIC_TIME, BETTER_NEITHER, false, NULL},
     {"compute_ps", "compute", METRIC_TIME, BETTER_NEITHER, false, NULL},
     {"exposed_communication_ps", "exposed comm.", METRIC_TIME, BETTER_LOW, true, NULL},
     {"exposed_communication_fraction", "exposed share", METRIC_TIME, BETTER_LOW, false, "exposed share"},
     {"reconfiguration_ps", "reconfiguration", METRIC_TIME, BETTER_LOW, false, NULL},
     {"reconfiguration_exposed_ps", "of it exposed", METRIC_TIME, BETTER_LOW, false, NULL},
     {"makespan_ps", "makespan", METRIC_TIME, BETTER_LOW, false, NULL},
+    {"full_step_time_ps", "full step (est.)", METRIC_TIME, BETTER_LOW, false, NULL},
+    {"sample_time_factor", "sampled, factor", METRIC_TIME, BETTER_NEITHER, false, NULL},
     {"collective_busbw_gbps", "bus bandwidth", METRIC_TIME, BETTER_HIGH, true, "bus bandw."},
     {"fct_p50_ps", "FCT p50", METRIC_MESSAGES, BETTER_LOW, true, NULL},
     {"fct_p95_ps", "FCT p95", METRIC_MESSAGES, BETTER_LOW, false, NULL},
