@@ -239,7 +239,7 @@ TO = $(DESTDIR)$(PREFIX)
 install: $(PHOTONET) $(BUILD)/install/libphotonet.a $(BUILD)/install/libphotonet.so $(BUILD)/install/photonet.1 \
          $(BUILD)/install/photonet.pc
 	install -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/photonet $(TO)/share/man/man1 \
-	    $(TO)/share/photonet/presets $(TO)/lib/$(PYTHON_FOLDER)
+	    $(TO)/share/photonet/presets $(TO)/share/photonet/models $(TO)/lib/$(PYTHON_FOLDER)
 	install -m 755 $(PHOTONET) $(TO)/bin/photonet
 	install -m 644 $(BUILD)/install/libphotonet.a $(TO)/lib/libphotonet.a
 	install -m 755 $(BUILD)/install/libphotonet.so $(TO)/lib/libphotonet.so.$(SOVERSION)
@@ -248,6 +248,7 @@ install: $(PHOTONET) $(BUILD)/install/libphotonet.a $(BUILD)/install/libphotonet
 	install -m 644 include/photonet/photonet.h $(TO)/include/photonet/photonet.h
 	install -m 644 $(BUILD)/install/photonet.1 $(TO)/share/man/man1/photonet.1
 	install -m 644 $(PRESETS) $(TO)/share/photonet/presets
+	install -m 644 $(MODELS) $(TO)/share/photonet/models
 	$(foreach module,$(wildcard analysis/photonet.py),install -m 644 $(module) $(TO)/lib/$(PYTHON_FOLDER))
 
 uninstall:

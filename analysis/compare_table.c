@@ -239,9 +239,26 @@ static void metric_put(const struct layout *layout, const struct metric *metric,
     fputc('\n', out);
 }
 
-/* Rows that are zero everywhere say nothing. */
+static bool has_sample(const struct comparison *comparison)
+{
+    for (size_t run = 0; run < comparison->run_count; run++) {
+        double factor = comparison->runs[run]->summary.sample_time_factor;
+        if (factor > 0 && factor != 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rows that are zero everywhere say nothing, and those of samples nothing where there is none. */
 static bool is_shown(const struct comparison *comparison, const struct metric *metric)
 {
+    static const char *const of_samples[] = {"full_step_time_ps", "sample_time_factor", "full_rank_count"};
+    for (size_t i = 0; i < sizeof of_samples / sizeof of_samples[0]; i++) {
+        if (strcmp(metric->column->name, of_samples[i]) == 0 && !has_sample(comparison)) {
+            return false;
+        }
+    }
     return value_largest(comparison, metric) > 0;
 }
 

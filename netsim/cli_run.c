@@ -222,6 +222,10 @@ static void import_print(const struct job *job)
     if (job->scale != 1) {
         printf("        scaled: the step stands for %.4g of the full one\n", job->scale);
     }
+    if (job_is_sample(job)) {
+        printf("        sample: of a step on %" PRIu32 " ranks that takes %.4g times as long\n",
+               job->full_rank_count, job->time_factor);
+    }
 }
 
 /* Where there are several, each one's share of what stands above. */

@@ -428,6 +428,9 @@ void collect_summary(const struct facts *facts, uint32_t iterations, struct aren
     summary->makespan_ps = facts->makespan_ps;
     struct steady steady = steady_of(facts, iterations);
     summary->iteration_time_ps = steady.time_ps / steady.iterations;
+    summary->sample_time_factor = facts->job->time_factor;
+    summary->full_step_time_ps = (uint64_t)((double)summary->iteration_time_ps * facts->job->time_factor);
+    summary->full_rank_count = facts->job->full_rank_count;
     summary->operation_count = facts->done_ops;
     ranks_summarise(facts, steady, summary);
     messages_summarise(facts, summary);

@@ -12,6 +12,10 @@ void summary_print(const struct result_summary *summary, FILE *stream)
     fprintf(stream, "        iteration time    %12.3f us, of it exposed communication %.3f us (%.1f %%)\n",
             us(summary->iteration_time_ps), us(summary->exposed_communication_ps),
             100 * summary->exposed_communication_fraction);
+    if (summary->sample_time_factor != 1) {
+        fprintf(stream, "        full step         %12.3f us on %" PRIu64 " ranks: the sample's iteration time times %.4g\n",
+                us(summary->full_step_time_ps), summary->full_rank_count, summary->sample_time_factor);
+    }
     fprintf(stream, "        compute           %12.3f us, mean over ranks\n", us(summary->compute_ps));
     if (summary->reconfiguration_ps > 0) {
         fprintf(stream, "        reconfiguration   %12.3f us dark in all, %.3f us of it with messages waiting\n",

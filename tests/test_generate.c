@@ -8,6 +8,9 @@
 #include "traces/roofline.h"
 #include "traces/transformer.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 /* "key=value key=value" onto the model's defaults; NULL where refused. */
 static const struct job *generate_of(const char *name, const char *settings, struct arena *arena, struct diag *diag)
 {
@@ -224,8 +227,8 @@ static void test_compute_time(void)
     double tokens = 8192,
            matrices = 8030261248.0 - 128256.0 * 4096; /* the embedding is looked up, not multiplied */
     double scores = 32 * 7.0 * 4096 * 8192 * tokens; /* 2 + 5: the scores twice on the way back */
-    double least_s = 6 * matrices * tokens / (gpu->peak_flops[KERNEL_BF16] * gpu->flop_fraction[KERNEL_BF16]) +
-                     scores / (gpu->peak_flops[KERNEL_ATTENTION] * gpu->flop_fraction[KERNEL_ATTENTION]);
+    double least_s = 6 * matrices * tokens / (gpu->peak_flops[KERNEL_BF16] * gpu->flop_fraction[KERNEL_BF16] * STEP_FRACTION) +
+                     scores / (gpu->peak_flops[KERNEL_ATTENTION] * gpu->flop_fraction[KERNEL_ATTENTION] * STEP_FRACTION);
     double compute_s = (double)rank_sums(job, 0, 0).compute_ps * 1e-12;
     CHECK(compute_s > least_s);
     CHECK(compute_s < 1.25 * least_s);
@@ -415,7 +418,13 @@ static void test_refusals(void)
                  {"layers=1 pp=4", "1 layers on 4 chunks (pp x virtual_stages); expected at most 3 chunks"},
                  {"tp=16", "tp 16 does not divide 8 key-value heads"},
                  {"sequence=1022 sequence_parallel=yes", "tp 4 does not divide 1022 tokens"},
-                 {"tp=8 pp=32 dp=65536", "ranks; expected at most"}};
+                 {"tp=8 pp=32 dp=65536", "ranks; expected at most"},
+                 {"ep=2", "the model has no experts"},
+                 {"cp=3", "cp 3 does not divide 8192 tokens"},
+                 {"products=fp8 gpu=a100", "products are fp8, which the GPU has not"},
+                 {"products=fp32", "expected bf16 or fp8"},
+                 {"schedule=dualpipe zero=2", "zero is above 1 with the dualpipe schedule"},
+                 {"routing_file=x.yaml", "the model has no experts"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena *arena = arena_new("test");
         struct diag diag;
@@ -430,9 +439,9 @@ static void test_roofline(void)
     const struct gpu_row *a100 = gpu_find("a100");
     CHECK(a100 != NULL && gpu_find("a1000") == NULL);
     CHECK_EQUAL(roofline_ps(a100, KERNEL_BF16, 0, 0), 0);
-    CHECK_NEAR(roofline_ps(a100, KERNEL_BF16, 312e12 * 0.859, 1), 1e12, 1e-12);
+    CHECK_NEAR(roofline_ps(a100, KERNEL_BF16, 312e12 * 0.859 * STEP_FRACTION, 1), 1e12, 1e-12);
     CHECK_NEAR(roofline_ps(a100, KERNEL_BF16, 1, 2.039e12 * 0.9), 1e12, 1e-12);
-    CHECK_NEAR(roofline_ps(a100, KERNEL_BF16, 312e12 * 0.859, 2 * 2.039e12 * 0.9), 2e12, 1e-12);
+    CHECK_NEAR(roofline_ps(a100, KERNEL_BF16, 312e12 * 0.859 * STEP_FRACTION, 2 * 2.039e12 * 0.9), 2e12, 1e-12);
     CHECK_EQUAL(roofline_ps(a100, KERNEL_BF16, 1, 0), 1); /* rounded up */
     CHECK(roofline_ps(a100, KERNEL_BF16, 1e300, 0) > UINT64_C(1) << 62);
     size_t names = 0;
@@ -442,7 +451,352 @@ static void test_roofline(void)
     CHECK(gpu_rows[names].name == NULL);
 }
 
+/* ---- other dimensions ----------------------------------------------------------------------------------------- */
+
+/* Keys and values: 2 b (s/c) kv_dim B / t in, gathered before the scores; their gradients come back whole. */
+static void test_context_parallel_bytes(void)
+{
+    enum { TP, CP, DP };
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t sequence = 4096, micro = 2, layers = 4, tp = 2, cp = 4;
+    const struct job *job =
+        generate("sequence=4096 micro_batches=2 layers=4 tp=2 pp=1 dp=1 cp=4", arena, &diag);
+    CHECK_TEXT(job->name, "llama3-8b.tp2.pp1.dp1.cp4");
+    CHECK_EQUAL(job->program_count, 1);
+    uint64_t shard = 2 * (sequence / cp) * 8 * 128 * 2 / tp;
+    struct sums sums = rank_sums(job, 3, CP);
+    CHECK_EQUAL(sums.calls[COLLECTIVE_ALL_GATHER], micro * layers);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], micro * layers * shard);
+    CHECK_EQUAL(sums.calls[COLLECTIVE_REDUCE_SCATTER], micro * layers);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], micro * layers * shard * cp);
+    const uint32_t members[] = {1, 3, 5, 7};
+    uint32_t group = job_group(job, 3, CP);
+    CHECK(memcmp(job->group_rank + job->group_first[group], members, sizeof members) == 0);
+    /* Activations and losses are a c-th; gradients are summed over the context too. */
+    sums = rank_sums(job, 3, TP);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_REDUCE],
+                micro * ((4 * layers + 2) * sequence / cp * 4096 * 2 + 3 * sequence / cp * 4));
+    CHECK_EQUAL(job_group_size(job, job_group(job, 3, DP)), cp);
+    arena_free(arena);
+}
+
+/* c - 1 exchanges forward; backward c - 1 of keys and values and c of their gradients, the last one home. */
+static void test_ring_attention_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t sequence = 4096, micro = 2, layers = 4, tp = 2, cp = 4;
+    const struct job *job =
+        generate("sequence=4096 micro_batches=2 layers=4 tp=2 pp=1 dp=2 cp=4 cp_exchange=ring", arena, &diag);
+    CHECK_EQUAL(job->program_count, 3);
+    uint64_t shard = 2 * (sequence / cp) * 8 * 128 * 2 / tp, exchanges = (cp - 1) + (cp - 1) + cp;
+    for (uint32_t rank = 0; rank < 16; rank++) {
+        struct sums sums = rank_sums(job, rank, 0);
+        CHECK_EQUAL(sums.sends, micro * layers * exchanges);
+        CHECK_EQUAL(sums.receives, sums.sends);
+        CHECK_EQUAL(sums.send_bytes, micro * layers * exchanges * shard);
+    }
+    /* The scores of all parts are those of the whole. */
+    const struct job *whole =
+        generate("sequence=4096 micro_batches=2 layers=4 tp=2 pp=1 dp=2 cp=4", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 5, 0).compute_ps, rank_sums(whole, 5, 0).compute_ps);
+    arena_free(arena);
+}
+
+/* Two all-to-alls forward and two backward a layer with experts: T top_k h elements, FP8 there and BF16 back. */
+static void test_expert_bytes(void)
+{
+    enum { DP, EP, EXPERT_DP };
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t tokens = 4096, micro = 4, layers = 6, ep = 8, dp = 16;
+    const struct job *job =
+        generate_of("deepseek-v3", "layers=6 micro_batches=4 schedule=1f1b pp=1 dp=16 ep=8 zipf=0", arena, &diag);
+    CHECK_TEXT(job->name, "deepseek-v3.tp1.pp1.dp16.ep8");
+    CHECK_EQUAL(job->program_count, 1);
+    /* 3 of 61 layers are dense, so of 6 there is one left. */
+    uint64_t routed = layers - 1, there = tokens * 57344, back = tokens * 114688;
+    struct sums sums = rank_sums(job, 9, EP);
+    CHECK_EQUAL(sums.calls[COLLECTIVE_ALL_TO_ALL], micro * routed * 4);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_TO_ALL], micro * routed * 2 * (there + back));
+    CHECK_EQUAL(job_group_size(job, job_group(job, 9, EP)), ep);
+    /* ZeRO 1: gradients of experts are reduced among the dp / ep ranks that hold them, in FP32, the rest among all. */
+    const struct transformer_shape *shape = shape_of("deepseek-v3", arena);
+    uint64_t expert = 3 * 7168 * 2048, experts = routed * 256 / ep * expert;
+    sums = rank_sums(job, 9, EXPERT_DP);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], experts * 4);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], experts * 2 / (dp / ep));
+    CHECK_EQUAL(job_group_size(job, job_group(job, 9, EXPERT_DP)), dp / ep);
+    uint64_t attention = UINT64_C(187107328) + 2 * 7168, router = 256 * 7168;
+    uint64_t dense = layers * attention + 3 * 7168 * 18432 + routed * (router + expert) +
+                     2 * UINT64_C(129280) * 7168 + 7168;
+    CHECK_EQUAL(shape->hidden, 7168);
+    sums = rank_sums(job, 9, DP);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], dense * 4);
+    arena_free(arena);
+}
+
+/* Unequal parts: every member sends all its copies, whoever they go to; the way back is the way there. */
+static void test_routed_bytes(void)
+{
+    enum { DP, EP };
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate_of(
+        "mixtral-8x7b", "layers=3 micro_batches=2 pp=1 dp=8 ep=8 zipf=1 routing_draws=2 dispatch=fp8", arena, &diag);
+    CHECK_EQUAL(job->program_count, 8); /* experts have different loads */
+    CHECK_EQUAL(job->pair_table_count, 3 * 2 * 2);
+    const struct program *program = job_program(job, 2);
+    uint64_t there = 4096 * 2 * 4096, calls = 0, peak = 0;
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        const struct pair_table *table = job_pairs(job, program, op);
+        if (table == NULL) {
+            continue;
+        }
+        bool is_back = strstr(op_name(program, op), "combine") != NULL;
+        calls++;
+        CHECK_EQUAL(table->bytes_sum, 8 * there * (is_back ? 2 : 1));
+        CHECK_EQUAL(program->bytes[op], there * (is_back ? 2 : 1));
+        for (uint32_t i = 0; i < 8; i++) {
+            uint64_t sent = 0, received = 0;
+            for (uint32_t j = 0; j < 8; j++) {
+                sent += table->bytes[is_back ? j * 8 + i : i * 8 + j];
+                received += table->bytes[is_back ? i * 8 + j : j * 8 + i];
+            }
+            CHECK_EQUAL(sent, there * (is_back ? 2 : 1));
+            peak = !is_back && received > peak ? received : peak;
+        }
+    }
+    CHECK_EQUAL(calls, 3 * 2 * 4);
+    CHECK(peak > there * 3 / 2); /* the most popular of eight has far more than its share */
+    job = generate_of("mixtral-8x7b", "layers=3 micro_batches=2 pp=1 dp=8 ep=8 zipf=1 expert_compute=mean", arena, &diag);
+    CHECK_EQUAL(job->program_count, 1);
+    arena_free(arena);
+}
+
+/* Gathered before use, forward and backward, and reduced behind it: 2 P / d in twice, 4 P once, every micro-batch. */
+static void test_zero_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t micro = 3, layers = 4, dp = 8;
+    uint64_t layer = 218112000, table = UINT64_C(128256) * 4096, norm = 4096;
+    uint64_t all = layers * layer + 2 * table + norm;
+    const char *common = "tp=1 pp=1 dp=8 layers=4 micro_batches=3 bucket=1";
+    const struct job *job = generate(arena_printf(arena, "%s zero=2", common), arena, &diag);
+    struct sums sums = rank_sums(job, 5, 0);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], micro * all * 4);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], all * 2 / dp);
+    job = generate(arena_printf(arena, "%s zero=3", common), arena, &diag);
+    sums = rank_sums(job, 5, 0);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], micro * all * 4);
+    /* The output layer runs backward at once, but is gathered again; the embedding is not needed backward. */
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], micro * (2 * layers * layer + 2 * table + norm) * 2 / dp);
+    job = generate(arena_printf(arena, "%s zero=3 reshard=no gradients=bf16", common), arena, &diag);
+    sums = rank_sums(job, 5, 0);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_REDUCE_SCATTER], all * 2);
+    CHECK_EQUAL(sums.bytes[COLLECTIVE_ALL_GATHER], (layers * layer + table) * 2 / dp);
+    arena_free(arena);
+}
+
+/* The gathering of a layer may run while the one before computes: it waits for what comes before that. */
+static void test_prefetch(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("tp=1 pp=1 dp=8 layers=4 micro_batches=1 zero=3", arena, &diag);
+    const struct program *program = job_program(job, 0);
+    uint32_t checked = 0;
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        if (strcmp(op_name(program, op), "parameters.layer2.all_gather mb0") == 0 && checked == 0) {
+            CHECK_TEXT(op_name(program, program->dep[program->dep_first[op]]), "layer0.mlp.fwd mb0");
+            checked++;
+        }
+    }
+    CHECK_EQUAL(checked, 1);
+    arena_free(arena);
+}
+
+/* v m messages each way at every boundary of chunks; the ends of the pipeline meet where there are several. */
+static void test_pipeline_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const uint64_t micro = 8, activation = 1024 * 4096 * 2;
+    const struct job *job = generate("tp=1 pp=4 dp=1 layers=16 micro_batches=8 sequence=1024 schedule=interleaved "
+                                     "virtual_stages=2", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 0, 0).sends, micro * (2 + 1)); /* up twice, down from the upper chunk */
+    CHECK_EQUAL(rank_sums(job, 1, 0).sends, micro * (2 + 2));
+    CHECK_EQUAL(rank_sums(job, 3, 0).sends, micro * (1 + 2));
+    CHECK_EQUAL(rank_sums(job, 1, 0).send_bytes, 4 * micro * activation);
+    job = generate("tp=1 pp=4 dp=1 layers=16 micro_batches=8 sequence=1024 schedule=dualpipe", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 0, 0).sends, micro); /* half of them go up, half come to their end */
+    CHECK_EQUAL(rank_sums(job, 1, 0).sends, 2 * micro);
+    /* Two stages hold the same layers: their gradients are summed even in one replica. */
+    CHECK_EQUAL(job_group_size(job, job_group(job, 1, 0)), 2);
+    uint64_t layer = 218112000;
+    CHECK_EQUAL(rank_sums(job, 1, 0).bytes[COLLECTIVE_ALL_REDUCE], 8 * layer * 4);
+    CHECK_EQUAL(rank_sums(job, 2, 0).bytes[COLLECTIVE_ALL_REDUCE], 8 * layer * 4);
+    job = generate("tp=1 pp=4 dp=1 layers=16 micro_batches=8 sequence=1024 activations=fp8", arena, &diag);
+    CHECK_EQUAL(rank_sums(job, 1, 0).send_bytes, 2 * micro * activation / 2);
+    arena_free(arena);
+}
+
+/* Whatever the schedule, a stage computes the same; recomputation adds a forward pass of the layers. */
+static void test_schedules_compute_the_same(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    static const char *const schedules[] = {"schedule=1f1b", "schedule=zb_h1",
+                                            "schedule=interleaved virtual_stages=2", "schedule=dualpipe"};
+    uint64_t first_ps = 0;
+    for (size_t i = 0; i < sizeof schedules / sizeof schedules[0]; i++) {
+        const struct job *job = generate_of(
+            "deepseek-v3", arena_printf(arena, "pp=4 dp=4 ep=4 layers=16 micro_batches=8 zero=1 %s", schedules[i]), arena,
+            &diag);
+        uint64_t all_ps = 0;
+        for (uint32_t stage = 0; stage < 4; stage++) {
+            all_ps += rank_sums(job, stage * 4, 0).compute_ps;
+        }
+        first_ps = i == 0 ? all_ps : first_ps;
+        CHECK_NEAR((double)all_ps, (double)first_ps, 0.01); /* rounding of shares */
+        CHECK(i != 1 || all_ps == first_ps);
+    }
+    const struct job *plain = generate("layers=8 micro_batches=2", arena, &diag);
+    const struct job *again = generate("layers=8 micro_batches=2 recompute=full", arena, &diag);
+    CHECK_NEAR((double)rank_sums(again, 0, TP_SLOT).compute_ps, (double)rank_sums(plain, 0, TP_SLOT).compute_ps * 4 / 3,
+               0.03);
+    CHECK_EQUAL(rank_sums(again, 0, TP_SLOT).calls[COLLECTIVE_ALL_REDUCE],
+                rank_sums(plain, 0, TP_SLOT).calls[COLLECTIVE_ALL_REDUCE] + 2 * 2 * 4);
+    arena_free(arena);
+}
+
+/* Both orders of dimensions place neighbours as they say. */
+static void test_rank_orders(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate("tp=2 pp=2 dp=2 layers=4 micro_batches=1 rank_order=tp_cp_pp_dp", arena, &diag);
+    CHECK_EQUAL(job->rank_program[0], job->rank_program[4]); /* replicas of stage 0 */
+    CHECK(job->rank_program[0] != job->rank_program[2]);
+    uint32_t group = job_group(job, 4, DP_SLOT);
+    CHECK_EQUAL(job->group_rank[job->group_first[group]], 0);
+    CHECK_EQUAL(job->group_rank[job->group_first[group] + 1], 4);
+    arena_free(arena);
+}
+
+/* ---- samples -------------------------------------------------------------------------------------------------- */
+
+static void test_samples(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *whole = generate("", arena, &diag);
+    CHECK(!job_is_sample(whole));
+    const struct job *part = generate("sample_layers=16 sample_micro_batches=4 sample_ranks=16", arena, &diag);
+    CHECK(job_is_sample(part));
+    CHECK_EQUAL(part->rank_count, 16);
+    CHECK_EQUAL(part->full_rank_count, 32);
+    CHECK_NEAR(part->scale, 16.0 / 32 * 4 / 16, 1e-12);
+    /* Sixteen micro-batches and a bubble of one stand for four and one; layers twice: 2 x 17 / 5, and what is not layers. */
+    CHECK(part->time_factor > 5.5 && part->time_factor < 2 * 17.0 / 5);
+    part = generate("sample_ranks=8", arena, &diag);
+    CHECK_EQUAL(part->rank_count, 8);
+    CHECK(part->time_factor >= 1.0 && part->time_factor < 1.1);
+    const struct {
+        const char *settings, *says;
+    } cases[] = {{"sample_ranks=12", "sample_ranks is 12; expected whole replicas, a multiple of 8"},
+                 {"sample_ranks=64", "a sample is larger than the step"},
+                 {"sample_layers=33", "a sample is larger than the step"},
+                 {"sample_micro_batches=17", "a sample is larger than the step"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK(generate(cases[i].settings, arena, &diag) == NULL);
+        CHECK_HOLDS(diag.text, cases[i].says);
+    }
+    arena_free(arena);
+}
+
+/* Llama-3 405B on 16,384 GPUs: a program a stage, well below the memory that is allowed. */
+static void test_large(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    const struct job *job = generate_of("llama3-405b", "", arena, &diag);
+    CHECK_EQUAL(job->rank_count, 16384);
+    CHECK_EQUAL(job->program_count, 16);
+    CHECK(arena_used_bytes(arena) < 256 << 20);
+    /* 126 layers on 128 chunks: the first holds the embedding alone, the last the output layer. */
+    CHECK_HOLDS(op_name(job_program(job, 0), 1), "embedding.fwd mb0");
+    arena_free(arena);
+}
+
+/* ---- texts ---------------------------------------------------------------------------------------------------- */
+
+static enum status text_load(const char *text, struct arena *arena, const struct trace_model **model, struct diag *diag)
+{
+    char path[] = "/tmp/photonet-model-XXXXXX";
+    int file = mkstemp(path);
+    CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text));
+    close(file);
+    diag->text[0] = '\0';
+    enum status status = trace_model_load(path, arena, model, diag);
+    unlink(path);
+    return status;
+}
+
+static void test_texts(void)
+{
+    static const char small[] = "layers: 4\nhidden: 256\nffn: 1024\nheads: 4\nvocabulary: 1000\n";
+    const struct {
+        const char *text, *says;
+    } cases[] = {{"[1]", ":1:1: is no map"},
+                 {"layers: 4\n", "does not say hidden"},
+                 {"layers: 4\nlayrs: 3\n", ":2:"},
+                 {"layers: four\n", ":1:9:"},
+                 {"layers: 4\nhidden: [1]\n", "hidden is no value"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 3\n", "kv_heads that do not divide"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\ntop_k: 5\n", "top_k above"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep:\n  tp: 0\n", ":7:"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep:\n  schedule: gpipe\n", "gpipe"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep: 3\n", "step is no map"}};
+    struct arena *arena = arena_new("test");
+    const struct trace_model *model = NULL;
+    struct diag diag;
+    CHECK_EQUAL(text_load(small, arena, &model, &diag), STATUS_OK);
+    const struct transformer_shape *shape = model->shape;
+    CHECK_EQUAL(transformer_parameters(shape), 4 * (4 * 256 * 256 + 3 * 256 * 1024 + 512) + 2 * 256000 + 256);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK_EQUAL(text_load(cases[i].text, arena, &model, &diag), STATUS_INPUT);
+        CHECK_HOLDS(diag.text, cases[i].says);
+    }
+    CHECK_EQUAL(trace_model_load("no/such.yaml", arena, &model, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "no/such.yaml: no such model");
+    arena_free(arena);
+}
+
+/* model:NAME,key=value is a trace. */
+static void test_as_a_trace(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    const struct job *job = NULL;
+    CHECK_EQUAL(trace_read("model:llama3-8b,tp=2,dp=2,layers=4", 8, NULL, 0, arena, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(job->rank_count, 8);
+    CHECK_EQUAL(trace_read("model:llama3-8b,tp=2,dp=2", 9, NULL, 0, arena, &job, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "makes 8 ranks, but --ranks is 9");
+    CHECK_EQUAL(trace_read("model:llama3-8b,tp", 0, NULL, 0, arena, &job, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "\"tp\" is no setting");
+    CHECK_EQUAL(trace_read("model:llama4", 0, NULL, 0, arena, &job, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "no such model");
+    arena_free(arena);
+}
+
 TEST_MAIN("generate", TEST(test_parameters), TEST(test_default_layout), TEST(test_tensor_parallel_bytes),
           TEST(test_sequence_parallel_bytes), TEST(test_data_parallel_bytes), TEST(test_gradients_overlap),
           TEST(test_compute_time), TEST(test_shrink), TEST(test_no_deadlock),
-          TEST(test_stages_share_programs), TEST(test_refusals), TEST(test_roofline))
+          TEST(test_stages_share_programs), TEST(test_refusals), TEST(test_roofline),
+          TEST(test_context_parallel_bytes), TEST(test_ring_attention_bytes), TEST(test_expert_bytes),
+          TEST(test_routed_bytes), TEST(test_zero_bytes), TEST(test_prefetch), TEST(test_pipeline_bytes),
+          TEST(test_schedules_compute_the_same), TEST(test_rank_orders), TEST(test_samples), TEST(test_large),
+          TEST(test_texts), TEST(test_as_a_trace))

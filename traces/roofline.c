@@ -68,7 +68,7 @@ const struct gpu_row *gpu_find(const char *name)
 
 uint64_t roofline_ps(const struct gpu_row *gpu, enum kernel kernel, double flops, double bytes)
 {
-    double compute_s = flops > 0.0 ? flops / (gpu->peak_flops[kernel] * gpu->flop_fraction[kernel]) : 0.0;
+    double compute_s = flops > 0.0 ? flops / (gpu->peak_flops[kernel] * gpu->flop_fraction[kernel] * STEP_FRACTION) : 0.0;
     double memory_s = bytes / (gpu->memory_bytes_per_s * gpu->byte_fraction);
     double ps = (compute_s > memory_s ? compute_s : memory_s) * 1e12;
     if (!(ps > 0.0)) {

@@ -180,6 +180,7 @@ void routing_draw(const struct transformer_shape *shape, const struct transforme
                             .groups_per_token = shape->groups_per_token,
                             .top_k = shape->top_k,
                             .experts_per_member = experts / plan->ep};
+    memset(counts, 0, plan->ep * plan->ep * sizeof *counts);
     for (uint64_t from = 0; from < plan->ep; from++) {
         choice.counts = counts + from * plan->ep;
         for (uint64_t token = 0; token < drawn; token++) {

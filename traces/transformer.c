@@ -471,7 +471,7 @@ static enum status ideal_of(const struct layout *layout, uint64_t *time_ps, stru
 struct sample {
     struct transformer_plan plan; /* of what is made */
     uint64_t layers, full_layers;
-    bool is_cut; /* layers or micro-batches are missing */
+    bool is_cut; /* anything is missing */
 };
 
 static enum status sample_take(const struct transformer_shape *shape, const struct transformer_plan *plan,
@@ -494,18 +494,17 @@ static enum status sample_take(const struct transformer_shape *shape, const stru
     sample->plan.micro_batches =
         plan->sample_micro_batches > 0 ? plan->sample_micro_batches : plan->micro_batches;
     sample->plan.dp = plan->sample_ranks > 0 ? plan->sample_ranks / inner : plan->dp;
-    sample->is_cut = sample->layers < layers || sample->plan.micro_batches < plan->micro_batches;
+    sample->is_cut = sample->layers < layers || sample->plan.micro_batches < plan->micro_batches ||
+                     sample->plan.dp < plan->dp;
     return STATUS_OK;
 }
 
-/* Both steps are timed where nothing contends; replicas run side by side and count once. */
+/* Both steps are timed where nothing contends. */
 static enum status factor_state(const struct transformer_shape *shape, const struct transformer_plan *plan,
                                 const struct sample *sample, struct job_builder *builder, struct diag *diag)
 {
-    struct transformer_plan whole = *plan;
-    whole.dp = sample->plan.dp;
     struct layout part = layout_of(shape, &sample->plan, sample->layers, plan->dp);
-    struct layout all = layout_of(shape, &whole, sample->full_layers, plan->dp);
+    struct layout all = layout_of(shape, plan, sample->full_layers, plan->dp);
     uint64_t part_ps = 1, all_ps = 1;
     enum status status = sample->is_cut ? ideal_of(&part, &part_ps, diag) : STATUS_OK;
     if (status == STATUS_OK && sample->is_cut) {
