@@ -168,6 +168,12 @@ static double share_done(const struct sim *sim)
     return (double)replay_done_ops(sim->replay) / (double)replay_op_count(sim->replay);
 }
 
+/* The engine may run on for a little, but not past a time that somebody asks for. */
+static bool is_close(uint64_t until_ps, uint64_t limit_ps)
+{
+    return until_ps >= limit_ps || limit_ps - until_ps <= RUN_PAST_PS;
+}
+
 /* In slices of simulated time that take about SLICE_WALL_S each, so that progress is shown, files are flushed and
  * signals are heard. The slices do not change what happens. */
 static enum status loop_run(struct run_loop *loop, struct diag *diag)
@@ -178,10 +184,10 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
     while (status == STATUS_OK && next_ps != TIME_NEVER_PS && next_ps <= request->until_ps &&
            !(request->interrupted != NULL && *request->interrupted)) {
         uint64_t until_ps = next_ps > TIME_NEVER_PS - 1 - slice_ps ? TIME_NEVER_PS - 1 : next_ps + slice_ps;
-        until_ps = until_ps > loop->series.next_ps ? loop->series.next_ps : until_ps;
+        until_ps = is_close(until_ps, loop->series.next_ps) ? loop->series.next_ps : until_ps;
         until_ps = until_ps > request->until_ps ? request->until_ps : until_ps;
         double start_s = wall_seconds();
-        next_ps = sim_run(loop->sim, until_ps);
+        next_ps = is_close(until_ps, request->until_ps) ? sim_run(loop->sim, until_ps) : sim_run_past(loop->sim, until_ps);
         double took_s = wall_seconds() - start_s;
         if (until_ps == loop->series.next_ps) {
             series_sample(&loop->series);

@@ -20,9 +20,7 @@ static void sample_take(struct series *series)
 {
     uint64_t *bytes = sample_at(series, series->count++);
     for (uint32_t port = 0; port < series->port_count; port++) {
-        struct port_counters counters;
-        series->sim->engine->class->counters(series->sim->engine, port, &counters);
-        bytes[port] = counters.tx_bytes;
+        bytes[port] = series->sim->engine->class->sent_bytes(series->sim->engine, port);
     }
 }
 

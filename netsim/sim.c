@@ -290,6 +290,11 @@ uint64_t sim_run(struct sim *sim, uint64_t until_ps)
     return sim->engine->class->run(sim->engine, until_ps);
 }
 
+uint64_t sim_run_past(struct sim *sim, uint64_t until_ps)
+{
+    return sim->engine->class->run_past(sim->engine, until_ps);
+}
+
 uint64_t sim_digest(const struct sim *sim)
 {
     uint32_t ports = sim->fabric->port_count;

@@ -47,6 +47,9 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
 /* Runs up to `until_ps`; the time of the first event left, TIME_NEVER_PS when nothing is left to happen. */
 uint64_t sim_run(struct sim *sim, uint64_t until_ps);
 
+/* The same, but may run on for up to RUN_PAST_PS (engine.h). */
+uint64_t sim_run_past(struct sim *sim, uint64_t until_ps);
+
 /* Message and link bytes worked into one number. */
 uint64_t sim_digest(const struct sim *sim);
 

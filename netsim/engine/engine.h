@@ -134,6 +134,8 @@ struct port_counters {
     uint64_t group_in_packets, group_in_bytes, group_out_packets, group_out_bytes;
 };
 
+#define RUN_PAST_PS PS_PER_US
+
 struct engine;
 struct engine_class {
     const char *name;
@@ -146,6 +148,10 @@ struct engine_class {
     /* Runs all events up to and including until_ps; returns the time of the first one left, TIME_NEVER_PS when
      * nothing is left to happen. */
     uint64_t (*run)(struct engine *engine, uint64_t until_ps);
+    /* The same for those who only look: may run on for up to RUN_PAST_PS, and returns a time that is not after the first
+     * event left. Then sent_bytes is what had started on a link (named by its port) by until_ps. */
+    uint64_t (*run_past)(struct engine *engine, uint64_t until_ps);
+    uint64_t (*sent_bytes)(const struct engine *engine, uint32_t port);
     void (*counters)(const struct engine *engine, uint32_t port, struct port_counters *counters);
     /* Bit c: class c is neither paused nor without credit on this port of a host. To be asked in pull. */
     uint32_t (*open_classes)(const struct engine *engine, uint32_t host, uint32_t port);

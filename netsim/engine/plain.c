@@ -323,6 +323,11 @@ static void plain_counters(const struct engine *engine, uint32_t port, struct po
     *counters = ((const struct plain *)engine)->ports[port].counters;
 }
 
+static uint64_t plain_sent_bytes(const struct engine *engine, uint32_t port)
+{
+    return ((const struct plain *)engine)->ports[port].counters.tx_bytes;
+}
+
 static uint32_t plain_open_classes(const struct engine *engine, uint32_t host, uint32_t port_id)
 {
     const struct plain *plain = (const struct plain *)engine;
@@ -367,6 +372,8 @@ const struct engine_class engine_plain = {
     .tell = plain_tell,
     .gate = plain_gate,
     .run = plain_run,
+    .run_past = plain_run,
+    .sent_bytes = plain_sent_bytes,
     .counters = plain_counters,
     .open_classes = plain_open_classes,
     .waiting = plain_waiting,

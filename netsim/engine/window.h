@@ -218,7 +218,7 @@ struct due {
  * On one link only a host's latency makes two arrivals coincide, one in transit and a later one for the host. */
 struct arrivals {
     uint64_t *items;
-    const struct packet **where;
+    struct packet **where; /* in chunks, which are read for the last time: packets may be changed there */
     uint32_t count, capacity;
 };
 
@@ -254,6 +254,7 @@ struct worker {
     uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
+    uint64_t sample_offset_ps;     /* core->sample_ps - start_ps */
     uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
     uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
     uint64_t pending;              /* slots with a bit in `active` */
@@ -279,7 +280,7 @@ struct worker {
     uint64_t *port_items;
     struct port_batch *batches;    /* per port of a switch: its arrivals, for the vector loops */
     uint32_t *batch_count;
-    const struct chunk **chunks;   /* of the node that is served */
+    struct chunk **chunks;         /* of the node that is served */
     uint32_t chunk_capacity;
     struct batch_more *more;       /* arrivals beyond BATCH_PACKETS at a port */
     size_t more_count, more_capacity;
@@ -316,6 +317,9 @@ struct window_core {
     uint32_t worker_count;
     bool is_running;
     uint64_t until_ps;           /* of this run */
+    bool runs_past;              /* whose last window is not cut short */
+    uint64_t sample_ps;          /* then: until_ps, else TIME_NEVER_PS; what starts later is in late_bytes too */
+    uint32_t *late_bytes;        /* per port */
     uint32_t spin_count;         /* before a waiting thread yields */
     atomic_uint barrier_count __attribute__((aligned(64)));
     atomic_uint barrier_phase __attribute__((aligned(64)));
@@ -446,10 +450,17 @@ static inline struct window_waiting port_pop(struct window_port *port)
     return first;
 }
 
+/* Counts apart what starts after the time that is asked for. */
+static inline void port_sample(struct window_core *core, const struct window_port *port, uint64_t size_bytes)
+{
+    core->late_bytes[port - core->ports] += (uint32_t)size_bytes;
+}
+
 /* Puts a packet on the link at start_ps. */
 static inline void port_depart(struct worker *worker, struct window_port *port, const struct packet *packet,
                                uint64_t since_ps, uint64_t start_ps)
 {
+    struct window_core *core = worker->core;
     uint64_t service_ps = port_service_ps(port, packet->size_bytes);
     uint64_t dark_ps = port->up_ps > since_ps ? port->up_ps - since_ps : 0;
     port->tx_packets++;
@@ -458,6 +469,9 @@ static inline void port_depart(struct worker *worker, struct window_port *port, 
     port->dark_wait_ps += dark_ps;
     port->queue_wait_ps += start_ps - since_ps - dark_ps;
     worker->hop_count++;
+    if (__builtin_expect(start_ps > core->sample_ps, 0)) {
+        port_sample(core, port, packet->size_bytes);
+    }
     port->free_ps = start_ps + service_ps;
     port->in_service_bytes = packet->size_bytes;
 }
@@ -478,6 +492,45 @@ static inline void port_transmit(struct worker *worker, struct window_port *port
 {
     port_depart(worker, port, packet, since_ps, start_ps);
     port_deliver(worker, port, packet, start_ps, port->peer_id == packet->dst);
+}
+
+/* Up, nothing left that waited in the dark, and no packet takes longer than a window: arrivals are at most two windows
+ * beyond those of the delay. */
+static inline bool port_is_near(const struct worker *worker, const struct window_port *port)
+{
+    return port->is_plain && !port->is_dark && port->service_ps[worker->packet_bytes_max] <= worker->core->width_ps;
+}
+
+/* Lets one packet start at start_ps (in this window) on such a port, and returns its service. start_ps counts from
+ * the start of the window. */
+static inline uint64_t packet_send(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                            uint64_t start_ps)
+{
+    struct window_core *core = worker->core;
+    if (__builtin_expect(start_ps > worker->sample_offset_ps, 0)) {
+        port_sample(core, port, packet->size_bytes);
+    }
+    uint64_t width = core->width_ps, service_ps = port->service_ps[packet->size_bytes];
+    bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
+    uint64_t ahead = start_ps + (is_cut ? port->cut_service_ps : service_ps) + port->reach_ps;
+    uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
+    uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
+    inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, packet);
+    return service_ps;
+}
+
+/* What a port has sent in a window. */
+struct port_sent {
+    uint64_t packets, bytes, busy_ps, wait_ps;
+};
+
+static inline void sent_count(struct worker *worker, struct window_port *port, const struct port_sent *sent)
+{
+    port->tx_packets += sent->packets;
+    port->tx_bytes += sent->bytes;
+    port->busy_ps += sent->busy_ps;
+    port->queue_wait_ps += sent->wait_ps;
+    worker->hop_count += sent->packets;
 }
 
 /* A switch's port is done for this window. */
@@ -527,7 +580,7 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 
 void arrivals_take(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
-static inline void arrivals_add(struct arrivals *arrivals, int32_t key, const struct packet *packet)
+static inline void arrivals_add(struct arrivals *arrivals, int32_t key, struct packet *packet)
 {
     arrivals->where[arrivals->count] = packet;
     arrivals->items[arrivals->count] = (uint64_t)key << 32 | (uint64_t)arrivals->count << 1 | 1;
@@ -584,6 +637,22 @@ static inline void next_node_prefetch(struct worker *worker)
     uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
     worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     lines_prefetch(worker->chunk_next, CHUNK_BYTES / 64);
+}
+
+/* The lines that packets will be written to, if they come soon. */
+static inline void peer_prefetch(const struct worker *worker, const struct window_port *port)
+{
+    const struct window_core *core = worker->core;
+    const uintptr_t *tails = &worker->tails[(size_t)port->peer << core->slot_bits];
+    bool is_later = port->reach_slots == 0 && port->peer_id == ID_NONE; /* I1; the inbox of now is being read */
+    for (uint32_t i = is_later; i < 2; i++) {
+        uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
+        uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
+        uint32_t room = at & CHUNK_ROOM_MASK;
+        uintptr_t next = offsetof(struct chunk, packets) + (room - (room > 0)) * sizeof(struct packet);
+        __builtin_prefetch((const void *)(chunk + next), 1);
+        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys)), 1);
+    }
 }
 
 void host_serve(struct worker *worker, uint32_t node);

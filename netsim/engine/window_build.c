@@ -230,7 +230,7 @@ static void width_choose(struct window_core *core)
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
     uint32_t slots = SLOTS_MIN;
-    while (slots < SLOTS_MAX && slots < reach_ps / core->width_ps + 2) {
+    while (slots < SLOTS_MAX && slots < reach_ps / core->width_ps + 4) { /* port_is_plain wants as many */
         slots *= 2;
     }
     core->slot_mask = slots - 1;
@@ -245,7 +245,7 @@ static void width_choose(struct window_core *core)
 static bool port_is_plain(const struct window_core *core, uint32_t id)
 {
     const struct window_port *port = &core->ports[id];
-    if (core->class_ports != NULL || port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
+    if (port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
         port->service_ps[PACKET_BYTES_MAX] > PLAIN_SERVICE_PS) {
         return false;
     }
@@ -400,6 +400,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     core->config = *config;
     core->fabric = config->fabric;
     core->arena = arena;
+    core->sample_ps = TIME_NEVER_PS;
     core->worker_count = config->thread_count < 1 ? 1 : config->thread_count;
     core->worker_count = core->worker_count < WORKERS_MAX ? core->worker_count : WORKERS_MAX;
     core->workers = arena_array(arena, core->worker_count, struct worker);

@@ -21,7 +21,7 @@
  * serialisation: the window is no wider than that delay where frames may go to a switch, or from host to host.
  *
  * Invariants
- *   C1  port->count is the number of packets in all rings; port->queued_bytes and the ring's bytes count the packet in
+ *   C1  port->count is the number of packets in all rings, `ready` tells which are not empty; port->queued_bytes and the ring's bytes count the packet in
  *       service too, until it has left.
  *   C2  A port that is busy or dark has its bit in core->waiting if its node is coupled or a host; the node is woken
  *       when the first busy one is done.
@@ -44,25 +44,30 @@ struct class_waiting {
 struct class_ring {
     struct class_waiting *items; /* capacity 2^k */
     uint32_t head, count, capacity;
-    uint64_t bytes, deficit_bytes;
+    uint64_t bytes;
 };
 
 struct class_port {
     const struct queue_profile *profile;
+    const uint8_t *best;      /* of the profile: by the classes that may send, those of the best priority */
     struct class_ring *rings;
-    uint64_t packet_number; /* keys the draws */
-    uint32_t turn;          /* class whose turn it is in the round robin */
+    uint64_t packet_number;   /* keys the draws */
+    uint64_t marked_packets, trimmed_packets;
     uint32_t service_in_port; /* of the packet in service */
     uint16_t service_in_bytes;
     uint8_t service_in_class, service_class;
-    uint8_t paused;         /* bit per class: told to stop by the node behind the link */
-    uint8_t pausing;        /* as an input, bit per class: XOFF sent to the node behind the link */
+    uint8_t ready;            /* bit per class: not empty */
+    uint8_t paused;           /* bit per class: told to stop by the node behind the link */
+    uint8_t pausing;          /* as an input, bit per class: XOFF sent to the node behind the link */
+    uint8_t turn;             /* class whose turn it is in the round robin */
     uint64_t credit_bytes[CLASSES_MAX];
     uint64_t held_bytes[CLASSES_MAX]; /* as an input: came in here and has not left the node */
+    uint64_t deficit_bytes[CLASSES_MAX];
     uint64_t paused_since_ps;
     struct port_load load;
-    uint64_t marked_packets, trimmed_packets, trimmed_bytes, pauses, pause_ps;
-};
+    uint64_t trimmed_bytes, pauses, pause_ps;
+} __attribute__((aligned(64)));
+_Static_assert(offsetof(struct class_port, credit_bytes) == 64, "what every packet needs is one line");
 
 #define CLASS_INLINE static inline __attribute__((always_inline))
 
@@ -88,15 +93,24 @@ CLASS_INLINE void class_count_bytes(struct window_port *port, struct class_ring 
     port->queue_max_bytes = port->queued_bytes > port->queue_max_bytes ? port->queued_bytes : port->queue_max_bytes;
 }
 
-CLASS_INLINE void class_push(struct worker *worker, struct window_port *port, struct class_ring *ring,
-                             const struct class_waiting *waiting)
+/* The place behind the newest packet, which the caller fills, and whose bytes it counts. */
+CLASS_INLINE struct class_waiting *class_place(struct worker *worker, struct window_port *port, struct class_port *queues,
+                                               uint32_t class)
 {
+    struct class_ring *ring = &queues->rings[class];
     if (__builtin_expect(ring->count == ring->capacity, 0)) {
         class_ring_grow(worker, ring);
     }
-    ring->items[(ring->head + ring->count++) & (ring->capacity - 1)] = *waiting;
+    queues->ready |= (uint8_t)(1u << class);
     port->count++;
-    class_count_bytes(port, ring, waiting->packet.size_bytes);
+    return &ring->items[(ring->head + ring->count++) & (ring->capacity - 1)];
+}
+
+CLASS_INLINE void class_push(struct worker *worker, struct window_port *port, struct class_port *queues,
+                             uint32_t class, const struct class_waiting *waiting)
+{
+    *class_place(worker, port, queues, class) = *waiting;
+    class_count_bytes(port, &queues->rings[class], waiting->packet.size_bytes);
 }
 
 CLASS_INLINE const struct class_waiting *class_head(const struct class_ring *ring)
@@ -169,7 +183,7 @@ CLASS_INLINE bool class_admit_waiting(struct worker *worker, struct window_node 
     if (queues->profile->class[class].mark == MARK_ENQUEUE) {
         class_mark(worker->core, port_id, queues, &queues->profile->class[class], &waiting->packet, ring->bytes);
     }
-    class_push(worker, port, ring, waiting);
+    class_push(worker, port, queues, class, waiting);
     return true;
 }
 
@@ -177,9 +191,25 @@ CLASS_INLINE bool class_admit(struct worker *worker, struct window_node *node, u
                               uint32_t class, const struct packet *packet, uint32_t in_port, uint32_t in_class,
                               uint64_t now_ps, bool is_coupled)
 {
-    struct class_waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
-                                    .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class};
-    return class_admit_waiting(worker, node, port_id, is_fitting, class, &waiting, now_ps, is_coupled);
+    struct window_port *port = &worker->core->ports[port_id];
+    struct class_port *queues = &worker->core->class_ports[port_id];
+    if (__builtin_expect(!is_fitting, 0)) {
+        struct class_waiting waiting = {.packet = *packet, .since_ps = now_ps, .in_port = in_port,
+                                        .in_bytes = packet->size_bytes, .in_class = (uint8_t)in_class};
+        return class_overflow(worker, node, port_id, class, &waiting, now_ps, is_coupled);
+    }
+    struct class_ring *ring = &queues->rings[class];
+    struct class_waiting *place = class_place(worker, port, queues, class);
+    place->packet = *packet;
+    place->since_ps = now_ps;
+    place->in_port = in_port;
+    place->in_bytes = packet->size_bytes;
+    place->in_class = (uint8_t)in_class;
+    if (queues->profile->class[class].mark == MARK_ENQUEUE) {
+        class_mark(worker->core, port_id, queues, &queues->profile->class[class], &place->packet, ring->bytes);
+    }
+    class_count_bytes(port, ring, packet->size_bytes);
+    return true;
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
@@ -193,44 +223,44 @@ CLASS_INLINE bool class_is_open(const struct class_port *queues, uint32_t class,
 /* Classes of the best priority that have a packet which may leave, as bits. */
 CLASS_INLINE uint32_t classes_best(const struct class_port *queues, uint32_t allowed, bool is_coupled)
 {
-    uint32_t best = 0, priority = UINT32_MAX;
-    for (uint32_t class = 0; class < queues->profile->class_count; class++) {
-        const struct class_ring *ring = &queues->rings[class];
-        uint32_t own = queues->profile->class[class].priority;
-        if (ring->count == 0 || own > priority || !(allowed >> class & 1) ||
-            (is_coupled && !class_is_open(queues, class, class_head(ring)->packet.size_bytes))) {
-            continue;
-        }
-        best = own < priority ? 0 : best;
-        priority = own;
-        best |= 1u << class;
+    uint32_t ready = queues->ready & allowed;
+    for (uint32_t left = is_coupled ? ready : 0; left != 0; left &= left - 1) {
+        uint32_t class = (uint32_t)__builtin_ctz(left);
+        ready ^= class_is_open(queues, class, class_head(&queues->rings[class])->packet.size_bytes) ? 0 : 1u << class;
     }
-    return best;
+    return queues->best[ready];
 }
 
 /* Deficit round robin among several classes. */
 uint32_t class_by_turn(struct class_port *queues, uint32_t classes);
 
-/* Takes the next packet out of its ring; false where none of the classes `allowed` (a bit each) may leave. */
-CLASS_INLINE bool class_next(struct window_port *port, struct class_port *queues, struct class_waiting *next,
-                             uint32_t allowed, bool is_coupled)
+/* The packet stays where it is, until another one is queued. */
+CLASS_INLINE struct class_waiting *class_pop(struct window_port *port, struct class_port *queues, uint32_t class)
 {
-    uint32_t classes = port->count == 0 ? 0 : classes_best(queues, allowed, is_coupled);
-    if (classes == 0) {
-        return false;
-    }
-    bool is_one = (classes & (classes - 1)) == 0;
-    uint32_t class = is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(queues, classes);
     struct class_ring *ring = &queues->rings[class];
-    *next = *class_head(ring);
+    struct class_waiting *first = &ring->items[ring->head];
     ring->head = (ring->head + 1) & (ring->capacity - 1);
     ring->count--;
+    queues->ready ^= (uint8_t)((ring->count == 0) << class);
     port->count--;
-    return true;
+    return first;
+}
+
+/* Takes the next packet out of its ring; NULL where none of the classes `allowed` (a bit each) may leave. */
+CLASS_INLINE struct class_waiting *class_next(struct window_port *port, struct class_port *queues, uint32_t allowed,
+                                              bool is_coupled)
+{
+    uint32_t classes = classes_best(queues, allowed, is_coupled);
+    if (classes == 0) {
+        return NULL;
+    }
+    bool is_one = (classes & (classes - 1)) == 0;
+    return class_pop(port, queues, is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(queues, classes));
 }
 
 /* In-band telemetry: the port's own load, and the largest of its way into a data packet. */
-void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t now_ps);
+void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t queue_bytes, uint64_t number,
+                     uint64_t now_ps);
 
 /* Puts a packet on the link, which may lose it: then the buffer behind it is never taken. */
 CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct class_waiting *next, uint64_t now_ps,
@@ -245,7 +275,8 @@ CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct cla
         class_mark(core, port_id, queues, rule, &next->packet, queues->rings[class].bytes - next->packet.size_bytes);
     }
     if (__builtin_expect(queues->profile->load_period_ps > 0, 0)) {
-        class_load_tell(worker, port_id, &next->packet, now_ps);
+        class_load_tell(worker, port_id, &next->packet, port->queued_bytes - next->packet.size_bytes, port->tx_packets,
+                        now_ps);
     }
     queues->service_class = (uint8_t)class;
     if (is_coupled) {

@@ -167,7 +167,8 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
     if (!node->is_host || (gate != NULL && !gate_lets_pull(core, port_id, gate, now_ps))) {
         return false;
     }
-    *next = (struct class_waiting){.since_ps = now_ps, .in_port = ID_NONE};
+    next->since_ps = now_ps;
+    next->in_port = ID_NONE;
     if (!core->config.ops->pull(core->config.context, node->id, port_id - node->port_first, now_ps, &next->packet)) {
         return false;
     }
@@ -176,25 +177,29 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
     assert(class_is_open(queues, class, next->packet.size_bytes));
     class_count_bytes(&core->ports[port_id], &queues->rings[class], next->packet.size_bytes);
     worker->in_flight++;
+    if (next->packet.size_bytes > worker->packet_bytes_max) {
+        worker->packet_bytes_max = next->packet.size_bytes;
+    }
     return true;
 }
 
-/* Transit and own packets of a host take turns. */
-static bool port_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
-                      struct gate_port *gate, struct class_waiting *next)
+/* What is sent next, which may be in `pulled`, or NULL. Transit and own packets of a host take turns. */
+static struct class_waiting *port_next(struct worker *worker, const struct window_node *node, uint32_t port_id,
+                                       uint64_t now_ps, struct gate_port *gate, struct class_waiting *pulled)
 {
     struct window_port *port = &worker->core->ports[port_id];
     struct class_port *queues = &worker->core->class_ports[port_id];
     uint32_t allowed = gate != NULL ? gate_classes(worker->core, port_id, gate, now_ps) : UINT32_MAX;
-    if (port->is_transit_next && class_next(port, queues, next, allowed, true)) {
+    struct class_waiting *next = port->is_transit_next ? class_next(port, queues, allowed, true) : NULL;
+    if (next != NULL) {
         port->is_transit_next = false;
-        return true;
+        return next;
     }
-    if (pull_next(worker, node, port_id, now_ps, gate, next)) {
+    if (pull_next(worker, node, port_id, now_ps, gate, pulled)) {
         port->is_transit_next = true;
-        return true;
+        return pulled;
     }
-    return class_next(port, queues, next, allowed, true);
+    return class_next(port, queues, allowed, true);
 }
 
 /* Sends the next packet if the port is free, up, and has one. */
@@ -204,19 +209,20 @@ void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local,
     const struct window_node *node = &core->nodes[node_id];
     uint32_t port_id = node->port_first + port_local;
     struct window_port *port = &core->ports[port_id];
-    struct class_waiting next;
+    struct class_waiting pulled;
     if (port->is_busy || port->is_dark) {
         return;
     }
     struct gate_port *gate = gate_of(core, port_id);
-    if (!port_next(worker, node, port_id, now_ps, gate, &next)) {
+    struct class_waiting *next = port_next(worker, node, port_id, now_ps, gate, &pulled);
+    if (next == NULL) {
         if (gate != NULL) {
             gate_wake(worker, node_id, port_local, now_ps);
         }
         return;
     }
     port->is_busy = true;
-    class_send(worker, port_id, &next, now_ps, gate != NULL && gate_starts(worker, port_id, gate, &next, now_ps), true);
+    class_send(worker, port_id, next, now_ps, gate != NULL && gate_starts(worker, port_id, gate, next, now_ps), true);
     *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
     if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {
         step_push(worker, item_make(core, port->free_ps - worker->start_ps, STEP_DEPARTED, port_local));

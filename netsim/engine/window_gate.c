@@ -123,13 +123,10 @@ static void flush_expect(struct worker *worker, uint32_t node_id, uint32_t port_
     }
 }
 
-static struct class_waiting ring_pop(struct window_port *port, struct class_ring *ring)
+static struct class_waiting ring_take(struct window_port *port, struct class_port *queues, uint32_t class)
 {
-    struct class_waiting first = *class_head(ring);
-    ring->head = (ring->head + 1) & (ring->capacity - 1);
-    ring->count--;
-    ring->bytes -= first.packet.size_bytes;
-    port->count--;
+    struct class_waiting first = *class_pop(port, queues, class);
+    queues->rings[class].bytes -= first.packet.size_bytes;
     port->queued_bytes -= first.packet.size_bytes;
     return first;
 }
@@ -142,7 +139,7 @@ void gate_flush(struct worker *worker, uint32_t node_id, uint32_t port_local, ui
     struct class_port *queues = &core->class_ports[port_id];
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
         while (queues->rings[class].count > 0) {
-            struct class_waiting first = ring_pop(&core->ports[port_id], &queues->rings[class]);
+            struct class_waiting first = ring_take(&core->ports[port_id], queues, class);
             class_drop(worker, node, &core->ports[port_id], &first, now_ps, true);
         }
     }
@@ -228,9 +225,8 @@ void gate_reroute(struct worker *worker, uint32_t node_id, uint32_t port_local, 
     struct class_ring again = {0};
     gate->reroute_ps = TIME_NEVER_PS;
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
-        struct class_ring *ring = &queues->rings[class];
-        while ((core->config.epochs->class_mask >> class & 1) && ring->count > 0) {
-            struct class_waiting first = ring_pop(port, ring);
+        while ((core->config.epochs->class_mask >> class & 1) && queues->rings[class].count > 0) {
+            struct class_waiting first = ring_take(port, queues, class);
             uint64_t dark_ps = gating_dark_ps(gate->gating, first.since_ps, now_ps);
             port->dark_wait_ps += dark_ps;
             port->queue_wait_ps += now_ps - first.since_ps - dark_ps;

@@ -122,7 +122,7 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
         capacity *= 2;
     }
     uint64_t *items = arena_array(worker->arena, capacity, uint64_t);
-    const struct packet **where = arena_array(worker->arena, capacity, const struct packet *);
+    struct packet **where = arena_array(worker->arena, capacity, struct packet *);
     if (arrivals->count > 0) {
         memcpy(items, arrivals->items, arrivals->count * sizeof *items);
         memcpy(where, arrivals->where, arrivals->count * sizeof *where);
@@ -132,7 +132,7 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
-static void chunk_gather(struct worker *worker, const struct chunk *chunk, uint32_t room, uint32_t id)
+static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t room, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
     uint32_t host_count = worker->core->fabric->host_count; /* dst from here on: groups, which are for any host */

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <string.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <linux/futex.h>
@@ -72,7 +73,8 @@ static bool worker_move(struct worker *worker, uint64_t until_ps)
     worker->start_ps += ahead * core->width_ps;
     worker->slot = (uint32_t)(worker->slot + ahead) & core->slot_mask;
     worker->end_ps = worker->start_ps + core->width_ps;
-    if (until_ps < worker->end_ps) {
+    worker->sample_offset_ps = core->sample_ps - worker->start_ps;
+    if (until_ps < worker->end_ps && !core->runs_past) {
         worker->end_ps = until_ps + 1;
     }
     worker->window_count++;
@@ -311,9 +313,8 @@ static void workers_run(struct window_core *core)
 
 /* ---- the class -------------------------------------------------------------------------------------------- */
 
-static uint64_t window_run(struct engine *engine, uint64_t until_ps)
+static void run_on(struct window_core *core, uint64_t until_ps)
 {
-    struct window_core *core = (struct window_core *)engine;
     core->until_ps = until_ps > core->done_ps ? until_ps : core->done_ps;
     core->is_on_link_valid = false;
     core->is_running = true;
@@ -328,7 +329,41 @@ static uint64_t window_run(struct engine *engine, uint64_t until_ps)
     } else {
         core->done_ps = core->until_ps < TIME_NEVER_PS ? core->until_ps : window_last_ps(core);
     }
+}
+
+static uint64_t window_run(struct engine *engine, uint64_t until_ps)
+{
+    struct window_core *core = (struct window_core *)engine;
+    run_on(core, until_ps);
     return window_first_left_ps(core);
+}
+
+static void samples_clear(struct window_core *core)
+{
+    if (core->late_bytes == NULL) {
+        core->late_bytes = arena_array(core->arena, core->fabric->port_count, uint32_t);
+    }
+    memset(core->late_bytes, 0, core->fabric->port_count * sizeof *core->late_bytes);
+}
+
+/* A window that is cut short costs as much as two, and goes packet by packet. */
+static uint64_t window_run_past(struct engine *engine, uint64_t until_ps)
+{
+    struct window_core *core = (struct window_core *)engine;
+    samples_clear(core);
+    if (core->width_ps > RUN_PAST_PS || until_ps < core->done_ps) {
+        return window_run(engine, until_ps);
+    }
+    core->runs_past = true;
+    core->sample_ps = until_ps;
+    run_on(core, until_ps);
+    core->runs_past = false;
+    core->sample_ps = TIME_NEVER_PS;
+    uint64_t ahead = UINT64_MAX;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        ahead = min_u64(ahead, worker_next(&core->workers[i]));
+    }
+    return ahead == UINT64_MAX ? window_first_left_ps(core) : core->workers[0].start_ps + ahead * core->width_ps;
 }
 
 /* Between runs: times may lie before the last window where nothing is left to happen. */
@@ -366,6 +401,12 @@ static void window_timer(struct engine *engine, uint32_t host, uint64_t when_ps,
     position_fix(core, when_ps);
     bool is_now = worker->host_now == node && when_ps < worker->end_ps;
     timer_push(is_now ? &worker->local : &worker->timers, when_ps, timer_payload(node, kind, argument));
+}
+
+static uint64_t window_sent_bytes(const struct engine *engine, uint32_t port)
+{
+    const struct window_core *core = (const struct window_core *)engine;
+    return core->ports[port].tx_bytes - (core->late_bytes != NULL ? core->late_bytes[port] : 0);
 }
 
 static uint64_t window_hop_count(const struct engine *engine)
@@ -411,6 +452,8 @@ const struct engine_class engine_window = {
     .tell = window_tell,
     .gate = window_gate,
     .run = window_run,
+    .run_past = window_run_past,
+    .sent_bytes = window_sent_bytes,
     .counters = window_counters,
     .open_classes = window_open_classes,
     .waiting = window_waiting,

@@ -14,7 +14,7 @@
  * Whatever is unusual goes to the general code in window_switch.c, by port (more arrivals than a batch holds, a
  * queue that may be full, dark ports, slow links) or by node (unequal rates where packets cut through, a run that
  * ends inside the window). */
-#include "netsim/engine/window.h"
+#include "netsim/engine/window_class.h"
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -257,7 +257,7 @@ INLINE void chunk_deal(struct worker *worker, const struct window_node *node, co
 static __attribute__((noinline)) void chunks_reserve(struct worker *worker)
 {
     uint32_t capacity = worker->chunk_capacity == 0 ? 64 : worker->chunk_capacity * 2;
-    const struct chunk **chunks = arena_array(worker->arena, capacity, const struct chunk *);
+    struct chunk **chunks = arena_array(worker->arena, capacity, struct chunk *);
     for (uint32_t i = 0; i < worker->chunk_capacity; i++) {
         chunks[i] = worker->chunks[i];
     }
@@ -284,7 +284,7 @@ static void node_deal(struct worker *worker, const struct window_node *node, uin
     }
 }
 
-INLINE const struct packet *meta_packet(const struct chunk *const *chunks, uint32_t meta)
+INLINE struct packet *meta_packet(struct chunk *const *chunks, uint32_t meta)
 {
     return &chunks[meta >> (META_SIZE_BITS + 4)]->packets[meta >> META_SIZE_BITS & 15];
 }
@@ -299,7 +299,7 @@ static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, ui
     arrivals->count = 0;
     arrivals_reserve(worker, count);
     uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS;
-    for (uint32_t i = 0; i < inside; i++) {
+    for (uint32_t i = inside; i-- > 0;) { /* chunks are read from the newest packet on: so they are nearly sorted */
         arrivals_add(arrivals, batch->keys[i], meta_packet(worker->chunks, batch->metas[i]));
     }
     for (size_t i = 0; count > inside && i < worker->more_count; i++) {
@@ -473,7 +473,7 @@ INLINE void lanes_send(struct worker *worker, const struct window_port *port, co
                        const struct served *served, uint32_t starts, uint32_t ahead)
 {
     const struct window_core *core = worker->core;
-    const struct chunk *const *chunks = worker->chunks;
+    struct chunk *const *chunks = worker->chunks;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
     uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
     do {
@@ -514,39 +514,12 @@ INLINE void lanes_wait(struct worker *worker, struct window_port *port, const st
     port->count += more;
 }
 
-/* Lets one packet start at start_ps (in this window) and returns its service. */
-INLINE uint64_t packet_send(struct worker *worker, const struct window_port *port, const struct packet *packet,
-                            uint64_t start_ps)
-{
-    const struct window_core *core = worker->core;
-    uint64_t width = core->width_ps, service_ps = port->service_ps[packet->size_bytes];
-    bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
-    uint64_t ahead = start_ps + (is_cut ? port->cut_service_ps : service_ps) + port->reach_ps;
-    uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
-    uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
-    inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, packet);
-    return service_ps;
-}
-
-struct sent {
-    uint64_t packets, bytes, busy_ps, wait_ps;
-};
-
-INLINE void sent_count(struct worker *worker, struct window_port *port, const struct sent *sent)
-{
-    port->tx_packets += sent->packets;
-    port->tx_bytes += sent->bytes;
-    port->busy_ps += sent->busy_ps;
-    port->queue_wait_ps += sent->wait_ps;
-    worker->hop_count += sent->packets;
-}
-
 /* What waited and starts in this window, of a port that has been up. */
 INLINE void waiting_send(struct worker *worker, struct window_port *port)
 {
     uint64_t now_ps = port->free_ps - worker->start_ps;
     uint32_t head = port->head, count = port->count, mask = port->capacity - 1, size = 0;
-    struct sent sent = {0};
+    struct port_sent sent = {0};
     for (; count > 0 && now_ps < worker->core->width_ps; count--, head++) {
         const struct window_waiting *first = &port->queue[head & mask];
         size = (uint32_t)first->packet.size_bytes;
@@ -585,7 +558,7 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
         port_push(worker, port, packet, worker->start_ps + time_ps);
         return true;
     }
-    struct sent sent = {.packets = 1, .bytes = size, .wait_ps = start_ps - time_ps};
+    struct port_sent sent = {.packets = 1, .bytes = size, .wait_ps = start_ps - time_ps};
     sent.busy_ps = packet_send(worker, port, packet, start_ps);
     port->in_service_bytes = (uint32_t)size;
     port->free_ps = worker->start_ps + start_ps + sent.busy_ps;
@@ -593,31 +566,31 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
     return true;
 }
 
+/* The lanes that start after the time that is asked for. */
+static __attribute__((noinline)) void batch_sample(struct worker *worker, const struct window_port *port,
+                                                   const struct served *served, const union block *size)
+{
+    uint32_t starts = served->starts[0] | served->starts[1] | served->starts[2];
+    for (; starts != 0; starts &= starts - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(starts);
+        if ((uint64_t)served->start_ps.each[lane] > worker->sample_offset_ps) {
+            port_sample(worker->core, port, (uint64_t)size->each[lane]);
+        }
+    }
+}
+
 INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
                         const union block *size)
 {
+    if (__builtin_expect(worker->sample_offset_ps < worker->core->width_ps, 0)) {
+        batch_sample(worker, port, served, size);
+    }
     if (served->start_count > 0) {
-        struct sent sent = {served->start_count, (uint64_t)served->bytes, (uint64_t)served->busy_ps,
+        struct port_sent sent = {served->start_count, (uint64_t)served->bytes, (uint64_t)served->busy_ps,
                             (uint64_t)served->wait_ps};
         port->in_service_bytes = (uint32_t)size->each[served->last];
         port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
         sent_count(worker, port, &sent);
-    }
-}
-
-/* The lines that packets will be written to, if they come soon. */
-INLINE void peer_prefetch(const struct worker *worker, const struct window_port *port)
-{
-    const struct window_core *core = worker->core;
-    const uintptr_t *tails = &worker->tails[(size_t)port->peer << core->slot_bits];
-    bool is_later = port->reach_slots == 0 && port->peer_id == ID_NONE; /* I1; the inbox of now is being read */
-    for (uint32_t i = is_later; i < 2; i++) {
-        uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
-        uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
-        uint32_t room = at & CHUNK_ROOM_MASK;
-        uintptr_t next = offsetof(struct chunk, packets) + (room - (room > 0)) * sizeof(struct packet);
-        __builtin_prefetch((const void *)(chunk + next), 1);
-        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys)), 1);
     }
 }
 
@@ -652,15 +625,13 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
     return true;
 }
 
-/* Up, nothing left that waited in the dark, and no packet takes longer than a window: arrivals are at most two windows
- * beyond those of the delay. */
 INLINE bool is_vector_port(const struct worker *worker, struct window_port *port)
 {
-    if (__builtin_expect(port->is_dark && port->is_plain, 0)) {
+    if (__builtin_expect(port->is_dark, 0)) {
         port->is_dark = port->up_ps > worker->start_ps ||
                         (port->count > 0 && port->queue[port->head].since_ps < port->up_ps);
     }
-    return port->is_plain && !port->is_dark && port->service_ps[worker->packet_bytes_max] <= worker->core->width_ps;
+    return port_is_near(worker, port);
 }
 
 static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port,
@@ -669,7 +640,7 @@ static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t p
     const struct port_batch *batch = &worker->batches[port_local];
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     base_ps += port->waiting_ps;
-    bool is_fast = is_vector_port(worker, port) && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX;
+    bool is_fast = worker->core->class_ports == NULL && is_vector_port(worker, port) && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX;
     uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
     if (__builtin_expect(is_fast, 1)) {
         if (count == 1 && port->count == 0) {
@@ -709,7 +680,7 @@ static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_loc
     worker->batch_count[port_local] = 0;
     if (count > 0) {
         port_batch_serve(worker, node_id, port_local, port, count);
-    } else if (is_vector_port(worker, port)) {
+    } else if (core->class_ports == NULL && is_vector_port(worker, port)) {
         waiting_send(worker, port);
     } else {
         port_serve(worker, node_id, port_local, NULL, 0);
@@ -723,12 +694,37 @@ static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_loc
     *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
 }
 
+/* Lines of a port with classes: itself and its rings, which stand in the order of the ports. */
+INLINE void class_port_prefetch(const struct window_core *core, const struct window_node *node, uint32_t port_local)
+{
+    const struct class_port *first = &core->class_ports[node->port_first];
+    uint32_t ring_lines = (first->profile->class_count * (uint32_t)sizeof(struct class_ring) + 63) / 64;
+    lines_prefetch(&first[port_local], 1);
+    lines_prefetch((const uint8_t *)first->rings + (size_t)port_local * ring_lines * 64, ring_lines);
+}
+
+/* What will be sent first, and the place of what comes last. */
+INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port_id)
+{
+    const struct class_port *queues = &core->class_ports[port_id];
+    for (uint32_t ready = queues->ready; ready != 0; ready &= ready - 1) {
+        const struct class_ring *ring = &queues->rings[__builtin_ctz(ready)];
+        lines_prefetch(&ring->items[ring->head], 2);
+        lines_prefetch(&ring->items[(ring->head + ring->count) & (ring->capacity - 1)], 1);
+    }
+}
+
 static void waiting_prefetch(const struct window_core *core, const struct window_node *node)
 {
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
-            const struct window_port *port = &core->ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports)];
-            lines_prefetch(&port->queue[port->head], 2);
+            uint32_t port_id = node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports);
+            const struct window_port *port = &core->ports[port_id];
+            if (core->class_ports != NULL) {
+                class_waiting_prefetch(core, port_id);
+            } else {
+                lines_prefetch(&port->queue[port->head], 2);
+            }
         }
     }
 }
@@ -753,6 +749,9 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
         for (; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             lines_prefetch(&next_ports[port_local], 2);
+            if (core->class_ports != NULL && worker->node_next != ID_NONE) {
+                class_port_prefetch(core, &core->nodes[worker->node_next], port_local);
+            }
             port_turn(worker, node_id, port_local, &wake_ps);
         }
     }
