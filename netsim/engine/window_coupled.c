@@ -436,9 +436,7 @@ static uint32_t on_group(struct worker *worker, uint32_t node_id, uint32_t arriv
     uint64_t item = worker->arrivals.items[arrived];
     uint32_t in_port = item_port(core, item);
     if (!(item & 1)) {
-        const struct window_port *in = &core->ports[core->fabric->port_peer[node->port_first + in_port]];
-        uint64_t wait_ps =
-            port_service_ps(in, packet->size_bytes) - port_service_ps(in, core->config.cut_through_bytes);
+        uint64_t wait_ps = tail_last_ps(core, node, in_port, packet);
         return !arrival_repeats(worker, node_id, arrived, in_port, wait_ps);
     }
     if (group_pass(worker, node_id, in_port, packet, now_ps)) {
