@@ -1,5 +1,6 @@
 /* photonet run: a trace over one or more fabrics. */
 #include "netsim/base/simd.h"
+#include "netsim/calls_table.h"
 #include "netsim/cli.h"
 #include "netsim/run.h"
 #include "netsim/scenario.h"
@@ -257,7 +258,7 @@ static json_t *jobs_json(const struct run_result *result)
     return list;
 }
 
-static void result_print(const struct run_result *result)
+static void result_print(const struct job *job, const struct run_result *result)
 {
     printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
            result->wall_s);
@@ -270,13 +271,16 @@ static void result_print(const struct run_result *result)
     }
     summary_print(&result->summary, stdout);
     jobs_print(result);
+    if (calls_are_benchmark(job, result)) {
+        calls_print(result, stdout);
+    }
     if (result->explanation != NULL) {
         printf("what everybody waits for:\n%s", result->explanation);
     }
     printf("digest  %016" PRIx64 "\n", result->digest);
 }
 
-static json_t *result_json(const struct run_result *result)
+static json_t *result_json(const struct job *job, const struct run_result *result)
 {
     char digest[17];
     snprintf(digest, sizeof digest, "%016" PRIx64, result->digest);
@@ -284,6 +288,9 @@ static json_t *result_json(const struct run_result *result)
                                result->fabric, "status", result->status, "wall_s", result->wall_s, "digest", digest);
     json_object_update_new(object, summary_json(&result->summary));
     json_object_set_new(object, "jobs", jobs_json(result));
+    if (calls_are_benchmark(job, result)) {
+        json_object_set_new(object, "collectives", calls_json(result));
+    }
     return object;
 }
 
@@ -324,9 +331,9 @@ static enum status fabrics_run(struct arguments *arguments, const struct job *jo
         arguments->request.fabric = arguments->fabrics[i];
         status = run_job(&arguments->request, job, results, arena, &result, diag);
         if (result.status != NULL && arguments->is_json) {
-            json_array_append_new(runs, result_json(&result));
+            json_array_append_new(runs, result_json(job, &result));
         } else if (result.status != NULL) {
-            result_print(&result);
+            result_print(job, &result);
             fflush(stdout);
         }
         arena_free(arena);

@@ -58,7 +58,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
 
 /* ---- as the run goes -------------------------------------------------------------------------------------- */
 
-static struct result_collectives call_row(const struct replay_call *call)
+struct result_collectives collect_call(const struct replay_call *call)
 {
     uint64_t size_bytes = collective_size_bytes(call->kind, call->bytes, call->members);
     uint64_t time_ps = call->end_ps - call->last_start_ps;
@@ -94,7 +94,7 @@ enum status collect_progress(const struct facts *facts, struct collect_cursor *c
     for (uint32_t i = 0; i < facts->call_count && status == STATUS_OK; i++) {
         const struct replay_call *call = &facts->calls[i];
         if (!cursor->is_written[i] && call->ended == call->members) {
-            struct result_collectives row = call_row(call);
+            struct result_collectives row = collect_call(call);
             cursor->is_written[i] = 1;
             status = results_append(run, RESULT_TABLE_collectives, &row, 1, diag);
         }
@@ -387,7 +387,7 @@ static void calls_summarise(const struct facts *facts, struct result_summary *su
     for (uint32_t i = 0; i < facts->call_count; i++) {
         const struct replay_call *call = &facts->calls[i];
         if (call->ended == call->members && call->members > 1 && call->bytes > 0) {
-            struct result_collectives row = call_row(call);
+            struct result_collectives row = collect_call(call);
             weighted += row.busbw_gbps * (double)row.size_bytes;
             weight += (double)row.size_bytes;
         }

@@ -49,4 +49,7 @@ enum status collect_tables(const struct facts *facts, const struct result_summar
 enum status collect_circuits(const struct facts *facts, uint64_t makespan_ps, struct results_run *run, struct diag *diag);
 void summarise_circuits(const struct facts *facts, struct result_summary *summary);
 
+/* The row of a call that has ended on all members. */
+struct result_collectives collect_call(const struct replay_call *call);
+
 #endif

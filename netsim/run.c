@@ -342,6 +342,8 @@ static enum status packets_run(const struct run_request *request, const struct j
     struct facts facts;
     conservation_check(loop.sim);
     facts_of_sim(loop.sim, arena, &facts);
+    result->calls = facts.calls;
+    result->call_count = facts.call_count;
     collect_summary(&facts, request->iterations, arena, &result->summary);
     result->jobs = collect_jobs(&facts, request->iterations, arena, &result->job_count);
     result->digest = sim_digest(loop.sim);
@@ -369,6 +371,8 @@ static enum status fluid_run(const struct run_request *request, const struct job
     if (verdict != STATUS_OK && verdict != STATUS_DEADLOCK && verdict != STATUS_INTERRUPTED) {
         return verdict;
     }
+    result->calls = facts.calls;
+    result->call_count = facts.call_count;
     collect_summary(&facts, request->iterations, arena, &result->summary);
     result->jobs = collect_jobs(&facts, request->iterations, arena, &result->job_count);
     result->wall_s = wall_seconds() - start_s;

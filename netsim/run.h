@@ -45,6 +45,8 @@ struct run_result {
     const struct result_jobs *jobs; /* a row each */
     uint32_t job_count;
     const char *explanation; /* of a deadlock: several lines, else NULL */
+    const struct replay_call *calls; /* collectives */
+    uint32_t call_count;
     const char *plan_text;   /* circuits, NULL where there are none */
 };
 

@@ -64,7 +64,8 @@ static void net_send(struct net *net, size_t index, uint64_t now_ps)
     struct sent *sent = &net->sent[index];
     sent->posted_ps = now_ps;
     const struct message message = {.src_rank = sent->src, .dst_rank = sent->dst, .src_host = sent->src,
-                                    .dst_host = sent->dst, .bytes = sent->bytes, .key = {index, 0}, .cookie = (uint32_t)index};
+                                    .dst_host = sent->dst, .bytes = sent->bytes, .key = {index, 0},
+                                    .cookie = (uint32_t)index};
     endpoint_send(net->endpoint, &message, now_ps);
 }
 

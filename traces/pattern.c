@@ -13,8 +13,17 @@
 struct values {
     uint64_t ranks, bytes, count, compute_ps;
     uint64_t source, destination, root, senders, seed;
+    uint64_t low_bytes, high_bytes, factor;
+    uint32_t operation; /* of operations[] */
     double fraction;
 };
+
+/* Collectives as nccl-tests names its programs; the values are those of enum collective_kind. */
+static const char *const operation_names[] = {"all_reduce", "all_gather", "reduce_scatter", "alltoall", "broadcast",
+                                              "reduce", "gather", "scatter", NULL};
+static const enum collective_kind operation_kinds[] = {
+    COLLECTIVE_ALL_REDUCE, COLLECTIVE_ALL_GATHER, COLLECTIVE_REDUCE_SCATTER, COLLECTIVE_ALL_TO_ALL,
+    COLLECTIVE_BROADCAST,  COLLECTIVE_REDUCE,     COLLECTIVE_GATHER,         COLLECTIVE_SCATTER};
 
 #define RANKS_HIGH "1048576"
 static const struct param rows[] = {
@@ -31,6 +40,10 @@ static const struct param rows[] = {
     PARAM_U64(struct values, senders, COUNT, "senders", "0", "0", RANKS_HIGH,
               "ranks that send, 0 for all others"),
     PARAM_U64(struct values, seed, COUNT, "seed", "1", NULL, NULL, "chooses the partners"),
+    PARAM_CHOICE(struct values, operation, "op", "all_reduce", operation_names, "collective of nccl"),
+    PARAM_U64(struct values, low_bytes, SIZE, "min", "1MiB", "1B", "1000TB", "first size of nccl, as nccl-tests counts"),
+    PARAM_U64(struct values, high_bytes, SIZE, "max", "1GiB", "1B", "1000TB", "last size of nccl"),
+    PARAM_U64(struct values, factor, COUNT, "factor", "2", "2", "1000000", "from one size of nccl to the next"),
     PARAM_REAL(struct values, fraction, FRACTION, "fraction", "20%", "0", "1",
                "share of the messages that goes to the hot rank"),
 };
@@ -159,6 +172,7 @@ static const struct pattern patterns[] = {
     {"alltoall", MESSAGE_KEYS, NULL, COLLECTIVE_ALL_TO_ALL, 1},
     {"all_to_all", MESSAGE_KEYS, NULL, COLLECTIVE_ALL_TO_ALL, 1},
     {"broadcast", MESSAGE_KEYS " root", NULL, COLLECTIVE_BROADCAST, 1},
+    {"nccl", "ranks op min max factor root count", NULL, COLLECTIVE_KIND_COUNT, 2}, /* kind: `op` */
     {"permutation", MESSAGE_KEYS " seed", permutation, 0, 2},
     {"incast", MESSAGE_KEYS " dst senders", incast, 0, 2},
     {"tornado", MESSAGE_KEYS, tornado, 0, 3},
@@ -243,6 +257,9 @@ static enum status request_check(const struct request *request, struct diag *dia
         return diag_input(diag, request->at, "%s over %u ranks; expected at least %u", pattern->name,
                           (unsigned)values->ranks, pattern->ranks_min);
     }
+    if (values->low_bytes > values->high_bytes) {
+        return diag_input(diag, request->at, "min is above max; expected min=1MiB,max=1GiB");
+    }
     if (pattern->partners == bisection && values->ranks % 2 != 0) {
         return diag_input(diag, request->at, "bisection over %u ranks; expected an even number",
                           (unsigned)values->ranks);
@@ -278,6 +295,44 @@ static uint32_t step_begin(struct job_builder *builder, const struct values *val
                     .source_id = step,
                     .name = values->compute_ps > 0 ? "compute" : "join"};
     return job_builder_op(builder, &op);
+}
+
+/* nccl-tests' sizes: of an all-gather or gather the result, shares rounded down to 16 B but not to none. */
+#define NCCL_ALIGN_BYTES 16
+
+static uint64_t nccl_rank_bytes(const struct values *values, enum collective_kind kind, uint64_t size_bytes)
+{
+    if (kind != COLLECTIVE_ALL_GATHER && kind != COLLECTIVE_GATHER) {
+        return size_bytes;
+    }
+    uint64_t share = size_bytes / values->ranks / NCCL_ALIGN_BYTES * NCCL_ALIGN_BYTES;
+    return share > 0 ? share : NCCL_ALIGN_BYTES;
+}
+
+/* A call of each size, `count` times, one after the other. */
+static void nccl_program(struct job_builder *builder, const struct values *values, uint32_t slot)
+{
+    enum collective_kind kind = operation_kinds[values->operation];
+    uint32_t last = ID_NONE;
+    for (uint64_t size = values->low_bytes; size <= values->high_bytes; size *= values->factor) {
+        for (uint64_t i = 0; i < values->count; i++) {
+            struct op op = {.kind = OP_COLLECTIVE,
+                            .collective = kind,
+                            .bytes = nccl_rank_bytes(values, kind, size),
+                            .group_slot = slot,
+                            .root = (uint32_t)values->root,
+                            .source_id = size,
+                            .name = operation_names[values->operation]};
+            uint32_t now = job_builder_op(builder, &op);
+            if (last != ID_NONE) {
+                job_builder_dep(builder, now, last);
+            }
+            last = now;
+        }
+        if (size > values->high_bytes / values->factor) {
+            return;
+        }
+    }
 }
 
 static void collective_program(struct job_builder *builder, const struct request *request, uint32_t slot)
@@ -320,7 +375,11 @@ static enum status collectives_build(struct job_builder *builder, const struct r
         return status;
     }
     job_builder_rank(builder, 0);
-    collective_program(builder, request, job_builder_slot(builder, 0, group));
+    if (request->pattern->collective == COLLECTIVE_KIND_COUNT) {
+        nccl_program(builder, &request->values, job_builder_slot(builder, 0, group));
+    } else {
+        collective_program(builder, request, job_builder_slot(builder, 0, group));
+    }
     status = job_builder_rank_end(builder, request->at.path, diag);
     for (uint32_t rank = 1; rank < ranks && status == STATUS_OK; rank++) {
         job_builder_rank_like(builder, rank, 0);
@@ -458,7 +517,8 @@ static enum status pattern_read(const struct trace_source *source, struct arena 
                           (unsigned)values->ranks, (unsigned)values->count, (unsigned)MESSAGES_MAX);
     }
     char size[64];
-    quantity_print_u64(QUANTITY_SIZE, values->bytes, size, sizeof size);
+    bool is_sweep = request.pattern->collective == COLLECTIVE_KIND_COUNT;
+    quantity_print_u64(QUANTITY_SIZE, is_sweep ? values->high_bytes : values->bytes, size, sizeof size);
     const char *name = arena_printf(arena, "%s.n%u.%s", request.pattern->name, (unsigned)values->ranks, size);
     struct job_builder *builder =
         job_builder_new(arena, name, trace_format_pattern.name, (uint32_t)values->ranks);

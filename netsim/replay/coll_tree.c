@@ -104,7 +104,12 @@ static uint32_t child_number(const struct collective_call *call, uint32_t tree, 
     return kin.child[0] == member ? 0 : kin.child[1] == member ? 1 : 2;
 }
 
-/* ---- steps: chunk by chunk, channel by channel, child by child -------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------
+ *
+ * A lane has all channels of its tree and way, and a member may be a leaf in one and far from the leaves in another. Chunk
+ * after chunk in turn, what is early would wait for what is late; so each channel is put off by the hops that its chunks have
+ * behind them: chunk j of channel c comes at j + delay(c), and those of one moment by channel. A sender's delay is below
+ * its receiver's, so no two members wait for each other. */
 
 static uint32_t channels_of_tree(const struct collective_call *call)
 {
@@ -129,30 +134,114 @@ static uint32_t child_at(const struct collective_call *call, const struct kin *k
     return kin->child[call->local == call->members ? 2 : i];
 }
 
-struct tree_place {
-    uint32_t tree, channel, i;
-    uint64_t chunk;
-    bool is_down;
-};
-
-static struct tree_place place_of(const struct collective_call *call, uint32_t lane, uint64_t k)
-{
-    uint32_t arity = arity_of(call), channels = channels_of_tree(call);
-    return (struct tree_place){.tree = lane / 2, .is_down = lane % 2 == 1, .i = (uint32_t)(k % arity),
-                               .channel = 2 * (uint32_t)(k / arity % channels) + lane / 2,
-                               .chunk = k / arity / channels};
-}
-
 static uint64_t shares_of(const struct collective_call *call)
 {
     return 2 * (uint64_t)channels_of_tree(call);
 }
 
+static uint64_t chunks_of(const struct collective_call *call)
+{
+    return parts_of((call->bytes + shares_of(call) - 1) / shares_of(call), call->chunk_bytes);
+}
+
+/* Levels below and above a number of a tree. */
+static uint32_t height_of(uint32_t count, uint32_t number)
+{
+    return number == 0 ? log2_ceil(count) : (uint32_t)__builtin_ctz(number);
+}
+
+static uint32_t depth_of(uint32_t count, uint32_t number)
+{
+    uint32_t depth = 0;
+    for (; number != 0; number = binary_kin(count, number).parent) {
+        depth++;
+    }
+    return depth;
+}
+
+/* Hops that a chunk has behind it where it comes to this member. */
+static uint32_t delay_of(const struct collective_call *call, uint32_t tree, uint32_t channel, uint32_t member, bool is_down)
+{
+    uint32_t local = call->local, servers = call->members / local, server = member / local;
+    uint32_t place = (member % local + local - channel % local) % local;
+    uint32_t number = tree == 0 ? server : turned(servers, server, false);
+    if (is_down) {
+        return depth_of(servers, number) + place;
+    }
+    return local - 1 - place + (place == 0 ? height_of(servers, number) : 0);
+}
+
+/* One lane of one member. */
+struct tree_lane {
+    const struct collective_call *call;
+    uint32_t tree, member;
+    bool is_down;
+    uint64_t chunks;
+};
+
+static struct tree_lane lane_of(const struct collective_call *call, uint32_t lane, uint32_t member)
+{
+    return (struct tree_lane){call, lane / 2, member, lane % 2 == 1, chunks_of(call)};
+}
+
+static uint32_t channel_at(const struct tree_lane *lane, uint32_t i)
+{
+    return 2 * i + lane->tree;
+}
+
+static uint64_t lane_delay(const struct tree_lane *lane, uint32_t i)
+{
+    return delay_of(lane->call, lane->tree, channel_at(lane, i), lane->member, lane->is_down);
+}
+
+/* Chunks of all channels before moment `when`, and of this moment those of channels before the i-th. */
+static uint64_t chunks_before(const struct tree_lane *lane, uint64_t when, uint32_t i)
+{
+    uint64_t count = 0;
+    for (uint32_t other = 0; other < channels_of_tree(lane->call); other++) {
+        uint64_t end = when + (other < i), delay = lane_delay(lane, other);
+        uint64_t passed = end > delay ? end - delay : 0;
+        count += passed < lane->chunks ? passed : lane->chunks;
+    }
+    return count;
+}
+
+static uint64_t step_of(const struct tree_lane *lane, uint64_t chunk, uint32_t i)
+{
+    return chunks_before(lane, chunk + lane_delay(lane, i), i) * arity_of(lane->call);
+}
+
+struct tree_place {
+    uint32_t tree, channel, i, number; /* number: of the channel in its lane */
+    uint64_t chunk;
+    bool is_down;
+};
+
+static struct tree_place place_of(const struct collective_call *call, uint32_t lane_id, uint64_t k)
+{
+    struct tree_lane lane = lane_of(call, lane_id, call->self);
+    uint64_t wanted = k / arity_of(call), low = 0, high = lane.chunks + call->members;
+    while (low + 1 < high) { /* the last moment before which there are not more */
+        uint64_t middle = low + (high - low) / 2;
+        *(chunks_before(&lane, middle, 0) <= wanted ? &low : &high) = middle;
+    }
+    uint64_t left = wanted - chunks_before(&lane, low, 0);
+    uint32_t number = 0;
+    for (;; number++) {
+        uint64_t delay = lane_delay(&lane, number);
+        bool is_now = low >= delay && low - delay < lane.chunks;
+        if (is_now && left-- == 0) {
+            return (struct tree_place){.tree = lane.tree, .channel = channel_at(&lane, number), .number = number,
+                                       .i = (uint32_t)(k % arity_of(call)), .chunk = low - delay,
+                                       .is_down = lane.is_down};
+        }
+    }
+}
+
 static uint64_t step_count(const struct collective_call *call, uint32_t lane)
 {
     (void)lane;
-    uint64_t chunks = parts_of((call->bytes + shares_of(call) - 1) / shares_of(call), call->chunk_bytes);
-    return chunks * channels_of_tree(call) * arity_of(call);
+    return chunks_of(call) * channels_of_tree(call) * arity_of(call);
 }
 
 static bool tree_piece(const struct collective_call *call, uint32_t lane, uint64_t k, uint64_t index,
@@ -175,8 +264,9 @@ static void up_step(const struct collective_call *call, const struct tree_place 
         return;
     }
     uint32_t number = child_number(call, place->tree, place->channel, kin->parent, call->self);
+    struct tree_lane there = lane_of(call, 2 * place->tree, kin->parent);
     step->send_to = kin->parent;
-    step->send_as = k - place->i + (arity == 1 ? 0 : number);
+    step->send_as = step_of(&there, place->chunk, place->number) + (arity == 1 ? 0 : number);
 }
 
 /* The root passes down what has come up; the others what they have received as step 0 of the chunk. */
@@ -186,10 +276,14 @@ static void down_step(const struct collective_call *call, const struct tree_plac
     uint64_t first = k - place->i;
     step->recv_from = place->i == 0 ? kin->parent : ID_NONE;
     step->send_to = child_at(call, kin, place->i);
-    step->send_as = first;
+    if (step->send_to != ID_NONE) {
+        struct tree_lane there = lane_of(call, 2 * place->tree + 1, step->send_to);
+        step->send_as = step_of(&there, place->chunk, place->number);
+    }
+    struct tree_lane up = lane_of(call, 2 * place->tree, call->self);
     step->after_recv = kin->parent == ID_NONE ? 0 : first + 1;
     step->wait_lane = 2 * place->tree;
-    step->wait_recv = kin->parent == ID_NONE ? first + arity_of(call) : 0;
+    step->wait_recv = kin->parent == ID_NONE ? step_of(&up, place->chunk, place->number) + arity_of(call) : 0;
 }
 
 static void tree_step(const struct collective_call *call, uint32_t lane, uint64_t k, struct collective_step *step)

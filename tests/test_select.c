@@ -1,0 +1,148 @@
+/* Which algorithm, protocol and channels a collective uses, and what the protocols cost.
+ *
+ * Asserted: rules by kind, size and group, and that bad ones are refused; names before the model; NCCL's model against
+ * figures of its own source (bandwidth ceilings, latencies); what it picks by size; rates and flags; that wire bytes
+ * come back as payload. Not asserted: that the model is right about any machine (nccl tables in the README). */
+#include "netsim/replay/nccl.h"
+#include "tests/check.h"
+
+static const struct origin here = {"test", 1, 1};
+
+/* DGX H100: 18 links of 200 Gbit/s, one 400 Gbit/s NIC a GPU. */
+static const struct collective_machine dgx_h100 = {
+    .server_hosts = 8, .rate_bps = {UINT64_C(3600000000000), UINT64_C(400000000000)}};
+
+static struct collective_call call_over(uint32_t members, uint32_t local, uint64_t bytes)
+{
+    return (struct collective_call){.members = members, .local = local, .bytes = bytes, .concurrency = 8,
+                                    .chunk_bytes = 512 << 10};
+}
+
+static struct collective_choice choose(const struct collective_policy *policy, enum collective_kind kind, uint32_t members,
+                                       uint32_t local, uint64_t bytes)
+{
+    struct collective_call call = call_over(members, local, bytes);
+    return collective_choose(policy, &dgx_h100, kind, &call, "tp 3");
+}
+
+static struct collective_policy nccl_policy(void)
+{
+    return (struct collective_policy){.is_nccl = true, .generation = GENERATION_HOPPER, .protocol = PROTOCOL_AUTO};
+}
+
+static void test_without_a_selector_the_first_row(void)
+{
+    const struct collective_policy policy = {.protocol = PROTOCOL_AUTO};
+    struct collective_choice choice = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1000);
+    CHECK_TEXT(choice.algorithm->name, "ring");
+    CHECK_EQUAL(choice.protocol, PROTOCOL_NONE);
+    CHECK_EQUAL(choice.channels, 1);
+    CHECK_EQUAL(choice.slices, 1);
+    CHECK_EQUAL(choice.base_ps + choice.hop_ps[0] + choice.hop_ps[1] + choice.rate_bps[0] + choice.rate_bps[1], 0);
+    CHECK_EQUAL(choice_wire_bytes(&choice, 12345), 12345);
+}
+
+/* NCCL's own ceiling for a ring on 18 NVLinks of an H100: 370.8 GB/s; LL at most 141. */
+static void test_the_model_has_nccl_s_ceilings(void)
+{
+    struct nccl_case of = {.machine = &dgx_h100, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE,
+                           .members = 8, .local = 8, .channels = 24, .bytes = UINT64_C(1) << 40};
+    double bus = 1.75 * (double)of.bytes / nccl_time_us(&of, NCCL_RING, PROTOCOL_SIMPLE) / 1000;
+    CHECK_NEAR(bus, 370.8, 0.1);
+    CHECK_NEAR(1.75 * (double)of.bytes / nccl_time_us(&of, NCCL_RING, PROTOCOL_LL) / 1000, 141, 0.1);
+    of.members = 16; /* over two servers eight NICs of 50 GB/s carry more than NVLink's rings */
+    CHECK_NEAR(1.875 * (double)of.bytes / nccl_time_us(&of, NCCL_RING, PROTOCOL_SIMPLE) / 1000, 370.8, 0.1);
+    of.bytes = 8; /* base 6.6 us and 14 steps of 0.6 us */
+    of.members = 8;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_RING, PROTOCOL_LL), 15.0, 0.001);
+    CHECK(nccl_time_us(&of, NCCL_PAT, PROTOCOL_SIMPLE) < 0);
+}
+
+static void test_small_calls_get_ll_and_few_channels(void)
+{
+    struct collective_policy policy = nccl_policy();
+    struct collective_choice small = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1024);
+    struct collective_choice large = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, UINT64_C(1) << 30);
+    CHECK_EQUAL(small.protocol, PROTOCOL_LL);
+    CHECK_EQUAL(small.channels, 1);
+    CHECK_EQUAL(large.protocol, PROTOCOL_SIMPLE);
+    CHECK_EQUAL(large.channels, 24);
+    CHECK_EQUAL(large.slices, 2);
+    CHECK_EQUAL(large.ring_bytes, 2 << 20);
+    CHECK_TEXT(large.algorithm->name, "ring");
+    CHECK_NEAR((double)large.rate_bps[MEDIUM_SCALE_UP] / 8e9, 370.8, 0.1);
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_REDUCE, 256, 8, 65536).algorithm->name, "tree");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 64, 1, 16).algorithm->name, "ring");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 512, 1, 65536).algorithm->name, "pat");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_TO_ALL, 8, 8, 512).algorithm->name, "window");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_BROADCAST, 8, 8, 512).algorithm->name, "chain");
+}
+
+static void test_wire_bytes_come_back(void)
+{
+    struct collective_policy policy = nccl_policy();
+    for (int protocol = PROTOCOL_LL; protocol <= PROTOCOL_SIMPLE; protocol++) {
+        policy.protocol = (enum protocol)protocol;
+        struct collective_choice choice = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1000);
+        CHECK_EQUAL(choice.protocol, protocol);
+        for (uint64_t bytes = 0; bytes < 1000; bytes++) {
+            CHECK_EQUAL(choice_payload_bytes(&choice, choice_wire_bytes(&choice, bytes)), bytes);
+        }
+    }
+    policy.protocol = PROTOCOL_LL;
+    struct collective_choice ll = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1000);
+    CHECK_EQUAL(choice_wire_bytes(&ll, 100), 200);
+    policy.protocol = PROTOCOL_LL128;
+    struct collective_choice ll128 = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1000);
+    CHECK_EQUAL(choice_wire_bytes(&ll128, 120), 128);
+}
+
+static void test_the_first_rule_that_fits(void)
+{
+    struct arena *arena = arena_new("test");
+    struct collective_policy policy = nccl_policy();
+    struct diag diag = {""};
+    const char *text = "all_reduce size<64KiB -> tree/ll; all_reduce size>=1MiB group=tp* -> two_way_ring/simple/6; "
+                       "group=dp* -> ring/none; all_gather -> */ll128";
+    CHECK_EQUAL(collective_rules_parse(text, here, arena, &policy, &diag), STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    struct collective_choice choice = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 65535);
+    CHECK_TEXT(choice.algorithm->name, "tree");
+    CHECK_EQUAL(choice.protocol, PROTOCOL_LL);
+    choice = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 65536);
+    CHECK_TEXT(choice.algorithm->name, "ring"); /* the model's */
+    choice = choose(&policy, COLLECTIVE_ALL_REDUCE, 8, 8, 1 << 20);
+    CHECK_TEXT(choice.algorithm->name, "two_way_ring");
+    CHECK_EQUAL(choice.protocol, PROTOCOL_SIMPLE);
+    CHECK_EQUAL(choice.channels, 6);
+    choice = choose(&policy, COLLECTIVE_ALL_GATHER, 8, 8, 1 << 20);
+    CHECK_TEXT(choice.algorithm->name, "ring");
+    CHECK_EQUAL(choice.protocol, PROTOCOL_LL128);
+    struct collective_call call = call_over(8, 8, 100000);
+    choice = collective_choose(&policy, &dgx_h100, COLLECTIVE_ALL_REDUCE, &call, "dp 0");
+    CHECK_EQUAL(choice.protocol, PROTOCOL_NONE);
+    arena_free(arena);
+}
+
+static void test_bad_rules_are_refused(void)
+{
+    static const struct {
+        const char *text, *said;
+    } bad[] = {{"all_reduce tree", "expected CONDITIONS -> "},  {"all_reduce ->", "nothing behind"},
+               {"allreduce -> ring", "no condition"},           {"size<64 -> ring", "expected size<64KiB"},
+               {"size=1MiB -> ring", "expected size<64KiB"},    {"-> rings", "no algorithm \"rings\""},
+               {"all_gather -> tree", "for all_gather"},        {"-> ring/lll", "no protocol \"lll\""},
+               {"-> ring/ll/0", "\"0\" channels"},              {"-> ring/ll/2x", "\"2x\" channels"}};
+    struct arena *arena = arena_new("test");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct collective_policy policy = nccl_policy();
+        struct diag diag = {""};
+        CHECK_EQUAL(collective_rules_parse(bad[i].text, here, arena, &policy, &diag), STATUS_INPUT);
+        CHECK_HOLDS(diag.text, bad[i].said);
+    }
+    arena_free(arena);
+}
+
+TEST_MAIN("select", TEST(test_without_a_selector_the_first_row), TEST(test_the_model_has_nccl_s_ceilings),
+          TEST(test_small_calls_get_ll_and_few_channels), TEST(test_wire_bytes_come_back),
+          TEST(test_the_first_rule_that_fits), TEST(test_bad_rules_are_refused))
