@@ -42,11 +42,15 @@ static const struct param host_rows[] = {
               "a message is repeated after so long without an acknowledgement; where queues are bounded"),
 };
 
+static const char *const receive_names[] = {"delivered", "send_done", NULL};
+
 static const struct param replay_rows[] = {
     PARAM_U64(struct scenario_replay, chunk_bytes, SIZE, "chunk", "512KiB", "1B", "1GiB",
               "step of pipelined broadcast and reduce (NCCL, Simple protocol: 512 KiB)"),
     PARAM_U64(struct scenario_replay, all_to_all_concurrency, COUNT, "all_to_all_concurrency", "8", "1", "1048576",
               "exchanges of a pairwise all-to-all that are under way at once"),
+    PARAM_CHOICE(struct scenario_replay, receive, "receive", "delivered", receive_names,
+                 "when the receiver goes on: delivered: with the last byte; send_done: an idle way back later, when the sender has the ACK (as lists of htsim's generators do)"),
 };
 
 static const char *const select_names[] = {"first", "nccl", NULL};

@@ -28,6 +28,7 @@ struct scenario_host {
 
 struct scenario_replay {
     uint64_t chunk_bytes, all_to_all_concurrency;
+    uint32_t receive; /* 1: known when the sender has heard of it */
 };
 
 /* Names of algorithms, NULL or "" = the default of the kind. */

@@ -213,6 +213,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .post_ps = scenario->host->post_ps,
         .post_gap_ps = scenario->host->post_gap_ps,
         .nic_ps = scenario->host->nic_ps,
+        .is_told_late = scenario->replay->receive == 1,
         .connections = (uint32_t)scenario->host->connections,
         .segment_bytes = scenario->host->segment_bytes,
         .local_bps = scenario->host->local_bps,

@@ -152,6 +152,12 @@ static uint64_t pairs_of_servers(const struct collective_call *call)
     return pairs_times(call, server_hops);
 }
 
+/* Every chunk once more. */
+static uint64_t one_step_more(const struct collective_call *call)
+{
+    return twice_all_but_one(call) + call->bytes;
+}
+
 struct closed_form {
     enum collective_kind kind;
     const char *name;
@@ -167,6 +173,7 @@ static const struct closed_form closed_forms[] = {
     {COLLECTIVE_ALL_REDUCE, "direct", twice_all_but_one, true},
     {COLLECTIVE_ALL_REDUCE, "one_shot", all_shards, true},
     {COLLECTIVE_ALL_REDUCE, "hierarchical", twice_all_but_one, true},
+    {COLLECTIVE_ALL_REDUCE, "send_done", one_step_more, true},
     {COLLECTIVE_REDUCE_SCATTER, "ring", all_but_one, true},
     {COLLECTIVE_REDUCE_SCATTER, "two_way_ring", all_but_one, true},
     {COLLECTIVE_REDUCE_SCATTER, "recursive_halving", halving_scatter, false},
@@ -182,6 +189,7 @@ static const struct closed_form closed_forms[] = {
     {COLLECTIVE_ALL_GATHER, "hierarchical", all_shards, true},
     {COLLECTIVE_ALL_TO_ALL, "pairwise", pairs_once, true},
     {COLLECTIVE_ALL_TO_ALL, "window", pairs_once, true},
+    {COLLECTIVE_ALL_TO_ALL, "send_done", pairs_once, true},
     {COLLECTIVE_ALL_TO_ALL, "bruck", pairs_bruck, false},
     {COLLECTIVE_ALL_TO_ALL, "hierarchical", pairs_of_servers, false},
     {COLLECTIVE_BROADCAST, "chain", all_but_one, false},

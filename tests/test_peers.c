@@ -7,10 +7,12 @@
  *
  * Flow lists are the connection matrices that uet-htsim ships (htsim/sim/datacenter/connection_matrices),
  * found in the corpus; rows that need one are skipped without it. The ring and the all-to-all are what its
- * generators (gen_allreduce.py, gen_serialn_alltoall.py) write. Normally only the small rows run, with few
+ * generators (gen_allreduce.py, gen_serialn_alltoall.py) write, once as lists of messages and once through the replay with
+ * its modes of the name send_done. Normally only the small rows run, with few
  * seeds; `make golden-peers` runs all and prints the table. */
 #include "netsim/base/rng.h"
 #include "tests/check.h"
+#include "netsim/sim.h"
 #include "tests/net.h"
 
 #include <math.h>
@@ -149,9 +151,70 @@ static void metrics_of(const struct net *net, uint64_t end_ps, double *us)
     }
 }
 
+/* The same through the replay, as a user runs it: "replay ring 128 random 262144". One number: the makespan. */
+static const struct job *replay_job(struct arena *arena, const char *scenario, uint64_t seed)
+{
+    char kind[16], order_name[16];
+    unsigned members;
+    unsigned long long bytes;
+    struct diag diag;
+    uint32_t group, order[1024];
+    CHECK_EQUAL(sscanf(scenario, "replay %15s %u %15s %llu", kind, &members, order_name, &bytes), 4);
+    for (uint32_t i = 0; i < members; i++) {
+        order[i] = i;
+    }
+    if (strcmp(order_name, "random") == 0) {
+        order_shuffle(order, members, seed);
+    }
+    struct job_builder *builder = job_builder_new(arena, scenario, "test", members);
+    CHECK_EQUAL(job_builder_group(builder, "world", order, members, (struct origin){"test", 0, 0}, &group, &diag), STATUS_OK);
+    for (uint32_t rank = 0; rank < members; rank++) {
+        const struct op op = {.kind = OP_COLLECTIVE,
+                              .collective = strcmp(kind, "ring") == 0 ? COLLECTIVE_ALL_REDUCE : COLLECTIVE_ALL_TO_ALL,
+                              .bytes = bytes * members,
+                              .group_slot = job_builder_slot(builder, rank, group)};
+        job_builder_rank(builder, rank);
+        job_builder_op(builder, &op);
+        CHECK_EQUAL(job_builder_rank_end(builder, "test", &diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    return job;
+}
+
+static void replay_run(const struct row *row, struct arena *arena, uint64_t seed, double *us)
+{
+    struct diag diag = {""};
+    struct scenario scenario;
+    struct trace_setting settings[16];
+    size_t count = 0;
+    for (char *word = strtok(arena_strdup(arena, row->settings), " "); word != NULL; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        *equals = 0;
+        settings[count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
+    }
+    CHECK_EQUAL(scenario_load(settings, count, NULL, arena, &scenario, &diag), STATUS_OK);
+    const struct sim_config config = {.job = replay_job(arena, row->scenario, seed),
+                                      .fabric = net_fabric(arena, row->fabric, row->fabric_settings),
+                                      .scenario = &scenario, .seed = seed, .iterations = 1};
+    struct sim *sim;
+    enum status status = sim_new(arena, &config, &sim, &diag);
+    CHECK_EQUAL(status, STATUS_OK);
+    if (status == STATUS_OK) {
+        sim_run(sim, TIME_NEVER_PS);
+        CHECK(replay_is_complete(sim->replay));
+        us[METRIC_MAX] = (double)replay_makespan_ps(sim->replay) * 1e-6;
+    }
+}
+
 static bool row_run(const struct row *row, uint64_t seed, double *us, struct endpoint_counters *ends)
 {
     struct arena *arena = arena_new("peers");
+    if (strncmp(row->scenario, "replay ", 7) == 0) {
+        replay_run(row, arena, seed, us);
+        arena_free(arena);
+        return true;
+    }
     const struct fabric *fabric = net_fabric(arena, row->fabric, row->fabric_settings);
     struct net *net = net_new(arena, fabric, row->settings, seed, NULL);
     bool is_there = scenario_add(net, row->scenario, seed);
@@ -199,7 +262,7 @@ static void row_parse(char *line, struct row *row)
 
 static void row_check(const struct row *row, uint32_t seeds)
 {
-    double sum[METRIC_COUNT] = {0}, low[METRIC_COUNT], high[METRIC_COUNT] = {0}, us[METRIC_COUNT];
+    double sum[METRIC_COUNT] = {0}, low[METRIC_COUNT], high[METRIC_COUNT] = {0}, us[METRIC_COUNT] = {0};
     struct endpoint_counters ends = {0};
     for (uint32_t seed = 1; seed <= seeds; seed++) {
         if (!row_run(row, seed, us, &ends)) {

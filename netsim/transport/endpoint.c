@@ -187,7 +187,7 @@ void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, ui
     }
 }
 
-/* Until the NIC has written it to memory. All take equally long, so they land in the order in which they came. */
+/* Until the NIC has written it to memory. */
 static void landing_push(struct endpoint *endpoint, const struct message *message, uint64_t when_ps)
 {
     struct landing_ring *ring = &endpoint->hosts[message->dst_host].landings;
@@ -203,11 +203,19 @@ static void landing_push(struct endpoint *endpoint, const struct message *messag
     engine_timer(endpoint->engine, message->dst_host, when_ps, HOST_TIMER, LANDING_TIMER);
 }
 
-static void landing_due(struct endpoint *endpoint, uint32_t host_id)
+/* The first one that is due, in the order in which they came: nearly always the oldest. */
+static void landing_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps)
 {
     struct landing_ring *ring = &endpoint->hosts[host_id].landings;
-    struct landing landing = ring->landings[ring->head];
-    ring->head = (ring->head + 1) & (ring->capacity - 1);
+    uint32_t mask = ring->capacity - 1, at = 0;
+    while (ring->landings[(ring->head + at) & mask].when_ps != now_ps) {
+        at++;
+    }
+    struct landing landing = ring->landings[(ring->head + at) & mask];
+    for (; at > 0; at--) {
+        ring->landings[(ring->head + at) & mask] = ring->landings[(ring->head + at - 1) & mask];
+    }
+    ring->head = (ring->head + 1) & mask;
     ring->count--;
     endpoint->config.ops->delivered(endpoint->config.context, &landing.message, landing.when_ps);
 }
@@ -223,8 +231,14 @@ void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
         }
     }
     endpoint->hosts[message->dst_host].counters.messages_delivered++;
-    if (endpoint->config.nic_ps > 0) {
-        landing_push(endpoint, message, flow->delivered_ps);
+    uint64_t told_ps = flow->delivered_ps;
+    if (endpoint->config.is_told_late) {
+        const struct endpoint_config *config = &endpoint->config;
+        const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes};
+        told_ps += path_idle_ps(config->fabric, config->routes, &ack, true, message->dst_host, message->src_host, 1);
+    }
+    if (told_ps > now_ps) {
+        landing_push(endpoint, message, told_ps);
     } else {
         endpoint->config.ops->delivered(endpoint->config.context, message, now_ps);
     }
@@ -343,7 +357,7 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
         return;
     }
     if (argument == LANDING_TIMER) {
-        landing_due(endpoint, host);
+        landing_due(endpoint, host, now_ps);
         return;
     }
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));

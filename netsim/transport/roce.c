@@ -18,7 +18,9 @@
  *
  *                                     minimum              median                 99 %
  *     permutation  128, 400 Gbit/s    53.6 / 53.4, 51.8    121.6 / 114.4, 138.9   214.4 / 231.6, 240.8
- *     permutation 1024, 400 Gbit/s    45.1 / 48.1, 45.1    141.1 / 137.2, 137.9   257.2 / 259.9, 281.3 */
+ *     permutation 1024, 400 Gbit/s    45.1 / 48.1, 45.1    141.1 / 137.2, 137.9   257.2 / 259.9, 281.3
+ *
+ * Ratios to the middle of theirs: 1.02, 0.96, 0.91; 0.97, 1.03, 0.95. */
 #include "netsim/transport/transport.h"
 
 struct roce_params {
