@@ -182,6 +182,32 @@ static void schedule_print(const struct fabric *fabric, const struct fabric_fact
     }
 }
 
+static bool is_same_optical(const struct optical *a, const struct optical *b)
+{
+    return a->port_count == b->port_count && a->settle_ps == b->settle_ps && a->relock_ps == b->relock_ps &&
+           a->control_ps == b->control_ps;
+}
+
+/* Equal ones that follow each other on one line. */
+static void opticals_print(const struct fabric *fabric, const struct fabric_facts *facts)
+{
+    for (uint32_t i = 0, next; facts->period_ps == 0 && i < fabric->optical_count; i = next) {
+        const struct optical *optical = &fabric->optical[i];
+        char settle[64], relock[64], control[64], count[24] = "";
+        for (next = i + 1; next < fabric->optical_count && is_same_optical(optical, &fabric->optical[next]);) {
+            next++;
+        }
+        if (next - i > 1) {
+            snprintf(count, sizeof count, "%" PRIu32 " times ", next - i);
+        }
+        printf("  optical switch  %s%" PRIu32 " fibres; settle %s, re-lock %s, control %s; planner %s\n", count,
+               optical->port_count, quantity_print_u64(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
+               quantity_print_u64(QUANTITY_TIME, optical->relock_ps, relock, sizeof relock),
+               quantity_print_u64(QUANTITY_TIME, optical->control_ps, control, sizeof control),
+               fabric->planner != NULL ? fabric->planner : "none");
+    }
+}
+
 static void counts_print(const struct fabric *fabric, const struct fabric_facts *facts)
 {
     char text[64];
@@ -191,15 +217,7 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
         printf("  tier %" PRIu32 "          %" PRIu32 " switches, up to %" PRIu32 " ports in use\n", tier,
                facts->switches[tier], facts->radix[tier]);
     }
-    for (uint32_t i = 0; facts->period_ps == 0 && i < fabric->optical_count; i++) {
-        const struct optical *optical = &fabric->optical[i];
-        char settle[64], relock[64], control[64];
-        printf("  optical switch  %" PRIu32 " fibres; settle %s, re-lock %s, control %s; planner %s\n",
-               optical->port_count, quantity_print_u64(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
-               quantity_print_u64(QUANTITY_TIME, optical->relock_ps, relock, sizeof relock),
-               quantity_print_u64(QUANTITY_TIME, optical->control_ps, control, sizeof control),
-               fabric->planner != NULL ? fabric->planner : "none");
-    }
+    opticals_print(fabric, facts);
     if (!facts->is_planned) {
         printf("  links           set by the planner from a job's demand\n");
         return;

@@ -371,6 +371,16 @@ static void test_an_elephant_alone(void)
     CHECK(time_us > wire_us + 13000 - 1 && time_us < wire_us + 13000 + 20); /* set at the start, or asked for */
 }
 
+/* Break-even: nine times as many bytes as the circuit carries in its dark time keep that at a tenth of the whole (9 GB for
+ * 10 ms at 800 Gbit/s). */
+static void test_break_even(void)
+{
+    double wire_us = 4.5e6 * 4150 / 4086 * 8 / 400e3;
+    double time_us = ran_us("pattern:sendrecv,ranks=64,src=3,dst=60,bytes=4500kB", "helios",
+                            "part.palomar.settle=4us|part.palomar.relock=3us|part.palomar.control=3us");
+    CHECK_NEAR((time_us - wire_us) / time_us, 0.1, 0.2);
+}
+
 /* Matchings in turn: all 23 of 24 hosts, each pair of hosts by its circuit; bytes over circuits and nothing over the network
  * but acknowledgements. */
 static void test_matchings_in_turn(void)
@@ -495,6 +505,6 @@ TEST_MAIN("circuits", TEST(test_cubes_have_their_optical_ends), TEST(test_optica
           TEST(test_twist_shifts_the_closing_links), TEST(test_twisted_torus_is_faster), TEST(test_bad_slices_are_refused),
           TEST(test_rails_are_flat_then_linear), TEST(test_rails_need_their_planner), TEST(test_rails_change_only_if_it_pays),
           TEST(test_rails_save_power), TEST(test_blocks_need_transit_and_planner), TEST(test_blocks_save_the_spine),
-          TEST(test_elephants_take_circuits), TEST(test_an_elephant_alone), TEST(test_matchings_in_turn),
+          TEST(test_elephants_take_circuits), TEST(test_an_elephant_alone), TEST(test_break_even), TEST(test_matchings_in_turn),
           TEST(test_experts_take_circuits), TEST(test_patch_joins_servers), TEST(test_bad_fabrics_are_refused),
           TEST(test_plans_that_do_not_close_are_refused), TEST(test_all_to_all_over_rails_ends))

@@ -291,6 +291,40 @@ static void test_uniform_demand_takes_as_few_turns_as_can_be(void)
     }
 }
 
+/* Two phases, a pair each, a packet network of a tenth of the circuits' rate: new circuits save 9 / 10 of bytes over that rate,
+ * and pay where that is longer than they are dark. */
+static uint32_t configurations(uint64_t bytes, const char *pays)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag = {""};
+    struct fabric_config config;
+    struct trace_setting sets[] = {{"link_rate", "40Gbps", {"--set", 0, 0}}, {"circuit_rate", "400Gbps", {"--set", 0, 0}},
+                                   {"pays", pays, {"--set", 0, 0}}};
+    CHECK_EQUAL(fabric_load("hybrid", sets, 3, 4, arena, &config, &diag), STATUS_OK);
+    ((struct optical *)config.fabric->optical)[0].settle_ps = PS_PER_MS;
+    struct demand_builder *first = demand_builder_new(arena, 4), *second = demand_builder_new(arena, 4);
+    demand_add(first, 0, 1, UINT64_C(1) << 40);
+    demand_add(second, 0, 2, bytes);
+    const struct schedule_phase phases[] = {{"first", demand_build(first)}, {"second", demand_build(second)}};
+    struct schedule *schedule;
+    CHECK_EQUAL(schedule_plan(config.fabric, phases, 2, arena, &schedule, &diag), STATUS_OK);
+    CHECK_EQUAL(schedule_apply(config.fabric, schedule, phases, &diag), STATUS_OK);
+    const struct schedule_region *region = &schedule->regions[0];
+    bool is_kept = region->phase_config[region->phase_first[1]] == region->phase_config[region->phase_first[0]];
+    CHECK_EQUAL(schedule_want_find(schedule, 0, 1, 2) == ID_NONE, is_kept); /* then it takes the network */
+    uint32_t count = is_kept ? 1 : 2;
+    arena_free(arena);
+    return count;
+}
+
+static void test_changes_where_it_pays(void)
+{
+    uint64_t even_bytes = UINT64_C(1000000) * 40 / 8 * 10 / 9; /* 1 ms at 40 Gbit/s, and a ninth */
+    CHECK_EQUAL(configurations(even_bytes * 101 / 100, "yes"), 2);
+    CHECK_EQUAL(configurations(even_bytes * 99 / 100, "yes"), 1);
+    CHECK_EQUAL(configurations(even_bytes * 99 / 100, "no"), 2);
+}
+
 /* Sixty peers a host are refused, with the numbers. */
 static void test_too_many_peers(void)
 {
@@ -314,4 +348,5 @@ static void test_too_many_peers(void)
 TEST_MAIN("controller", TEST(test_sets_what_is_asked_for), TEST(test_waits_for_those_who_are_active),
           TEST(test_patience_ends), TEST(test_common_circuits_keep_their_light), TEST(test_goes_ahead),
           TEST(test_what_was_not_foreseen), TEST(test_every_pair_has_its_turn),
-          TEST(test_uniform_demand_takes_as_few_turns_as_can_be), TEST(test_too_many_peers))
+          TEST(test_uniform_demand_takes_as_few_turns_as_can_be), TEST(test_changes_where_it_pays),
+          TEST(test_too_many_peers))
