@@ -97,6 +97,14 @@ static void test_budget_that_does_not_close(void)
     CHECK_EQUAL(loaded.status, STATUS_OK);
     CHECK(loaded.fabric->light[0].margin_db >= 0.5);
     arena_free(loaded.arena);
+    loaded = load("optical-patch", "part.palomar.isolation=20dB");
+    CHECK_EQUAL(loaded.status, STATUS_INPUT);
+    CHECK_HOLDS(loaded.diag.text, "does not close at any laser power");
+    arena_free(loaded.arena);
+    loaded = load("optical-patch", "part.lane_100g_pam4.extinction=0dB part.lane_100g_pam4.rate=0bps");
+    CHECK_EQUAL(loaded.status, STATUS_INPUT);
+    CHECK_HOLDS(loaded.diag.text, "does not close at any laser power");
+    arena_free(loaded.arena);
     loaded = load("clos-dsp", "part.lane_100g_pam4.laser=5dBm");
     CHECK_EQUAL(loaded.status, STATUS_INPUT);
     CHECK_HOLDS(loaded.diag.text, "preset:clos-dsp:"); /* the line of the module */

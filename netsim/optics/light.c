@@ -118,7 +118,7 @@ bool light_budget(const struct fabric *fabric, uint32_t port, struct lane *lane,
 
 static double lane_count(const struct lane *lane, uint64_t rate_bps)
 {
-    return ceil((double)rate_bps / lane->payload_bps - 1e-9);
+    return lane->payload_bps > 0 ? ceil((double)rate_bps / lane->payload_bps - 1e-9) : 1;
 }
 
 static struct port_light light_of(const struct fabric *fabric, uint32_t port, uint32_t optical)
@@ -199,6 +199,13 @@ enum status light_check(const struct fabric *fabric, struct origin at, struct di
     char name[48];
     uint32_t node = fabric->port_node[port];
     const char *lane_name = fabric->parts->parts[fabric->parts->parts[fabric->port_part[port]].lane].name;
+    if (isinf(budget.margin_db)) {
+        return diag_input(diag, at,
+                          "the link budget of port %" PRIu32 " of %s does not close at any laser power: noise or crosstalk "
+                          "(%.2f dB of penalty) is above the limit of part %s; expected less of them",
+                          port - fabric->port_first[node], fabric_node_text(fabric, node, name, sizeof name),
+                          budget.crosstalk_db, lane_name);
+    }
     return diag_input(diag, at,
                       "the link budget of port %" PRIu32 " of %s does not close: laser %.2f dBm - losses %.2f dB - "
                       "penalties %.2f dB = %.2f dBm, the receiver needs %.2f dBm; expected %.2f dB less loss or "
