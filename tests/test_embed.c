@@ -140,5 +140,23 @@ static void test_interrupted(void)
     photonet_report_free(report);
 }
 
+/* Two jobs on one fabric: what --trace twice does. */
+static void test_more_traces(void)
+{
+    static const char *const more[] = {TRACE ",start=1ms"};
+    struct photonet_request request = PHOTONET_REQUEST(TRACE, fabrics, 1);
+    struct photonet_report *alone, *both;
+    CHECK_EQUAL(photonet_run(&request, &alone), PHOTONET_OK);
+    request.more_traces = more;
+    request.more_trace_count = 1;
+    CHECK_EQUAL(photonet_run(&request, &both), PHOTONET_OK);
+    CHECK_TEXT(photonet_report_error(both), "");
+    CHECK(photonet_report_number(both, 0, "makespan_ps") >= 1e9);
+    CHECK_EQUAL((uint64_t)photonet_report_number(both, 0, "useful_bytes"),
+                2 * (uint64_t)photonet_report_number(alone, 0, "useful_bytes"));
+    photonet_report_free(alone);
+    photonet_report_free(both);
+}
+
 TEST_MAIN("embed", TEST(test_two_runs), TEST(test_as_the_program), TEST(test_settings_reach_the_run),
-          TEST(test_file), TEST(test_nothing_there), TEST(test_refused), TEST(test_interrupted))
+          TEST(test_file), TEST(test_nothing_there), TEST(test_refused), TEST(test_interrupted), TEST(test_more_traces))
