@@ -52,6 +52,20 @@ static void demand_visit(void *context, uint32_t src, uint32_t dst, uint64_t byt
     sums->in_bytes[dst] += src == dst ? 0 : bytes * count;
 }
 
+/* Of all lines, each once. */
+static uint64_t host_rate_bps(const struct fabric *fabric, uint32_t host)
+{
+    uint64_t rate_bps = 0;
+    for (uint32_t port = fabric->port_first[host]; port < fabric->port_first[host + 1]; port++) {
+        bool is_first = true;
+        for (uint32_t before = fabric->port_first[host]; fabric->port_line != NULL && before < port; before++) {
+            is_first = is_first && fabric->port_line[before] != fabric->port_line[port];
+        }
+        rate_bps += is_first ? fabric->rate_bps[port] : 0;
+    }
+    return rate_bps;
+}
+
 /* What a rank sends or receives, at the rate of all lines of its host. */
 static uint64_t hosts_bound_ps(const struct sim *sim, struct arena *arena)
 {
@@ -61,11 +75,7 @@ static uint64_t hosts_bound_ps(const struct sim *sim, struct arena *arena)
     replay_demand(sim->replay, demand_visit, &sums);
     uint64_t most_ps = 0;
     for (uint32_t rank = 0; rank < ranks; rank++) {
-        uint64_t rate_bps = 0, host = sim->rank_host[rank];
-        for (uint32_t port = fabric->port_first[host]; port < fabric->port_first[host + 1]; port++) {
-            bool is_first = fabric->port_line == NULL || fabric->port_line[port] == port;
-            rate_bps += is_first ? fabric->rate_bps[port] : 0;
-        }
+        uint64_t rate_bps = host_rate_bps(fabric, sim->rank_host[rank]);
         uint64_t bytes =
             sums.out_bytes[rank] > sums.in_bytes[rank] ? sums.out_bytes[rank] : sums.in_bytes[rank];
         uint64_t time_ps = (uint64_t)((unsigned __int128)bytes * 8 * PS_PER_S / rate_bps);
