@@ -23,6 +23,9 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
               "PFC: an input that holds more tells its link to stop; 0B: as the transport wants it"),
     PARAM_U64(struct scenario_queue, xon_bytes, SIZE, "xon", "0B", "0B", NULL,
               "PFC: and to go on when it holds no more than this; 0B: as the transport wants it"),
+    PARAM_U64(struct scenario_queue, buffer_bytes, SIZE, "pfc_buffer", "0B", "0B", NULL,
+              "PFC: what an input may hold; its xoff leaves the headroom of its link free (round trip of the cable at its "
+              "rate, and three packets); 0B: xoff is the same for all"),
     PARAM_U64(struct scenario_queue, credit_bytes, SIZE, "credit", "0B", "0B", NULL,
               "buffer behind each link, sent into on credit; 0B: as the transport wants it"),
     PARAM_U64(struct scenario_queue, shared_bytes, SIZE, "shared", "0B", "0B", NULL,
@@ -56,6 +59,7 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
     put(&data->xoff_bytes, queue->xoff_bytes);
     put(&data->xon_bytes, queue->xon_bytes);
     put(&data->credit_bytes, queue->credit_bytes);
+    data->buffer_bytes = queue->buffer_bytes;
     data->mark = queue->mark > 0 ? (enum mark_point)(queue->mark - 1) : data->mark;
     data->full = queue->full > 0 ? (enum full_rule)(queue->full - 1) : data->full;
     data->trim_class = profile->class_count > 1 ? 1 : 0;
@@ -75,14 +79,13 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
 static uint64_t input_bytes_max(const struct queue_class *rule, const struct fabric *fabric, uint64_t packet_bytes,
                                 uint32_t in_port)
 {
-    uint32_t upstream = fabric->port_peer[in_port], node = fabric->port_node[in_port];
-    if (upstream == ID_NONE) {
+    if (fabric->port_peer[in_port] == ID_NONE) {
         return 0;
     }
     uint64_t bytes = rule->credit_bytes > 0 ? rule->credit_bytes : UINT64_MAX;
     if (rule->xoff_bytes > 0) {
-        uint64_t way_ps = 2 * link_delay_ps(fabric, upstream) + fabric->node_latency_ps[node];
-        uint64_t paused_bytes = rule->xoff_bytes + line_bytes(way_ps, fabric->rate_bps[upstream]) + 3 * packet_bytes;
+        uint64_t headroom_bytes = queue_headroom_bytes(fabric, in_port, packet_bytes);
+        uint64_t paused_bytes = queue_xoff_bytes(rule, headroom_bytes) + headroom_bytes;
         bytes = paused_bytes < bytes ? paused_bytes : bytes;
     }
     return bytes;
@@ -167,12 +170,32 @@ static enum status rules_check(const struct queue_profile *profile, const struct
     return STATUS_OK;
 }
 
+/* An input whose buffer is all headroom would never let its link go on. */
+static enum status headroom_check(const struct queue_profile *profile, const struct fabric *fabric,
+                                  uint64_t packet_bytes, uint32_t port, struct diag *diag)
+{
+    const struct queue_class *rule = &profile->class[0];
+    if (rule->buffer_bytes == 0 || rule->xoff_bytes == 0 || fabric->port_peer[port] == ID_NONE ||
+        fabric->port_node[port] < fabric->host_count) {
+        return STATUS_OK;
+    }
+    uint64_t headroom_bytes = queue_headroom_bytes(fabric, port, packet_bytes);
+    if (rule->buffer_bytes >= headroom_bytes + packet_bytes) {
+        return STATUS_OK;
+    }
+    return diag_set(diag, STATUS_INPUT,
+                    "%s: queue.pfc_buffer of %" PRIu64 " B leaves no packet of %" PRIu64 " B beside the headroom of %" PRIu64
+                    " B that the link into port %u needs; expected %" PRIu64 " B or more",
+                    fabric->name, rule->buffer_bytes, packet_bytes, headroom_bytes, port, headroom_bytes + packet_bytes);
+}
+
 enum status queues_check(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
                          struct diag *diag)
 {
     enum status status = rules_check(profile, fabric, packet_bytes, diag);
     for (uint32_t port = 0; port < fabric->port_count && status == STATUS_OK; port++) {
         status = port_check(profile, fabric, packet_bytes, port, diag);
+        status = status == STATUS_OK ? headroom_check(profile, fabric, packet_bytes, port, diag) : status;
     }
     for (uint32_t node = fabric->host_count; node < fabric->node_count && status == STATUS_OK; node++) {
         status = shared_check(profile, fabric, packet_bytes, node, diag);

@@ -222,6 +222,7 @@ static void class_couple(struct draw *draw, bool has_pauses, bool has_credits, s
     if (has_pauses && !draw_once_in(draw, 4)) {
         class->xoff_bytes = draw_between(draw, 100, 40000);
         class->xon_bytes = draw_below(draw, (uint32_t)class->xoff_bytes + 1);
+        class->buffer_bytes = draw_once_in(draw, 3) ? draw_between(draw, 20000, 300000) : 0;
     }
     if (has_credits && !draw_once_in(draw, 4)) {
         class->credit_bytes = draw_between(draw, PACKET_BYTES_MAX, 4 * PACKET_BYTES_MAX);

@@ -92,6 +92,7 @@ struct port {
     uint64_t packet_number;   /* keys the draws */
     /* as an input */
     uint64_t held_bytes[CLASSES_MAX]; /* came in here and has not left the node */
+    uint64_t headroom_bytes;
     uint32_t pausing;         /* bit per class: XOFF sent to the node behind the link */
     struct port_load load;
     uint64_t frame_number;    /* of pauses and credits so far */

@@ -35,7 +35,7 @@ void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t 
     input->held_bytes[class] += bytes;
     plain->used_bytes[node] += bytes;
     bool is_host = node < plain->fabric->host_count;
-    if (!is_host && rule->xoff_bytes > 0 && input->held_bytes[class] > rule->xoff_bytes &&
+    if (!is_host && rule->xoff_bytes > 0 && input->held_bytes[class] > queue_xoff_bytes(rule, input->headroom_bytes) &&
         !(input->pausing >> class & 1)) {
         input->pausing |= 1u << class;
         upstream_tell(plain, in_port, EVENT_PAUSE, (uint64_t)class << FRAME_CLASS_SHIFT | 1, now_ps);
@@ -50,7 +50,7 @@ void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32
     assert(input->held_bytes[class] >= bytes);
     input->held_bytes[class] -= bytes;
     plain->used_bytes[node] -= bytes;
-    if ((input->pausing >> class & 1) && input->held_bytes[class] <= rule->xon_bytes) {
+    if ((input->pausing >> class & 1) && input->held_bytes[class] <= queue_xon_bytes(rule, input->headroom_bytes)) {
         input->pausing &= ~(1u << class);
         upstream_tell(plain, in_port, EVENT_PAUSE, (uint64_t)class << FRAME_CLASS_SHIFT, now_ps);
     }

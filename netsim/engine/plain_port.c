@@ -564,6 +564,7 @@ void port_init(struct plain *plain, uint32_t port_id)
     for (uint32_t class = 0; class < port->profile->class_count; class++) {
         port->credit_bytes[class] = port->profile->class[class].credit_bytes;
     }
+    port->headroom_bytes = queue_headroom_bytes(plain->fabric, port_id, plain->config.packet_bytes_max);
     if (plain->fabric->port_up_ps[port_id] > 0) {
         port->is_dark = true;
         struct event up = {.time_ps = plain->fabric->port_up_ps[port_id], .kind = EVENT_LINK_UP,

@@ -16,6 +16,7 @@
 #define PHOTONET_QUEUE_H
 
 #include "netsim/route/lane.h"
+#include "photonet/units.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +44,9 @@ struct queue_class {
     /* PFC (IEEE 802.1Qbb): pause the upstream port when more than xoff bytes of this class that came in by one port
      * have not left, resume at xon; xoff 0: never. The frame takes one link delay. Hosts obey, and never send it. */
     uint64_t xoff_bytes, xon_bytes;
+    /* > 0: what an input port may hold of this class. Its xoff is what is left without the headroom of its own link
+     * (queue_headroom_bytes), its xon as much lower as xon_bytes is below xoff_bytes; xoff_bytes > 0 still says whether. */
+    uint64_t buffer_bytes;
     /* Credits (InfiniBand, NVLink): buffer behind every link for this class; 0: none. A packet leaves only if its
      * bytes are free there; they are free again when it has left the next port, plus one link delay. */
     uint64_t credit_bytes;
@@ -68,5 +72,29 @@ struct queue_profile {
 
 /* One class, no limit but the port's: what a port is without a profile. */
 extern const struct queue_profile queue_profile_plain;
+
+/* Bytes that an input must hold behind those at which it asks for a pause: what its link carries while the frame goes up
+ * and the last packet comes down, with the packet that is being sent there, one that the frame waits for, and one that
+ * is half in (IEEE 802.1Q, annex on buffer requirements, without the times of its pipelines). */
+static inline uint64_t queue_headroom_bytes(const struct fabric *fabric, uint32_t in_port, uint64_t packet_bytes)
+{
+    uint32_t upstream = fabric->port_peer[in_port];
+    if (upstream == ID_NONE) {
+        return 0;
+    }
+    uint64_t way_ps = 2 * link_delay_ps(fabric, upstream) + fabric->node_latency_ps[fabric->port_node[in_port]];
+    return line_bytes(way_ps, fabric->rate_bps[upstream]) + 3 * packet_bytes;
+}
+
+static inline uint64_t queue_xoff_bytes(const struct queue_class *rule, uint64_t headroom_bytes)
+{
+    return rule->buffer_bytes > headroom_bytes ? rule->buffer_bytes - headroom_bytes : rule->xoff_bytes;
+}
+
+static inline uint64_t queue_xon_bytes(const struct queue_class *rule, uint64_t headroom_bytes)
+{
+    uint64_t xoff_bytes = queue_xoff_bytes(rule, headroom_bytes), gap_bytes = rule->xoff_bytes - rule->xon_bytes;
+    return xoff_bytes > gap_bytes ? xoff_bytes - gap_bytes : 0;
+}
 
 #endif

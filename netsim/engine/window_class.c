@@ -333,6 +333,7 @@ void class_ports_make(struct window_core *core)
         for (uint32_t class = 0; class < queues->profile->class_count; class++) {
             queues->credit_bytes[class] = queues->profile->class[class].credit_bytes;
         }
+        queues->headroom_bytes = queue_headroom_bytes(fabric, id, config->packet_bytes_max);
     }
 }
 

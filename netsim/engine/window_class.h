@@ -62,6 +62,7 @@ struct class_port {
     uint8_t turn;             /* class whose turn it is in the round robin */
     uint64_t credit_bytes[CLASSES_MAX];
     uint64_t held_bytes[CLASSES_MAX]; /* as an input: came in here and has not left the node */
+    uint64_t headroom_bytes;          /* as an input */
     uint64_t deficit_bytes[CLASSES_MAX];
     uint64_t paused_since_ps;
     struct port_load load;

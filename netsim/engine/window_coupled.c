@@ -71,7 +71,7 @@ void input_came(struct worker *worker, struct window_node *node, uint32_t in_por
     const struct queue_class *rule = &input->profile->class[class];
     input->held_bytes[class] += bytes;
     node->used_bytes += bytes;
-    if (rule->xoff_bytes > 0 && !node->is_host && input->held_bytes[class] > rule->xoff_bytes &&
+    if (rule->xoff_bytes > 0 && !node->is_host && input->held_bytes[class] > queue_xoff_bytes(rule, input->headroom_bytes) &&
         !(input->pausing >> class & 1)) {
         input->pausing |= (uint8_t)(1u << class);
         struct packet frame = frame_make(FRAME_PAUSE, class, true, 0);
@@ -104,7 +104,7 @@ void input_left(struct worker *worker, uint32_t node_id, uint32_t in_port, uint3
     input->held_bytes[class] -= bytes;
     node->used_bytes -= bytes;
     const struct window_port *in = &core->ports[node->port_first + in_port];
-    if ((input->pausing >> class & 1) && input->held_bytes[class] <= input->profile->class[class].xon_bytes) {
+    if ((input->pausing >> class & 1) && input->held_bytes[class] <= queue_xon_bytes(&input->profile->class[class], input->headroom_bytes)) {
         input->pausing &= (uint8_t)~(1u << class);
         struct packet frame = frame_make(FRAME_PAUSE, class, false, 0);
         upstream_tell(worker, in, &frame, now_ps);
