@@ -46,6 +46,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
         .call_count = replay_call_count(sim->replay),
         .ports = ports,
         .stats = &sim->stats,
+        .failure_count = sim->failures.element_count,
         .hop_count = sim->engine->class->hop_count(sim->engine),
         .makespan_ps = replay_makespan_ps(sim->replay),
         .done_ops = replay_done_ops(sim->replay),
@@ -154,6 +155,7 @@ static struct result_links link_row(const struct facts *facts, uint32_t port, ui
         .queue_wait_ps = counters.queue_wait_ps,
         .queue_max_bytes = counters.queue_max_bytes,
         .dropped_packets = counters.dropped_packets,
+        .lost_packets = counters.lost_packets,
         .marked_packets = counters.marked_packets,
         .trimmed_packets = counters.trimmed_packets,
         .pauses = counters.pauses,
@@ -375,10 +377,12 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
         struct port_counters counters = facts->ports[port];
         summary->wire_bytes += counters.tx_bytes;
         summary->drop_count += counters.dropped_packets;
+        summary->lost_count += counters.lost_packets + counters.stray_packets;
         summary->pause_count += counters.pauses;
         summary->trim_count += counters.trimmed_packets;
     }
     summary->packet_hop_count = facts->hop_count;
+    summary->failure_count = facts->failure_count;
 }
 
 static void calls_summarise(const struct facts *facts, struct result_summary *summary)

@@ -141,6 +141,7 @@ struct run_loop {
     struct collect_cursor cursor;
     struct progress *progress;
     struct series series;
+    bool is_stuck;            /* timers run, but nothing moves */
     double flushed_s;
     uint64_t flushed_ps;
 };
@@ -179,16 +180,22 @@ static bool is_close(uint64_t until_ps, uint64_t limit_ps)
 static enum status loop_run(struct run_loop *loop, struct diag *diag)
 {
     const struct run_request *request = loop->request;
-    uint64_t slice_ps = 10 * PS_PER_US, next_ps = 0;
+    uint64_t slice_ps = 10 * PS_PER_US, next_ps = 0, patience_ps = sim_patience_ps(loop->sim), look_ps = patience_ps;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && next_ps != TIME_NEVER_PS && next_ps <= request->until_ps &&
+    while (status == STATUS_OK && !loop->is_stuck && next_ps != TIME_NEVER_PS && next_ps <= request->until_ps &&
            !(request->interrupted != NULL && *request->interrupted)) {
         uint64_t until_ps = next_ps > TIME_NEVER_PS - 1 - slice_ps ? TIME_NEVER_PS - 1 : next_ps + slice_ps;
         until_ps = is_close(until_ps, loop->series.next_ps) ? loop->series.next_ps : until_ps;
         until_ps = until_ps > request->until_ps ? request->until_ps : until_ps;
+        until_ps = until_ps > look_ps ? look_ps : until_ps;
         double start_s = wall_seconds();
-        next_ps = is_close(until_ps, request->until_ps) ? sim_run(loop->sim, until_ps) : sim_run_past(loop->sim, until_ps);
+        bool is_exact = is_close(until_ps, request->until_ps) || is_close(until_ps, look_ps);
+        next_ps = is_exact ? sim_run(loop->sim, until_ps) : sim_run_past(loop->sim, until_ps);
         double took_s = wall_seconds() - start_s;
+        if (until_ps == look_ps) {
+            loop->is_stuck = !sim_has_moved(loop->sim);
+            look_ps += patience_ps;
+        }
         if (until_ps == loop->series.next_ps) {
             series_sample(&loop->series);
         }
@@ -210,25 +217,26 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
-/* Per link: sent = received + in flight; per message: delivered once; where nothing was lost or cut, every data packet
+/* Per link: sent = received + lost with it + in flight; per message: delivered once; where nothing was lost or cut, every data packet
  * that left has arrived, new or a second time. Broken accounts are a bug. */
 static void conservation_check(const struct sim *sim)
 {
     const struct engine_class *class = sim->engine->class;
-    uint64_t sent = 0, received = 0, lost = 0;
+    uint64_t sent = 0, received = 0, lost = 0, cut = 0;
     for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
         struct port_counters counters;
         class->counters(sim->engine, port, &counters);
         assert(counters.rx_packets <= counters.tx_packets && counters.rx_bytes <= counters.tx_bytes);
         sent += counters.tx_packets;
         received += counters.rx_packets;
-        lost += counters.dropped_packets + counters.trimmed_packets;
+        lost += counters.dropped_packets + counters.trimmed_packets + counters.lost_packets + counters.stray_packets;
+        cut += counters.lost_packets;
     }
     struct endpoint_counters ends;
     endpoint_counters(sim->endpoint, &ends);
     assert(ends.messages_delivered <= ends.messages_posted && ends.messages_acked <= ends.messages_delivered);
     if (class->packets_in_flight(sim->engine) == 0) {
-        assert(sent == received);
+        assert(sent == received + cut);
         assert(lost > 0 || ends.data_packets_sent == ends.data_packets_delivered + ends.duplicates);
     }
 }
@@ -349,7 +357,7 @@ static enum status packets_run(const struct run_request *request, const struct j
     result->digest = sim_digest(loop.sim);
     result->plan_text = loop.sim->fabric->plan_text;
     result->wall_s = wall_seconds() - start_s;
-    enum status verdict = verdict_of(request, &facts, sim_run(loop.sim, 0) == TIME_NEVER_PS, result, diag);
+    enum status verdict = verdict_of(request, &facts, loop.is_stuck || sim_run(loop.sim, 0) == TIME_NEVER_PS, result, diag);
     result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, arena) : NULL;
     if (results != NULL) {
         status = series_write(&loop.series, facts.makespan_ps, loop.run, diag);
@@ -366,6 +374,11 @@ static enum status fluid_run(const struct run_request *request, const struct job
 {
     double start_s = wall_seconds();
     struct facts facts;
+    const struct scenario_failures *fails = parts->scenario.failures;
+    if (fails->links > 0 || fails->switches > 0 || fails->list != NULL) {
+        return diag_set(diag, STATUS_INPUT, "--engine simgrid knows of no failures; expected none of failures.links, "
+                                            "failures.switches and failures.list");
+    }
     enum status verdict = run_flow(request, job, parts->fabric.fabric, &parts->scenario, arena, &facts, &result->digest,
                                    &result->explanation, diag);
     if (verdict != STATUS_OK && verdict != STATUS_DEADLOCK && verdict != STATUS_INTERRUPTED) {

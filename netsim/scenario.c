@@ -122,6 +122,7 @@ static const struct section sections[] = {
     {"replay", PARAM_TABLE(struct scenario_replay, replay_rows), offsetof(struct scenario, replay)},
     {"collective", PARAM_TABLE(struct scenario_collective, collective_rows), offsetof(struct scenario, collective)},
     {"noise", PARAM_TABLE(struct noise_wish, noise_rows), offsetof(struct scenario, noise)},
+    {"failures", {failure_rows, FAILURE_ROW_COUNT, sizeof(struct scenario_failures)}, offsetof(struct scenario, failures)},
     {"results", PARAM_TABLE(struct scenario_results, results_rows), offsetof(struct scenario, results)},
 };
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])

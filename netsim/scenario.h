@@ -5,6 +5,7 @@
 #ifndef PHOTONET_SCENARIO_H
 #define PHOTONET_SCENARIO_H
 
+#include "netsim/failures.h"
 #include "netsim/queues.h"
 #include "netsim/replay/noise.h"
 #include "netsim/replay/select.h"
@@ -52,6 +53,7 @@ struct scenario {
     struct scenario_replay *replay;
     struct scenario_collective *collective;
     struct noise_wish *noise;
+    struct scenario_failures *failures;
     struct scenario_results *results;
     struct collective_policy policy; /* what `collective` says */
     const struct transport *transport;

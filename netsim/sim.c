@@ -27,6 +27,7 @@ static void net_send(void *context, const struct message *message, uint64_t now_
 static void net_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
 {
     struct sim *sim = context;
+    sim->operations_pending++;
     engine_timer(sim->engine, host, when_ps, HOST_OPERATION, argument);
 }
 
@@ -93,6 +94,7 @@ static void on_event(void *context, uint32_t host, enum host_event kind, uint64_
     if (kind == HOST_TIMER) {
         endpoint_timer(sim->endpoint, host, argument, now_ps);
     } else {
+        sim->operations_pending--;
         replay_event(sim->replay, host, argument, now_ps);
     }
 }
@@ -209,6 +211,8 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .entropies = (uint32_t)scenario->routing->entropies,
         .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = queues,
+        .can_fail = sim->failures.change_count > 0,
+        .epochs = sim->failures.epochs,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
         .post_gap_ps = scenario->host->post_gap_ps,
@@ -223,7 +227,9 @@ static void network_init(struct sim *sim, const struct sim_config *config)
     };
     sim->endpoint = endpoint_new(sim->arena, &endpoint_config);
     const struct engine_config engine_config = {
-        .epochs = slices_routes(sim->fabric, sim->routes, sim->arena),
+        .epochs = sim->failures.epochs != NULL ? sim->failures.epochs : slices_routes(sim->fabric, sim->routes, sim->arena),
+        .link_changes = sim->failures.changes,
+        .link_change_count = sim->failures.change_count,
         .fabric = sim->fabric,
         .routes = sim->routes,
         .ways = &sim->ways,
@@ -277,6 +283,14 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     if (status != STATUS_OK) {
         return status;
     }
+    status = failures_make(sim->scenario.failures, sim->fabric, sim->routes, config->seed, arena, &sim->failures, diag);
+    if (status == STATUS_OK && sim->failures.epochs != NULL && sim->small_bytes > 0) {
+        status = diag_set(diag, STATUS_INPUT, "%s: failures change routes, which this fabric changes by itself with the "
+                                              "slices of its schedule; expected one of the two", sim->fabric->name);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
     light_frame_loss(sim->fabric, sim->scenario.packet->size_bytes);
     idle_tell(sim);
     network_init(sim, config);
@@ -294,6 +308,28 @@ uint64_t sim_run(struct sim *sim, uint64_t until_ps)
 uint64_t sim_run_past(struct sim *sim, uint64_t until_ps)
 {
     return sim->engine->class->run_past(sim->engine, until_ps);
+}
+
+uint64_t sim_patience_ps(const struct sim *sim)
+{
+    uint64_t patience_ps = 20 * endpoint_rto_ps(sim->endpoint);
+    for (uint32_t i = 0; i < sim->fabric->gate_count; i++) {
+        uint64_t rounds_ps = 3 * sim->fabric->gates[i].period_ps;
+        patience_ps = patience_ps > 0 && rounds_ps > patience_ps ? rounds_ps : patience_ps;
+    }
+    return patience_ps > 0 ? patience_ps : TIME_NEVER_PS;
+}
+
+bool sim_has_moved(struct sim *sim)
+{
+    struct endpoint_counters ends;
+    endpoint_counters(sim->endpoint, &ends);
+    uint64_t operations = replay_done_ops(sim->replay);
+    bool has_moved = sim->operations_pending > 0 || ends.payload_bytes_delivered != sim->moved.bytes ||
+                     operations != sim->moved.operations;
+    sim->moved.bytes = ends.payload_bytes_delivered;
+    sim->moved.operations = operations;
+    return has_moved;
 }
 
 uint64_t sim_digest(const struct sim *sim)

@@ -26,6 +26,9 @@ struct sim {
     struct endpoint *endpoint;
     struct engine *engine;
     struct circuits *circuits; /* NULL: none are set while the job runs */
+    struct failures failures;
+    _Atomic uint64_t operations_pending; /* computing and the like: timers of the replay */
+    struct { uint64_t bytes, operations; } moved; /* when sim_has_moved was asked last */
     struct flowstats stats;
     struct replay_volume volume;
 };
@@ -49,6 +52,13 @@ uint64_t sim_run(struct sim *sim, uint64_t until_ps);
 
 /* The same, but may run on for up to RUN_PAST_PS (engine.h). */
 uint64_t sim_run_past(struct sim *sim, uint64_t until_ps);
+
+/* Where packets can be lost timers run for ever, so that something is always left to happen. So a job is stuck too where in
+ * this long no byte has been delivered, no operation has ended and none is under way: twenty timeouts, or three rounds of
+ * the slowest gate. TIME_NEVER_PS where nothing repeats for ever. */
+uint64_t sim_patience_ps(const struct sim *sim);
+/* Since it was asked last. */
+bool sim_has_moved(struct sim *sim);
 
 /* Message and link bytes worked into one number. */
 uint64_t sim_digest(const struct sim *sim);

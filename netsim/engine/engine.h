@@ -94,6 +94,21 @@ struct route_epochs {
     const struct routes *const *routes;
 };
 
+/* The routes that hold at a time. */
+static inline const struct routes *epochs_routes(const struct route_epochs *epochs, const struct routes *base,
+                                                 uint64_t now_ps)
+{
+    uint64_t at_ps = epochs->period_ps > 0 ? now_ps % epochs->period_ps : now_ps;
+    uint32_t first = 0, count = epochs->count; /* how many have begun */
+    while (count > 0) {
+        uint32_t half = count / 2;
+        bool has_begun = epochs->from_ps[first + half] <= at_ps;
+        first = has_begun ? first + half + 1 : first;
+        count = has_begun ? count - half - 1 : half;
+    }
+    return first == 0 ? base : epochs->routes[first - 1];
+}
+
 struct engine_config {
     const struct fabric *fabric;
     const struct routes *routes;

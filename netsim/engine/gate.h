@@ -63,15 +63,7 @@ static inline const struct routes *epoch_routes(const struct engine_config *conf
     if (epochs == NULL || !(epochs->class_mask >> class & 1)) {
         return config->routes;
     }
-    uint64_t at_ps = epochs->period_ps > 0 ? now_ps % epochs->period_ps : now_ps;
-    uint32_t first = 0, count = epochs->count; /* how many have begun */
-    while (count > 0) {
-        uint32_t half = count / 2;
-        bool has_begun = epochs->from_ps[first + half] <= at_ps;
-        first = has_begun ? first + half + 1 : first;
-        count = has_begun ? count - half - 1 : half;
-    }
-    return first == 0 ? config->routes : epochs->routes[first - 1];
+    return epochs_routes(epochs, config->routes, now_ps);
 }
 
 /* The hash of a detour differs from packet to packet of a flow. */

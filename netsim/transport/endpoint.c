@@ -18,9 +18,9 @@ static uint64_t ports_given(const struct endpoint *endpoint, uint64_t ports, uin
     return ports & -ports;
 }
 
-static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t identity)
+static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t identity, uint64_t now_ps)
 {
-    struct port_set set = routes_next(endpoint->config.routes, host, dst);
+    struct port_set set = host_routes(endpoint, host, dst, now_ps);
     if (balance_has(endpoint->config.balance, BALANCE_PINNED)) {
         return UINT64_C(1) << route_choose(&set, rng_draw(endpoint->config.seed, RNG_HOST_PORT, identity));
     }
@@ -76,7 +76,7 @@ static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     flow->allowed_ports =
         flow->message.ports != 0
             ? ports_given(endpoint, flow->message.ports, flow->identity)
-            : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
+            : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
     flow->progress_ps = now_ps;
     transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {
@@ -332,6 +332,10 @@ static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t
     uint64_t next_ps;
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
+    if (endpoint->config.epochs != NULL && flow->message.ports == 0) {
+        flow->allowed_ports =
+            ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
+    }
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
         endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);
     }
@@ -427,6 +431,11 @@ struct transport_facts endpoint_facts(const struct fabric *fabric, const struct 
     return facts;
 }
 
+uint64_t endpoint_rto_ps(const struct endpoint *endpoint)
+{
+    return endpoint->can_lose ? endpoint->rto_ps : 0;
+}
+
 /* What the queues mean for the ends. */
 static void queues_look(struct endpoint *endpoint, const struct queue_profile *profile)
 {
@@ -434,7 +443,7 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         endpoint->can_lose |= fabric->port_queue_bytes[port] != UINT64_MAX;
     }
-    endpoint->can_lose |= profile->shared_bytes > 0;
+    endpoint->can_lose |= endpoint->config.can_fail || profile->shared_bytes > 0;
     /* Go-back-N throws packets away that overtake others. */
     endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !balance_has(endpoint->config.balance, BALANCE_PINNED);
     for (uint32_t class = 0; class < profile->class_count; class++) {

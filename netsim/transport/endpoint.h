@@ -56,6 +56,8 @@ struct endpoint_config {
     const struct queue_profile *queues; /* of the switches; NULL: plain ones */
     uint64_t small_bytes; /* data of messages of at most so many bytes is of small_class; 0: none */
     uint8_t small_class;
+    bool can_fail;     /* links may: packets are lost whatever the queues do */
+    const struct route_epochs *epochs; /* which routes hold when (engine.h); NULL: `routes` always */
     uint64_t rto_ps;   /* where the transport has none of its own */
     uint64_t post_ps;  /* software time between posting and the NIC */
     uint64_t post_gap_ps; /* least time between two messages that a host's NIC takes */
@@ -98,6 +100,9 @@ struct endpoint_counters {
     uint64_t reorder_max; /* last: of several hosts the largest, not the sum */
 };
 void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters *sum);
+
+/* After which packets count as lost; 0 where none can be. */
+uint64_t endpoint_rto_ps(const struct endpoint *endpoint);
 
 /* Longest idle round trip that the default window was computed from. */
 uint64_t endpoint_base_rtt_ps(const struct endpoint *endpoint);

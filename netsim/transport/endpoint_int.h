@@ -194,6 +194,17 @@ struct endpoint {
     size_t connection_bytes;
 };
 
+/* The ports of a host towards another one, by the routes of now; where these know no way, by those that did. */
+static inline struct port_set host_routes(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t now_ps)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    if (__builtin_expect(config->epochs != NULL, 0)) {
+        struct port_set set = routes_next(epochs_routes(config->epochs, config->routes, now_ps), host, dst);
+        return set.count > 0 ? set : routes_next(config->routes, host, dst);
+    }
+    return routes_next(config->routes, host, dst);
+}
+
 /* ---- endpoint_flow.c -------------------------------------------------------------------------------------- */
 
 static inline struct flow *flow_at(const struct endpoint *endpoint, uint32_t host, uint32_t slot)

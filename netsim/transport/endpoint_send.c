@@ -84,7 +84,7 @@ static void control_push(struct endpoint *endpoint, struct control_ring *ring, c
 void control_send(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
     uint32_t host = packet->src;
-    struct port_set set = routes_next(endpoint->config.routes, host, packet->dst);
+    struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
     uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
     control_push(endpoint, &endpoint->hosts[host].control[port], packet);
     engine_kick(endpoint->engine, host, port, now_ps);
