@@ -73,10 +73,11 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
 /* From here on the message may use its ports. */
 static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
+    const struct endpoint_config *config = &endpoint->config;
+    uint64_t ports = config->ops->ports != NULL ? config->ops->ports(config->context, &flow->message) : 0;
     flow->allowed_ports =
-        flow->message.ports != 0
-            ? ports_given(endpoint, flow->message.ports, flow->identity)
-            : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
+        ports != 0 ? ports_given(endpoint, ports, flow->identity)
+                   : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity);
     flow->progress_ps = now_ps;
     transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {
