@@ -121,7 +121,7 @@ static void real_acked(void *context, const struct message *message, const struc
 }
 
 static const struct host_ops real_ops = {.pull = real_pull, .receive = real_receive, .event = real_event};
-static const struct endpoint_ops real_endpoint_ops = {real_delivered, real_acked};
+static const struct endpoint_ops real_endpoint_ops = {.delivered = real_delivered, .acked = real_acked};
 
 /* ---- the case --------------------------------------------------------------------------------------------- */
 

@@ -210,12 +210,17 @@ static uint32_t want_of(const struct circuits *circuits, const struct message *m
                             : schedule_want_find(circuits->schedule, message->src_host, phase, message->dst_host);
 }
 
-void circuits_posted(struct circuits *circuits, struct message *message, uint64_t now_ps)
+uint64_t circuits_ports(const struct circuits *circuits, const struct message *message)
+{
+    const struct schedule *schedule = circuits->schedule;
+    uint32_t want = want_of(circuits, message);
+    return want == ID_NONE ? 0 : schedule->wants[schedule->want_first[message->src_host] + want].ports;
+}
+
+void circuits_posted(struct circuits *circuits, const struct message *message, uint64_t now_ps)
 {
     uint32_t want = want_of(circuits, message);
     if (want != ID_NONE) {
-        const struct schedule *schedule = circuits->schedule;
-        message->ports = schedule->wants[schedule->want_first[message->src_host] + want].ports;
         bool is_computing = replay_is_computing(circuits->replay, message->src_rank);
         engine_tell(circuits->engine, message->src_host, controller_word(want, is_computing, false), now_ps);
     }

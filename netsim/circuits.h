@@ -16,8 +16,10 @@ enum status circuits_new(struct arena *arena, struct fabric *fabric, const struc
                          const uint32_t *rank_host, struct circuits **circuits, struct diag *diag);
 void circuits_attach(struct circuits *circuits, struct engine *engine);
 
-/* In a callback of the message's source host: says what the message may use (message->ports) and tells the controller. */
-void circuits_posted(struct circuits *circuits, struct message *message, uint64_t now_ps);
+/* In a callback of the message's source host: tells the controller. */
+void circuits_posted(struct circuits *circuits, const struct message *message, uint64_t now_ps);
+/* Ports of its host that a message may leave by, as bits; 0: as the routes say. */
+uint64_t circuits_ports(const struct circuits *circuits, const struct message *message);
 void circuits_acked(struct circuits *circuits, const struct message *message, uint64_t now_ps);
 /* host_ops.control */
 void circuits_told(struct circuits *circuits, uint32_t host, uint64_t argument, uint64_t now_ps);

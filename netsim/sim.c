@@ -15,13 +15,10 @@
 static void net_send(void *context, const struct message *message, uint64_t now_ps)
 {
     struct sim *sim = context;
-    if (sim->circuits == NULL) {
-        endpoint_send(sim->endpoint, message, now_ps);
-        return;
+    if (sim->circuits != NULL) {
+        circuits_posted(sim->circuits, message, now_ps);
     }
-    struct message with_ports = *message;
-    circuits_posted(sim->circuits, &with_ports, now_ps);
-    endpoint_send(sim->endpoint, &with_ports, now_ps);
+    endpoint_send(sim->endpoint, message, now_ps);
 }
 
 static void net_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
@@ -72,7 +69,13 @@ static void on_acked(void *context, const struct message *message, const struct 
     replay_acked(sim->replay, message, now_ps);
 }
 
-static const struct endpoint_ops endpoint_ops = {.delivered = on_delivered, .acked = on_acked};
+static uint64_t on_ports(void *context, const struct message *message)
+{
+    const struct sim *sim = context;
+    return sim->circuits == NULL ? 0 : circuits_ports(sim->circuits, message);
+}
+
+static const struct endpoint_ops endpoint_ops = {.delivered = on_delivered, .acked = on_acked, .ports = on_ports};
 
 /* ---- engine to endpoint and replay ------------------------------------------------------------------------ */
 

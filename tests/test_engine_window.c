@@ -822,7 +822,7 @@ static void talk_event(void *context, uint32_t host, enum host_event kind, uint6
 }
 
 static const struct host_ops talk_host_ops = {.pull = talk_pull, .receive = talk_receive, .event = talk_event};
-static const struct endpoint_ops talk_ops = {talk_delivered, talk_acked};
+static const struct endpoint_ops talk_ops = {.delivered = talk_delivered, .acked = talk_acked};
 
 static struct endpoint *talk_endpoint(struct talk *talk, const struct routes *routes, struct arena *arena)
 {

@@ -70,13 +70,19 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
     transport->begin(endpoint->shared, flow->steer->state, &facts);
 }
 
+/* The ports of the source that a message may leave by now: those that its owner names, else those of the routes. */
+static uint64_t ports_allowed(const struct endpoint *endpoint, const struct flow *flow, uint64_t now_ps)
+{
+    const struct endpoint_config *config = &endpoint->config;
+    uint64_t ports = config->ops->ports != NULL ? config->ops->ports(config->context, &flow->message) : 0;
+    return ports != 0 ? ports_given(endpoint, ports, flow->identity)
+                      : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
+}
+
 /* From here on the message may use its ports. */
 static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    flow->allowed_ports =
-        flow->message.ports != 0
-            ? ports_given(endpoint, flow->message.ports, flow->identity)
-            : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
+    flow->allowed_ports = ports_allowed(endpoint, flow, now_ps);
     flow->progress_ps = now_ps;
     transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {
@@ -332,9 +338,8 @@ static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t
     uint64_t next_ps;
     uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
                                     : flow_repeat(endpoint, flow, now_ps, &next_ps);
-    if (endpoint->config.epochs != NULL && flow->message.ports == 0) {
-        flow->allowed_ports =
-            ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
+    if (endpoint->config.epochs != NULL) {
+        flow->allowed_ports = ports_allowed(endpoint, flow, now_ps);
     }
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
         endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);

@@ -42,6 +42,8 @@
 struct endpoint_ops {
     void (*delivered)(void *context, const struct message *message, uint64_t now_ps);
     void (*acked)(void *context, const struct message *message, const struct message_fate *fate, uint64_t now_ps);
+    /* Ports of its host that a message may leave by, as bits; 0: as the routes say. NULL: they always do. */
+    uint64_t (*ports)(void *context, const struct message *message);
 };
 
 struct endpoint_config {

@@ -13,7 +13,6 @@ struct message {
     uint32_t cookie;  /* the sender's own */
     uint32_t post_ns; /* software time before the first bit, beside what all messages take */
     uint64_t posted_ps;
-    uint64_t ports;  /* of the source host that it may leave by, as bits; 0: as the routes say */
 };
 
 /* What a message went through. A packet is reordered that comes after one with a higher number, repeats counted; its
