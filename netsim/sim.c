@@ -137,8 +137,11 @@ static enum status replay_init(struct sim *sim, const struct sim_config *config,
         .net = {.context = sim, .send = net_send, .timer = net_timer},
     };
     sim->replay = replay_new(sim->arena, &replay_config);
-    replay_volume(sim->replay, &sim->volume);
-    return STATUS_OK;
+    status = replay_check(sim->replay, diag);
+    if (status == STATUS_OK) {
+        replay_volume(sim->replay, &sim->volume);
+    }
+    return status;
 }
 
 struct demand_sum {

@@ -188,7 +188,7 @@ static void toy_run(struct toy *toy)
 struct toy_options {
     uint64_t alpha_ps, beta_ps, ack_ps, chunk_bytes;
     uint32_t iterations, ranks_per_host; /* 0 = 1 */
-    const struct collective_algorithm *all_reduce;
+    const struct collective_algorithm *all_reduce, *algorithm; /* the second for its own kind */
 };
 
 static struct toy *toy_new(struct arena *arena, const struct job *job, const struct toy_options *options)
@@ -207,6 +207,9 @@ static struct toy *toy_new(struct arena *arena, const struct job *job, const str
         .iterations = options->iterations == 0 ? 1 : options->iterations,
         .net = {.context = toy, .send = toy_send, .timer = toy_timer}};
     config.algorithm[COLLECTIVE_ALL_REDUCE] = options->all_reduce;
+    if (options->algorithm != NULL) {
+        config.algorithm[options->algorithm->kind] = options->algorithm;
+    }
     toy->replay = replay_new(arena, &config);
     return toy;
 }
@@ -560,6 +563,43 @@ static void test_ring_takes_alpha_and_beta(void)
     arena_free(arena);
 }
 
+/* Eight ranks that put in 8000 B, or shards of 1000 B: messages and bytes on the longest way. */
+static void test_algorithms_take_alpha_and_beta(void)
+{
+    static const struct {
+        enum collective_kind kind;
+        const char *name;
+        uint64_t bytes, alphas, betas;
+    } rows[] = {{COLLECTIVE_ALL_REDUCE, "halving_doubling", 8000, 6, 14000},
+                {COLLECTIVE_ALL_GATHER, "recursive_doubling", 1000, 3, 7000},
+                {COLLECTIVE_ALL_GATHER, "bruck", 1000, 3, 7000},
+                {COLLECTIVE_ALL_GATHER, "pat", 1000, 3, 7000},
+                {COLLECTIVE_REDUCE_SCATTER, "recursive_halving", 8000, 3, 7000},
+                {COLLECTIVE_REDUCE_SCATTER, "pat", 8000, 3, 7000},
+                {COLLECTIVE_ALL_TO_ALL, "bruck", 8000, 3, 12000},
+                {COLLECTIVE_BROADCAST, "binomial", 8000, 3, 24000},
+                {COLLECTIVE_REDUCE, "binomial", 8000, 3, 24000},
+                {COLLECTIVE_SCATTER, "binomial", 8000, 3, 7000},
+                {COLLECTIVE_GATHER, "binomial", 1000, 3, 7000},
+                {COLLECTIVE_BARRIER, "dissemination", 0, 3, 0},
+                {COLLECTIVE_ALL_REDUCE, "tree", 8000, 6, 24000}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *arena = arena_new("test");
+        struct making making = make(arena, 8);
+        uint32_t all = group(&making, "all", 0, 8);
+        for (uint32_t rank = 0; rank < 8; rank++) {
+            rank_begin(&making, rank);
+            collective(&making, all, rows[i].kind, rows[i].bytes);
+            rank_end(&making);
+        }
+        const struct toy_options options = {.alpha_ps = 3 * US, .beta_ps = 7000, .ack_ps = US / 2, .chunk_bytes = 100000,
+                                            .algorithm = collective_find(rows[i].kind, rows[i].name)};
+        struct toy *toy = toy_finish(arena, made(&making), &options);
+        CHECK_EQUAL(replay_makespan_ps(toy->replay), rows[i].alphas * 3 * US + rows[i].betas * 7000 + US / 2);
+        arena_free(arena);
+    }
+}
+
 /* Rank 2 comes 20 us late; the others' steps wait for it, and the record says when who was there. */
 static void test_records_of_calls(void)
 {
@@ -869,7 +909,7 @@ TEST_MAIN("replay", TEST(test_one_stream_is_serial_two_overlap), TEST(test_ready
           TEST(test_markers_take_no_turn), TEST(test_a_stream_is_a_queue_by_order), TEST(test_exposed_communication),
           TEST(test_overlapping_communication_counts_once), TEST(test_equal_tags_match_in_order),
           TEST(test_early_messages), TEST(test_iterations_do_not_mix), TEST(test_iterations_of_collectives),
-          TEST(test_groups_of_one), TEST(test_ring_takes_alpha_and_beta), TEST(test_records_of_calls),
+          TEST(test_groups_of_one), TEST(test_ring_takes_alpha_and_beta), TEST(test_algorithms_take_alpha_and_beta), TEST(test_records_of_calls),
           TEST(test_calls_of_a_group_keep_their_order), TEST(test_long_chains_of_markers), TEST(test_an_empty_program),
           TEST(test_deadlock_of_collectives_is_explained), TEST(test_deadlock_of_messages_is_explained),
           TEST(test_random_jobs_send_what_they_said),

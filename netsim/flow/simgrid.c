@@ -331,7 +331,8 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
     };
     child->replay = replay_new(arena, &replay_config);
     replay_idle_set(child->replay, config->idle_ps);
-    enum status status = platform_build(arena, config, child->replay, &simulation->platform, diag);
+    enum status status = replay_check(child->replay, diag);
+    status = status == STATUS_OK ? platform_build(arena, config, child->replay, &simulation->platform, diag) : status;
     child->platform = simulation->platform;
     if (status == STATUS_OK) {
         status = shared_map(simulation, diag);

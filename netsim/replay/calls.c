@@ -1,6 +1,8 @@
 /* Collective calls in progress. */
 #include "netsim/replay/replay_int.h"
 
+#include <inttypes.h>
+
 static uint32_t slot_of_group(const struct job *job, uint32_t rank, uint32_t group)
 {
     uint32_t first = job->rank_group_first[rank], last = job->rank_group_first[rank + 1];
@@ -197,6 +199,28 @@ void calls_init(struct replay *replay)
     for (uint32_t group = 0; group < job->group_count; group++) {
         group_init(replay, group);
     }
+}
+
+/* Of members 0 and 1: where steps depend on the member at all, the root has more or fewer. */
+enum status replay_check(const struct replay *replay, struct diag *diag)
+{
+    for (uint32_t i = 0; i < replay->call_count; i++) {
+        const struct replay_call *record = &replay->calls[i];
+        for (uint32_t self = 0; self < record->members && self < 2 && record->members > 1; self++) {
+            const struct collective_call call = call_of(record, self);
+            for (uint32_t lane = 0; lane < collective_lanes(record->algorithm, &call); lane++) {
+                uint64_t steps = record->algorithm->step_count(&call, lane);
+                if (steps > UINT32_MAX) {
+                    return diag_set(diag, STATUS_INPUT,
+                                    "%s %s of %" PRIu64 " B on %u ranks takes %" PRIu64
+                                    " steps; expected larger chunks (replay.chunk, collective.ring_chunk)",
+                                    collective_name(record->kind), record->algorithm->name, record->bytes,
+                                    record->members, steps);
+                }
+            }
+        }
+    }
+    return STATUS_OK;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */

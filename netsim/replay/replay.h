@@ -50,6 +50,9 @@ struct replay_config {
 struct replay;
 struct replay *replay_new(struct arena *arena, const struct replay_config *config);
 
+/* Refuses a call of more steps than can be counted; to be asked before anything else of a new replay. */
+enum status replay_check(const struct replay *replay, struct diag *diag);
+
 /* Idle latency of the network inside a server and outside, which the hops of protocols contain. Before the start; 0 else. */
 void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT]);
 
