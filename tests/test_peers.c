@@ -152,7 +152,7 @@ static void metrics_of(const struct net *net, uint64_t end_ps, double *us)
 }
 
 /* The same through the replay, as a user runs it: "replay ring 128 random 262144". One number: the makespan. */
-static const struct job *replay_job(struct arena *arena, const char *scenario, uint64_t seed)
+static const struct job *peer_job(struct arena *arena, const char *scenario, uint64_t seed)
 {
     char kind[16], order_name[16];
     unsigned members;
@@ -194,7 +194,7 @@ static void replay_run(const struct row *row, struct arena *arena, uint64_t seed
         settings[count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
     }
     CHECK_EQUAL(scenario_load(settings, count, NULL, arena, &scenario, &diag), STATUS_OK);
-    const struct sim_config config = {.job = replay_job(arena, row->scenario, seed),
+    const struct sim_config config = {.job = peer_job(arena, row->scenario, seed),
                                       .fabric = net_fabric(arena, row->fabric, row->fabric_settings),
                                       .scenario = &scenario, .seed = seed, .iterations = 1};
     struct sim *sim;
