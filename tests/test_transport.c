@@ -859,7 +859,7 @@ static void test_acks_are_coalesced(void)
 static void test_headroom_follows_the_cable(void)
 {
     struct arena *arena = arena_new("test");
-    const struct fabric *fabric = net_fabric(arena, "fat-tree-128", "switch_length=300m");
+    const struct fabric *fabric = net_fabric(arena, "fat_tree", "hosts=32 radix=8 tiers=2 link_delay=0ps switch_length=300m host_length=3m");
     struct queue_class rule = {.xoff_bytes = 60000, .xon_bytes = 50000, .buffer_bytes = 500000};
     uint32_t leaf = fabric->host_count, host_port = fabric->port_first[leaf], up_port = fabric->port_first[leaf + 1] - 1;
     uint64_t near_bytes = queue_headroom_bytes(fabric, host_port, 4150), far_bytes = queue_headroom_bytes(fabric, up_port, 4150);
