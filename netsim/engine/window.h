@@ -219,6 +219,7 @@ struct due {
 struct arrivals {
     uint64_t *items;
     struct packet **where; /* in chunks, which are read for the last time: packets may be changed there */
+    uint64_t *spare; /* of the same capacity */
     uint32_t count, capacity;
 };
 
@@ -269,6 +270,7 @@ struct worker {
     struct steps steps;            /* of that one */
     uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
     const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
+    uint32_t port_next;            /* the same, for nodes that are served whole */
     struct far_heap far;
     struct due *due;
     size_t due_count, due_capacity;
@@ -307,6 +309,7 @@ struct window_core {
     uint64_t control_ps;            /* of the control that runs */
     uint32_t *tell_count;           /* per host of the fabric */
     bool is_coupled;             /* switches are served whole (window_class.h) */
+    bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     void (*switch_serve)(struct worker *worker, uint32_t node);
     void (*host_serve)(struct worker *worker, uint32_t node);
@@ -501,21 +504,28 @@ static inline bool port_is_near(const struct worker *worker, const struct window
     return port->is_plain && !port->is_dark && port->service_ps[worker->packet_bytes_max] <= worker->core->width_ps;
 }
 
-/* Lets one packet start at start_ps (in this window) on such a port, and returns its service. start_ps counts from
- * the start of the window. */
-static inline uint64_t packet_send(struct worker *worker, const struct window_port *port, const struct packet *packet,
-                            uint64_t start_ps)
+/* Lets a packet that starts at start_ps (counted from the start of this window, and inside it) on such a port arrive. */
+static inline void packet_deliver(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                                  uint64_t start_ps, uint64_t service_ps)
 {
-    struct window_core *core = worker->core;
-    if (__builtin_expect(start_ps > worker->sample_offset_ps, 0)) {
-        port_sample(core, port, packet->size_bytes);
-    }
-    uint64_t width = core->width_ps, service_ps = port->service_ps[packet->size_bytes];
+    const struct window_core *core = worker->core;
+    uint64_t width = core->width_ps;
     bool is_cut = port->is_peer_cut && packet->size_bytes > core->config.cut_through_bytes;
     uint64_t ahead = start_ps + (is_cut ? port->cut_service_ps : service_ps) + port->reach_ps;
     uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
     uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | port->peer_port << 1 | !is_cut;
     inbox_put(worker, port->peer, (worker->slot + port->reach_slots + slots) & core->slot_mask, key, packet);
+}
+
+/* The same, returning its service. */
+static inline uint64_t packet_send(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                                   uint64_t start_ps)
+{
+    if (__builtin_expect(start_ps > worker->sample_offset_ps, 0)) {
+        port_sample(worker->core, port, packet->size_bytes);
+    }
+    uint64_t service_ps = port->service_ps[packet->size_bytes];
+    packet_deliver(worker, port, packet, start_ps, service_ps);
     return service_ps;
 }
 

@@ -388,6 +388,9 @@ static void profiles_take(struct window_core *core)
     config->switch_queues = config->switch_queues != NULL ? config->switch_queues : &queue_profile_plain;
     config->host_queues = config->host_queues != NULL ? config->host_queues : &queue_profile_plain;
     core->is_coupled = gates_are_needed(config) || switches_are_coupled(config);
+    core->is_direct = (config->ways == NULL || config->ways->rule == WAY_MINIMAL) && config->fabric->detours == NULL &&
+                      config->epochs == NULL && config->groups == NULL && config->switch_queues->lane_count <= 1 &&
+                      config->host_queues->lane_count <= 1;
     if (core->is_coupled || !profile_is_fifo(config->switch_queues) || !profile_is_fifo(config->host_queues)) {
         class_ports_make(core);
     }

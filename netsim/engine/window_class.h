@@ -288,7 +288,11 @@ CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct cla
     port_depart(worker, port, &next->packet, next->since_ps, now_ps);
     if (!is_lost) {
         bool is_group = is_coupled && port->peer_id != ID_NONE && next->packet.dst >= core->fabric->host_count;
-        port_deliver(worker, port, &next->packet, now_ps, port->peer_id == next->packet.dst || is_group);
+        if (port_is_near(worker, port) && now_ps - worker->start_ps < core->width_ps) {
+            packet_deliver(worker, port, &next->packet, now_ps - worker->start_ps, port_service_ps(port, next->packet.size_bytes));
+        } else {
+            port_deliver(worker, port, &next->packet, now_ps, port->peer_id == next->packet.dst || is_group);
+        }
     }
 }
 
@@ -298,6 +302,15 @@ CLASS_INLINE void class_leave(struct window_port *port, struct class_port *queue
     queues->rings[queues->service_class].bytes -= port->in_service_bytes;
     port->queued_bytes -= port->in_service_bytes;
     port->in_service_bytes = 0;
+}
+
+/* Lines of a port with classes: itself and its rings, which stand in the order of the ports. */
+CLASS_INLINE void class_port_prefetch(const struct window_core *core, const struct window_node *node, uint32_t port_local)
+{
+    const struct class_port *first = &core->class_ports[node->port_first];
+    uint32_t ring_lines = (first->profile->class_count * (uint32_t)sizeof(struct class_ring) + 63) / 64;
+    lines_prefetch(&first[port_local], 1);
+    lines_prefetch((const uint8_t *)first->rings + (size_t)port_local * ring_lines * 64, ring_lines);
 }
 
 #endif

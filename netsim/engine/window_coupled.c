@@ -13,6 +13,8 @@
 #include "netsim/engine/window_class.h"
 #include "netsim/engine/window_gate.h"
 
+#include <string.h>
+
 enum { ITEM_NUMBER_BITS = 28, ITEM_PORT_SHIFT = ITEM_NUMBER_BITS + 2, ITEM_KIND_BITS = 3 };
 #define ITEM_NUMBER_MAX ((1u << ITEM_NUMBER_BITS) - 1)
 #define ITEM_FINAL      (UINT64_C(1) << (ITEM_NUMBER_BITS + 1))
@@ -332,6 +334,29 @@ uint32_t coupled_route(const struct window_core *core, const struct window_node 
                                                  : route_choose(&set, hash);
 }
 
+/* The same where nothing else matters (is_direct), without a division. */
+static uint32_t direct_route(const struct window_core *core, const struct window_node *node, const struct packet *packet)
+{
+    struct port_set set;
+    uint64_t hash = packet_choice(&core->config, packet, node->id, node->salt);
+    bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
+    if (!node->is_tree) {
+        set = routes_next(core->config.routes, node->id, packet->dst);
+    } else {
+        const struct route *route = &node->route;
+        uint32_t into = packet->dst - route->down_first; /* wraps below */
+        bool is_down = into < route->down_last - route->down_first;
+        uint32_t child = (uint32_t)((uint64_t)(into & 0xfffff) * node->stride_reciprocal >> node->stride_shift);
+        set.first = is_down ? route->down_port + child * route->down_width : route->up_port;
+        set.count = is_down ? route->down_width : route->up_count;
+        set.list = NULL;
+    }
+    if (__builtin_expect(set.count == 0, 0)) {
+        return ID_NONE;
+    }
+    return is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash) : route_choose(&set, hash);
+}
+
 struct way_here {
     const struct window_core *core;
     const struct window_node *node;
@@ -391,38 +416,56 @@ static bool arrival_repeats(struct worker *worker, uint32_t node_id, uint32_t ar
     return true;
 }
 
+/* Puts a packet into the queue of its port. */
+static void onward(struct worker *worker, uint32_t node_id, uint32_t in_port, uint32_t out, uint32_t in_class,
+                   const struct packet *packet, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct window_node *node = &core->nodes[node_id];
+    uint32_t port_id = node->port_first + out, size_bytes = packet->size_bytes;
+    struct class_port *queues = &core->class_ports[port_id];
+    uint32_t class = class_of(queues->profile, packet);
+    queues->packet_number++;
+    bool is_fitting = class_fits(node, &core->ports[port_id], queues, class, size_bytes, true);
+    input_came(worker, node, in_port, in_class, size_bytes, now_ps);
+    if (class_admit(worker, node, port_id, is_fitting, class, packet, in_port, in_class, now_ps, true)) {
+        gate_queued(worker, node_id, out, class, now_ps);
+        coupled_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
+    }
+}
+
 /* How many places of the list are done with: 0 where the packet arrives again within it. */
 static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arrived, const struct packet *packet,
                            uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
-    struct window_node *node = &core->nodes[node_id];
+    const struct window_node *node = &core->nodes[node_id];
     uint64_t item = worker->arrivals.items[arrived];
-    struct packet onward = *packet;
-    uint32_t in_port = item_port(core, item), out = way_choose(core, node, in_port, &onward, now_ps);
-    uint32_t port_id = node->port_first + out;
+    uint32_t in_port = item_port(core, item), out;
+    struct packet changed;
+    if (core->is_direct) {
+        out = direct_route(core, node, packet);
+    } else {
+        changed = *packet;
+        out = way_choose(core, node, in_port, &changed, now_ps);
+    }
     if (__builtin_expect(out == ID_NONE, 0)) {
         gate_stray(worker, node_id, in_port, packet, now_ps);
         return 1;
     }
     if (!(item & 1)) {
-        uint64_t wait_ps = tail_wait_ps(core, node, in_port, port_id, packet);
+        uint64_t wait_ps = tail_wait_ps(core, node, in_port, node->port_first + out, packet);
         if (wait_ps > 0) {
             return !arrival_repeats(worker, node_id, arrived, in_port, wait_ps);
         }
     }
-    struct class_port *queues = &core->class_ports[port_id];
-    packet_lane(core->fabric, queues->profile, core->fabric->port_first[node->id] + in_port,
-                core->fabric->port_first[node->id] + out, &onward);
-    uint32_t in_class = class_of(queues->profile, packet), class = class_of(queues->profile, &onward);
-    uint32_t size_bytes = packet->size_bytes;
-    queues->packet_number++;
-    bool is_fitting = class_fits(node, &core->ports[port_id], queues, class, size_bytes, true);
-    input_came(worker, node, in_port, in_class, size_bytes, now_ps);
-    if (class_admit(worker, node, port_id, is_fitting, class, &onward, in_port, in_class, now_ps, true)) {
-        gate_queued(worker, node_id, out, class, now_ps);
-        coupled_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
+    const struct queue_profile *profile = core->class_ports[node->port_first + out].profile;
+    uint32_t in_class = class_of(profile, packet);
+    if (!core->is_direct) {
+        packet_lane(core->fabric, profile, node->port_first + in_port, node->port_first + out, &changed);
+        packet = &changed;
     }
+    onward(worker, node_id, in_port, out, in_class, packet, now_ps);
     return 1;
 }
 
@@ -456,9 +499,23 @@ static void on_received(struct worker *worker, const struct window_node *node, u
     core->config.ops->receive(core->config.context, node->id, packet, now_ps);
 }
 
+/* Fetches a little more of the node that is next. */
+static void next_prefetch(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
+    next_chunk_prefetch(worker);
+    if (worker->node_next != ID_NONE && worker->port_next < core->nodes[worker->node_next].port_count) {
+        const struct window_node *next = &core->nodes[worker->node_next];
+        lines_prefetch(&core->ports[next->port_first + worker->port_next], 2);
+        class_port_prefetch(core, next, worker->port_next);
+        worker->port_next++;
+    }
+}
+
 static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arrived, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
+    next_prefetch(worker);
     uint64_t item = worker->arrivals.items[arrived];
     const struct packet *packet = worker->arrivals.where[item_at(item)];
     if (packet->size_bytes == 0) {
@@ -493,6 +550,39 @@ static void items_make(struct worker *worker)
                              (item & ARRIVAL_IS_FINAL ? ITEM_FINAL : 0) |
                              (uint64_t)(ITEM_NUMBER_MAX - i) << 1 | arrival_is_whole(item);
     }
+}
+
+/* Dealt to buckets by time first: nodes have a hundred arrivals in a window. */
+static void items_sort(struct worker *worker)
+{
+    enum { BITS_MAX = 8, FEW = 16 };
+    struct arrivals *arrivals = &worker->arrivals;
+    uint32_t count = arrivals->count, starts[(1 << BITS_MAX) + 1];
+    if (count <= FEW) {
+        arrivals_sort(arrivals->items, count);
+        return;
+    }
+    uint32_t width_bits = 64 - (uint32_t)__builtin_clzll(worker->core->width_ps), bits = 31 - (uint32_t)__builtin_clz(count);
+    bits = bits < BITS_MAX ? bits : BITS_MAX;
+    uint32_t shift = offset_shift(worker->core) + (width_bits > bits ? width_bits - bits : 0), buckets = 1u << bits;
+    uint64_t *items = arrivals->items, *sorted = arrivals->spare;
+    memset(starts, 0, (buckets + 1) * sizeof *starts);
+    for (uint32_t i = 0; i < count; i++) {
+        starts[(items[i] >> shift) + 1]++;
+    }
+    for (uint32_t i = 0; i < buckets; i++) {
+        starts[i + 1] += starts[i];
+    }
+    for (uint32_t i = count; i-- > 0;) { /* the oldest first */
+        sorted[starts[items[i] >> shift]++] = items[i];
+    }
+    for (uint32_t i = 0, first = 0; i < buckets; first = starts[i++]) { /* each start is its bucket's end now */
+        if (starts[i] > first + 1) {
+            arrivals_sort(sorted + first, starts[i] - first);
+        }
+    }
+    arrivals->items = sorted;
+    arrivals->spare = items;
 }
 
 static void due_take(struct worker *worker, struct window_node *node)
@@ -618,10 +708,11 @@ void coupled_serve(struct worker *worker, uint32_t node_id)
     worker->whole_now = node_id;
     worker->host_now = node->is_host ? node_id : ID_NONE;
     next_node_prefetch(worker);
+    worker->port_next = 0;
     due_take(worker, node);
     arrivals_take(worker, node_id);
     items_make(worker);
-    arrivals_sort(worker->arrivals.items, worker->arrivals.count);
+    items_sort(worker);
     steps_take(worker, node);
     uint32_t arrived = steps_walk(worker, node_id);
     items_return(worker, node_id, arrived);

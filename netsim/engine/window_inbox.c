@@ -128,6 +128,7 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
         memcpy(where, arrivals->where, arrivals->count * sizeof *where);
     }
     arrivals->items = items;
+    arrivals->spare = arena_array(worker->arena, capacity, uint64_t);
     arrivals->where = where;
     arrivals->capacity = capacity;
 }

@@ -694,15 +694,6 @@ static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_loc
     *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
 }
 
-/* Lines of a port with classes: itself and its rings, which stand in the order of the ports. */
-INLINE void class_port_prefetch(const struct window_core *core, const struct window_node *node, uint32_t port_local)
-{
-    const struct class_port *first = &core->class_ports[node->port_first];
-    uint32_t ring_lines = (first->profile->class_count * (uint32_t)sizeof(struct class_ring) + 63) / 64;
-    lines_prefetch(&first[port_local], 1);
-    lines_prefetch((const uint8_t *)first->rings + (size_t)port_local * ring_lines * 64, ring_lines);
-}
-
 /* What will be sent first, and the place of what comes last. */
 INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port_id)
 {
