@@ -201,9 +201,16 @@ golden: $(PHOTONET) $(BUILD)/tests/test_golden
 golden-peers: $(BUILD)/tests/test_peers
 	$(TEST_ENV) PHOTONET_PEERS=5 $(BUILD)/tests/test_peers
 
-bench: $(PHOTONET)
-	$(PHOTONET) bench queue
-	$(PHOTONET) bench engine
+# The same command, together with the reference engine.
+REFERENCE = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support_reference*.c))
+
+$(BUILD)/photonet-bench: $(BUILD)/netsim/main.o $(REFERENCE) $(BUILD)/libphotonet.a
+	$(call say,link,$@)
+	$(quiet)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+bench: $(BUILD)/photonet-bench
+	$(BUILD)/photonet-bench bench queue
+	$(BUILD)/photonet-bench bench engine
 
 # ---- installing --------------------------------------------------------------------------------------------------
 # The installed libraries show the embedding API alone: hidden symbols are made local in the archive too.

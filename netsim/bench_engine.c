@@ -2,8 +2,8 @@
  * with 80 in flight, a 64-byte ACK for each, every packet on a path of its own. A hop is a packet over a link, ACKs
  * counted. The hosts are as small as can be, so that the figure is the core's; one case has the real endpoints.
  *
- * Beside the figures stand yardsticks of the same minute: the plain engine on the same case, and the time of a
- * dependent load from 64 MiB (other work on the machine shows there first). */
+ * Beside the figures stand yardsticks of the same minute: the reference engine on the same case (where it is linked:
+ * `make bench`), and the time of a dependent load from 64 MiB (other work on the machine shows there first). */
 #include "netsim/bench.h"
 
 #include "netsim/base/clock.h"
@@ -23,29 +23,35 @@
 #define BENCH_SEED         1
 #define PROBE_WORDS        ((size_t)8 << 20)
 #define REPEATS_MAX        25
-#define ACK_RING           8 /* ACKs leave before data, so hardly any wait */
+#define ACK_RING           8   /* ACKs leave before data, so hardly any wait */
+#define ACK_RING_PAUSED    128 /* unless the port is paused: then as many as are in flight, rounded up to 2^k */
 
 /* ---- minimal hosts ---------------------------------------------------------------------------------------- */
 
 struct bench_host {
     uint32_t dst, sent, acked, total;
-    uint32_t ack_head, ack_count;
+    uint32_t ack_head, ack_count, ack_mask;
     uint64_t digest;
-    struct packet acks[ACK_RING];
+    struct packet *acks;
 };
 
 struct bench_net {
     struct engine *engine;
     struct bench_host *hosts;
+    bool has_pauses;
 };
 
 static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
-    struct bench_host *host = &((struct bench_net *)context)->hosts[host_id];
-    (void)port, (void)now_ps;
+    struct bench_net *net = context;
+    struct bench_host *host = &net->hosts[host_id];
+    (void)now_ps;
+    if (net->has_pauses && !(net->engine->class->open_classes(net->engine, host_id, port) & 1)) {
+        return false;
+    }
     if (host->ack_count > 0) {
         *packet = host->acks[host->ack_head];
-        host->ack_head = (host->ack_head + 1) % ACK_RING;
+        host->ack_head = (host->ack_head + 1) & host->ack_mask;
         host->ack_count--;
         return true;
     }
@@ -72,8 +78,8 @@ static void light_receive(void *context, uint32_t host_id, const struct packet *
         ack.src = packet->dst;
         ack.kind = PACKET_ACK;
         ack.size_bytes = BENCH_ACK_BYTES;
-        assert(host->ack_count < ACK_RING);
-        host->acks[(host->ack_head + host->ack_count++) % ACK_RING] = ack;
+        assert(host->ack_count <= host->ack_mask);
+        host->acks[(host->ack_head + host->ack_count++) & host->ack_mask] = ack;
     }
     engine_kick(net->engine, host_id, 0, now_ps);
 }
@@ -162,11 +168,31 @@ static uint32_t *permutation(uint32_t hosts, struct arena *arena)
     return to;
 }
 
+enum bench_queues { QUEUES_FIFO, QUEUES_ECN, QUEUES_LOSSLESS };
+static const char *const queues_names[] = {"", ", ECN", ", adaptive + PFC"};
+
+/* ECN as in the peers' scenarios, from 20 to 80 % of the window; PFC at 15 and 12 packets (transport/roce.c). */
+static void queues_set(enum bench_queues queues, struct queue_profile *profile)
+{
+    *profile = queue_profile_plain;
+    if (queues == QUEUES_ECN) {
+        profile->class[0].mark = MARK_ENQUEUE;
+        profile->class[0].mark_low_bytes = BENCH_WINDOW / 5 * BENCH_PACKET_BYTES;
+        profile->class[0].mark_high_bytes = BENCH_WINDOW / 5 * 4 * BENCH_PACKET_BYTES;
+    }
+    if (queues == QUEUES_LOSSLESS) {
+        profile->is_adaptive = true;
+        profile->class[0].xoff_bytes = 15 * BENCH_PACKET_BYTES;
+        profile->class[0].xon_bytes = 12 * BENCH_PACKET_BYTES;
+    }
+}
+
 /* The tree's radix (16: 1024 hosts, 32: 8192), active flows (0: one from every host), packets of a flow. */
 struct bench_engine_options {
     uint32_t radix, flows, flow_packets, thread_count;
     const char *simd, *engine;
     bool is_endpoint; /* the real endpoints instead of a minimal host */
+    enum bench_queues queues;
 };
 
 struct sample {
@@ -183,7 +209,7 @@ static double cpu_seconds(void)
 
 static const struct engine_class *engine_find(const char *name)
 {
-    return strcmp(name, "plain") == 0 ? &engine_plain : &engine_window;
+    return strcmp(name, "plain") == 0 ? engine_reference : &engine_window;
 }
 
 static bool is_active(const struct bench_engine_options *options, uint32_t host)
@@ -196,9 +222,13 @@ static struct engine *light_net(const struct bench_engine_options *options, stru
 {
     uint32_t hosts = config->fabric->host_count;
     uint32_t *to = permutation(hosts, arena);
+    uint32_t ring = options->queues == QUEUES_LOSSLESS ? ACK_RING_PAUSED : ACK_RING;
     net->hosts = arena_array(arena, hosts, struct bench_host);
+    net->has_pauses = options->queues == QUEUES_LOSSLESS;
     for (uint32_t i = 0; i < hosts; i++) {
         net->hosts[i].dst = to[i];
+        net->hosts[i].acks = arena_array(arena, ring, struct packet);
+        net->hosts[i].ack_mask = ring - 1;
         net->hosts[i].total = is_active(options, i) ? options->flow_packets : 0;
     }
     config->ops = &light_ops;
@@ -262,7 +292,11 @@ static enum status sample_take(const struct bench_engine_options *options, struc
         arena_free(arena);
         return status;
     }
+    struct queue_profile queues;
+    queues_set(options->queues, &queues);
     struct engine_config config = {.fabric = &fabric, .routes = routes_new(&fabric, arena), .seed = BENCH_SEED,
+                                   .switch_queues = &queues, .host_queues = &queues,
+                                   .packet_bytes_max = BENCH_PACKET_BYTES,
                                    .cut_through_bytes = BENCH_ACK_BYTES, .thread_count = options->thread_count,
                                    .simd = options->simd};
     struct bench_net light = {0};
@@ -327,8 +361,8 @@ static json_t *row_of(const struct bench_engine_options *options, const struct s
     uint32_t threads = options->thread_count > 1 ? options->thread_count : 1;
     double time_s = threads > 1 ? sample->wall_s : sample->cpu_s;
     char name[64];
-    snprintf(name, sizeof name, "%s, %s%s", options->flows == 0 ? "permutation" : "one flow", options->engine,
-             options->is_endpoint ? ", endpoints" : "");
+    snprintf(name, sizeof name, "%s, %s%s%s", options->flows == 0 ? "permutation" : "one flow", options->engine,
+             options->is_endpoint ? ", endpoints" : "", queues_names[options->queues]);
     return json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:I, s:f, s:I}", "case", name, "hosts",
                      (int)(options->radix * options->radix * options->radix / 4), "threads", (int)threads, "simd",
                      options->simd, "ns_per_hop", 1e9 * time_s / (double)sample->hops, "ns_per_data_hop",
@@ -379,14 +413,22 @@ static uint32_t cases_list(const struct bench_request *request, struct bench_eng
         uint32_t radix, flows, threads;
         const char *engine;
         bool is_endpoint;
-    } others[] = {{16, 0, 2, "window", false}, {32, 0, 1, "window", false}, {32, 0, 2, "window", false},
-                  {32, 1, 1, "window", false}, {16, 0, 1, "window", true},  {16, 0, 1, "plain", false}};
+        enum bench_queues queues;
+    } others[] = {{16, 0, 2, "window", false, QUEUES_FIFO}, {32, 0, 1, "window", false, QUEUES_FIFO},
+                  {32, 0, 2, "window", false, QUEUES_FIFO}, {32, 1, 1, "window", false, QUEUES_FIFO},
+                  {16, 0, 1, "window", true, QUEUES_FIFO},  {16, 0, 1, "window", false, QUEUES_ECN},
+                  {16, 0, 2, "window", false, QUEUES_ECN},  {16, 0, 1, "window", false, QUEUES_LOSSLESS},
+                  {16, 0, 2, "window", false, QUEUES_LOSSLESS}, {16, 0, 1, "plain", false, QUEUES_FIFO}};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (engine_find(others[i].engine) == NULL) {
+            continue;
+        }
         cases[count] = full;
         cases[count].simd = strcmp(others[i].engine, "plain") == 0 ? "-" : simd_name(widest);
         cases[count].radix = others[i].radix;
         cases[count].flows = others[i].flows;
         cases[count].is_endpoint = others[i].is_endpoint;
+        cases[count].queues = others[i].queues;
         cases[count].thread_count = others[i].threads;
         cases[count++].engine = others[i].engine;
     }

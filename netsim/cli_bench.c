@@ -1,6 +1,7 @@
 /* photonet bench: how fast this machine is, with the yardsticks beside. */
 #include "netsim/bench.h"
 #include "netsim/cli.h"
+#include "netsim/engine/engine.h"
 #include "photonet/units.h"
 
 #include <inttypes.h>
@@ -150,6 +151,9 @@ static void result_print(const struct arguments *arguments, json_t *rows)
                photonet_commit, arguments->request.round_count);
         rows_print(rows);
         json_decref(rows);
+        if (benches[arguments->bench].run == bench_engine && engine_reference == NULL) {
+            printf("\nThe reference engine is not part of this program; `make bench` quotes it too.\n");
+        }
         return;
     }
     json_t *document = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o}", "bench", benches[arguments->bench].name,

@@ -57,7 +57,7 @@ function top_of(path) {
     return path
 }
 
-# "netsim/engine/plain.c" -> "engine"; "netsim/run.c" -> "run"
+# "netsim/engine/window.c" -> "engine"; "netsim/run.c" -> "run"
 function layer_of(path, parts, count) {
     count = split(path, parts, "/")
     return count == 2 ? "run" : parts[2]

@@ -11,6 +11,7 @@
 #include "netsim/sim.h"
 #include "tests/check.h"
 #include "tests/hand.h"
+#include "tests/reference.h"
 
 /* Every test runs on both engines; the plain one is the specification. */
 static const struct engine_class *engine_class = &engine_plain;

@@ -4,6 +4,7 @@
 #include "netsim/engine/engine.h"
 #include "tests/check.h"
 #include "tests/hand.h"
+#include "tests/reference.h"
 
 #define NS PS_PER_NS
 #define US PS_PER_US

@@ -9,6 +9,7 @@
 #include "tests/check.h"
 #include "tests/hand.h"
 #include "tests/net.h"
+#include "tests/reference.h"
 
 #define NS      PS_PER_NS
 #define HOSTS   4

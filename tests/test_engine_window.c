@@ -9,6 +9,7 @@
 #include "netsim/engine/group_tree.h"
 #include "netsim/transport/endpoint.h"
 #include "tests/check.h"
+#include "tests/reference.h"
 
 /* ---- a random fabric -------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include "netsim/run.h"
 #include "tests/check.h"
 #include "tests/net.h"
+#include "tests/reference.h"
 
 static struct run_result ran(struct arena *arena, const char *fabric, const char *trace, const char *settings)
 {

@@ -12,6 +12,7 @@
 #include "tests/check.h"
 #include "tests/hand.h"
 #include "tests/net.h"
+#include "tests/reference.h"
 
 #include <inttypes.h>
 #include <string.h>

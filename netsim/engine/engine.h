@@ -181,7 +181,9 @@ struct engine {
     const struct engine_class *class;
 };
 
-extern const struct engine_class engine_plain, engine_window;
+extern const struct engine_class engine_window;
+/* The reference engine, where the tests or `make bench` have linked it (tests/support_reference.c); else NULL. */
+extern const struct engine_class *const engine_reference;
 
 static inline void engine_kick(struct engine *engine, uint32_t host, uint32_t port, uint64_t now_ps)
 {

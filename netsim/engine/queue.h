@@ -66,7 +66,7 @@ struct queue_profile {
     /* In-band telemetry: > 0: switches measure how full their links are over this time and data packets keep the largest
      * (load.h): load_depart for every packet that starts on a switch's port, with the serialisation time of what is left
      * in its queue behind it; then, for data, packet.load = max(packet.load, load_code(draw RNG_LOAD ^ port, number of the
-     * packet on that port as it started)). The plain engine is the specification (plain_port.c, load_tell). */
+     * packet on that port as it started)). The reference engine is the specification (load_tell). */
     uint64_t load_period_ps;
 };
 

@@ -1,4 +1,4 @@
-/* The windowed engine: the same result as the plain one, some fifteen times as fast (see `photonet bench engine`).
+/* The windowed engine: the same result as the reference engine of the tests, some fifteen times as fast (see `photonet bench engine`).
  *
  * Workload: 10^3 to 10^4 hosts and switches of 16 to 512 ports; 10^5 to 10^6 packets in flight, each of which needs some
  * tens of nanoseconds at each of six nodes. Links are 5 ns to 100 us long; at 500 ns and 400 Gbit/s a busy port sends
@@ -74,7 +74,7 @@
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
  *   window_count.c   what is asked between runs
  *
- * Checked against: the plain engine, callback by callback and counter by counter (tests/test_engine_window.c). */
+ * Checked against: the reference engine of the tests, callback by callback and counter by counter (tests/test_engine_window.c). */
 #ifndef PHOTONET_ENGINE_WINDOW_H
 #define PHOTONET_ENGINE_WINDOW_H
 

