@@ -60,7 +60,8 @@
  * array per inbox: its slack falls out of the second-level cache; chunks are reused while they are warm.
  *
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
- * Ports with classes, marks, trims, pauses, credits, shared buffers or adaptive choice are not served by vectors but one
+ * Marks alone leave a port to the vector loops until a window brings it more than they begin at. Ports with classes, trims,
+ * pauses, credits, shared buffers or adaptive choice are not served by vectors but one
  * packet after the other (window_class.h).
  *
  * Not here yet: nodes joined by short links without latency (hosts wired to hosts), which narrow the window for all.
@@ -130,6 +131,9 @@ struct window_port {
     uint64_t delay_ps, latency_ps; /* link; node behind it unless it is the destination */
     uint64_t up_ps, capacity_bytes;
     uint64_t dark_wait_ps, dropped_packets, dropped_bytes;
+    const struct queue_class *mark; /* NULL: nothing is marked; with class_ports: see there */
+    uint64_t mark_calm_ps;   /* while no more work than this is in the port, nothing is marked */
+    uint64_t marked_packets, transit_packets; /* the latter of hosts: keys the draws */
     uint32_t peer_id;        /* host behind the link, ID_NONE for a switch */
     uint32_t cut_service_ps; /* of what a cut-through switch must have seen */
 } __attribute__((aligned(64)));
@@ -672,6 +676,9 @@ void switch_serve_scalar(struct worker *worker, uint32_t node);
 void switch_serve_neon(struct worker *worker, uint32_t node);
 void switch_serve_avx2(struct worker *worker, uint32_t node);
 void switch_serve_avx512(struct worker *worker, uint32_t node);
+/* Marks a packet that finds `bytes` (at the point in question) in a FIFO; `number` counts the packets of the port. */
+void fifo_mark(const struct window_core *core, struct window_port *port, struct packet *packet, enum mark_point point,
+               uint64_t bytes, uint64_t number);
 /* One port of a switch, packet by packet. */
 void port_serve(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t *items, uint32_t count);
 

@@ -106,7 +106,16 @@ static void port_make(struct window_core *core, uint32_t id, const uint32_t *ser
     struct window_port *port = &core->ports[id];
     port->service_ps = service_ps;
     port->rate_bps = fabric->rate_bps[id];
-    port->capacity_bytes = fabric->port_queue_bytes[id];
+    const struct queue_class *class =
+        &(is_host(fabric, fabric->port_node[id]) ? core->config.host_queues : core->config.switch_queues)->class[0];
+    bool has_own = core->class_ports == NULL && class->capacity_bytes > 0;
+    port->capacity_bytes = has_own ? class->capacity_bytes : fabric->port_queue_bytes[id];
+    port->mark = class->mark == MARK_NEVER ? NULL : class;
+    port->mark_calm_ps = UINT64_MAX;
+    if (port->mark != NULL) { /* rounded down, as every packet's service is rounded up */
+        uint64_t low_bytes = class->mark_low_bytes < UINT32_MAX ? class->mark_low_bytes : UINT32_MAX;
+        port->mark_calm_ps = (uint64_t)((unsigned __int128)low_bytes * (8 * PS_PER_S) / port->rate_bps);
+    }
     port->up_ps = port->free_ps = fabric->port_up_ps[id];
     port->is_dark = port->up_ps > 0;
     port->peer = ID_NONE;
@@ -363,13 +372,12 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
 }
 
-/* One FIFO a port that drops what does not fit. */
+/* One FIFO a port that drops what does not fit, and marks at most. */
 static bool profile_is_fifo(const struct queue_profile *profile)
 {
     const struct queue_class *class = &profile->class[0];
     return profile->class_count == 1 && profile->shared_bytes == 0 && !profile->is_adaptive &&
-           profile->load_period_ps == 0 && class->full == FULL_DROP && class->mark == MARK_NEVER &&
-           class->xoff_bytes == 0 && class->credit_bytes == 0 && class->capacity_bytes == 0;
+           profile->load_period_ps == 0 && class->full == FULL_DROP && class->xoff_bytes == 0 && class->credit_bytes == 0;
 }
 
 /* What one port of a switch does can matter to another one, or to the node behind a link at once; or a switch decides

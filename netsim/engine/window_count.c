@@ -85,6 +85,7 @@ void window_counters(const struct engine *engine, uint32_t port, struct port_cou
         .dropped_packets = from->dropped_packets,
         .dropped_bytes = from->dropped_bytes,
     };
+    counters->marked_packets = from->marked_packets;
     if (core->class_ports != NULL) {
         class_counters(core, port, counters);
     }

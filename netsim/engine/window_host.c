@@ -40,6 +40,7 @@ static void port_start(struct worker *worker, uint32_t node, uint32_t port_local
     if (is_transit) {
         struct window_waiting first = port_pop(port);
         packet = first.packet;
+        fifo_mark(core, port, &packet, MARK_DEQUEUE, port->queued_bytes - packet.size_bytes, port->transit_packets);
         since_ps = first.since_ps;
     }
     port->is_transit_next = !is_transit;
@@ -139,7 +140,7 @@ static void arrival_repeat(struct worker *worker, uint32_t node, uint32_t arrive
 }
 
 /* False where the packet must arrive again. */
-static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, const struct packet *packet,
+static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, struct packet *packet,
                        uint64_t now_ps, uint64_t *again_ps)
 {
     const struct window_core *core = worker->core;
@@ -151,12 +152,14 @@ static bool on_forward(struct worker *worker, uint32_t node, uint64_t item, cons
         return false;
     }
     struct window_port *port = &core->ports[out];
+    port->transit_packets++;
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
         port->dropped_packets++;
         port->dropped_bytes += packet->size_bytes;
         worker->in_flight--;
         return true; /* a port that sleeps is woken by kicks only */
     }
+    fifo_mark(core, port, packet, MARK_ENQUEUE, port->queued_bytes, port->transit_packets);
     port_queued(port, packet->size_bytes);
     port_push(worker, port, packet, now_ps);
     port_start(worker, node, out - host->port_first, now_ps);
@@ -168,7 +171,7 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node, uint32_t arrive
 {
     const struct window_core *core = worker->core;
     uint64_t item = worker->arrivals.items[arrived], again_ps;
-    const struct packet *packet = worker->arrivals.where[arrival_at(item)];
+    struct packet *packet = worker->arrivals.where[arrival_at(item)];
     bool is_final = packet->dst == core->nodes[node].id;
     if (is_final && arrival_is_whole(item)) {
         worker->in_flight--;

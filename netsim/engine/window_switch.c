@@ -2,9 +2,34 @@
  * general way, packet by packet; window_switch_body.h has the fast one for what is usual. */
 #include "netsim/engine/window.h"
 
+#include "netsim/base/rng.h"
+
 #include <string.h>
 
 /* ---- a port ----------------------------------------------------------------------------------------------- */
+
+void fifo_mark(const struct window_core *core, struct window_port *port, struct packet *packet, enum mark_point point,
+               uint64_t bytes, uint64_t number)
+{
+    const struct queue_class *rule = port->mark;
+    if (rule == NULL || rule->mark != point || bytes <= rule->mark_low_bytes || packet->kind != PACKET_DATA ||
+        packet->is_trimmed) {
+        return;
+    }
+    uint64_t span_bytes = rule->mark_high_bytes - rule->mark_low_bytes;
+    uint64_t draw = rng_draw(core->config.seed, RNG_MARK ^ (uint64_t)(port - core->ports), number);
+    if (bytes >= rule->mark_high_bytes ||
+        (uint64_t)((unsigned __int128)draw * span_bytes >> 64) < bytes - rule->mark_low_bytes) {
+        port->marked_packets += !packet->is_marked;
+        packet->is_marked = 1;
+    }
+}
+
+/* What has come to a port of a switch so far. */
+static uint64_t arrived_count(const struct window_port *port)
+{
+    return port->tx_packets + port->count + port->dropped_packets;
+}
 
 /* Everything that leaves or starts up to now. A port with a queue is busy until free_ps, or dark. */
 static void port_advance(struct worker *worker, struct window_port *port, uint64_t now_ps)
@@ -15,12 +40,14 @@ static void port_advance(struct worker *worker, struct window_port *port, uint64
         if (port->count == 0) {
             break;
         }
+        uint64_t number = arrived_count(port);
         struct window_waiting first = port_pop(port);
+        fifo_mark(worker->core, port, &first.packet, MARK_DEQUEUE, port->queued_bytes - first.packet.size_bytes, number);
         port_transmit(worker, port, &first.packet, first.since_ps, port->free_ps);
     }
 }
 
-static void port_arrive(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t now_ps)
+static void port_arrive(struct worker *worker, struct window_port *port, struct packet *packet, uint64_t now_ps)
 {
     port_advance(worker, port, now_ps);
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
@@ -29,6 +56,7 @@ static void port_arrive(struct worker *worker, struct window_port *port, const s
         worker->in_flight--;
         return;
     }
+    fifo_mark(worker->core, port, packet, MARK_ENQUEUE, port->queued_bytes, arrived_count(port) + 1);
     port_queued(port, packet->size_bytes);
     if (port->free_ps <= now_ps) {
         port_transmit(worker, port, packet, now_ps, now_ps);

@@ -549,7 +549,7 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
     uint64_t time_ps = (uint64_t)(batch->keys[0] >> (core->key_shift - 1)), size = packet->size_bytes;
     uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
-    if (bytes > port->capacity_bytes) {
+    if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
         return false;
     }
     port_record(port, bytes);
@@ -605,6 +605,9 @@ INLINE bool batch_serve(struct worker *worker, struct window_port *port, const s
     }
     peer_prefetch(worker, port);
     batch_scan(worker, port, batch, vectors, count, base_ps, slack_ps, &key, &time, &size, &served);
+    if ((uint64_t)served.work_ps_max > port->mark_calm_ps) {
+        return false;
+    }
     if ((uint64_t)served.work_ps_max > port->calm_ps) {
         uint64_t top_bytes = (uint64_t)queue_top(worker, port, &key, &time, &size, &served, vectors, count);
         if (top_bytes > port->capacity_bytes) {
@@ -640,7 +643,8 @@ static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t p
     const struct port_batch *batch = &worker->batches[port_local];
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     base_ps += port->waiting_ps;
-    bool is_fast = worker->core->class_ports == NULL && is_vector_port(worker, port) && count <= BATCH_PACKETS && base_ps < BASE_PS_MAX;
+    bool is_fast = worker->core->class_ports == NULL && is_vector_port(worker, port) && count <= BATCH_PACKETS &&
+                   base_ps < BASE_PS_MAX && base_ps <= port->mark_calm_ps;
     uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
     if (__builtin_expect(is_fast, 1)) {
         if (count == 1 && port->count == 0) {
@@ -680,7 +684,7 @@ static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_loc
     worker->batch_count[port_local] = 0;
     if (count > 0) {
         port_batch_serve(worker, node_id, port_local, port, count);
-    } else if (core->class_ports == NULL && is_vector_port(worker, port)) {
+    } else if (core->class_ports == NULL && is_vector_port(worker, port) && port->waiting_ps <= port->mark_calm_ps) {
         waiting_send(worker, port);
     } else {
         port_serve(worker, node_id, port_local, NULL, 0);
