@@ -12,9 +12,8 @@
  * Gates, failures and the controller: gate.h. A port that cannot start what it has because of them has one wake-up
  * pending, at the time when something can; wake-ups that are overtaken by others stay in the heap and are passed over.
  * Checked against: closed forms (tests/test_engine.c), conservation of packets and bytes per link, SimGrid on long
- * transfers (tests/test_simgrid.c); trimming, marks, pauses and credits by the transports that need them
- * (tests/test_transport.c, tests/test_peers.c). Not checked by a test of their own: shared buffers, round robin among
- * more than two classes, marking at enqueue. */
+ * transfers (tests/test_simgrid.c); what queues do by closed forms of their own (tests/test_queue.c), and by the transports
+ * that need it (tests/test_transport.c, tests/test_peers.c). */
 #ifndef PHOTONET_TESTS_REFERENCE_INT_H
 #define PHOTONET_TESTS_REFERENCE_INT_H
 
