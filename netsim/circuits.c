@@ -170,7 +170,7 @@ enum status circuits_new(struct arena *arena, struct fabric *fabric, const struc
                          const uint32_t *rank_host, struct circuits **result, struct diag *diag)
 {
     struct circuits *circuits = arena_one(arena, struct circuits);
-    uint32_t ranks = replay_job(replay)->rank_count;
+    uint32_t ranks = replay_job_of(replay)->rank_count;
     *result = circuits;
     *circuits = (struct circuits){.arena = arena, .fabric = fabric, .replay = replay, .rank_host = rank_host};
     circuits->phases = phases_new(replay, fabric->rules.phase, fabric->rules.traffic, arena);

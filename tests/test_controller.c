@@ -240,8 +240,9 @@ static void test_every_pair_has_its_turn(void)
     static const char *const names[] = {"greedy", "matching", "bvn", "cyclic"};
     uint64_t seed = test_seed();
     for (uint64_t trial = 0; trial < 40; trial++) {
-        struct bench *bench = arena_one(arena_new("test"), struct bench);
-        bench->arena = arena_new("test");
+        struct arena *arena = arena_new("test");
+        struct bench *bench = arena_one(arena, struct bench);
+        bench->arena = arena;
         struct fabric_config config;
         struct trace_setting sets[] = {{"server_gpus", "1", {"--set", 0, 0}},
                                        {"planner", names[trial % 4], {"--set", 0, 0}}};

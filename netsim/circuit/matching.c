@@ -339,10 +339,12 @@ static int64_t duals_step(const struct matcher *matcher)
 static bool duals_move(struct matcher *matcher, int64_t step)
 {
     for (uint32_t x = 1; x <= matcher->n; x++) {
-        uint8_t label = matcher->label[matcher->outer[x]];
-        if (label == LABEL_OUTER && matcher->dual[x] <= step) {
+        if (matcher->label[matcher->outer[x]] == LABEL_OUTER && matcher->dual[x] <= step) {
             return false;
         }
+    }
+    for (uint32_t x = 1; x <= matcher->n; x++) {
+        uint8_t label = matcher->label[matcher->outer[x]];
         matcher->dual[x] += label == LABEL_OUTER ? -step : label == LABEL_INNER ? step : 0;
     }
     for (uint32_t x = matcher->n + 1; x <= matcher->top; x++) {

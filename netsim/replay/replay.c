@@ -382,7 +382,7 @@ void replay_start(struct replay *replay)
     }
 }
 
-const struct job *replay_job(const struct replay *replay)
+const struct job *replay_job_of(const struct replay *replay)
 {
     return replay->config.job;
 }

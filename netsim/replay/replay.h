@@ -63,7 +63,7 @@ void replay_delivered(struct replay *replay, const struct message *message, uint
 void replay_acked(struct replay *replay, const struct message *message, uint64_t now_ps);
 void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint64_t now_ps);
 
-const struct job *replay_job(const struct replay *replay);
+const struct job *replay_job_of(const struct replay *replay);
 bool replay_is_computing(const struct replay *replay, uint32_t rank); /* its compute stream is busy */
 
 /* ---- what came of it -------------------------------------------------------------------------------------- */
