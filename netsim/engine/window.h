@@ -231,6 +231,7 @@ struct arrivals {
 struct steps {
     uint64_t *items;
     size_t count, capacity;
+    bool is_first_done; /* the first one is being served: the next to be pushed takes its place */
 };
 
 /* What arrives for one output port in one window, unsorted. */

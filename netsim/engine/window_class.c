@@ -145,11 +145,12 @@ CLASS_INLINE void port_advance(struct worker *worker, uint32_t port_id, uint64_t
     struct class_port *queues = &worker->core->class_ports[port_id];
     while (port->free_ps <= now_ps) {
         class_leave(port, queues);
-        struct class_waiting *next = class_next(port, queues, UINT32_MAX, false);
+        uint32_t class;
+        struct class_waiting *next = class_next(port, queues, UINT32_MAX, &class, false);
         if (next == NULL) {
             break;
         }
-        class_send(worker, port_id, next, port->free_ps, false, false);
+        class_send(worker, port_id, class, next, port->free_ps, false, false);
     }
 }
 
@@ -163,7 +164,8 @@ CLASS_INLINE void port_arrive(struct worker *worker, struct window_node *node, u
     queues->packet_number++;
     bool is_fitting = class_fits(node, port, queues, class, packet->size_bytes, false);
     if (class_admit(worker, node, port_id, is_fitting, class, packet, 0, class, now_ps, false) && port->free_ps <= now_ps) {
-        class_send(worker, port_id, class_next(port, queues, UINT32_MAX, false), now_ps, false, false);
+        struct class_waiting *next = class_next(port, queues, UINT32_MAX, &class, false);
+        class_send(worker, port_id, class, next, now_ps, false, false);
     }
 }
 

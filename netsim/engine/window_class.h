@@ -249,14 +249,15 @@ CLASS_INLINE struct class_waiting *class_pop(struct window_port *port, struct cl
 
 /* Takes the next packet out of its ring; NULL where none of the classes `allowed` (a bit each) may leave. */
 CLASS_INLINE struct class_waiting *class_next(struct window_port *port, struct class_port *queues, uint32_t allowed,
-                                              bool is_coupled)
+                                              uint32_t *class, bool is_coupled)
 {
     uint32_t classes = classes_best(queues, allowed, is_coupled);
     if (classes == 0) {
         return NULL;
     }
     bool is_one = (classes & (classes - 1)) == 0;
-    return class_pop(port, queues, is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(queues, classes));
+    *class = is_one ? (uint32_t)__builtin_ctz(classes) : class_by_turn(queues, classes);
+    return class_pop(port, queues, *class);
 }
 
 /* In-band telemetry: the port's own load, and the largest of its way into a data packet. */
@@ -264,13 +265,12 @@ void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *pac
                      uint64_t now_ps);
 
 /* Puts a packet on the link, which may lose it: then the buffer behind it is never taken. */
-CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, struct class_waiting *next, uint64_t now_ps,
-                             bool is_lost, bool is_coupled)
+CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, uint32_t class, struct class_waiting *next,
+                             uint64_t now_ps, bool is_lost, bool is_coupled)
 {
     struct window_core *core = worker->core;
     struct window_port *port = &core->ports[port_id];
     struct class_port *queues = &core->class_ports[port_id];
-    uint32_t class = class_of(queues->profile, &next->packet);
     const struct queue_class *rule = &queues->profile->class[class];
     if (next->in_port != ID_NONE && rule->mark == MARK_DEQUEUE) {
         class_mark(core, port_id, queues, rule, &next->packet, queues->rings[class].bytes - next->packet.size_bytes);

@@ -116,31 +116,35 @@ void input_left(struct worker *worker, uint32_t node_id, uint32_t in_port, uint3
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
 
+/* The first step is done with, and this one takes its place. */
+static void step_replace(struct steps *steps, uint64_t step)
+{
+    size_t at = 0;
+    for (size_t child = 1; child < steps->count; child = 2 * at + 1) {
+        child += child + 1 < steps->count && steps->items[child + 1] < steps->items[child];
+        if (step <= steps->items[child]) {
+            break;
+        }
+        steps->items[at] = steps->items[child];
+        at = child;
+    }
+    steps->items[at] = step;
+}
+
 static void step_push(struct worker *worker, uint64_t step)
 {
     struct steps *steps = &worker->steps;
+    if (steps->is_first_done) {
+        steps->is_first_done = false;
+        step_replace(steps, step);
+        return;
+    }
     vec_push(worker->arena, steps->items, steps->count, steps->capacity) = step;
     size_t at = steps->count - 1;
     for (; at > 0 && step < steps->items[(at - 1) / 2]; at = (at - 1) / 2) {
         steps->items[at] = steps->items[(at - 1) / 2];
     }
     steps->items[at] = step;
-}
-
-static void step_pop(struct worker *worker)
-{
-    struct steps *steps = &worker->steps;
-    uint64_t last = steps->items[--steps->count];
-    size_t at = 0;
-    for (size_t child = 1; child < steps->count; child = 2 * at + 1) {
-        child += child + 1 < steps->count && steps->items[child + 1] < steps->items[child];
-        if (last <= steps->items[child]) {
-            break;
-        }
-        steps->items[at] = steps->items[child];
-        at = child;
-    }
-    steps->items[at] = last;
 }
 
 static uint64_t *port_bits(const struct window_core *core, const struct window_node *node, uint32_t port)
@@ -163,10 +167,10 @@ void coupled_expect(struct worker *worker, uint32_t node_id, uint32_t port_local
 
 /* A packet pulled from the host never waited. */
 static bool pull_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
-                      struct gate_port *gate, struct class_waiting *next)
+                      struct gate_port *gate, uint32_t *class, struct class_waiting *next)
 {
     const struct window_core *core = worker->core;
-    if (!node->is_host || (gate != NULL && !gate_lets_pull(core, port_id, gate, now_ps))) {
+    if (gate != NULL && !gate_lets_pull(core, port_id, gate, now_ps)) {
         return false;
     }
     next->since_ps = now_ps;
@@ -175,9 +179,9 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
         return false;
     }
     struct class_port *queues = &core->class_ports[port_id];
-    uint32_t class = class_of(queues->profile, &next->packet);
-    assert(class_is_open(queues, class, next->packet.size_bytes));
-    class_count_bytes(&core->ports[port_id], &queues->rings[class], next->packet.size_bytes);
+    *class = class_of(queues->profile, &next->packet);
+    assert(class_is_open(queues, *class, next->packet.size_bytes));
+    class_count_bytes(&core->ports[port_id], &queues->rings[*class], next->packet.size_bytes);
     worker->in_flight++;
     if (next->packet.size_bytes > worker->packet_bytes_max) {
         worker->packet_bytes_max = next->packet.size_bytes;
@@ -187,21 +191,25 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
 
 /* What is sent next, which may be in `pulled`, or NULL. Transit and own packets of a host take turns. */
 static struct class_waiting *port_next(struct worker *worker, const struct window_node *node, uint32_t port_id,
-                                       uint64_t now_ps, struct gate_port *gate, struct class_waiting *pulled)
+                                       uint64_t now_ps, struct gate_port *gate, uint32_t *class,
+                                       struct class_waiting *pulled)
 {
     struct window_port *port = &worker->core->ports[port_id];
     struct class_port *queues = &worker->core->class_ports[port_id];
     uint32_t allowed = gate != NULL ? gate_classes(worker->core, port_id, gate, now_ps) : UINT32_MAX;
-    struct class_waiting *next = port->is_transit_next ? class_next(port, queues, allowed, true) : NULL;
+    if (!node->is_host) {
+        return class_next(port, queues, allowed, class, true);
+    }
+    struct class_waiting *next = port->is_transit_next ? class_next(port, queues, allowed, class, true) : NULL;
     if (next != NULL) {
         port->is_transit_next = false;
         return next;
     }
-    if (pull_next(worker, node, port_id, now_ps, gate, pulled)) {
+    if (pull_next(worker, node, port_id, now_ps, gate, class, pulled)) {
         port->is_transit_next = true;
         return pulled;
     }
-    return class_next(port, queues, allowed, true);
+    return class_next(port, queues, allowed, class, true);
 }
 
 /* Sends the next packet if the port is free, up, and has one. */
@@ -212,11 +220,12 @@ void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local,
     uint32_t port_id = node->port_first + port_local;
     struct window_port *port = &core->ports[port_id];
     struct class_waiting pulled;
+    uint32_t class;
     if (port->is_busy || port->is_dark) {
         return;
     }
     struct gate_port *gate = gate_of(core, port_id);
-    struct class_waiting *next = port_next(worker, node, port_id, now_ps, gate, &pulled);
+    struct class_waiting *next = port_next(worker, node, port_id, now_ps, gate, &class, &pulled);
     if (next == NULL) {
         if (gate != NULL) {
             gate_wake(worker, node_id, port_local, now_ps);
@@ -224,7 +233,8 @@ void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local,
         return;
     }
     port->is_busy = true;
-    class_send(worker, port_id, next, now_ps, gate != NULL && gate_starts(worker, port_id, gate, next, now_ps), true);
+    bool is_lost = gate != NULL && gate_starts(worker, port_id, gate, next, now_ps);
+    class_send(worker, port_id, class, next, now_ps, is_lost, true);
     *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
     if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {
         step_push(worker, item_make(core, port->free_ps - worker->start_ps, STEP_DEPARTED, port_local));
@@ -430,6 +440,9 @@ static void onward(struct worker *worker, uint32_t node_id, uint32_t in_port, ui
     input_came(worker, node, in_port, in_class, size_bytes, now_ps);
     if (class_admit(worker, node, port_id, is_fitting, class, packet, in_port, in_class, now_ps, true)) {
         gate_queued(worker, node_id, out, class, now_ps);
+        if (core->ports[port_id].is_busy) {
+            return; /* as most often */
+        }
         coupled_start(worker, node_id, out, now_ps); /* else a sleeping host port would be woken without a kick */
     }
 }
@@ -609,6 +622,7 @@ static void steps_take(struct worker *worker, const struct window_node *node)
 {
     const struct window_core *core = worker->core;
     worker->steps.count = 0;
+    worker->steps.is_first_done = false;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t bits = *port_bits(core, node, word * 64); bits != 0; bits &= bits - 1) {
             uint32_t local = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -629,8 +643,16 @@ static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint
     static void (*const on[])(struct worker *, uint32_t, uint32_t, uint64_t) = {
         [STEP_FLUSH] = gate_flush, [STEP_REROUTE] = gate_reroute, [STEP_LINK_UP] = on_link_up,
         [STEP_DEPARTED] = on_departed};
-    step_pop(worker);
+    struct steps *steps = &worker->steps;
+    steps->is_first_done = true; /* most often a step leads to another one */
     on[item_kind(worker->core, step)](worker, node_id, item_port(worker->core, step), now_ps);
+    if (steps->is_first_done) {
+        steps->is_first_done = false;
+        uint64_t last = steps->items[--steps->count];
+        if (steps->count > 0) {
+            step_replace(steps, last);
+        }
+    }
 }
 
 static void on_due(struct worker *worker, uint32_t id)
