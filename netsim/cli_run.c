@@ -320,16 +320,25 @@ static enum status fabrics_estimate(struct arguments *arguments, const struct jo
     return status;
 }
 
-/* One fabric after the other; a deadlock or an interruption ends the row, but what was run is shown. */
+/* One fabric after the other. A deadlock on one does not keep the others from running: the first of them is what the
+ * command ends with. An interruption ends the row, but what was run is shown. */
 static enum status fabrics_run(struct arguments *arguments, const struct job *job, struct results *results,
                                json_t *runs, struct diag *diag)
 {
-    enum status status = STATUS_OK;
+    enum status status = STATUS_OK, stuck = STATUS_OK;
     for (size_t i = 0; i < arguments->fabric_count && status == STATUS_OK; i++) {
         struct arena *arena = arena_new("run");
         struct run_result result;
+        struct diag own = {""};
         arguments->request.fabric = arguments->fabrics[i];
-        status = run_job(&arguments->request, job, results, arena, &result, diag);
+        status = run_job(&arguments->request, job, results, arena, &result, &own);
+        if (status != STATUS_OK && (stuck == STATUS_OK || status != STATUS_DEADLOCK)) {
+            *diag = own;
+        }
+        if (status == STATUS_DEADLOCK) {
+            stuck = status;
+            status = STATUS_OK;
+        }
         if (result.status != NULL && arguments->is_json) {
             json_array_append_new(runs, result_json(job, &result));
         } else if (result.status != NULL) {
@@ -338,7 +347,7 @@ static enum status fabrics_run(struct arguments *arguments, const struct job *jo
         }
         arena_free(arena);
     }
-    return status;
+    return status == STATUS_OK ? stuck : status;
 }
 
 /* Several fabrics are looked at before the first one runs: a mistake in the last one is better told now. */

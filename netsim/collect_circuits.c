@@ -49,7 +49,33 @@ static struct result_circuits circuit_row(const struct facts *facts, uint32_t po
     };
 }
 
-/* Circuits that are set once. */
+/* The time before until_ps in which a gate with a fixed schedule was open. */
+static uint64_t gate_open_ps(const struct fabric *fabric, const struct gate *gate, uint64_t until_ps)
+{
+    uint64_t rounds = gate->period_ps > 0 ? until_ps / gate->period_ps : 0, open_ps = 0;
+    uint64_t rest_ps = until_ps - rounds * gate->period_ps;
+    for (uint32_t i = 0; i < gate->window_count; i++) {
+        const struct gate_window *window = &fabric->gate_windows[gate->window_first + i];
+        uint64_t close_ps = window->close_ps < rest_ps ? window->close_ps : rest_ps;
+        open_ps += rounds * (window->close_ps - window->open_ps);
+        open_ps += close_ps > window->open_ps ? close_ps - window->open_ps : 0;
+    }
+    return open_ps;
+}
+
+static void gate_fill(const struct fabric *fabric, uint32_t port, uint64_t makespan_ps, struct result_circuits *row)
+{
+    if (fabric->port_gate == NULL || fabric->port_gate[port] == ID_NONE) {
+        return;
+    }
+    const struct gate *gate = &fabric->gates[fabric->port_gate[port]];
+    if (gate->window_count > 0) {
+        row->usable_from_ps = fabric->gate_windows[gate->window_first].open_ps;
+        row->lit_ps = gate_open_ps(fabric, gate, makespan_ps);
+    }
+}
+
+/* Circuits that are set once, and those of a fixed schedule. */
 static enum status fixed_collect(const struct facts *facts, uint64_t makespan_ps, struct results_run *run,
                                  struct diag *diag)
 {
@@ -65,6 +91,7 @@ static enum status fixed_collect(const struct facts *facts, uint64_t makespan_ps
                 row.usable_until_ps = makespan_ps;
                 row.set_count = 1;
                 row.lit_ps = makespan_ps > row.usable_from_ps ? makespan_ps - row.usable_from_ps : 0;
+                gate_fill(fabric, port, makespan_ps, &row);
                 status = results_append(run, RESULT_TABLE_circuits, &row, 1, diag);
             }
         }

@@ -53,8 +53,15 @@ static void link_fails(struct outages *outages, uint32_t port, uint64_t from_ps,
 
 static void node_fails(struct outages *outages, uint32_t node, uint64_t from_ps, uint64_t until_ps)
 {
-    for (uint32_t port = outages->fabric->port_first[node]; port < outages->fabric->port_first[node + 1]; port++) {
+    const struct fabric *fabric = outages->fabric;
+    for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
         link_fails(outages, port, from_ps, until_ps);
+    }
+    for (uint32_t i = 0; i < fabric->optical_count; i++) { /* an optical switch has no ports of its own */
+        const struct optical *optical = &fabric->optical[i];
+        for (uint32_t j = 0; j < optical->port_count && optical->node == node; j++) {
+            port_fails(outages, optical->port[j], from_ps, until_ps); /* both ends of a circuit are in the list */
+        }
     }
 }
 
@@ -140,8 +147,9 @@ static enum status listed_fails(const char *item, char *words[4], uint32_t count
     }
     outages->element_count++;
     if (strcmp(words[0], "node") == 0 && a < fabric->node_count) {
+        size_t none = outages->count;
         node_fails(outages, (uint32_t)a, from_ps, until_ps);
-        return STATUS_OK;
+        return outages->count > none ? STATUS_OK : list_broken(item, "has no links", diag);
     }
     if (strcmp(words[0], "line") == 0 && a < fabric->port_count) {
         line_fails(outages, (uint32_t)a, from_ps, until_ps);

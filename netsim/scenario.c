@@ -39,7 +39,7 @@ static const struct param host_rows[] = {
     PARAM_U64(struct scenario_host, local_bps, RATE, "local_rate", "3600Gbps", "1Gbps", "1000Tbps",
               "copies between ranks of one host (one way of NVLink4, 450 GB/s)"),
     PARAM_U64(struct scenario_host, rto_ps, TIME, "rto", "100us", "1us", "10s",
-              "a message is repeated after so long without an acknowledgement; where queues are bounded"),
+              "a message is repeated after so long without an acknowledgement, and twice the longest time that circuits are dark; where packets can be lost"),
 };
 
 static const char *const receive_names[] = {"delivered", "send_done", NULL};

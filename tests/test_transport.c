@@ -705,8 +705,8 @@ static void follows(const struct subject *subject, struct arena *arena)
 {
     static const char *const more[] = {"", "host.connections=1", "host.connections=1 host.segment=40kB host.nic_latency=300ns",
                                        "host.connections=3 host.segment=40kB host.post_gap=200ns",
-                                       "host.connections=1 queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB "
-                                       "host.rto=60us"};
+                                       ("host.connections=1 queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB "
+                                        "host.rto=60us")};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TIGHT), settings_of(arena, subject, more[i]),
                                   test_seed() + i, NULL);

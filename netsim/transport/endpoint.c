@@ -442,6 +442,25 @@ uint64_t endpoint_rto_ps(const struct endpoint *endpoint)
 }
 
 /* What the queues mean for the ends. */
+/* The longest that a packet may have to wait for light: until circuits are up, for a round of a schedule, for one
+ * change of an optical switch. What waits in the dark is not lost. */
+static uint64_t dark_ps_max(const struct fabric *fabric)
+{
+    uint64_t dark_ps = 0;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        dark_ps = fabric->port_up_ps[port] > dark_ps ? fabric->port_up_ps[port] : dark_ps;
+    }
+    for (uint32_t i = 0; i < fabric->gate_count; i++) {
+        dark_ps = fabric->gates[i].period_ps > dark_ps ? fabric->gates[i].period_ps : dark_ps;
+    }
+    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+        const struct optical *optical = &fabric->optical[i];
+        uint64_t change_ps = optical->settle_ps + optical->relock_ps + optical->control_ps;
+        dark_ps = change_ps > dark_ps ? change_ps : dark_ps;
+    }
+    return dark_ps;
+}
+
 static void queues_look(struct endpoint *endpoint, const struct queue_profile *profile)
 {
     const struct fabric *fabric = endpoint->config.fabric;
@@ -461,6 +480,7 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
         endpoint->rto_ps = endpoint->transport->rto_ps(endpoint->config.transport_values, &endpoint->facts, profile);
     }
     endpoint->rto_ps = endpoint->rto_ps == 0 ? endpoint->config.rto_ps : endpoint->rto_ps;
+    endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric);
 }
 
 static void transport_init(struct endpoint *endpoint)
