@@ -177,6 +177,26 @@ static enum status circuits_set(struct sim *sim, struct diag *diag)
     return status;
 }
 
+/* Two circuits one after the other bring packets of a message in any order, of which go-back-N keeps next to none: it
+ * would send for ever. */
+static enum status order_check(const struct sim *sim, struct diag *diag)
+{
+    const struct fabric *fabric = sim->fabric;
+    const struct transport *transport = sim->scenario.transport;
+    bool has_detours = false;
+    for (uint32_t node = 0; fabric->detours != NULL && node < fabric->node_count; node++) {
+        has_detours |= fabric->detours[node].count > 0 && fabric->detours[node].rule != DETOUR_NONE;
+    }
+    if (!has_detours || transport_ack(transport, sim->scenario.transport_values) != ACK_IN_ORDER) {
+        return STATUS_OK;
+    }
+    return diag_set(diag, STATUS_INPUT,
+                    "%s sends the packets of a message over different circuits, where they overtake each other, and "
+                    "transport %s starts again at every gap; expected window, nscc, swift, hpcc, credit, or dcqcn with "
+                    "transport.repeat=selective",
+                    fabric->name, transport->name);
+}
+
 /* Routes, detours and queues, in this order: each follows from those before. */
 static enum status routes_make(struct sim *sim, struct diag *diag)
 {
@@ -184,6 +204,9 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
     const struct scenario_routing *routing = scenario->routing;
     sim->routes = routes_new(sim->fabric, sim->arena);
     enum status status = routes_check(sim->routes, sim->fabric->host_count, diag);
+    if (status == STATUS_OK) {
+        status = order_check(sim, diag);
+    }
     if (status == STATUS_OK) {
         status = ways_init(&sim->ways, (enum way_rule)routing->paths, routing->ugal_threshold_bytes, sim->routes,
                            sim->arena, diag);

@@ -113,6 +113,18 @@ static void test_too_many_lanes_are_refused(void)
     arena_free(done.arena);
 }
 
+/* Two hops over circuits reorder, and go-back-N does not stand that. */
+static void test_go_back_over_detours_is_refused(void)
+{
+    struct done done = run("pattern:permutation,ranks=64,bytes=1MB", "sirius", "roce", "");
+    CHECK_EQUAL(done.status, STATUS_INPUT);
+    CHECK_HOLDS(done.diag.text, "transport roce starts again at every gap");
+    arena_free(done.arena);
+    done = run("pattern:permutation,ranks=64,bytes=100kB", "sirius", "dcqcn", "transport.repeat=selective");
+    CHECK_EQUAL(done.status, STATUS_OK);
+    arena_free(done.arena);
+}
+
 static void test_source_routes_spread_evenly(void)
 {
     const char *const all = "pattern:permutation,ranks=128,bytes=4MB";
@@ -136,4 +148,4 @@ static void test_flowlets(void)
 }
 
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
-          TEST(test_too_many_lanes_are_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
+          TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
