@@ -256,6 +256,11 @@ static void parts_print(const struct fabric *fabric, const struct fabric_facts *
                    row->static_pj * 1e-12, row->use == ENERGY_GPU_WAIT ? " waiting" : "");
         }
     }
+    struct fabric_bare bare = fabric_bare(fabric);
+    if (bare.hosts + bare.switches + bare.ports > 0) {
+        printf("  without a part  %" PRIu32 " hosts, %" PRIu32 " switches, %" PRIu32
+               " ports: no power is counted for them\n", bare.hosts, bare.switches, bare.ports);
+    }
     printf("  network power   %.1f W static, %.2f W a host", facts->network_w,
            facts->network_w / fabric->host_count);
     if (facts->gpu_w > 0) {

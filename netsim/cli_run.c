@@ -266,6 +266,10 @@ static void result_print(const struct job *job, const struct run_result *result)
         printf("        the fabric has %u hosts, the job uses %u; energy is that of the whole fabric\n",
                result->host_count, result->rank_count);
     }
+    if (result->bare.switches + result->bare.ports > 0) {
+        printf("        no part is named for %u switches and %u ports; energy leaves them out\n",
+               result->bare.switches, result->bare.ports);
+    }
     if (result->plan_text != NULL) {
         printf("        circuits: %s\n", result->plan_text);
     }

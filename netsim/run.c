@@ -411,6 +411,7 @@ enum status run_job(const struct run_request *request, const struct job *job, st
     }
     result->name = result->fabric = parts.fabric.fabric->name;
     result->host_count = parts.fabric.fabric->host_count;
+    result->bare = fabric_bare(parts.fabric.fabric);
     result->rank_count = job->rank_count;
     return (request->engine == RUN_ENGINE_PACKET ? packets_run : fluid_run)(request, job, &parts, results, arena, result,
                                                                             diag);

@@ -287,6 +287,24 @@ static inline uint64_t fabric_gate_wait_ps(const struct fabric *fabric, uint32_t
     return longest_ps;
 }
 
+/* What has no part, and therefore no power in any account. */
+struct fabric_bare {
+    uint32_t hosts, switches, ports;
+};
+static inline struct fabric_bare fabric_bare(const struct fabric *fabric)
+{
+    struct fabric_bare bare = {0};
+    for (uint32_t node = 0; node < fabric->node_count; node++) {
+        bool is_bare = fabric->node_part[node] == PART_ID_NONE;
+        bare.hosts += is_bare && fabric->node_kind[node] == NODE_HOST;
+        bare.switches += is_bare && fabric->node_kind[node] != NODE_HOST;
+    }
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        bare.ports += fabric->port_part[port] == PART_ID_NONE;
+    }
+    return bare;
+}
+
 static inline uint64_t link_delay_ps(const struct fabric *fabric, uint32_t port)
 {
     return fabric->propagation_ps[port] + fabric->device_ps[port];
