@@ -47,6 +47,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
         .ports = ports,
         .stats = &sim->stats,
         .failure_count = sim->failures.element_count,
+        .spare_count = sim->failures.spares_used,
         .hop_count = sim->engine->class->hop_count(sim->engine),
         .makespan_ps = replay_makespan_ps(sim->replay),
         .done_ops = replay_done_ops(sim->replay),
@@ -383,6 +384,7 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
     }
     summary->packet_hop_count = facts->hop_count;
     summary->failure_count = facts->failure_count;
+    summary->spare_count = facts->spare_count;
 }
 
 static void calls_summarise(const struct facts *facts, struct result_summary *summary)

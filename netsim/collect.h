@@ -20,7 +20,7 @@ struct facts {
     uint64_t makespan_ps;
     uint64_t done_ops, op_count;
     bool is_complete;
-    uint32_t failure_count;
+    uint32_t failure_count, spare_count;
     const struct circuits *circuits; /* NULL: none are set while the job runs */
 };
 

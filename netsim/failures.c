@@ -11,69 +11,155 @@ const struct param failure_rows[FAILURE_ROW_COUNT] = {
               "links between switches (of any kind where there are none) that fail, drawn by the seed"),
     PARAM_U64(struct scenario_failures, switches, COUNT, "switches", "0", "0", "1000000",
               "packet switches that fail, drawn by the seed"),
+    PARAM_U64(struct scenario_failures, rate_bps, RATE, "rate", "0bps", "0bps", "100Tbps",
+              "drawn links are degraded to so much, each way; 0bps: they are dead"),
     PARAM_U64(struct scenario_failures, first_ps, TIME, "first", "0ns", "0ns", NULL, "before this nothing drawn fails"),
     PARAM_U64(struct scenario_failures, spread_ps, TIME, "spread", "0ns", "0ns", NULL,
               "drawn failures are evenly spread over so long from `first` on; 0ns: all at once"),
     PARAM_U64(struct scenario_failures, repair_ps, TIME, "repair", "0ns", "0ns", NULL,
               "what has failed is back after so long; 0ns: never"),
     PARAM_U64(struct scenario_failures, reaction_ps, TIME, "reaction", "10ms", "0ns", NULL,
-              "routes change so long after a failure or a repair"),
+              "routes change so long after a failure or a repair, and so long it takes to call for a spare"),
+    PARAM_U64(struct scenario_failures, spares, COUNT, "spares", "0", "0", "1000000",
+              "spare ports of optical switches: the first so many circuits or transmitters that die come back once their switch has been set anew"),
     PARAM_TEXT(struct scenario_failures, list, "list", NULL,
-               "failures at given times: \"link 3-40 10us 50us; node 17 1ms; line 96 2ms\": what, when, back when (never without)"),
+               "failures at given times: \"link 3-40 10us 50us; node 17 1ms; line 96 2ms; link 3-4 1us at 100Gbps\": what, when, back when (never without), at which rate (dead without)"),
 };
 
-/* ---- when which port is down ------------------------------------------------------------------------------ */
+/* ---- what fails ------------------------------------------------------------------------------------------- */
 
+/* A link (named by one port of it), a node, or a transmitter. */
+struct fault {
+    enum fault_kind { FAULT_LINK, FAULT_NODE, FAULT_LINE } kind;
+    uint32_t thing;
+    uint64_t from_ps, until_ps;
+    uint64_t rate_bps; /* what is left; 0: dead */
+};
+
+/* What a fault does to one port. */
 struct outage {
     uint32_t port;
-    uint64_t from_ps, until_ps;
+    uint64_t from_ps, until_ps, rate_bps;
 };
 
 struct outages {
     const struct fabric *fabric;
     struct arena *arena;
+    struct fault *faults;
+    size_t fault_count, fault_capacity;
     struct outage *items;
     size_t count, capacity;
-    uint32_t element_count;
 };
 
-static void port_fails(struct outages *outages, uint32_t port, uint64_t from_ps, uint64_t until_ps)
+static void fault_add(struct outages *outages, const struct fault *fault)
 {
-    struct outage outage = {port, from_ps, until_ps};
+    vec_push(outages->arena, outages->faults, outages->fault_count, outages->fault_capacity) = *fault;
+}
+
+static void port_fails(struct outages *outages, uint32_t port, const struct fault *fault)
+{
+    struct outage outage = {port, fault->from_ps, fault->until_ps, fault->rate_bps};
     vec_push(outages->arena, outages->items, outages->count, outages->capacity) = outage;
 }
 
-static void link_fails(struct outages *outages, uint32_t port, uint64_t from_ps, uint64_t until_ps)
+static void link_fails(struct outages *outages, uint32_t port, const struct fault *fault)
 {
-    port_fails(outages, port, from_ps, until_ps);
+    port_fails(outages, port, fault);
     if (outages->fabric->port_peer[port] != ID_NONE) {
-        port_fails(outages, outages->fabric->port_peer[port], from_ps, until_ps);
+        port_fails(outages, outages->fabric->port_peer[port], fault);
     }
 }
 
-static void node_fails(struct outages *outages, uint32_t node, uint64_t from_ps, uint64_t until_ps)
+static void node_fails(struct outages *outages, uint32_t node, const struct fault *fault)
 {
     const struct fabric *fabric = outages->fabric;
     for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
-        link_fails(outages, port, from_ps, until_ps);
+        link_fails(outages, port, fault);
     }
     for (uint32_t i = 0; i < fabric->optical_count; i++) { /* an optical switch has no ports of its own */
         const struct optical *optical = &fabric->optical[i];
         for (uint32_t j = 0; j < optical->port_count && optical->node == node; j++) {
-            port_fails(outages, optical->port[j], from_ps, until_ps); /* both ends of a circuit are in the list */
+            port_fails(outages, optical->port[j], fault); /* both ends of a circuit are in the list */
         }
     }
 }
 
 /* A transmitter, or the port of an optical switch behind it: all circuits that it may have. */
-static void line_fails(struct outages *outages, uint32_t line, uint64_t from_ps, uint64_t until_ps)
+static void line_fails(struct outages *outages, uint32_t line, const struct fault *fault)
 {
     const struct fabric *fabric = outages->fabric;
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         if ((fabric->port_line != NULL ? fabric->port_line[port] : port) == line) {
-            link_fails(outages, port, from_ps, until_ps);
+            link_fails(outages, port, fault);
         }
     }
+}
+
+/* ---- spares ----------------------------------------------------------------------------------------------- */
+
+static const struct optical *optical_of(const struct fabric *fabric, uint32_t port)
+{
+    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+        for (uint32_t j = 0; j < fabric->optical[i].port_count; j++) {
+            if (fabric->optical[i].port[j] == port) {
+                return &fabric->optical[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The first fibre of what fails that ends at an optical switch decides. */
+static const struct optical *fault_optical(const struct fabric *fabric, const struct fault *fault)
+{
+    const struct optical *optical = NULL;
+    if (fault->kind == FAULT_LINK) {
+        return optical_of(fabric, fault->thing);
+    }
+    for (uint32_t port = 0; fault->kind == FAULT_LINE && port < fabric->port_count && optical == NULL; port++) {
+        bool is_of_line = (fabric->port_line != NULL ? fabric->port_line[port] : port) == fault->thing;
+        optical = is_of_line ? optical_of(fabric, port) : NULL;
+    }
+    return optical;
+}
+
+/* A dead fibre is replaced by a spare one: noticed after the reaction, there when the switch has been set. */
+static bool spare_takes_over(const struct fabric *fabric, uint64_t reaction_ps, struct fault *fault)
+{
+    const struct optical *optical = fault->rate_bps == 0 ? fault_optical(fabric, fault) : NULL;
+    if (optical == NULL) {
+        return false;
+    }
+    uint64_t back_ps = fault->from_ps + reaction_ps + optical->settle_ps + optical->relock_ps + optical->control_ps;
+    if (back_ps >= fault->until_ps) {
+        return false;
+    }
+    fault->until_ps = back_ps;
+    return true;
+}
+
+static int fault_order(const void *a_, const void *b_)
+{
+    const struct fault *a = a_, *b = b_;
+    if (a->from_ps != b->from_ps) {
+        return a->from_ps < b->from_ps ? -1 : 1;
+    }
+    return a->kind != b->kind ? (a->kind < b->kind ? -1 : 1) : (a->thing > b->thing) - (a->thing < b->thing);
+}
+
+/* In the order of time, so that the first to fail get the spares. */
+static uint32_t faults_apply(struct outages *outages, uint64_t spares, uint64_t reaction_ps)
+{
+    static void (*const fails[])(struct outages *, uint32_t, const struct fault *) = {
+        [FAULT_LINK] = link_fails, [FAULT_NODE] = node_fails, [FAULT_LINE] = line_fails};
+    uint32_t used = 0;
+    qsort(outages->faults, outages->fault_count, sizeof *outages->faults, fault_order);
+    for (size_t i = 0; i < outages->fault_count; i++) {
+        struct fault *fault = &outages->faults[i];
+        used += used < spares && spare_takes_over(outages->fabric, reaction_ps, fault);
+        fails[fault->kind](outages, fault->thing, fault);
+    }
+    return used;
 }
 
 /* ---- drawn ------------------------------------------------------------------------------------------------ */
@@ -85,17 +171,18 @@ static bool is_between_switches(const struct fabric *fabric, uint32_t port)
 }
 
 /* `wanted` of `count` things in drawn order (Fisher, Yates); each fails at a time of its own. */
-static void some_fail(const struct scenario_failures *s, uint64_t seed, uint64_t purpose, uint32_t *things, uint32_t count,
-                      uint64_t wanted, void (*fail)(struct outages *, uint32_t, uint64_t, uint64_t),
-                      struct outages *outages)
+static void some_fail(const struct scenario_failures *s, uint64_t seed, enum fault_kind kind, uint32_t *things, uint32_t count,
+                      uint64_t wanted, struct outages *outages)
 {
+    uint64_t purpose = kind == FAULT_LINK ? 1 : 2;
     for (uint32_t i = 0; i < count && i < wanted; i++) {
         uint64_t draw = rng_draw(seed, RNG_FAILURE ^ purpose, 2 * (uint64_t)i), when = rng_draw(seed, RNG_FAILURE ^ purpose, 2 * (uint64_t)i + 1);
-        uint32_t at = i + rng_below(draw, count - i), thing = things[at];
+        uint32_t at = i + rng_below(draw, count - i);
+        struct fault fault = {.kind = kind, .thing = things[at], .rate_bps = kind == FAULT_LINK ? s->rate_bps : 0};
         things[at] = things[i];
-        uint64_t from_ps = s->first_ps + (uint64_t)(((unsigned __int128)when * s->spread_ps) >> 64);
-        fail(outages, thing, from_ps, s->repair_ps > 0 ? from_ps + s->repair_ps : TIME_NEVER_PS);
-        outages->element_count++;
+        fault.from_ps = s->first_ps + (uint64_t)(((unsigned __int128)when * s->spread_ps) >> 64);
+        fault.until_ps = s->repair_ps > 0 ? fault.from_ps + s->repair_ps : TIME_NEVER_PS;
+        fault_add(outages, &fault);
     }
 }
 
@@ -111,58 +198,92 @@ static void drawn_fail(const struct scenario_failures *s, uint64_t seed, struct 
             }
         }
     }
-    some_fail(s, seed, 1, things, count, s->links, link_fails, outages);
+    some_fail(s, seed, FAULT_LINK, things, count, s->links, outages);
     count = 0;
     for (uint32_t node = fabric->host_count; node < fabric->node_count; node++) {
         if (fabric->node_kind[node] == NODE_SWITCH) {
             things[count++] = node;
         }
     }
-    some_fail(s, seed, 2, things, count, s->switches, node_fails, outages);
+    some_fail(s, seed, FAULT_NODE, things, count, s->switches, outages);
 }
 
 /* ---- listed ----------------------------------------------------------------------------------------------- */
 
+#define WORDS_MAX 6 /* what, which, when, back when, at, rate */
+
 static enum status list_broken(const char *item, const char *what, struct diag *diag)
 {
     return diag_set(diag, STATUS_INPUT,
-                    "failures.list: \"%s\" %s; expected \"link A-B TIME [TIME]\", \"node N TIME [TIME]\" or \"line N TIME "
-                    "[TIME]\", apart by semicolons", item, what);
+                    "failures.list: \"%s\" %s; expected \"link A-B TIME [TIME] [at RATE]\", \"node N TIME [TIME]\" or \"line N "
+                    "TIME [TIME]\", apart by semicolons", item, what);
 }
 
-static enum status listed_fails(const char *item, char *words[4], uint32_t count, struct outages *outages,
+/* Times and rate, which stand behind what fails. */
+static bool fault_parse(char *words[WORDS_MAX], uint32_t count, struct fault *fault)
+{
+    char why[160];
+    fault->until_ps = TIME_NEVER_PS;
+    if (count > 4 && strcmp(words[count - 2], "at") == 0) {
+        if (!quantity_parse_u64(QUANTITY_RATE, words[count - 1], &fault->rate_bps, why) || fault->rate_bps == 0) {
+            return false;
+        }
+        count -= 2;
+    }
+    return count >= 3 && count <= 4 && quantity_parse_u64(QUANTITY_TIME, words[2], &fault->from_ps, why) &&
+           (count < 4 || quantity_parse_u64(QUANTITY_TIME, words[3], &fault->until_ps, why)) &&
+           fault->until_ps > fault->from_ps;
+}
+
+/* One or several parallel links between two nodes. */
+static bool links_fail(struct outages *outages, uint32_t a, uint32_t b, struct fault fault)
+{
+    const struct fabric *fabric = outages->fabric;
+    bool is_any = false;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t peer = fabric->port_peer[port];
+        if (peer != ID_NONE && fabric->port_node[port] == a && fabric->port_node[peer] == b) {
+            fault.thing = port;
+            fault_add(outages, &fault);
+            is_any = true;
+        }
+    }
+    return is_any;
+}
+
+static bool node_has_links(const struct fabric *fabric, uint32_t node)
+{
+    bool has_links = fabric->port_first[node + 1] > fabric->port_first[node];
+    for (uint32_t i = 0; i < fabric->optical_count; i++) {
+        has_links |= fabric->optical[i].node == node && fabric->optical[i].port_count > 0;
+    }
+    return has_links;
+}
+
+static enum status listed_fails(const char *item, char *words[WORDS_MAX], uint32_t count, struct outages *outages,
                                 struct diag *diag)
 {
     const struct fabric *fabric = outages->fabric;
-    uint64_t from_ps, until_ps = TIME_NEVER_PS;
-    char why[160], *end, *rest;
-    if (count < 3 || !quantity_parse_u64(QUANTITY_TIME, words[2], &from_ps, why) ||
-        (count > 3 && !quantity_parse_u64(QUANTITY_TIME, words[3], &until_ps, why)) || until_ps <= from_ps) {
-        return list_broken(item, "has no time, or is back before it fails", diag);
+    struct fault fault = {.kind = FAULT_LINK};
+    char *end, *rest;
+    if (!fault_parse(words, count, &fault)) {
+        return list_broken(item, "has no time, is back before it fails, or has no rate behind \"at\"", diag);
     }
     unsigned long a = strtoul(words[1], &end, 10), b = *end == '-' ? strtoul(end + 1, &rest, 10) : 0;
     bool is_link = strcmp(words[0], "link") == 0;
     if (end == words[1] || (is_link ? *end != '-' || rest == end + 1 || *rest != 0 : *end != 0)) {
         return list_broken(item, "names nothing", diag);
     }
-    outages->element_count++;
-    if (strcmp(words[0], "node") == 0 && a < fabric->node_count) {
-        size_t none = outages->count;
-        node_fails(outages, (uint32_t)a, from_ps, until_ps);
-        return outages->count > none ? STATUS_OK : list_broken(item, "has no links", diag);
+    if (is_link) {
+        bool is_there = a < fabric->node_count && b < fabric->node_count && links_fail(outages, (uint32_t)a, (uint32_t)b, fault);
+        return is_there ? STATUS_OK : list_broken(item, "is not in this fabric", diag);
     }
-    if (strcmp(words[0], "line") == 0 && a < fabric->port_count) {
-        line_fails(outages, (uint32_t)a, from_ps, until_ps);
-        return STATUS_OK;
-    }
-    size_t before = outages->count;
-    for (uint32_t port = 0; is_link && port < fabric->port_count; port++) {
-        uint32_t peer = fabric->port_peer[port];
-        if (peer != ID_NONE && fabric->port_node[port] == a && fabric->port_node[peer] == b) {
-            link_fails(outages, port, from_ps, until_ps);
-        }
-    }
-    return outages->count > before ? STATUS_OK : list_broken(item, "is not in this fabric", diag);
+    fault.thing = (uint32_t)a;
+    fault.kind = strcmp(words[0], "node") == 0 ? FAULT_NODE : FAULT_LINE;
+    bool is_there = fault.kind == FAULT_NODE ? a < fabric->node_count && node_has_links(fabric, fault.thing)
+                                             : strcmp(words[0], "line") == 0 && a < fabric->port_count;
+    fault_add(outages, &fault);
+    return is_there ? STATUS_OK : list_broken(item, "is not in this fabric, or has no links", diag);
 }
 
 static enum status list_fails(const char *list, struct outages *outages, struct arena *scratch, struct diag *diag)
@@ -171,12 +292,12 @@ static enum status list_fails(const char *list, struct outages *outages, struct 
     enum status status = STATUS_OK;
     for (char *item; status == STATUS_OK && (item = strtok_r(rest, ";", &rest)) != NULL;) {
         const char *whole = arena_strdup(scratch, item);
-        char *words[5] = {0};
+        char *words[WORDS_MAX + 1] = {0};
         uint32_t count = 0;
-        for (char *word; count < 5 && (word = strtok_r(item, " ", &item)) != NULL;) {
+        for (char *word; count <= WORDS_MAX && (word = strtok_r(item, " ", &item)) != NULL;) {
             words[count++] = word;
         }
-        if (count > 4) {
+        if (count > WORDS_MAX) {
             status = list_broken(whole, "says too much", diag);
         } else if (count > 0) {
             status = listed_fails(whole, words, count, outages, diag);
@@ -196,29 +317,77 @@ static int outage_order(const void *a_, const void *b_)
 static int change_order(const void *a_, const void *b_)
 {
     const struct link_change *a = a_, *b = b_;
-    if (a->time_ps != b->time_ps) {
-        return a->time_ps < b->time_ps ? -1 : 1;
-    }
-    return a->port != b->port ? (a->port < b->port ? -1 : 1) : a->is_up - b->is_up;
+    return a->time_ps != b->time_ps ? (a->time_ps < b->time_ps ? -1 : 1) : (a->port > b->port) - (a->port < b->port);
 }
 
-/* What is down for two reasons comes back after the longer one. */
-static void changes_make(struct outages *outages, struct failures *failures)
+static int time_order(const void *a_, const void *b_)
+{
+    const uint64_t *a = a_, *b = b_;
+    return (*a > *b) - (*a < *b);
+}
+
+/* How a port is at a time: dead by any of its outages, else at the least of their rates. */
+static struct link_change port_then(const struct outage *outages, size_t count, uint64_t time_ps)
+{
+    struct link_change then = {.time_ps = time_ps, .port = outages[0].port, .is_up = true};
+    for (size_t i = 0; i < count; i++) {
+        const struct outage *outage = &outages[i];
+        if (outage->from_ps <= time_ps && time_ps < outage->until_ps) {
+            then.is_up &= outage->rate_bps > 0;
+            then.rate_bps = then.rate_bps == 0 || outage->rate_bps < then.rate_bps ? outage->rate_bps : then.rate_bps;
+        }
+    }
+    then.rate_bps = then.is_up ? then.rate_bps : 0;
+    return then;
+}
+
+/* Whenever one of a port's outages begins or ends, it may change. */
+static void port_changes(const struct outage *outages, size_t count, uint64_t *times_ps, struct failures *failures)
+{
+    size_t times = 0;
+    for (size_t i = 0; i < count; i++) {
+        times_ps[times++] = outages[i].from_ps;
+        times_ps[times++] = outages[i].until_ps;
+    }
+    qsort(times_ps, times, sizeof *times_ps, time_order);
+    struct link_change before = {.is_up = true};
+    for (size_t i = 0; i < times && times_ps[i] != TIME_NEVER_PS; i++) {
+        struct link_change then = port_then(outages, count, times_ps[i]);
+        if (then.is_up != before.is_up || then.rate_bps != before.rate_bps) {
+            failures->changes[failures->change_count++] = then;
+            before = then;
+        }
+    }
+}
+
+static void changes_make(struct outages *outages, struct arena *scratch, struct failures *failures)
 {
     qsort(outages->items, outages->count, sizeof *outages->items, outage_order);
     failures->changes = arena_array(outages->arena, 2 * outages->count, struct link_change);
-    for (size_t i = 0; i < outages->count;) {
-        struct outage merged = outages->items[i++];
-        for (; i < outages->count && outages->items[i].port == merged.port && outages->items[i].from_ps <= merged.until_ps; i++) {
-            uint64_t until_ps = outages->items[i].until_ps;
-            merged.until_ps = until_ps > merged.until_ps ? until_ps : merged.until_ps;
+    uint64_t *times_ps = arena_array(scratch, 2 * outages->count, uint64_t);
+    for (size_t first = 0, next; first < outages->count; first = next) {
+        for (next = first + 1; next < outages->count && outages->items[next].port == outages->items[first].port; next++) {
         }
-        failures->changes[failures->change_count++] = (struct link_change){merged.from_ps, merged.port, false};
-        if (merged.until_ps != TIME_NEVER_PS) {
-            failures->changes[failures->change_count++] = (struct link_change){merged.until_ps, merged.port, true};
-        }
+        port_changes(&outages->items[first], next - first, times_ps, failures);
     }
     qsort(failures->changes, failures->change_count, sizeof *failures->changes, change_order);
+}
+
+/* A link can only be degraded to less than it has. */
+static enum status rates_check(const struct outages *outages, struct diag *diag)
+{
+    const struct fabric *fabric = outages->fabric;
+    for (size_t i = 0; i < outages->count; i++) {
+        const struct outage *outage = &outages->items[i];
+        if (outage->rate_bps >= fabric->rate_bps[outage->port]) {
+            char node[48];
+            return diag_set(diag, STATUS_INPUT,
+                            "failures: a link of %s has %" PRIu64 " bit/s and cannot be degraded to %" PRIu64 " bit/s; expected less",
+                            fabric_node_text(fabric, fabric->port_node[outage->port], node, sizeof node),
+                            fabric->rate_bps[outage->port], outage->rate_bps);
+        }
+    }
+    return STATUS_OK;
 }
 
 /* ---- routes ----------------------------------------------------------------------------------------------- */
@@ -278,6 +447,23 @@ static void epochs_make(const struct fabric *fabric, const struct routes *routes
     *failures->epochs = (struct route_epochs){.count = epochs, .class_mask = UINT32_MAX, .from_ps = from_ps, .routes = then};
 }
 
+static enum status faults_make(const struct scenario_failures *scenario, uint64_t seed, struct outages *outages,
+                               struct arena *scratch, struct failures *failures, struct diag *diag)
+{
+    if (scenario->spares > 0 && outages->fabric->optical_count == 0) {
+        return diag_set(diag, STATUS_INPUT, "failures.spares: fabric %s has no optical switch that could set a spare; expected 0",
+                        outages->fabric->name);
+    }
+    drawn_fail(scenario, seed, outages, scratch);
+    enum status status = list_fails(scenario->list, outages, scratch, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    failures->element_count = (uint32_t)outages->fault_count;
+    failures->spares_used = faults_apply(outages, scenario->spares, scenario->reaction_ps);
+    return rates_check(outages, diag);
+}
+
 enum status failures_make(const struct scenario_failures *scenario, const struct fabric *fabric,
                           const struct routes *routes, uint64_t seed, struct arena *arena, struct failures *failures,
                           struct diag *diag)
@@ -285,14 +471,11 @@ enum status failures_make(const struct scenario_failures *scenario, const struct
     *failures = (struct failures){0};
     struct arena *scratch = arena_new_within(arena, "failures");
     struct outages outages = {.fabric = fabric, .arena = arena};
-    drawn_fail(scenario, seed, &outages, scratch);
-    enum status status = list_fails(scenario->list, &outages, scratch, diag);
-    arena_free(scratch);
-    if (status != STATUS_OK || outages.count == 0) {
-        return status;
+    enum status status = faults_make(scenario, seed, &outages, scratch, failures, diag);
+    if (status == STATUS_OK && outages.count > 0) {
+        changes_make(&outages, scratch, failures);
+        epochs_make(fabric, routes, scenario->reaction_ps, arena, failures);
     }
-    failures->element_count = outages.element_count;
-    changes_make(&outages, failures);
-    epochs_make(fabric, routes, scenario->reaction_ps, arena, failures);
-    return STATUS_OK;
+    arena_free(scratch);
+    return status;
 }

@@ -262,7 +262,13 @@ bool port_class_is_open(const struct plain *plain, const struct port *port, uint
 static uint64_t gate_start_ps(const struct port *port, uint64_t bytes, uint64_t now_ps)
 {
     return port->gating == NULL ? now_ps
-                                : gating_start_ps(port->gating, now_ps, serialisation_ps(bytes, port->rate_bps));
+                                : gating_send_ps(port->gating, now_ps, bytes, port->rate_bps);
+}
+
+static uint64_t port_service_ps(const struct port *port, uint64_t bytes, uint64_t start_ps)
+{
+    return port->gating == NULL ? serialisation_ps(bytes, port->rate_bps)
+                                : gating_service_ps(port->gating, start_ps, bytes, port->rate_bps);
 }
 
 static bool class_may_send(const struct plain *plain, struct port *port, uint32_t class, uint64_t now_ps)
@@ -364,7 +370,9 @@ static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const st
     uint32_t peer = fabric->port_node[fabric->port_peer[port_id]];
     uint64_t seen_ps = sent_ps;
     *is_whole = true;
-    if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes) {
+    const struct gating *gating = plain->ports[port_id].gating;
+    bool is_degraded = gating != NULL && gating_is_degraded(gating, start_ps);
+    if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes && !is_degraded) {
         seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
         *is_whole = false;
     }
@@ -385,7 +393,7 @@ static void wait_count(struct port *port, uint64_t since_ps, uint64_t up_ps, uin
 static bool link_loses(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
-    uint64_t end_ps = now_ps + serialisation_ps(packet->size_bytes, port->rate_bps) + link_delay_ps(plain->fabric, port_id);
+    uint64_t end_ps = now_ps + port_service_ps(port, packet->size_bytes, now_ps) + link_delay_ps(plain->fabric, port_id);
     if (port->gating == NULL || !gating_is_lost(port->gating, now_ps, end_ps)) {
         return false;
     }
@@ -400,7 +408,7 @@ static void link_send(struct plain *plain, uint32_t port_id, const struct packet
 {
     const struct fabric *fabric = plain->fabric;
     uint32_t peer_port = fabric->port_peer[port_id];
-    uint64_t service_ps = serialisation_ps(packet->size_bytes, fabric->rate_bps[port_id]);
+    uint64_t service_ps = port_service_ps(&plain->ports[port_id], packet->size_bytes, now_ps);
     plain->ports[port_id].counters.busy_ps += service_ps;
     plain->hop_count++;
     struct event departed = {

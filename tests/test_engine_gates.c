@@ -400,7 +400,7 @@ static void test_link_fails_and_comes_back(void)
 {
     for (size_t e = 0; e < 2; e++) {
         struct rig *rig = rig_line();
-        const struct link_change changes[] = {{10 * US, 0, false}, {20 * US, 0, true}};
+        const struct link_change changes[] = {{10 * US, 0, false, 0}, {20 * US, 0, true, 0}};
         rig->config.link_changes = changes;
         rig->config.link_change_count = 2;
         for (uint32_t i = 0; i < 1000; i++) {
@@ -415,6 +415,29 @@ static void test_link_fails_and_comes_back(void)
         CHECK_EQUAL(c.lost_bytes, (before - delivered) * 1500);
         CHECK_EQUAL(rig->log_count, 1000 - (before - delivered));
         CHECK_EQUAL(rig->log[rig->log_count - 1].time_ps, 20 * US + (1000 - before) * 30 * NS + 1030 * NS);
+        arena_free(rig->arena);
+    }
+}
+
+/* A quarter of the rate from 10 to 20 us: 30 ns a packet, then 120, then 30 again, and nothing is lost. */
+static void test_link_is_degraded(void)
+{
+    for (size_t e = 0; e < 2; e++) {
+        struct rig *rig = rig_line();
+        const struct link_change changes[] = {{10 * US, 0, true, 100000000000}, {20 * US, 0, true, 0}};
+        rig->config.link_changes = changes;
+        rig->config.link_change_count = 2;
+        for (uint32_t i = 0; i < 1000; i++) {
+            rig_send(rig, 0, 1, 1500);
+        }
+        rig_run(rig, engines[e]);
+        uint64_t before = 334;                                /* starts at 0, 30, ... 9990 ns */
+        uint64_t degraded = (20000 - 10020 + 119) / 120;      /* at 10020, 10140, ... before 20000 ns */
+        uint64_t again_ns = 10020 + 120 * degraded;
+        CHECK_EQUAL(rig->log_count, 1000);
+        CHECK_EQUAL(rig_counters(rig, 0).lost_packets, 0);
+        CHECK_EQUAL(rig->log[before].time_ps, (10020 + 120 + 500 + 30 + 500) * NS);
+        CHECK_EQUAL(rig->log[999].time_ps, (again_ns + 30 * (1000 - before - degraded - 1) + 1060) * NS);
         arena_free(rig->arena);
     }
 }
@@ -437,7 +460,7 @@ static void test_routes_react_after_their_delay(void)
         const struct routes *later = routes_new(rig->fabric, rig->arena);
         const uint64_t from_ps = 12 * US;
         const struct route_epochs epochs = {0, 1, 1, &from_ps, &later};
-        const struct link_change changes[] = {{10 * US, upper, false}, {10 * US, rig->fabric->port_peer[upper], false}};
+        const struct link_change changes[] = {{10 * US, upper, false, 0}, {10 * US, rig->fabric->port_peer[upper], false, 0}};
         rig->config.epochs = &epochs;
         rig->config.link_changes = changes;
         rig->config.link_change_count = 2;
@@ -486,5 +509,5 @@ static void test_strays_are_counted(void)
 TEST_MAIN("engine_gates", TEST(test_guard_costs_its_share), TEST(test_what_does_not_fit_waits),
           TEST(test_host_behind_a_gate), TEST(test_rotor_serves_a_peer_in_its_slot), TEST(test_valiant_spreads),
           TEST(test_backlog_detours_when_long), TEST(test_controller_opens_a_gate),
-          TEST(test_controller_cuts_a_window_short), TEST(test_link_fails_and_comes_back),
+          TEST(test_controller_cuts_a_window_short), TEST(test_link_fails_and_comes_back), TEST(test_link_is_degraded),
           TEST(test_routes_react_after_their_delay), TEST(test_strays_are_counted))

@@ -380,7 +380,8 @@ static void changes_draw(struct scenario *s, struct circuits *c, struct engine_c
     for (uint32_t i = draw_below(&s->draw, CHANGES_MAX + 1); i > 0; i--) {
         at_ps += draw_below(&s->draw, 2000000);
         c->changes[config->link_change_count++] =
-            (struct link_change){at_ps, draw_below(&s->draw, s->fabric.port_count), draw_once_in(&s->draw, 2)};
+            (struct link_change){at_ps, draw_below(&s->draw, s->fabric.port_count), draw_once_in(&s->draw, 2),
+                                 draw_once_in(&s->draw, 2) ? 1000000000 + draw_below(&s->draw, 400000000) * UINT64_C(1000) : 0};
     }
     config->link_changes = c->changes;
 }

@@ -52,11 +52,72 @@ static void test_lists(void)
     CHECK_EQUAL(routes_next(f.epochs->routes[0], 4, 2).count, 0); /* host 2 is cut off */
     CHECK_EQUAL(listed(arena, fabric, routes, NULL, STATUS_OK, &diag).change_count, 0);
     static const char *const bad[] = {"link 4-6 1us", "link 4 1us", "node 8 1us", "node x 1us", "node 4", "node 4 5",
-                                      "node 4 5us 4us", "cat 4 5us", "link 4-5 1us 2us 3us", "line 16 1us", "link 4-5x 1us"};
+                                      "node 4 5us 4us", "cat 4 5us", "link 4-5 1us 2us 3us", "line 16 1us", "link 4-5x 1us",
+                                      "link 4-5 1us at", "link 4-5 1us at 0bps", "link 4-5 at 1Gbps", "link 4-5 1us 2us at 1us"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         listed(arena, fabric, routes, bad[i], STATUS_INPUT, &diag);
         CHECK_HOLDS(diag.text, "failures.list: \"");
     }
+    arena_free(arena);
+}
+
+/* Degraded from 10 to 50 us to 40 Gbit/s, from 20 to 60 to 25, dead from 30 to 40: the worst holds at any time. */
+static void test_degraded_and_dead_overlap(void)
+{
+    struct arena *arena = arena_new("test");
+    struct fabric *fabric = ring(arena);
+    const struct routes *routes = routes_new(fabric, arena);
+    struct diag diag = {""};
+    struct failures f = listed(arena, fabric, routes, "link 4-5 10us 50us at 40Gbps; link 4-5 20us 60us at 25Gbps; link 5-4 30us 40us",
+                               STATUS_OK, &diag);
+    static const struct {
+        uint64_t time_ps, rate_bps;
+        bool is_up;
+    } expected[] = {{10 * US, 40000000000, true}, {20 * US, 25000000000, true}, {30 * US, 0, false},
+                    {40 * US, 25000000000, true}, {60 * US, 0, true}};
+    CHECK_EQUAL(f.change_count, 10); /* each way */
+    for (size_t i = 0; i < f.change_count; i++) {
+        CHECK_EQUAL(f.changes[i].time_ps, expected[i / 2].time_ps);
+        CHECK_EQUAL(f.changes[i].rate_bps, expected[i / 2].rate_bps);
+        CHECK_EQUAL(f.changes[i].is_up, expected[i / 2].is_up);
+    }
+    CHECK(f.epochs->routes[0] == routes && f.epochs->routes[2] != routes); /* only what is dead is gone round */
+    listed(arena, fabric, routes, "link 4-5 1us at 100Gbps", STATUS_INPUT, &diag);
+    CHECK_HOLDS(diag.text, "cannot be degraded to 100000000000 bit/s");
+    arena_free(arena);
+}
+
+/* Of three transmitters that die for good the first two have spares: back after reaction, settling, re-lock, control. */
+static void test_spares_take_over(void)
+{
+    struct arena *arena = arena_new("test");
+    struct fabric *fabric = ring(arena);
+    const uint32_t ports[] = {hand_port(fabric, 4, 5), hand_port(fabric, 5, 4), hand_port(fabric, 5, 6), hand_port(fabric, 6, 5),
+                              hand_port(fabric, 6, 7), hand_port(fabric, 7, 6)};
+    const struct optical optical = {.node = 7, .settle_ps = 3 * US, .relock_ps = 2 * US, .control_ps = 1 * US,
+                                    .port_count = 6, .port = ports};
+    struct scenario_failures scenario = {.reaction_ps = 4 * US, .spares = 2,
+                                         .list = "link 6-7 30us; link 4-5 10us; link 5-6 20us; link 7-4 5us"};
+    const struct routes *routes = routes_new(fabric, arena);
+    struct failures f;
+    struct diag diag = {""};
+    CHECK_EQUAL(failures_make(&scenario, fabric, routes, 1, arena, &f, &diag), STATUS_INPUT); /* nothing optical */
+    CHECK_HOLDS(diag.text, "failures.spares");
+    fabric->optical = &optical;
+    fabric->optical_count = 1;
+    CHECK_EQUAL(failures_make(&scenario, fabric, routes, 1, arena, &f, &diag), STATUS_OK);
+    CHECK_EQUAL(f.element_count, 4);
+    CHECK_EQUAL(f.spares_used, 2);
+    uint32_t back_count = 0;
+    for (size_t i = 0; i < f.change_count; i++) {
+        const struct link_change *change = &f.changes[i];
+        if (change->is_up) {
+            back_count++;
+            bool is_first = change->port == ports[0] || change->port == ports[1];
+            CHECK_EQUAL(change->time_ps, (is_first ? 20 : 30) * US); /* 10 us after it died */
+        }
+    }
+    CHECK_EQUAL(back_count, 4);
     arena_free(arena);
 }
 
@@ -141,6 +202,30 @@ static void test_jobs_survive(void)
     }
 }
 
+static double step_us(const char *settings)
+{
+    char output[8192];
+    job_run(settings, 0, "complete", output, sizeof output);
+    const char *at = strstr(output, "iteration time");
+    return at != NULL ? strtod(at + strlen("iteration time"), NULL) : 0;
+}
+
+/* The link of host 0 at a quarter of its rate holds everybody up, by no more than four times; two failing circuits of a
+ * patch end the job's hopes without spares, and cost their time with them. */
+static void test_degraded_links_and_spares_in_jobs(void)
+{
+    double whole_us = step_us(""), slow_us = step_us("--set failures.list='link 0-16 0ns at 100Gbps'");
+    printf(" whole %.1f, degraded %.1f us ...", whole_us, slow_us);
+    CHECK(slow_us > 2 * whole_us && slow_us < 4.2 * whole_us);
+    char output[8192];
+    const char *const patch = "%s run --trace pattern:ring_allreduce,ranks=8,bytes=40MB --fabric optical-patch --set degree=2 "
+                              "--set failures.list='link 0-1 14ms; link 4-5 14ms' --set failures.reaction=100us %s";
+    CHECK_EQUAL(test_shell(output, sizeof output, patch, program(), ""), 3);
+    CHECK_EQUAL(test_shell(output, sizeof output, patch, program(), "--set failures.spares=2 --format json"), 0);
+    CHECK_EQUAL(number_of(output, "spare_count"), 2);
+    CHECK(number_of(output, "makespan_ps") > 27 * PS_PER_MS); /* 14 ms, and 13.1 until the spares are lit */
+}
+
 static void test_a_cut_is_a_deadlock(void)
 {
     char output[8192];
@@ -148,4 +233,5 @@ static void test_a_cut_is_a_deadlock(void)
     job_run("--set failures.list='link 3-9 20us'", 2, "is not in this fabric", output, sizeof output);
 }
 
-TEST_MAIN("failures", TEST(test_lists), TEST(test_draws), TEST(test_jobs_survive), TEST(test_a_cut_is_a_deadlock))
+TEST_MAIN("failures", TEST(test_lists), TEST(test_degraded_and_dead_overlap), TEST(test_spares_take_over), TEST(test_draws),
+          TEST(test_jobs_survive), TEST(test_degraded_links_and_spares_in_jobs), TEST(test_a_cut_is_a_deadlock))

@@ -19,6 +19,8 @@ struct command {
     uint64_t now_ps, open_ps, close_ps;
 };
 
+#define BYTE_RATE(ps_) (8 * PS_PER_S / (ps_)) /* at which a byte takes so long */
+
 struct setting {
     struct fabric fabric;
     struct gate gate;
@@ -62,7 +64,8 @@ static void setting_draw(struct draw *draw, struct setting *s)
     uint64_t at_ps = 0;
     for (uint32_t i = draw_below(draw, 7); i > 0; i--) {
         at_ps += 1 + draw_below(draw, 30);
-        s->changes[s->config.link_change_count++] = (struct link_change){at_ps, 0, draw_below(draw, 2) == 0};
+        s->changes[s->config.link_change_count++] = (struct link_change){
+            .time_ps = at_ps, .is_up = draw_below(draw, 2) == 0, .rate_bps = draw_below(draw, 2) * BYTE_RATE(2 + draw_below(draw, 15))};
     }
     uint64_t now_ps = 0;
     for (uint32_t i = s->port_gate == 0 ? draw_below(draw, 4) : 0; i > 0; i--) {
@@ -124,6 +127,23 @@ static uint64_t slow_start_ps(const struct setting *s, uint64_t now_ps, uint64_t
     return TIME_NEVER_PS;
 }
 
+/* How long the byte takes that starts then. */
+static uint64_t slow_service_ps(const struct setting *s, uint64_t now_ps)
+{
+    uint64_t rate_bps = 0;
+    for (size_t i = 0; i < s->config.link_change_count && s->changes[i].time_ps <= now_ps; i++) {
+        rate_bps = s->changes[i].is_up ? s->changes[i].rate_bps : 0;
+    }
+    return serialisation_ps(1, rate_bps > 0 ? rate_bps : BYTE_RATE(5));
+}
+
+static uint64_t slow_send_ps(const struct setting *s, uint64_t now_ps)
+{
+    for (; now_ps < HORIZON && slow_start_ps(s, now_ps, slow_service_ps(s, now_ps)) != now_ps; now_ps++) {
+    }
+    return now_ps < HORIZON ? now_ps : TIME_NEVER_PS;
+}
+
 static uint64_t slow_dark_ps(const struct setting *s, uint64_t since_ps, uint64_t until_ps)
 {
     uint64_t sum_ps = 0;
@@ -150,6 +170,8 @@ static void setting_check(const struct setting *s, struct draw *draw, struct gat
         uint64_t now_ps = draw_below(draw, 150), more_ps = draw_below(draw, 60), service_ps = 1 + draw_below(draw, 15);
         uint64_t start_ps = gating_start_ps(gating, now_ps, service_ps);
         CHECK_EQUAL(start_ps < HORIZON ? start_ps : TIME_NEVER_PS, slow_start_ps(s, now_ps, service_ps));
+        uint64_t send_ps = gating_send_ps(gating, now_ps, 1, BYTE_RATE(5));
+        CHECK_EQUAL(send_ps < HORIZON ? send_ps : TIME_NEVER_PS, slow_send_ps(s, now_ps));
         CHECK_EQUAL(gating_dark_ps(gating, now_ps, now_ps + more_ps), slow_dark_ps(s, now_ps, now_ps + more_ps));
         CHECK_EQUAL(gating_is_down(gating, now_ps), slow_is_down(s, now_ps));
         if (!slow_is_down(s, now_ps)) {
@@ -188,7 +210,7 @@ static void test_blink(void)
 {
     struct arena *arena = arena_new("test");
     const uint64_t up_ps = 0;
-    const struct link_change changes[] = {{100, 0, false}, {100, 0, true}};
+    const struct link_change changes[] = {{100, 0, false, 0}, {100, 0, true, 0}};
     const struct fabric fabric = {.port_count = 1, .port_up_ps = (uint64_t *)(uintptr_t)&up_ps};
     const struct engine_config config = {.fabric = &fabric, .link_changes = changes, .link_change_count = 2};
     struct gating *gating = gatings_new(arena, &config)[0];

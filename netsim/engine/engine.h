@@ -76,12 +76,15 @@ struct host_ops {
     void (*control)(void *context, uint32_t host, uint64_t argument, uint64_t now_ps);
 };
 
-/* A directed link, named by the port that sends, goes down or comes back. While it is down nothing starts on it; a packet
- * that has started and whose last bit would leave the link later than that is lost; queued ones wait. */
+/* A directed link, named by the port that sends, goes down or comes back, or goes on at another rate. While it is down
+ * nothing starts on it; a packet that has started and whose last bit would leave the link later than that is lost; queued
+ * ones wait. A packet keeps the rate at which it has started; at less than the fabric's rate it arrives whole, as where the
+ * rates of two links differ. */
 struct link_change {
     uint64_t time_ps;
     uint32_t port;
     bool is_up;
+    uint64_t rate_bps; /* from now on; 0: the fabric's */
 };
 
 /* Which routes hold when: routes[i] from from_ps[i] on, base routes (engine_config.routes) before from_ps[0]. Where

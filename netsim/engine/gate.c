@@ -205,6 +205,36 @@ uint64_t gating_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t 
     }
 }
 
+static uint64_t rate_at(const struct gating *gating, uint64_t now_ps)
+{
+    size_t done = edges_done(gating, now_ps);
+    return done > 0 ? gating->edges[done - 1].rate_bps : 0;
+}
+
+uint64_t gating_service_ps(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps)
+{
+    uint64_t degraded_bps = rate_at(gating, start_ps);
+    return serialisation_ps(bytes, degraded_bps > 0 ? degraded_bps : rate_bps);
+}
+
+bool gating_is_degraded(const struct gating *gating, uint64_t now_ps)
+{
+    return rate_at(gating, now_ps) > 0;
+}
+
+/* From one change of the link to the next its rate is one, and so is the time that the packet takes. */
+uint64_t gating_send_ps(const struct gating *gating, uint64_t now_ps, uint64_t bytes, uint64_t rate_bps)
+{
+    for (;;) {
+        uint64_t start_ps = gating_start_ps(gating, now_ps, gating_service_ps(gating, now_ps, bytes, rate_bps));
+        size_t done = edges_done(gating, now_ps);
+        if (done == gating->edge_count || start_ps < gating->edges[done].time_ps) {
+            return start_ps;
+        }
+        now_ps = gating->edges[done].time_ps;
+    }
+}
+
 uint64_t gating_dark_ps(const struct gating *gating, uint64_t since_ps, uint64_t until_ps)
 {
     uint64_t sum_ps = 0;
@@ -243,11 +273,12 @@ static void gate_add(struct arena *arena, struct gating *gating, const struct fa
     gating->is_rerouting = gate->is_rerouting;
 }
 
-static void edge_add(struct arena *arena, struct gating *gating, uint64_t time_ps, bool is_up)
+static void edge_add(struct arena *arena, struct gating *gating, const struct link_edge *edge)
 {
-    bool was_up = gating->edge_count == 0 || gating->edges[gating->edge_count - 1].is_up;
-    if (is_up != was_up) {
-        vec_push(arena, gating->edges, gating->edge_count, gating->edge_capacity) = (struct link_edge){time_ps, is_up};
+    const struct link_edge first = {.is_up = true};
+    const struct link_edge *before = gating->edge_count == 0 ? &first : &gating->edges[gating->edge_count - 1];
+    if (edge->is_up != before->is_up || edge->rate_bps != before->rate_bps) {
+        vec_push(arena, gating->edges, gating->edge_count, gating->edge_capacity) = *edge;
     }
 }
 
@@ -255,15 +286,16 @@ static void edge_add(struct arena *arena, struct gating *gating, uint64_t time_p
 static void edges_delay(struct arena *arena, struct gating *gating, uint64_t up_ps)
 {
     struct gating late = {0};
-    bool is_up = true;
+    struct link_edge then = {.is_up = true};
     size_t i = 0;
-    edge_add(arena, &late, 0, false);
+    edge_add(arena, &late, &(struct link_edge){0});
     for (; i < gating->edge_count && gating->edges[i].time_ps <= up_ps; i++) {
-        is_up = gating->edges[i].is_up;
+        then = gating->edges[i];
     }
-    edge_add(arena, &late, up_ps, is_up);
+    then.time_ps = up_ps;
+    edge_add(arena, &late, &then);
     for (; i < gating->edge_count; i++) {
-        edge_add(arena, &late, gating->edges[i].time_ps, gating->edges[i].is_up);
+        edge_add(arena, &late, &gating->edges[i]);
     }
     gating->edges = late.edges;
     gating->edge_count = late.edge_count;
@@ -284,7 +316,8 @@ struct gating **gatings_new(struct arena *arena, const struct engine_config *con
     }
     for (size_t i = 0; i < config->link_change_count; i++) {
         const struct link_change *change = &config->link_changes[i];
-        edge_add(arena, gating_of(arena, all, change->port), change->time_ps, change->is_up);
+        const struct link_edge edge = {change->time_ps, change->is_up ? change->rate_bps : 0, change->is_up};
+        edge_add(arena, gating_of(arena, all, change->port), &edge);
     }
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         if (all[port] != NULL && fabric->port_up_ps[port] > 0) {

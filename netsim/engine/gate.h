@@ -10,8 +10,9 @@
  * The list of rules is kept for the whole run (one entry per command), so that the dark part of any wait can be told
  * afterwards and queues need not carry it.
  *
- * Scope: one port; both engines use it. A link that goes down loses what would leave it later.
- * Not modelled: a transmission that is cut short; a link that comes up at another rate.
+ * Scope: one port; both engines use it. A link that goes down loses what would leave it later; one that is degraded sends
+ * more slowly.
+ * Not modelled: a transmission that is cut short. In-band telemetry counts by the fabric's rate.
  * Checked against: a search picosecond by picosecond (tests/test_gate.c). */
 #ifndef PHOTONET_ENGINE_GATE_H
 #define PHOTONET_ENGINE_GATE_H
@@ -29,6 +30,7 @@ struct gate_rule {
 
 struct link_edge {
     uint64_t time_ps;
+    uint64_t rate_bps; /* 0: the fabric's */
     bool is_up;
 };
 
@@ -43,7 +45,13 @@ struct gating {
 /* Per port of the fabric, NULL for a port that may always send; NULL where all are such. */
 struct gating **gatings_new(struct arena *arena, const struct engine_config *config);
 
-/* The earliest start, not before now_ps, of a transmission of that length; TIME_NEVER_PS for never. */
+/* How long a transmission takes that starts then; rate_bps is the fabric's. */
+uint64_t gating_service_ps(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps);
+/* Whether the link sends at another rate than the fabric's. */
+bool gating_is_degraded(const struct gating *gating, uint64_t now_ps);
+/* The earliest start, not before now_ps, of a packet; TIME_NEVER_PS for never. */
+uint64_t gating_send_ps(const struct gating *gating, uint64_t now_ps, uint64_t bytes, uint64_t rate_bps);
+/* The same of a transmission of that length, whatever the rate. */
 uint64_t gating_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t service_ps);
 /* Whether what starts then and leaves the link at end_ps is lost. */
 bool gating_is_lost(const struct gating *gating, uint64_t start_ps, uint64_t end_ps);

@@ -464,12 +464,11 @@ static inline void port_sample(struct window_core *core, const struct window_por
     core->late_bytes[port - core->ports] += (uint32_t)size_bytes;
 }
 
-/* Puts a packet on the link at start_ps. */
+/* Puts a packet on the link at start_ps, for service_ps. */
 static inline void port_depart(struct worker *worker, struct window_port *port, const struct packet *packet,
-                               uint64_t since_ps, uint64_t start_ps)
+                               uint64_t since_ps, uint64_t start_ps, uint64_t service_ps)
 {
     struct window_core *core = worker->core;
-    uint64_t service_ps = port_service_ps(port, packet->size_bytes);
     uint64_t dark_ps = port->up_ps > since_ps ? port->up_ps - since_ps : 0;
     port->tx_packets++;
     port->tx_bytes += packet->size_bytes;
@@ -495,10 +494,18 @@ static inline void port_deliver(struct worker *worker, const struct window_port 
     packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | !is_cut, packet);
 }
 
+/* The same from a degraded link: whole. */
+static inline void port_deliver_whole(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                                      uint64_t end_ps, bool is_destination)
+{
+    uint64_t arrival_ps = end_ps + port->delay_ps + (is_destination ? 0 : port->latency_ps);
+    packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | 1, packet);
+}
+
 static inline void port_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
                                  uint64_t since_ps, uint64_t start_ps)
 {
-    port_depart(worker, port, packet, since_ps, start_ps);
+    port_depart(worker, port, packet, since_ps, start_ps, port_service_ps(port, packet->size_bytes));
     port_deliver(worker, port, packet, start_ps, port->peer_id == packet->dst);
 }
 

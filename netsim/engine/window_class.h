@@ -264,10 +264,38 @@ CLASS_INLINE struct class_waiting *class_next(struct window_port *port, struct c
 void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t queue_bytes, uint64_t number,
                      uint64_t now_ps);
 
+/* What a link does with a packet that starts: a failing one loses it, a degraded one takes longer and hands it over
+ * whole. */
+enum link_fate { LINK_CARRIES, LINK_CARRIES_WHOLE, LINK_LOSES };
+struct link_use {
+    uint64_t service_ps;
+    enum link_fate fate;
+};
+
+CLASS_INLINE struct link_use link_use_usual(const struct window_port *port, const struct packet *packet)
+{
+    return (struct link_use){port_service_ps(port, packet->size_bytes), LINK_CARRIES};
+}
+
+CLASS_INLINE void class_deliver(struct worker *worker, const struct window_port *port, const struct packet *packet,
+                                uint64_t now_ps, struct link_use use, bool is_coupled)
+{
+    bool is_group = is_coupled && port->peer_id != ID_NONE && packet->dst >= worker->core->fabric->host_count;
+    bool is_destination = port->peer_id == packet->dst || is_group;
+    if (__builtin_expect(use.fate == LINK_CARRIES_WHOLE, 0)) {
+        port_deliver_whole(worker, port, packet, now_ps + use.service_ps, is_destination);
+    } else if (port_is_near(worker, port) && now_ps - worker->start_ps < worker->core->width_ps) {
+        packet_deliver(worker, port, packet, now_ps - worker->start_ps, use.service_ps);
+    } else {
+        port_deliver(worker, port, packet, now_ps, is_destination);
+    }
+}
+
 /* Puts a packet on the link, which may lose it: then the buffer behind it is never taken. */
 CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, uint32_t class, struct class_waiting *next,
-                             uint64_t now_ps, bool is_lost, bool is_coupled)
+                             uint64_t now_ps, struct link_use use, bool is_coupled)
 {
+    bool is_lost = use.fate == LINK_LOSES;
     struct window_core *core = worker->core;
     struct window_port *port = &core->ports[port_id];
     struct class_port *queues = &core->class_ports[port_id];
@@ -286,14 +314,9 @@ CLASS_INLINE void class_send(struct worker *worker, uint32_t port_id, uint32_t c
         queues->service_in_class = next->in_class;
         queues->credit_bytes[class] -= !is_lost && rule->credit_bytes > 0 ? next->packet.size_bytes : 0;
     }
-    port_depart(worker, port, &next->packet, next->since_ps, now_ps);
+    port_depart(worker, port, &next->packet, next->since_ps, now_ps, use.service_ps);
     if (!is_lost) {
-        bool is_group = is_coupled && port->peer_id != ID_NONE && next->packet.dst >= core->fabric->host_count;
-        if (port_is_near(worker, port) && now_ps - worker->start_ps < core->width_ps) {
-            packet_deliver(worker, port, &next->packet, now_ps - worker->start_ps, port_service_ps(port, next->packet.size_bytes));
-        } else {
-            port_deliver(worker, port, &next->packet, now_ps, port->peer_id == next->packet.dst || is_group);
-        }
+        class_deliver(worker, port, &next->packet, now_ps, use, is_coupled);
     }
 }
 

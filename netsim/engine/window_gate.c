@@ -5,7 +5,7 @@
 static uint64_t start_ps(const struct window_core *core, uint32_t port_id, const struct gate_port *gate, uint64_t bytes,
                          uint64_t now_ps)
 {
-    return gating_start_ps(gate->gating, now_ps, port_service_ps(&core->ports[port_id], bytes));
+    return gating_send_ps(gate->gating, now_ps, bytes, core->ports[port_id].rate_bps);
 }
 
 static uint64_t pull_bytes(const struct window_core *core)
@@ -41,21 +41,23 @@ static void dark_count(struct window_port *port, const struct gate_port *gate, u
     port->queue_wait_ps -= dark_ps - counted_ps;
 }
 
-bool gate_starts(struct worker *worker, uint32_t port_id, struct gate_port *gate, const struct class_waiting *next,
-                 uint64_t now_ps)
+struct link_use gate_starts(struct worker *worker, uint32_t port_id, struct gate_port *gate, const struct class_waiting *next,
+                            uint64_t now_ps)
 {
     struct window_port *port = &worker->core->ports[port_id];
+    struct link_use use = {.service_ps = gating_service_ps(gate->gating, now_ps, next->packet.size_bytes, port->rate_bps)};
     gate->wake_ps = TIME_NEVER_PS;
     assert(next->packet.size_bytes <= pull_bytes(worker->core) || next->in_port != ID_NONE);
     dark_count(port, gate, next->since_ps, now_ps);
-    uint64_t end_ps = now_ps + port_service_ps(port, next->packet.size_bytes) + port->delay_ps;
-    if (!gating_is_lost(gate->gating, now_ps, end_ps)) {
-        return false;
+    if (!gating_is_lost(gate->gating, now_ps, now_ps + use.service_ps + port->delay_ps)) {
+        use.fate = gating_is_degraded(gate->gating, now_ps) ? LINK_CARRIES_WHOLE : LINK_CARRIES;
+        return use;
     }
     gate->lost_packets++;
     gate->lost_bytes += next->packet.size_bytes;
     worker->in_flight--;
-    return true;
+    use.fate = LINK_LOSES;
+    return use;
 }
 
 /* ---- waking ----------------------------------------------------------------------------------------------- */

@@ -49,8 +49,8 @@ void gate_ports_wake(struct window_core *core); /* when the workers stand: the f
 bool gate_lets_pull(const struct window_core *core, uint32_t port_id, struct gate_port *gate, uint64_t now_ps);
 /* Bit per class whose first packet may start now, as far as the gate is concerned. */
 uint32_t gate_classes(const struct window_core *core, uint32_t port_id, const struct gate_port *gate, uint64_t now_ps);
-/* A packet starts: its dark time is counted; true where the link will lose it. */
-bool gate_starts(struct worker *worker, uint32_t port_id, struct gate_port *gate, const struct class_waiting *next,
+/* A packet starts: its dark time is counted, and what the link does with it is told. */
+struct link_use gate_starts(struct worker *worker, uint32_t port_id, struct gate_port *gate, const struct class_waiting *next,
                  uint64_t now_ps);
 void gate_wake(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps); /* G1 */
 void gate_node_wake(struct worker *worker, uint32_t node, uint64_t time_ps);
