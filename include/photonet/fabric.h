@@ -287,6 +287,17 @@ static inline uint64_t fabric_gate_wait_ps(const struct fabric *fabric, uint32_t
     return longest_ps;
 }
 
+/* A link inside a server: its lanes are drawn with the chips at its ends. */
+static inline bool fabric_is_in_server(const struct fabric *fabric, uint32_t port)
+{
+    uint32_t node = fabric->port_node[port];
+    uint32_t host_port = node < fabric->host_count ? port : fabric->port_peer[port];
+    if (fabric->server_hosts == 0 || host_port == ID_NONE || fabric->port_node[host_port] >= fabric->host_count) {
+        return false;
+    }
+    return host_port - fabric->port_first[fabric->port_node[host_port]] < fabric->server_ports;
+}
+
 /* What has no part, and therefore no power in any account. */
 struct fabric_bare {
     uint32_t hosts, switches, ports;
@@ -300,7 +311,7 @@ static inline struct fabric_bare fabric_bare(const struct fabric *fabric)
         bare.switches += is_bare && fabric->node_kind[node] != NODE_HOST;
     }
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        bare.ports += fabric->port_part[port] == PART_ID_NONE;
+        bare.ports += fabric->port_part[port] == PART_ID_NONE && !fabric_is_in_server(fabric, port);
     }
     return bare;
 }
