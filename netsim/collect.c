@@ -24,7 +24,7 @@ static uint32_t circuits_set(const struct circuits *circuits)
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
-void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
+void facts_of_sim(struct sim *sim, uint64_t cut_ps, struct arena *arena, struct facts *facts)
 {
     if (sim->circuits != NULL) {
         sim->fabric->reconfigurations = circuits_set(sim->circuits);
@@ -32,7 +32,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
     struct replay_rank *ranks = arena_array(arena, sim->job->rank_count, struct replay_rank);
     struct port_counters *ports = arena_array(arena, sim->fabric->port_count, struct port_counters);
     for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
-        replay_rank(sim->replay, rank, &ranks[rank]);
+        replay_rank(sim->replay, rank, cut_ps, &ranks[rank]);
     }
     for (uint32_t port = 0; port < sim->fabric->port_count; port++) {
         sim->engine->class->counters(sim->engine, port, &ports[port]);
@@ -49,7 +49,7 @@ void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts)
         .failure_count = sim->failures.element_count,
         .spare_count = sim->failures.spares_used,
         .hop_count = sim->engine->class->hop_count(sim->engine),
-        .makespan_ps = replay_makespan_ps(sim->replay),
+        .makespan_ps = cut_ps > 0 ? cut_ps : replay_makespan_ps(sim->replay),
         .done_ops = replay_done_ops(sim->replay),
         .op_count = replay_op_count(sim->replay),
         .is_complete = replay_is_complete(sim->replay),
@@ -324,7 +324,7 @@ static uint64_t steady_ps(const struct facts *facts)
 static struct steady steady_of(const struct facts *facts, uint32_t iterations)
 {
     if (iterations == 1 || !facts->is_complete) {
-        return (struct steady){false, iterations, facts->makespan_ps};
+        return (struct steady){false, facts->is_complete ? iterations : 1, facts->makespan_ps};
     }
     return (struct steady){true, iterations - 1, steady_ps(facts)};
 }
@@ -340,10 +340,9 @@ static void ranks_summarise(const struct facts *facts, struct steady steady, str
     uint64_t shares = (uint64_t)facts->job->rank_count * steady.iterations;
     summary->compute_ps = compute_ps / shares;
     summary->exposed_communication_ps = exposed_ps / shares;
+    uint64_t step_ps = steady.time_ps / steady.iterations;
     summary->exposed_communication_fraction =
-        summary->iteration_time_ps == 0
-            ? 0
-            : (double)summary->exposed_communication_ps / (double)summary->iteration_time_ps;
+        step_ps == 0 ? 0 : (double)summary->exposed_communication_ps / (double)step_ps;
 }
 
 static void messages_summarise(const struct facts *facts, struct result_summary *summary)
@@ -406,7 +405,8 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
 {
     struct energy_row *rows;
     uint32_t count;
-    energy_of(facts, steady.time_ps, steady.iterations, iterations, steady.is_steady, arena, &rows, &count);
+    uint64_t all = facts->is_complete ? iterations : 1;
+    energy_of(facts, steady.time_ps, steady.iterations, all, steady.is_steady, arena, &rows, &count);
     double network_pj = 0, all_pj = 0, compute_pj = 0, wait_pj = 0, steps = (double)steady.iterations;
     for (uint32_t i = 0; i < count; i++) {
         double row_pj = rows[i].static_pj + rows[i].dynamic_pj + rows[i].reconfigure_pj;
@@ -423,7 +423,7 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
         summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->fabric->host_count;
     }
     if (summary->useful_bytes > 0) {
-        double useful_bits = (double)summary->useful_bytes * 8 * steps / iterations;
+        double useful_bits = (double)summary->useful_bytes * 8 * steps / (double)all;
         summary->energy_pj_per_useful_bit = network_pj / useful_bits;
     }
 }
@@ -433,7 +433,7 @@ void collect_summary(const struct facts *facts, uint32_t iterations, struct aren
     *summary = (struct result_summary){0};
     summary->makespan_ps = facts->makespan_ps;
     struct steady steady = steady_of(facts, iterations);
-    summary->iteration_time_ps = steady.time_ps / steady.iterations;
+    summary->iteration_time_ps = facts->is_complete ? steady.time_ps / steady.iterations : 0;
     summary->sample_time_factor = facts->job->time_factor;
     summary->full_step_time_ps = (uint64_t)((double)summary->iteration_time_ps * facts->job->time_factor);
     summary->full_rank_count = facts->job->full_rank_count;
@@ -471,8 +471,8 @@ static void job_finish(struct result_jobs *row, const struct job_sums *sums, uin
     bool is_steady = iterations > 1 && row->operations == row->operations_all;
     uint64_t steps = is_steady ? iterations - 1 : iterations, shares = (uint64_t)row->ranks * steps;
     row->makespan_ps = row->end_ps > row->start_ps ? row->end_ps - row->start_ps : 0;
-    row->iteration_time_ps =
-        is_steady ? (uint64_t)(sums->steady_ps / shares) : row->makespan_ps / steps;
+    row->iteration_time_ps = is_steady ? (uint64_t)(sums->steady_ps / shares) : row->makespan_ps / steps;
+    row->iteration_time_ps = row->operations == row->operations_all ? row->iteration_time_ps : 0;
     row->compute_ps = (sums->compute_ps - (is_steady ? sums->first_compute_ps : 0)) / shares;
     row->exposed_communication_ps = (sums->exposed_ps - (is_steady ? sums->first_exposed_ps : 0)) / shares;
 }

@@ -19,13 +19,13 @@ struct facts {
     uint64_t hop_count;
     uint64_t makespan_ps;
     uint64_t done_ops, op_count;
-    bool is_complete;
+    bool is_complete; /* else there is no step: times and energies are those of all that was run */
     uint32_t failure_count, spare_count;
     const struct circuits *circuits; /* NULL: none are set while the job runs */
 };
 
-/* Of the packet engine, as they stand now. */
-void facts_of_sim(struct sim *sim, struct arena *arena, struct facts *facts);
+/* Of the packet engine, as they stand now. `cut_ps`: when a run was cut short; 0: it ended. */
+void facts_of_sim(struct sim *sim, uint64_t cut_ps, struct arena *arena, struct facts *facts);
 
 /* Rows of what has ended since the last call: messages and collectives. Needs stats, calls and call_count only. */
 struct collect_cursor {

@@ -144,6 +144,7 @@ struct run_loop {
     bool is_stuck;            /* timers run, but nothing moves */
     double flushed_s;
     uint64_t flushed_ps;
+    uint64_t reached_ps;      /* simulated so far */
 };
 
 static enum status loop_flush(struct run_loop *loop, struct diag *diag)
@@ -192,6 +193,7 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
         bool is_exact = is_close(until_ps, request->until_ps) || is_close(until_ps, look_ps);
         next_ps = is_exact ? sim_run(loop->sim, until_ps) : sim_run_past(loop->sim, until_ps);
         double took_s = wall_seconds() - start_s;
+        loop->reached_ps = until_ps;
         if (until_ps == look_ps) {
             loop->is_stuck = !sim_has_moved(loop->sim);
             look_ps += patience_ps;
@@ -349,7 +351,9 @@ static enum status packets_run(const struct run_request *request, const struct j
     }
     struct facts facts;
     conservation_check(loop.sim);
-    facts_of_sim(loop.sim, arena, &facts);
+    bool is_stuck = loop.is_stuck || sim_run(loop.sim, 0) == TIME_NEVER_PS;
+    bool is_cut = !is_stuck && !replay_is_complete(loop.sim->replay);
+    facts_of_sim(loop.sim, is_cut ? loop.reached_ps : 0, arena, &facts);
     result->calls = facts.calls;
     result->call_count = facts.call_count;
     collect_summary(&facts, request->iterations, arena, &result->summary);
@@ -357,7 +361,7 @@ static enum status packets_run(const struct run_request *request, const struct j
     result->digest = sim_digest(loop.sim);
     result->plan_text = loop.sim->fabric->plan_text;
     result->wall_s = wall_seconds() - start_s;
-    enum status verdict = verdict_of(request, &facts, loop.is_stuck || sim_run(loop.sim, 0) == TIME_NEVER_PS, result, diag);
+    enum status verdict = verdict_of(request, &facts, is_stuck, result, diag);
     result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, arena) : NULL;
     if (results != NULL) {
         status = series_write(&loop.series, facts.makespan_ps, loop.run, diag);

@@ -9,10 +9,12 @@ static double us(uint64_t time_ps)
 
 void summary_print(const struct result_summary *summary, FILE *stream)
 {
-    fprintf(stream, "        iteration time    %12.3f us, of it exposed communication %.3f us (%.1f %%)\n",
-            us(summary->iteration_time_ps), us(summary->exposed_communication_ps),
+    bool is_whole = summary->iteration_time_ps > 0;
+    fprintf(stream, "        %s    %12.3f us, of it exposed communication %.3f us (%.1f %%)\n",
+            is_whole ? "iteration time" : "cut short at  ",
+            us(is_whole ? summary->iteration_time_ps : summary->makespan_ps), us(summary->exposed_communication_ps),
             100 * summary->exposed_communication_fraction);
-    if (summary->sample_time_factor != 1) {
+    if (is_whole && summary->sample_time_factor != 1) {
         fprintf(stream, "        full step         %12.3f us on %" PRIu64 " ranks: the sample's iteration time times %.4g\n",
                 us(summary->full_step_time_ps), summary->full_rank_count, summary->sample_time_factor);
     }
@@ -29,9 +31,9 @@ void summary_print(const struct result_summary *summary, FILE *stream)
             summary->collective_busbw_gbps);
     fprintf(stream, "        packet-hops       %12" PRIu64 " (acknowledgements counted), %" PRIu64 " dropped\n",
             summary->packet_hop_count, summary->drop_count);
-    fprintf(stream, "        energy            %12.3f J a step, of it network %.3f J; %.1f W of network a GPU; "
+    fprintf(stream, "        energy            %12.3f J %s, of it network %.3f J; %.1f W of network a GPU; "
                     "%.1f pJ a useful bit\n",
-            summary->energy_per_iteration_j, summary->network_energy_per_iteration_j, summary->network_w_per_gpu,
+            summary->energy_per_iteration_j, is_whole ? "a step" : "so far", summary->network_energy_per_iteration_j, summary->network_w_per_gpu,
             summary->energy_pj_per_useful_bit);
 }
 

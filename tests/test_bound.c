@@ -105,7 +105,7 @@ static struct outcome run_on(const char *preset, const char *trace, bool *is_lar
         status = status == STATUS_OK ? sim_new(arena, &sim_config, &sim, &diag) : status;
         if (status == STATUS_OK) {
             sim_run(sim, TIME_NEVER_PS - 1);
-            facts_of_sim(sim, arena, &facts);
+            facts_of_sim(sim, 0, arena, &facts);
             CHECK(facts.is_complete);
             outcome = (struct outcome){facts.makespan_ps, last_acked_ps(&sim->stats), ports_bound_ps(&facts, arena),
                                        hosts_bound_ps(sim, arena)};

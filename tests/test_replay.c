@@ -228,7 +228,7 @@ static struct toy *toy_finish(struct arena *arena, const struct job *job, const 
 static struct replay_rank rank_of(const struct toy *toy, uint32_t rank)
 {
     struct replay_rank result;
-    replay_rank(toy->replay, rank, &result);
+    replay_rank(toy->replay, rank, 0, &result);
     return result;
 }
 

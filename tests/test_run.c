@@ -247,7 +247,10 @@ static void test_until_and_interruption_by_flag(void)
     struct done done = run(request, "");
     CHECK_EQUAL(done.status, STATUS_OK);
     CHECK_TEXT(done.result.status, "interrupted");
-    CHECK(done.result.summary.makespan_ps <= 23 * PS_PER_US && done.result.summary.makespan_ps > 18 * PS_PER_US);
+    CHECK_EQUAL(done.result.summary.makespan_ps, 23 * PS_PER_US);
+    CHECK_EQUAL(done.result.summary.iteration_time_ps, 0); /* no step has ended */
+    CHECK_EQUAL(done.result.summary.exposed_communication_ps, 23 * PS_PER_US); /* what is under way counts */
+    CHECK_NEAR(done.result.summary.exposed_communication_fraction, 1, 1e-12);
     CHECK(done.result.summary.packet_count > 32 * 3 && done.result.summary.packet_count < 32 * 10);
     arena_free(done.arena);
     const volatile int interrupted = 1;

@@ -377,7 +377,7 @@ static void test_results(void)
     const uint64_t ring_bytes = 2 * 2 * 7 * (UINT64_C(64) << 20) / 8;
     for (uint32_t id = 0; id < 8; id++) {
         struct replay_rank rank;
-        replay_rank(both.sim->replay, id, &rank);
+        replay_rank(both.sim->replay, id, 0, &rank);
         CHECK_EQUAL(both.flow.ranks[id].done_ops, rank.op_count);
         CHECK_EQUAL(both.flow.ranks[id].sent_bytes, ring_bytes);
         CHECK_EQUAL(both.flow.ranks[id].received_bytes, ring_bytes);

@@ -400,7 +400,7 @@ static void results_store(struct flow_tasks *tasks)
     struct flow_shared *shared = child->shared;
     records_flush(tasks);
     for (uint32_t rank = 0; rank < child->config->job->rank_count; rank++) {
-        replay_rank(child->replay, rank, &child->ranks[rank]);
+        replay_rank(child->replay, rank, 0, &child->ranks[rank]);
     }
     for (uint32_t i = 0; i < replay_call_count(child->replay); i++) {
         child->calls[i] = replay_calls(child->replay)[i];

@@ -394,9 +394,13 @@ bool replay_is_computing(const struct replay *replay, uint32_t rank)
 
 /* ---- results ---------------------------------------------------------------------------------------------- */
 
-void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result)
+void replay_rank(const struct replay *replay, uint32_t id, uint64_t now_ps, struct replay_rank *result)
 {
-    *result = replay->ranks[rank].result;
+    struct rank rank = replay->ranks[id];
+    if (now_ps > rank.since_ps) {
+        rank_account(&rank, now_ps);
+    }
+    *result = rank.result;
 }
 
 uint32_t replay_call_count(const struct replay *replay)

@@ -79,7 +79,8 @@ struct replay_rank {
     uint64_t sent_bytes, received_bytes; /* payload */
     uint64_t received_extra_bytes;       /* what protocols add to it on the wire */
 };
-void replay_rank(const struct replay *replay, uint32_t rank, struct replay_rank *result);
+/* As of `now_ps`, with what is under way then; 0: as of its last event. */
+void replay_rank(const struct replay *replay, uint32_t rank, uint64_t now_ps, struct replay_rank *result);
 
 /* One collective call of a group, in the last iteration. */
 struct replay_call {
