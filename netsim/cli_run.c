@@ -18,8 +18,9 @@ enum { OPT_SET = 256, OPT_ENGINE, OPT_TRANSPORT, OPT_SEED, OPT_UNTIL, OPT_ITERAT
 static const struct argp_option options[] = {
     {"trace", 't', "SPEC[,OPTION=VALUE]...", 0, "trace: a file, a prefix of rank files, a directory, or pattern:NAME,key=value; "
      "several are jobs that share the fabric, see below", 0},
-    {"fabric", 'f', "FILE|PRESET", 0, "fabric; several give several runs in one file", 0},
-    {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of the fabric, part.NAME.QUANTITY, trace.KEY, packet.KEY, ...", 0},
+    {"fabric", 'f', "FILE|PRESET[,KEY=VALUE]...", 0,
+     "fabric, with parameters of its own; several give several runs in one file", 0},
+    {"set", OPT_SET, "KEY=VALUE", 0, "a parameter of every fabric, part.NAME.QUANTITY, trace.KEY, packet.KEY, ...", 0},
     {"parameters", OPT_PARAMETERS, NULL, 0, "list the parameters that belong to no fabric and exit", 0},
     {"ranks", OPT_RANKS, "N", 0, "ranks; where the trace says another number, it is retargeted by data-parallel replicas", 0},
     {"engine", OPT_ENGINE, "packet|simgrid", 0, "packet (default), or SimGrid's fluid model as a second opinion", 0},

@@ -35,12 +35,50 @@ const struct fabric_preset *fabric_preset_find(const char *name)
     return NULL;
 }
 
+/* A comma that "KEY=" follows; NULL where there is none. A file's name may hold anything. */
+static const char *spec_comma(const char *text)
+{
+    for (const char *comma = strchr(text, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+        size_t length = strcspn(comma + 1, ",=");
+        if (length > 0 && comma[1 + length] == '=') {
+            return comma;
+        }
+    }
+    return NULL;
+}
+
+const char *fabric_spec_head(const char *spec, struct arena *arena)
+{
+    const char *comma = access(spec, F_OK) == 0 ? NULL : spec_comma(spec);
+    return comma == NULL ? spec : arena_strndup(arena, spec, (size_t)(comma - spec));
+}
+
+/* What stands behind the comma is part of the name: it is what tells two runs of one preset apart. */
 const char *fabric_spec_name(const char *spec, struct arena *arena)
 {
-    const char *base = strrchr(spec, '/') != NULL ? strrchr(spec, '/') + 1 : spec;
-    const char *dot = strrchr(base, '.');
+    const char *head = fabric_spec_head(spec, arena), *slash = strrchr(head, '/');
+    const char *base = slash != NULL ? slash + 1 : head, *dot = strrchr(base, '.');
     bool is_yaml = dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
-    return is_yaml && dot > base ? arena_strndup(arena, base, (size_t)(dot - base)) : base;
+    int length = is_yaml && dot > base ? (int)(dot - base) : (int)strlen(base);
+    char *name = arena_printf(arena, "%.*s%s", length, base, spec + strlen(head));
+    for (char *at = strchr(name, '/'); at != NULL; at = strchr(at, '/')) {
+        *at = '-'; /* a run is a group of the result file */
+    }
+    return name;
+}
+
+/* The settings behind the spec; what has no "=" belongs to the value before it. */
+static void spec_settings(struct loader *loader, const char *options)
+{
+    while (options != NULL) {
+        const char *key = options + 1, *equals = strchr(key, '=');
+        options = spec_comma(equals);
+        size_t length = options != NULL ? (size_t)(options - equals - 1) : strlen(equals + 1);
+        vec_push(loader->arena, loader->all, loader->all_count, loader->all_capacity) = (struct trace_setting){
+            .key = arena_strndup(loader->arena, key, (size_t)(equals - key)),
+            .text = arena_strndup(loader->arena, equals + 1, length),
+            .at = {"--fabric", 0, 0}};
+    }
 }
 
 /* ---- what the user wrote ------------------------------------------------------------------------------------ */
@@ -263,11 +301,15 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
     struct loader loader = {.arena = arena, .diag = diag, .config = config};
     *config = (struct fabric_config){.parts = part_table_new(arena)};
     loader.name = fabric_spec_name(spec, arena);
-    enum status status = spec_read(&loader, spec);
+    const char *head = fabric_spec_head(spec, arena);
+    enum status status = spec_read(&loader, head);
     for (size_t i = 0; status == STATUS_OK && i < set_count; i++) {
         vec_push(arena, loader.all, loader.all_count, loader.all_capacity) = sets[i];
     }
-    status = status == STATUS_OK ? family_find(&loader, spec) : status;
+    if (spec[strlen(head)] != '\0') {
+        spec_settings(&loader, spec + strlen(head));
+    }
+    status = status == STATUS_OK ? family_find(&loader, head) : status;
     for (size_t i = 0; status == STATUS_OK && i < loader.all_count; i++) {
         status = setting_apply(&loader, &loader.all[i]);
     }

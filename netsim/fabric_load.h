@@ -6,7 +6,10 @@
  *     transport: {window: 1MiB}     nested maps are dotted keys; what is neither a parameter of the family nor a
  *                                   part belongs to others and is handed on
  *
- * `title` and `name` are for people. Settings from the command line come last and win. */
+ * `title` and `name` are for people. Settings from the command line win over these, and those behind the spec, which belong
+ * to this fabric alone, over all:
+ *
+ *     clos-dsp,link_rate=800Gbps,transport.window=2MiB,name=fast */
 #ifndef PHOTONET_FABRIC_LOAD_H
 #define PHOTONET_FABRIC_LOAD_H
 
@@ -23,7 +26,7 @@ struct fabric_config {
     struct origin at;         /* the line that names the family */
 };
 
-/* `spec` is a preset, a family or a file. hosts_wanted: ranks of the job, 0 = unknown; a fabric with fewer hosts is
+/* `spec` is a preset, a family or a file, and perhaps ",KEY=VALUE"s behind it. hosts_wanted: ranks of the job, 0 = unknown; a fabric with fewer hosts is
  * refused. */
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
                         uint32_t hosts_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
@@ -31,8 +34,11 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
 /* fabric_check_gates with the line of packet.size, or of the fabric, in front. */
 enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag);
 
-/* The name of `spec` in results: "clos-dsp", "my-fabric" of path/my-fabric.yaml. */
+/* The name of `spec` in results: "clos-dsp", "my-fabric" of path/my-fabric.yaml, "clos-dsp,link_rate=800Gbps". */
 const char *fabric_spec_name(const char *spec, struct arena *arena);
+
+/* `spec` without what stands behind the comma: a preset, a family or a path. */
+const char *fabric_spec_head(const char *spec, struct arena *arena);
 
 const struct fabric_preset *fabric_preset_find(const char *name);
 

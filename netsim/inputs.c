@@ -1,5 +1,7 @@
 #include "netsim/inputs.h"
 
+#include "netsim/fabric_load.h"
+
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,7 +100,7 @@ void inputs_find(const char *const *trace_specs, uint32_t trace_count, const cha
     for (uint32_t i = 0; i < trace_count; i++) {
         trace_add(&list, trace_specs[i]);
     }
-    file_add(&list, fabric_spec);
+    file_add(&list, fabric_spec_head(fabric_spec, arena));
     *inputs = list.items;
     *count = (uint32_t)list.count;
 }

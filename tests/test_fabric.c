@@ -282,6 +282,32 @@ static void refused_file(const char *text, const char *part)
     refused(path, "", 0, part);
 }
 
+/* What stands behind the spec is this fabric's alone, wins over --set, and tells it apart by name. */
+static void test_settings_behind_the_spec(void)
+{
+    struct loaded plain = load("clos-dsp", "link_rate=100Gbps", 0);
+    struct loaded own = load("clos-dsp,link_rate=800Gbps,transport.window=2MiB", "link_rate=100Gbps", 0);
+    CHECK_EQUAL(good(&plain)->rate_bps[0], 100000000000u);
+    CHECK_EQUAL(good(&own)->rate_bps[0], 800000000000u);
+    CHECK_TEXT(plain.config.fabric->name, "clos-dsp");
+    CHECK_TEXT(own.config.fabric->name, "clos-dsp,link_rate=800Gbps,transport.window=2MiB");
+    CHECK_EQUAL(own.config.left_count, 1);
+    CHECK_TEXT(own.config.left[0].key, "transport.window");
+    CHECK_TEXT(own.config.left[0].text, "2MiB");
+    arena_free(plain.arena);
+    arena_free(own.arena);
+    own = load("clos-dsp,failures.list=link 1-2 3us,4,name=a", "", 0); /* a comma inside a value stays there */
+    CHECK_TEXT(good(&own)->name, "a");
+    CHECK_TEXT(own.config.left[0].text, "link 1-2 3us,4");
+    CHECK_TEXT(fabric_spec_name("some/where/my.yaml,trace.file=a/b", own.arena), "my,trace.file=a-b");
+    CHECK_TEXT(fabric_spec_head("some/where/my.yaml,trace.file=a/b", own.arena), "some/where/my.yaml");
+    arena_free(own.arena);
+    refused("clos-dsp,link_rat=800Gbps", "", 0, "--fabric: unknown parameter \"link_rat\"");
+    refused("clos-dsp,link_rate=", "", 0, "link_rate \"\" is not a number");
+    refused("clos-dsp,link_rate", "", 0, "clos-dsp,link_rate: neither a file");
+    refused("clos-dsp,=3", "", 0, "neither a file");
+}
+
 static void test_bad_input_is_named(void)
 {
     refused("htsim-128", "", 200, "has 128 hosts, the job has 200 ranks");
@@ -425,5 +451,5 @@ static void test_gates_hold_a_packet(void)
 TEST_MAIN("fabric", TEST(test_peer_tree), TEST(test_trees_route_by_shortest_ways),
           TEST(test_oversubscription_is_exact), TEST(test_device_latency), TEST(test_choice_is_even),
           TEST(test_large_tree), TEST(test_every_preset_loads), TEST(test_every_family_resolves),
-          TEST(test_settings_of_others_are_handed_on), TEST(test_bad_input_is_named),
+          TEST(test_settings_of_others_are_handed_on), TEST(test_settings_behind_the_spec), TEST(test_bad_input_is_named),
           TEST(test_validation_finds_faults), TEST(test_gates_are_checked), TEST(test_gates_hold_a_packet))
