@@ -179,6 +179,22 @@ static enum status circuits_set(struct sim *sim, struct diag *diag)
 
 /* Two circuits one after the other bring packets of a message in any order, of which go-back-N keeps next to none: it
  * would send for ever. */
+/* Those that take packets in any order, as they come or when told to. */
+static const char *unordered_list(struct arena *arena)
+{
+    const char *list = "";
+    for (size_t i = 0; transports[i] != NULL; i++) {
+        const struct transport *transport = transports[i];
+        const void *values = param_defaults(&transport->params, arena);
+        bool has_choice = param_find(&transport->params, "repeat") != NULL;
+        if (transport_ack(transport, values) != ACK_IN_ORDER || has_choice) {
+            list = arena_printf(arena, "%s%s%s%s", list, list[0] != '\0' ? ", " : "", transport->name,
+                                has_choice ? " with transport.repeat=selective" : "");
+        }
+    }
+    return list;
+}
+
 static enum status order_check(const struct sim *sim, struct diag *diag)
 {
     const struct fabric *fabric = sim->fabric;
@@ -192,9 +208,8 @@ static enum status order_check(const struct sim *sim, struct diag *diag)
     }
     return diag_set(diag, STATUS_INPUT,
                     "%s sends the packets of a message over different circuits, where they overtake each other, and "
-                    "transport %s starts again at every gap; expected window, nscc, swift, hpcc, credit, or dcqcn with "
-                    "transport.repeat=selective",
-                    fabric->name, transport->name);
+                    "transport %s starts again at every gap; expected one of: %s",
+                    fabric->name, transport->name, unordered_list(sim->arena));
 }
 
 /* Routes, detours and queues, in this order: each follows from those before. */

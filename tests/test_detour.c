@@ -119,6 +119,8 @@ static void test_go_back_over_detours_is_refused(void)
     struct done done = run("pattern:permutation,ranks=64,bytes=1MB", "sirius", "roce", "");
     CHECK_EQUAL(done.status, STATUS_INPUT);
     CHECK_HOLDS(done.diag.text, "transport roce starts again at every gap");
+    CHECK_HOLDS(done.diag.text, "dcqcn with transport.repeat=selective");
+    CHECK(strstr(done.diag.text, "hpcc") == NULL); /* which goes back too */
     arena_free(done.arena);
     done = run("pattern:permutation,ranks=64,bytes=100kB", "sirius", "dcqcn", "transport.repeat=selective");
     CHECK_EQUAL(done.status, STATUS_OK);

@@ -150,6 +150,9 @@ static void test_compute_and_iterations(void)
     struct run_request request = request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB,count=3,compute=20us", "fat-tree-128");
     struct done once = run(request, "");
     CHECK_EQUAL(once.result.summary.compute_ps, 60 * PS_PER_US);
+    struct done first = run(request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB", "fat-tree-128"), "");
+    CHECK_NEAR(once.result.summary.collective_busbw_gbps, first.result.summary.collective_busbw_gbps, 0.02);
+    arena_free(first.arena);
     uint64_t time_ps = once.result.summary.iteration_time_ps;
     CHECK(once.result.summary.exposed_communication_ps + 60 * PS_PER_US <= time_ps);
     CHECK_NEAR(once.result.summary.exposed_communication_fraction,

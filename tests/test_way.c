@@ -37,17 +37,17 @@ static struct net net_new(const char *family, const char *key, const char *value
     return net;
 }
 
-/* Backlogs as a test wants them: of every port towards `to`, else 0. */
+/* Backlogs as a test wants them: of every port towards `to`, and of the others. */
 struct backlogs {
     uint32_t to;
-    uint64_t bytes;
+    uint64_t bytes, else_bytes;
 };
 
 static uint64_t backlog(const void *context, uint32_t node, uint32_t host)
 {
     const struct backlogs *backlogs = context;
     (void)node;
-    return host == backlogs->to ? backlogs->bytes : 0;
+    return host == backlogs->to ? backlogs->bytes : backlogs->else_bytes;
 }
 
 struct walk {
@@ -84,7 +84,7 @@ static struct walk walk(const struct net *net, uint32_t src, uint32_t dst, uint3
 static void test_valiant_dragonfly(void)
 {
     struct net net = net_new("dragonfly", "hosts_per_router", "2", WAY_VALIANT, 0);
-    const struct backlogs none = {ID_NONE, 0};
+    const struct backlogs none = {ID_NONE, 0, 0};
     uint32_t groups = 9, seen[64] = {0}, detours = 0;
     CHECK_EQUAL(net.fabric->host_count, 72);
     for (uint32_t entropy = 0; entropy < 9000; entropy++) {
@@ -106,7 +106,7 @@ static void test_valiant_dragonfly(void)
 static void test_minimal_has_one_global_link(void)
 {
     struct net net = net_new("dragonfly", "hosts_per_router", "2", WAY_MINIMAL, 0);
-    const struct backlogs none = {ID_NONE, 0};
+    const struct backlogs none = {ID_NONE, 0, 0};
     struct walk way = walk(&net, 3, 70, 12345, &none);
     CHECK(way.is_there && !way.was_long && way.regions == 1);
     arena_free(net.arena);
@@ -116,7 +116,7 @@ static void test_minimal_has_one_global_link(void)
 static void test_ugal_follows_backlogs(void)
 {
     struct net net = net_new("dragonfly", "hosts_per_router", "2", WAY_UGAL, 10000);
-    const struct backlogs idle = {70, 0}, little = {70, 2000}, much = {70, 10001};
+    const struct backlogs idle = {70, 0, 0}, little = {70, 2000, 0}, much = {70, 10001, 0};
     uint32_t long_idle = 0, long_little = 0, long_much = 0;
     for (uint32_t entropy = 0; entropy < 1000; entropy++) {
         long_idle += walk(&net, 3, 70, entropy, &idle).was_long;
@@ -129,10 +129,31 @@ static void test_ugal_follows_backlogs(void)
     arena_free(net.arena);
 }
 
+/* Each way's backlog counts by its length: both lengths are walked, then the choice is what the products say. */
+static void test_ugal_weighs_backlogs_by_hops(void)
+{
+    struct net net = net_new("dragonfly", "hosts_per_router", "2", WAY_UGAL, 0);
+    const struct backlogs idle = {70, 0, 0}, full = {70, 1 << 30, 0};
+    uint32_t longs = 0, straights = 0;
+    for (uint32_t entropy = 0; entropy < 1000; entropy++) {
+        uint32_t straight_hops = walk(&net, 3, 70, entropy, &idle).hops;
+        struct walk detour = walk(&net, 3, 70, entropy, &full);
+        for (uint64_t bytes = 100; bytes < 1000 && detour.was_long; bytes += 100) {
+            const struct backlogs both = {70, bytes, 1000 - bytes};
+            bool is_longer = bytes * straight_hops > (1000 - bytes) * detour.hops;
+            CHECK_EQUAL(walk(&net, 3, 70, entropy, &both).was_long, is_longer);
+            longs += is_longer;
+            straights += !is_longer;
+        }
+    }
+    CHECK(longs > 1000 && straights > 1000);
+    arena_free(net.arena);
+}
+
 static void test_valiant_hyperx_and_torus(void)
 {
     const char *const families[][3] = {{"hyperx", "dimensions", "4x4"}, {"torus", "hosts_per_router", "2"}};
-    const struct backlogs none = {ID_NONE, 0};
+    const struct backlogs none = {ID_NONE, 0, 0};
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         struct net net = net_new(families[i][0], families[i][1], families[i][2], WAY_VALIANT, 0);
         uint32_t detours = 0;
@@ -220,4 +241,5 @@ static void test_lanes_break_circles(void)
 }
 
 TEST_MAIN("way", TEST(test_valiant_dragonfly), TEST(test_minimal_has_one_global_link), TEST(test_ugal_follows_backlogs),
+          TEST(test_ugal_weighs_backlogs_by_hops),
           TEST(test_valiant_hyperx_and_torus), TEST(test_no_regions_are_refused), TEST(test_lanes_break_circles))
