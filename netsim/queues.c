@@ -221,11 +221,40 @@ static uint32_t region_changes(const struct routes *routes)
     return most;
 }
 
+/* Steps down in colour on the longest shortest way; where more than two colours were needed, ways differ and every step but
+ * the last may be one. Sources of both colours: host 0 and its neighbour. */
+static uint32_t descents(const struct routes *routes)
+{
+    const struct fabric *fabric = routes->fabric;
+    uint32_t most = 0;
+    for (uint32_t k = 0; k < 2; k++) {
+        uint32_t src = k == 0 ? 0 : fabric->port_node[fabric->port_peer[fabric->port_first[0]]];
+        for (uint32_t dst = 0; dst < fabric->host_count; dst++) {
+            uint32_t downs = 0, hops = 0;
+            bool is_two = true;
+            for (uint32_t node = src; node != dst && hops < fabric->node_count; hops++) {
+                struct port_set set = routes_next(routes, node, dst);
+                uint32_t in_port = fabric->port_peer[fabric->port_first[node] + port_set_at(&set, 0)];
+                node = fabric->port_node[in_port];
+                downs += node != dst && is_descent(fabric, in_port);
+                is_two &= fabric->node_colour[node] < 2;
+            }
+            downs = is_two || hops == 0 ? downs : hops - 1;
+            most = downs > most ? downs : most;
+        }
+    }
+    return most;
+}
+
 static uint32_t lanes_needed(const struct routes *routes, bool has_detours, enum lane_rule *rule)
 {
     if (routes->fabric->port_ring != NULL) {
         *rule = has_detours ? LANES_RINGS_TWICE : LANES_RINGS;
         return has_detours ? 4 : 2;
+    }
+    if (routes->fabric->node_colour != NULL) {
+        *rule = LANES_COLOURS;
+        return descents(routes) * (has_detours ? 2 : 1) + 1 + has_detours;
     }
     *rule = routes->fabric->node_region != NULL ? LANES_REGIONS : LANES_NONE;
     return *rule == LANES_NONE ? 1 : region_changes(routes) * (has_detours ? 2 : 1) + 1;
@@ -246,7 +275,7 @@ enum status queues_lanes(const struct scenario_queue *queue, const struct routes
     if (lanes * classes > CLASSES_MAX) {
         return diag_set(diag, STATUS_INPUT,
                         "%s: ways that no credit or pause can close to a circle need %u lanes of %u classes; there are %d "
-                        "classes in all; expected routing.paths=minimal, or queue.lanes=no at the risk of a deadlock",
+                        "classes in all; expected routing.paths=minimal, rings in dimension order, or queue.lanes=no at the risk of a deadlock",
                         routes->fabric->name, lanes, classes, CLASSES_MAX);
     }
     for (uint32_t lane = 1; lane < lanes; lane++) {

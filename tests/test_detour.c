@@ -104,6 +104,25 @@ static void test_torus_circle_is_named(void)
     arena_free(done.arena);
 }
 
+/* By all shortest ways packets turn anywhere, and two lanes a ring are not enough. */
+static void test_turning_tori_need_colours(void)
+{
+    static const char *const fabrics[] = {"torus", "tpu-v4-slice", "tpu-v4-twisted"};
+    static const char *const settings[] = {"dimensions=5x4x3 routing=shortest", "", ""};
+    for (size_t i = 0; i < 3; i++) {
+        struct done done = run("pattern:alltoall,ranks=60,bytes=1MB", fabrics[i], "credit", settings[i]);
+        CHECK_EQUAL(done.status, STATUS_OK);
+        arena_free(done.arena);
+        done = run("pattern:permutation,ranks=32,bytes=300kB", fabrics[i], "credit", settings[i]);
+        CHECK_EQUAL(done.status, STATUS_OK);
+        arena_free(done.arena);
+    }
+    struct done done = run("pattern:alltoall,ranks=60,bytes=1MB", "torus", "credit",
+                           "dimensions=5x4x3 routing=shortest queue.lanes=no");
+    CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+    arena_free(done.arena);
+}
+
 static void test_too_many_lanes_are_refused(void)
 {
     struct done done = run("pattern:alltoall,ranks=64,bytes=1kB", "hyperx", "credit",
@@ -150,4 +169,4 @@ static void test_flowlets(void)
 }
 
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
-          TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
+          TEST(test_turning_tori_need_colours), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))

@@ -279,11 +279,12 @@ static void detours_draw(struct scenario *s, struct arena *arena)
         tier[node] = (uint8_t)draw_below(&s->draw, 3);
     }
     s->fabric.port_ring = ring;
+    s->fabric.node_colour = tier; /* any numbers */
     s->fabric.node_region = region;
     s->fabric.node_tier = tier;
     s->is_source_routed = draw_once_in(&s->draw, 4);
     s->switch_queues.lane_count = s->host_queues.lane_count = 1 + draw_below(&s->draw, s->switch_queues.class_count);
-    s->switch_queues.lane_rule = s->host_queues.lane_rule = (enum lane_rule)draw_below(&s->draw, 4);
+    s->switch_queues.lane_rule = s->host_queues.lane_rule = (enum lane_rule)draw_below(&s->draw, 5);
     uint32_t fewest = s->host_queues.class_count < s->switch_queues.class_count ? s->host_queues.class_count
                                                                                 : s->switch_queues.class_count;
     if (s->switch_queues.lane_count > fewest) {

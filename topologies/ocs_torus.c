@@ -17,7 +17,9 @@
  * Scope: one slice, circuits set once, before the job starts: all links through an optical switch are dark until it
  * has settled, receivers have locked and the control plane is done. Energy counts the boxes that the slice's ends fill
  * (64 cubes: 6144 ends; a pod has 48 boxes of 128 ports in use).
- * Not modelled: virtual channels and the deadlocks that they prevent; spare cubes and the choice of cubes; circulators
+ * Where credits or pauses hold packets back, lanes keep them from closing a circle (netsim/route/lane.h): by all shortest
+ * ways, or round twisted rings, by the colours of the chips; in dimension order two a ring.
+ * Not modelled: spare cubes and the choice of cubes; circulators
  * (one fibre a duplex link is assumed: a port of the optical switch serves both ways).
  * Checked against: counts of Jouppi et al., TPU v4, ISCA 2023; distances of both tori by search and the 1.63 (4x4x8)
  * and 1.31 (4x8x8) times faster all-to-all of the same paper (tests/test_circuits.c). */
@@ -168,6 +170,12 @@ static uint32_t next_chip(const struct layout *layout, const uint32_t *at, uint3
     return place[0] + size[0] * (place[1] + size[1] * place[2]);
 }
 
+/* Rings that close where they began, one dimension after the other. */
+static bool has_rings(const struct layout *layout)
+{
+    return layout->is_wrapped && !layout->values->is_twisted && layout->values->routing == ROUTING_DIMENSION_ORDER;
+}
+
 static size_t edges_list(const struct layout *layout, struct routers_edge *edges, bool *is_through)
 {
     const uint32_t *size = layout->sizes->size;
@@ -188,6 +196,7 @@ static size_t edges_list(const struct layout *layout, struct routers_edge *edges
                 .length_m = is_optical ? values->ocs_length_m : values->routers.link_length_m,
                 .cost = ROUTERS_COST,
                 .order = values->routing == ROUTING_DIMENSION_ORDER ? (uint8_t)dimension : 0,
+                .ring = has_rings(layout) ? (uint8_t)((dimension + 1) | (is_last ? RING_CLOSED : 0)) : 0,
             };
         }
     }
@@ -226,7 +235,8 @@ static enum status ocs_torus_build(const void *all_values, const struct fabric_r
                                       .routers = (uint32_t)sizes.product,
                                       .edges = edges,
                                       .edge_count = edges_list(&layout, edges, is_through),
-                                      .optical = layout.is_wrapped ? &optical : NULL};
+                                      .optical = layout.is_wrapped ? &optical : NULL,
+                                      .is_turning = !has_rings(&layout)};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }
 

@@ -228,6 +228,61 @@ static const uint32_t *regions(const struct routers *routers)
     return region;
 }
 
+enum { NOT_FOUND, FOUND, COLOURED };
+
+struct colouring {
+    const struct fabric *fabric;
+    uint32_t first, routers; /* nodes */
+    uint8_t *colour, *state; /* per node */
+    uint32_t *found, found_count;
+};
+
+/* The least colour that no neighbour has; neighbours that nobody has found yet are next. */
+static void router_colour(struct colouring *colouring, uint32_t node)
+{
+    const struct fabric *fabric = colouring->fabric;
+    uint64_t taken[4] = {0};
+    uint32_t least = 0;
+    for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
+        uint32_t peer = fabric->port_node[fabric->port_peer[port]];
+        if (peer - colouring->first >= colouring->routers) { /* wraps below */
+            continue;
+        }
+        if (colouring->state[peer] == COLOURED) {
+            taken[colouring->colour[peer] / 64] |= UINT64_C(1) << colouring->colour[peer] % 64;
+        } else if (colouring->state[peer] == NOT_FOUND) {
+            colouring->state[peer] = FOUND;
+            colouring->found[colouring->found_count++] = peer;
+        }
+    }
+    while (least < UINT8_MAX && (taken[least / 64] >> least % 64 & 1) != 0) {
+        least++;
+    }
+    colouring->colour[node] = (uint8_t)least;
+    colouring->state[node] = COLOURED;
+}
+
+/* Greedy, in the order in which routers are found from the first one: two colours wherever two do. */
+static const uint8_t *colours(const struct routers *routers, const struct fabric *fabric)
+{
+    struct arena *arena = routers->build.request->arena;
+    struct colouring colouring = {.fabric = fabric, .routers = routers->plan->routers};
+    colouring.first = is_direct(routers) ? 0 : routers->router_first;
+    colouring.colour = arena_array(arena, fabric->node_count, uint8_t);
+    colouring.state = arena_array(arena, fabric->node_count, uint8_t);
+    colouring.found = arena_array(arena, fabric->node_count, uint32_t);
+    for (uint32_t router = 0, done = 0; router < colouring.routers; router++) {
+        if (colouring.state[colouring.first + router] == NOT_FOUND) {
+            colouring.state[colouring.first + router] = FOUND;
+            colouring.found[colouring.found_count++] = colouring.first + router;
+        }
+        for (; done < colouring.found_count; done++) {
+            router_colour(&colouring, colouring.found[done]);
+        }
+    }
+    return colouring.colour;
+}
+
 static bool has_rings(const struct routers_plan *plan)
 {
     for (size_t i = 0; i < plan->edge_count; i++) {
@@ -274,6 +329,7 @@ static enum status lay_out(struct routers *routers, const struct fabric_request 
     fabric->is_host_end = !is_direct(routers);
     fabric->port_ring = has_rings(plan) ? ring : NULL;
     fabric->node_region = regions(routers);
+    fabric->node_colour = plan->is_turning ? colours(routers, fabric) : NULL;
     return STATUS_OK;
 }
 

@@ -80,6 +80,7 @@ struct routers_plan {
     const uint8_t *tier; /* of each router, NULL: 1 */
     const struct routers_optical *optical; /* NULL: no edge is */
     const uint32_t *region; /* of each router, NULL: each its own; not asked where hosts are the routers */
+    bool is_turning; /* ways turn from any edge to any other: routers get colours (fabric.node_colour) */
 };
 
 /* Costs of edges where nothing else is wanted: above that of scale-up links. */

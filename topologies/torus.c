@@ -13,8 +13,9 @@
  * A dimension of size 2 has one link between its two routers, with `wrap` or without; one of size 1 has none.
  *
  * Scope: equal links in all dimensions; wrapped or not, all dimensions alike.
- * Not modelled: twisted tori (a family of its own), virtual channels and the deadlocks that they prevent
- * (queues hold packets of all dimensions and drop or grow), adaptive routing.
+ * Where credits or pauses hold packets back, lanes keep them from closing a circle (netsim/route/lane.h): two in dimension
+ * order, more by all shortest ways.
+ * Not modelled: twisted tori (a family of its own), adaptive routing with lanes to escape to.
  * Checked against: Dally and Towles, "Principles and Practices of Interconnection Networks", 2004, chapter 5:
  * links, diameter and bisection of k-ary n-cubes and meshes (tests/test_electrical.c). */
 #include "topologies/routers.h"
@@ -124,7 +125,8 @@ static enum status torus_build(const void *all_values, const struct fabric_reque
                                       .routers = (uint32_t)sizes.product,
                                       .per_router = (uint32_t)values->per_router,
                                       .edges = edges,
-                                      .edge_count = edges_list(values, &sizes, edges)};
+                                      .edge_count = edges_list(values, &sizes, edges),
+                                      .is_turning = values->routing == ROUTING_SHORTEST};
     return routers_build(&values->routers, &values->server, &plan, request, fabric, diag);
 }
 

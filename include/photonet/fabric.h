@@ -196,6 +196,9 @@ struct fabric {
     /* Rings of a torus (netsim/route/lane.h): per port the dimension of its link + 1, 0 where it is of no ring, with
      * RING_CLOSED on the link that closes the ring. NULL: no rings. */
     const uint8_t *port_ring;
+    /* Where packets turn from any link to any other, as by all shortest ways of a torus: per node a number that differs from
+     * its neighbours' (lane.h). NULL: they do not. */
+    const uint8_t *node_colour;
     /* Regions that a packet may make a detour over (netsim/route/way.h): per node. NULL: every switch is its own. */
     const uint32_t *node_region;
 
