@@ -149,6 +149,7 @@ struct building {
     const struct chakra_rank *rank;
     uint32_t own_rank;
     enum chakra_deps deps;
+    uint64_t data_missing_count; /* parents that are not in the file */
     uint64_t element_bytes;
     bool uses_roofline;
     struct slot_row *slots;
@@ -188,7 +189,7 @@ static enum status node_refuse(const struct building *building, const struct cha
                                const char *what)
 {
     return diag_input(building->import->diag, (struct origin){.path = building->rank->path},
-                      "node %" PRIu64 " \"%.200s\": %s", node->id, node->name, what);
+                      "node %" PRIu64 " \"%.200s\": %s", node->id, chakra_name_of(building->rank, node), what);
 }
 
 static void op_compute(struct building *building, const struct chakra_node *node, struct op *op)
@@ -394,7 +395,7 @@ static enum status op_communicate(struct building *building, const struct chakra
 
 static enum status op_fill(struct building *building, const struct chakra_node *node, struct op *op)
 {
-    *op = (struct op){.kind = OP_MARKER, .stream = STREAM_NONE, .source_id = node->id, .name = node->name};
+    *op = (struct op){.kind = OP_MARKER, .stream = STREAM_NONE, .source_id = node->id, .name_id = node->name};
     if ((node->has & CHAKRA_IS_MARKER) != 0) {
         return STATUS_OK;
     }
@@ -429,22 +430,17 @@ static enum chakra_deps deps_choose(struct import *import, const struct chakra_r
     if (deps == CHAKRA_DEPS_AUTO && rank->ctrl_dep_count == 0) {
         deps = CHAKRA_DEPS_DATA;
     }
-    if (deps == CHAKRA_DEPS_AUTO) {
-        bool is_whole = rank->ctrl_self_count == 0 && rank->ctrl_missing_count == 0;
-        deps =
-            is_whole && chakra_rank_is_acyclic(rank, CHAKRA_DEPS_BOTH) ? CHAKRA_DEPS_BOTH : CHAKRA_DEPS_DATA;
-        note(import, deps == CHAKRA_DEPS_BOTH ? NOTE_CTRL_KEPT : NOTE_CTRL_BROKEN, rank->ctrl_dep_count, 0);
-    } else if (deps == CHAKRA_DEPS_DATA) {
+    if (deps == CHAKRA_DEPS_DATA) {
         note(import, NOTE_CTRL_UNWANTED, rank->ctrl_dep_count, 0);
-    } else {
-        note(import, NOTE_CTRL_SELF, rank->ctrl_self_count, 0);
-        note(import, NOTE_CTRL_MISSING, rank->ctrl_missing_count, 0);
+        return deps;
     }
-    if (deps == CHAKRA_DEPS_CTRL) {
-        note(import, NOTE_DATA_UNWANTED, rank->data_dep_count, 0);
+    struct chakra_ctrl ctrl = chakra_ctrl_survey(rank);
+    if (deps == CHAKRA_DEPS_AUTO) {
+        deps = ctrl.is_sound ? CHAKRA_DEPS_BOTH : CHAKRA_DEPS_DATA;
+        note(import, ctrl.is_sound ? NOTE_CTRL_KEPT : NOTE_CTRL_BROKEN, rank->ctrl_dep_count, 0);
     } else {
-        note(import, NOTE_DATA_KEPT, rank->data_dep_count - rank->data_missing_count, 0);
-        note(import, NOTE_DATA_MISSING, rank->data_missing_count, 0);
+        note(import, NOTE_CTRL_SELF, ctrl.self_count, 0);
+        note(import, NOTE_CTRL_MISSING, ctrl.missing_count, 0);
     }
     return deps;
 }
@@ -463,35 +459,43 @@ static struct building building_new(struct import *import, const struct chakra_r
     return building;
 }
 
-static void deps_add(const struct building *building, const struct chakra_node *node, uint32_t op,
-                     const uint32_t *op_of)
+static void deps_add(struct building *building, const struct chakra_node *node, uint32_t op)
 {
-    uint64_t at, end;
-    for (chakra_parents(node, building->deps, &at, &end); at < end; at++) {
-        uint64_t parent = *chakra_parent_at(building->rank, at);
-        if (parent != ID_NONE) {
-            job_builder_dep(building->import->builder, op, op_of[parent]);
+    struct chakra_parent_walk parents = chakra_parents(building->rank, node, building->deps);
+    struct chakra_parent parent;
+    while (chakra_parent_next(&parents, &parent)) {
+        bool is_missing = parent.number == ID_NONE;
+        building->data_missing_count += is_missing && !parent.is_ctrl;
+        if (!is_missing && !(parent.is_ctrl && parent.number == op)) {
+            job_builder_dep(building->import->builder, op, parent.number);
         }
+    }
+}
+
+static void deps_note(const struct building *building)
+{
+    uint64_t missing = building->data_missing_count, all = building->rank->data_dep_count;
+    if (building->deps == CHAKRA_DEPS_CTRL) {
+        note(building->import, NOTE_DATA_UNWANTED, all, 0);
+    } else {
+        note(building->import, NOTE_DATA_KEPT, all - missing, 0);
+        note(building->import, NOTE_DATA_MISSING, missing, 0);
     }
 }
 
 static enum status ops_add(struct building *building)
 {
-    const struct chakra_rank *rank = building->rank;
-    uint32_t *node_of = arena_array(rank->arena, rank->node_count, uint32_t);
-    uint32_t *op_of = arena_array(rank->arena, rank->node_count, uint32_t);
-    chakra_rank_order(rank, node_of);
-    for (uint32_t i = 0; i < rank->node_count; i++) {
+    struct chakra_walk nodes = {.rank = building->rank};
+    struct chakra_node node;
+    while (chakra_walk_next(&nodes, &node)) {
         struct op op;
-        enum status status = op_fill(building, chakra_node_at(rank, node_of[i]), &op);
+        enum status status = op_fill(building, &node, &op);
         if (status != STATUS_OK) {
             return status;
         }
-        op_of[node_of[i]] = job_builder_op(building->import->builder, &op);
+        deps_add(building, &node, job_builder_op(building->import->builder, &op));
     }
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        deps_add(building, chakra_node_at(rank, node_of[i]), i, op_of);
-    }
+    deps_note(building);
     return STATUS_OK;
 }
 
@@ -499,11 +503,11 @@ static enum status rank_import(struct import *import, const char *path, uint32_t
 {
     struct arena *scratch = arena_new("a rank's Chakra file");
     struct chakra_rank rank;
-    enum status status = chakra_rank_read(path, scratch, &rank, import->diag);
+    job_builder_rank(import->builder, own_rank);
+    enum status status = chakra_rank_read(path, scratch, import->builder, &rank, import->diag);
     if (status == STATUS_OK) {
         struct building building = building_new(import, &rank, own_rank);
         job_builder_scale(import->builder, rank.scale);
-        job_builder_rank(import->builder, own_rank);
         status = ops_add(&building);
     }
     arena_free(scratch);

@@ -1,4 +1,4 @@
-/* The table of a rank's nodes once it is complete: ids to positions, order, cycles. See chakra_rank.h. */
+/* The table of a rank's nodes: how they are packed, from ids to numbers, cycles. See chakra_rank.h. */
 #include "traces/chakra_rank.h"
 
 #include <inttypes.h>
@@ -6,133 +6,294 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Ids are mostly dense: then a plain array is the map. Else open addressing over positions. */
-struct id_map {
-    uint64_t low;
-    bool is_dense;
-    uint32_t *position; /* + 1; 0 = free */
-    size_t mask;        /* dense: the last entry */
-};
+/* ---- nodes ---------------------------------------------------------------------------------------------- */
 
-/* More than this many array entries a node and hashing takes less memory. */
-#define DENSE_SPREAD 6
+/* What the head of a packed node says: the type in the lowest three bits, and what follows. */
+enum { HEAD_TYPE = 7, HEAD_DURATION = 1 << 3, HEAD_OPS = 1 << 4, HEAD_BYTES = 1 << 5, HEAD_COMM = 1 << 6, HEAD_STREAM = 1 << 7 };
+enum { NODE_NUMBERS_MAX = 16 };
 
-static void id_range(const struct chakra_rank *rank, uint64_t *low, uint64_t *high)
+static uint8_t *comm_pack(uint8_t *at, const struct chakra_node *node)
 {
-    *low = UINT64_MAX;
-    *high = 0;
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        uint64_t id = chakra_node_at(rank, i)->id;
-        *low = id < *low ? id : *low;
-        *high = id > *high ? id : *high;
-    }
+    *at++ = node->comm_type;
+    at = packed_put(at, node->src);
+    at = packed_put(at, node->dst);
+    at = packed_put(at, node->tag);
+    at = packed_put(at, node->root);
+    memcpy(at, &node->group, sizeof node->group);
+    return at + sizeof node->group;
 }
 
-static struct id_map id_map_new(const struct chakra_rank *rank)
+static const uint8_t *comm_unpack(const uint8_t *at, struct chakra_node *node)
 {
-    uint64_t high;
-    struct id_map map = {.is_dense = true};
-    id_range(rank, &map.low, &high);
-    map.mask = (size_t)(high - map.low);
-    if (rank->node_count == 0 || map.mask / DENSE_SPREAD >= rank->node_count) {
-        map.is_dense = false;
-        map.mask = 7;
-        while (map.mask < 2 * (size_t)rank->node_count) {
-            map.mask = 2 * map.mask + 1;
+    node->comm_type = *at++;
+    at = packed_get_u32(at, &node->src);
+    at = packed_get_u32(at, &node->dst);
+    at = packed_get_u32(at, &node->tag);
+    at = packed_get_u32(at, &node->root);
+    memcpy(&node->group, at, sizeof node->group);
+    return at + sizeof node->group;
+}
+
+static bool has_comm(const struct chakra_node *node)
+{
+    return (node->comm_type | node->src | node->dst | node->tag | node->root) != 0 || node->group != NULL;
+}
+
+static void id_note(struct chakra_rank *rank, uint64_t id)
+{
+    bool is_first = rank->node_count == 0;
+    rank->is_unordered = rank->is_unordered || (!is_first && id <= rank->id_last);
+    rank->id_low = is_first || id < rank->id_low ? id : rank->id_low;
+    rank->id_high = is_first || id > rank->id_high ? id : rank->id_high;
+    rank->id_last = id;
+    rank->node_count++;
+}
+
+void chakra_rank_add(struct chakra_rank *rank, const struct chakra_node *node, const uint64_t *parents)
+{
+    size_t parent_count = (size_t)node->ctrl_count + node->data_count;
+    uint8_t *at = packed_room(&rank->nodes, (NODE_NUMBERS_MAX + parent_count) * PACKED_NUMBER_BYTES_MAX);
+    uint8_t *head = at++;
+    *head = (uint8_t)(node->type | (node->duration_ps > 0 ? HEAD_DURATION : 0) | (node->num_ops > 0 ? HEAD_OPS : 0) |
+                      (node->bytes > 0 ? HEAD_BYTES : 0) | (has_comm(node) ? HEAD_COMM : 0) |
+                      (node->stream > 0 ? HEAD_STREAM : 0));
+    at = packed_put(at, node->id);
+    at = packed_put(at, node->has);
+    at = packed_put(at, node->name);
+    at = packed_put(at, node->ctrl_count);
+    at = packed_put(at, node->data_count);
+    at = (*head & HEAD_DURATION) != 0 ? packed_put(at, node->duration_ps) : at;
+    at = (*head & HEAD_OPS) != 0 ? packed_put(at, node->num_ops) : at;
+    at = (*head & HEAD_BYTES) != 0 ? packed_put(at, node->bytes) : at;
+    at = (*head & HEAD_COMM) != 0 ? comm_pack(at, node) : at;
+    at = (*head & HEAD_STREAM) != 0 ? packed_put(at, node->stream) : at;
+    for (size_t i = 0; i < parent_count; i++) {
+        at = packed_put_signed(at, (int64_t)(node->id - parents[i]));
+    }
+    packed_end(&rank->nodes, at);
+    id_note(rank, node->id);
+}
+
+/* Returns where its parents begin. */
+static const uint8_t *node_unpack(const uint8_t *at, struct chakra_node *node)
+{
+    uint8_t head = *at++;
+    uint32_t has, stream = 0;
+    *node = (struct chakra_node){.type = head & HEAD_TYPE};
+    at = packed_get(at, &node->id);
+    at = packed_get_u32(at, &has);
+    at = packed_get_u32(at, &node->name);
+    at = packed_get_u32(at, &node->ctrl_count);
+    at = packed_get_u32(at, &node->data_count);
+    at = (head & HEAD_DURATION) != 0 ? packed_get(at, &node->duration_ps) : at;
+    at = (head & HEAD_OPS) != 0 ? packed_get(at, &node->num_ops) : at;
+    at = (head & HEAD_BYTES) != 0 ? packed_get(at, &node->bytes) : at;
+    at = (head & HEAD_COMM) != 0 ? comm_unpack(at, node) : at;
+    at = (head & HEAD_STREAM) != 0 ? packed_get_u32(at, &stream) : at;
+    node->has = (uint16_t)has;
+    node->stream = (uint16_t)stream;
+    return node->parents = at;
+}
+
+/* In the order of the file, from a zeroed walk on. */
+static bool file_walk_next(const struct chakra_rank *rank, struct packed_walk *walk, struct chakra_node *node)
+{
+    walk->packed = &rank->nodes;
+    if (!packed_walk_on(walk)) {
+        return false;
+    }
+    const uint8_t *at = node_unpack(walk->at, node);
+    for (size_t left = (size_t)node->ctrl_count + node->data_count; left > 0; at++) {
+        left -= *at < 0x80; /* the last byte of a number */
+    }
+    walk->at = at;
+    return true;
+}
+
+bool chakra_walk_next(struct chakra_walk *walk, struct chakra_node *node)
+{
+    const struct chakra_rank *rank = walk->rank;
+    if (rank->node_at == NULL) {
+        walk->next++;
+        return file_walk_next(rank, &walk->packed, node);
+    }
+    if (walk->next == rank->node_count) {
+        return false;
+    }
+    node_unpack(rank->node_at[walk->next++], node);
+    return true;
+}
+
+/* ---- ids ------------------------------------------------------------------------------------------------ */
+
+enum { PAGE_IDS = 64 };
+
+/* Where the page is, or the free place where it belongs; page_count where a map of pages in a row has none. */
+static inline size_t page_find(const struct chakra_id_map *map, uint64_t page)
+{
+    if (!map->is_hashed) {
+        return page - map->page_low < map->page_count ? (size_t)(page - map->page_low) : map->page_count;
+    }
+    size_t at = (size_t)XXH3_64bits(&page, sizeof page) & (map->page_count - 1);
+    while (map->bits[at] != 0 && map->page[at] != page) {
+        at = (at + 1) & (map->page_count - 1);
+    }
+    return at;
+}
+
+/* Without an instruction for it, which not every machine of its kind has. */
+static inline uint32_t bits_count(uint64_t bits)
+{
+    bits -= bits >> 1 & UINT64_C(0x5555555555555555);
+    bits = (bits & UINT64_C(0x3333333333333333)) + (bits >> 2 & UINT64_C(0x3333333333333333));
+    bits = (bits + (bits >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (uint32_t)(bits * UINT64_C(0x0101010101010101) >> 56);
+}
+
+uint32_t chakra_number(const struct chakra_rank *rank, uint64_t id)
+{
+    const struct chakra_id_map *map = &rank->ids;
+    size_t at = page_find(map, id / PAGE_IDS);
+    if (at == map->page_count) {
+        return ID_NONE;
+    }
+    uint64_t bits = map->bits[at], bit = UINT64_C(1) << id % PAGE_IDS;
+    if (bits == UINT64_MAX) {
+        return map->before[at] + (uint32_t)(id % PAGE_IDS);
+    }
+    return (bits & bit) != 0 ? map->before[at] + bits_count(bits & (bit - 1)) : ID_NONE;
+}
+
+static void map_open(struct chakra_rank *rank)
+{
+    struct chakra_id_map *map = &rank->ids;
+    uint64_t last = rank->id_high / PAGE_IDS;
+    map->page_low = rank->id_low / PAGE_IDS;
+    map->is_hashed = last - map->page_low > rank->node_count; /* else 12 bytes a node at most */
+    map->page_count = (size_t)(last - map->page_low) + 1;
+    if (map->is_hashed) {
+        for (map->page_count = 8; map->page_count < 2 * (size_t)rank->node_count;) {
+            map->page_count *= 2;
         }
+        map->page = arena_array(rank->arena, map->page_count, uint64_t);
     }
-    map.position = arena_array(rank->arena, map.mask + 1, uint32_t);
-    return map;
+    map->bits = arena_array(rank->arena, map->page_count, uint64_t);
+    map->before = arena_array(rank->arena, map->page_count, uint32_t);
 }
 
-/* The entry of this id, or the free one where it belongs. NULL where a dense map has no such entry. */
-static uint32_t *id_entry(const struct id_map *map, const struct chakra_rank *rank, uint64_t id)
+static enum status twice_refuse(const struct chakra_rank *rank, const struct chakra_node *again, struct diag *diag)
 {
-    if (map->is_dense) {
-        return id >= map->low && id - map->low <= map->mask ? &map->position[id - map->low] : NULL;
+    struct packed_walk walk = {0};
+    struct chakra_node first;
+    while (file_walk_next(rank, &walk, &first) && first.id != again->id) {
     }
-    size_t slot = (size_t)XXH3_64bits(&id, sizeof id) & map->mask;
-    while (map->position[slot] != 0 && chakra_node_at(rank, map->position[slot] - 1)->id != id) {
-        slot = (slot + 1) & map->mask;
-    }
-    return &map->position[slot];
+    return diag_input(diag, (struct origin){.path = rank->path},
+                      "node id %" PRIu64 " is given twice (\"%s\" and \"%s\"); expected unique ids", again->id,
+                      chakra_name_of(rank, &first), chakra_name_of(rank, again));
 }
 
-static enum status ids_enter(const struct chakra_rank *rank, const struct id_map *map, struct diag *diag)
+static enum status ids_enter(struct chakra_rank *rank, struct diag *diag)
 {
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        const struct chakra_node *node = chakra_node_at(rank, i);
-        uint32_t *entry = id_entry(map, rank, node->id);
-        if (*entry != 0) {
-            return diag_input(diag, (struct origin){.path = rank->path},
-                              "node id %" PRIu64 " is given twice (\"%s\" and \"%s\"); expected unique ids",
-                              node->id, chakra_node_at(rank, *entry - 1)->name, node->name);
+    struct packed_walk walk = {0};
+    struct chakra_node node;
+    while (file_walk_next(rank, &walk, &node)) {
+        size_t at = page_find(&rank->ids, node.id / PAGE_IDS);
+        uint64_t bit = UINT64_C(1) << node.id % PAGE_IDS;
+        if ((rank->ids.bits[at] & bit) != 0) {
+            return twice_refuse(rank, &node, diag);
         }
-        *entry = i + 1;
+        rank->ids.bits[at] |= bit;
+        if (rank->ids.is_hashed) {
+            rank->ids.page[at] = node.id / PAGE_IDS;
+        }
     }
     return STATUS_OK;
 }
 
-static void parents_link(struct chakra_rank *rank, const struct id_map *map, uint32_t position)
+struct page_place {
+    uint64_t page;
+    size_t at;
+};
+
+static int page_compare(const void *left, const void *right)
 {
-    const struct chakra_node *node = chakra_node_at(rank, position);
-    for (uint32_t i = 0; i < node->ctrl_count + node->data_count; i++) {
-        bool is_ctrl = i < node->ctrl_count;
-        uint64_t *parent = chakra_parent_at(rank, node->parent_first + i);
-        const uint32_t *entry = id_entry(map, rank, *parent);
-        uint32_t found = entry != NULL ? *entry - 1 : ID_NONE; /* 0 - 1 is ID_NONE */
-        if (found == ID_NONE) {
-            *(is_ctrl ? &rank->ctrl_missing_count : &rank->data_missing_count) += 1;
-        } else if (is_ctrl && found == position) {
-            rank->ctrl_self_count++;
-            found = ID_NONE;
+    const struct page_place *a = left, *b = right;
+    return a->page < b->page ? -1 : a->page > b->page;
+}
+
+static void pages_count(struct chakra_rank *rank)
+{
+    struct chakra_id_map *map = &rank->ids;
+    uint32_t before = 0;
+    if (!map->is_hashed) {
+        for (size_t at = 0; at < map->page_count; at++) {
+            map->before[at] = before;
+            before += bits_count(map->bits[at]);
         }
-        *parent = found;
+        return;
+    }
+    size_t count = 0;
+    struct arena *scratch = arena_new_within(rank->arena, "pages of ids in order");
+    struct page_place *places = arena_array(scratch, rank->node_count, struct page_place);
+    for (size_t at = 0; at < map->page_count; at++) {
+        if (map->bits[at] != 0) {
+            places[count++] = (struct page_place){map->page[at], at};
+        }
+    }
+    qsort(places, count, sizeof *places, page_compare);
+    for (size_t i = 0; i < count; i++) {
+        map->before[places[i].at] = before;
+        before += bits_count(map->bits[places[i].at]);
+    }
+    arena_free(scratch);
+}
+
+static void nodes_order(struct chakra_rank *rank)
+{
+    struct packed_walk walk = {0};
+    struct chakra_node node;
+    rank->node_at = arena_array(rank->arena, rank->node_count, const uint8_t *);
+    for (walk.packed = &rank->nodes; packed_walk_on(&walk);) {
+        const uint8_t *at = walk.at;
+        file_walk_next(rank, &walk, &node);
+        rank->node_at[chakra_number(rank, node.id)] = at;
     }
 }
 
 enum status chakra_rank_link(struct chakra_rank *rank, struct diag *diag)
 {
-    struct id_map map = id_map_new(rank);
-    enum status status = ids_enter(rank, &map, diag);
-    for (uint32_t i = 0; i < rank->node_count && status == STATUS_OK; i++) {
-        parents_link(rank, &map, i);
+    map_open(rank);
+    enum status status = ids_enter(rank, diag);
+    if (status == STATUS_OK) {
+        pages_count(rank);
+    }
+    if (status == STATUS_OK && rank->is_unordered) {
+        nodes_order(rank);
     }
     return status;
 }
 
-/* ---- order and cycles -------------------------------------------------------------------------------- */
+/* ---- parents and cycles --------------------------------------------------------------------------------- */
 
-struct by_id {
-    uint64_t id;
-    uint32_t position;
-};
-
-static int by_id_compare(const void *left, const void *right)
+static const uint8_t *numbers_skip(const uint8_t *at, uint32_t count)
 {
-    const struct by_id *a = left, *b = right;
-    return a->id < b->id ? -1 : a->id > b->id;
+    for (; count > 0; at++) {
+        count -= *at < 0x80;
+    }
+    return at;
 }
 
-void chakra_rank_order(const struct chakra_rank *rank, uint32_t *position)
+struct chakra_parent_walk chakra_parents(const struct chakra_rank *rank, const struct chakra_node *node,
+                                         enum chakra_deps deps)
 {
-    bool is_ascending = true;
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        position[i] = i;
-        is_ascending =
-            is_ascending && (i == 0 || chakra_node_at(rank, i - 1)->id < chakra_node_at(rank, i)->id);
+    struct chakra_parent_walk walk = {rank, node->parents, node->id, node->ctrl_count, node->data_count};
+    if (deps == CHAKRA_DEPS_DATA) {
+        walk.at = numbers_skip(walk.at, walk.ctrl_left);
+        walk.ctrl_left = 0;
+    } else if (deps == CHAKRA_DEPS_CTRL) {
+        walk.data_left = 0;
     }
-    if (is_ascending) { /* as nearly all writers have it */
-        return;
-    }
-    struct by_id *keys = arena_array(rank->arena, rank->node_count, struct by_id);
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        keys[i] = (struct by_id){chakra_node_at(rank, i)->id, i};
-    }
-    qsort(keys, rank->node_count, sizeof keys[0], by_id_compare);
-    for (uint32_t k = 0; k < rank->node_count; k++) {
-        position[k] = keys[k].position;
-    }
+    return walk;
 }
 
 /* The edges from parent to child, for Kahn's algorithm: child[first[i] .. first[i + 1]) wait for node i. */
@@ -142,14 +303,16 @@ struct children {
     uint32_t *wait; /* parents that have not come yet */
 };
 
-static void children_count(const struct chakra_rank *rank, enum chakra_deps deps, struct children *children)
+static void children_count(const struct chakra_rank *rank, struct children *children)
 {
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        uint64_t at, end;
-        for (chakra_parents(chakra_node_at(rank, i), deps, &at, &end); at < end; at++) {
-            uint64_t parent = *chakra_parent_at(rank, at);
-            if (parent != ID_NONE) {
-                children->first[parent]++;
+    struct chakra_walk nodes = {.rank = rank};
+    struct chakra_node node;
+    for (uint32_t i = 0; chakra_walk_next(&nodes, &node); i++) {
+        struct chakra_parent_walk parents = chakra_parents(rank, &node, CHAKRA_DEPS_BOTH);
+        struct chakra_parent parent;
+        while (chakra_parent_next(&parents, &parent)) {
+            if (parent.number != ID_NONE) {
+                children->first[parent.number]++;
                 children->wait[i]++;
             }
         }
@@ -160,29 +323,32 @@ static void children_count(const struct chakra_rank *rank, enum chakra_deps deps
 }
 
 /* first[i] is the end of row i before and its beginning after. */
-static void children_fill(const struct chakra_rank *rank, enum chakra_deps deps, struct children *children)
+static void children_fill(const struct chakra_rank *rank, struct children *children)
 {
-    for (uint32_t i = 0; i < rank->node_count; i++) {
-        uint64_t at, end;
-        for (chakra_parents(chakra_node_at(rank, i), deps, &at, &end); at < end; at++) {
-            uint64_t parent = *chakra_parent_at(rank, at);
-            if (parent != ID_NONE) {
-                children->child[--children->first[parent]] = i;
+    struct chakra_walk nodes = {.rank = rank};
+    struct chakra_node node;
+    for (uint32_t i = 0; chakra_walk_next(&nodes, &node); i++) {
+        struct chakra_parent_walk parents = chakra_parents(rank, &node, CHAKRA_DEPS_BOTH);
+        struct chakra_parent parent;
+        while (chakra_parent_next(&parents, &parent)) {
+            if (parent.number != ID_NONE) {
+                children->child[--children->first[parent.number]] = i;
             }
         }
     }
 }
 
-bool chakra_rank_is_acyclic(const struct chakra_rank *rank, enum chakra_deps deps)
+static bool is_acyclic(const struct chakra_rank *rank)
 {
+    struct arena *scratch = arena_new_within(rank->arena, "dependencies of a Chakra file");
     struct children children = {
-        .first = arena_array(rank->arena, (size_t)rank->node_count + 1, uint64_t),
-        .wait = arena_array(rank->arena, rank->node_count, uint32_t),
+        .first = arena_array(scratch, (size_t)rank->node_count + 1, uint64_t),
+        .wait = arena_array(scratch, rank->node_count, uint32_t),
     };
-    children_count(rank, deps, &children);
-    children.child = arena_array(rank->arena, children.first[rank->node_count], uint32_t);
-    children_fill(rank, deps, &children);
-    uint32_t *free_nodes = arena_array(rank->arena, rank->node_count, uint32_t);
+    children_count(rank, &children);
+    children.child = arena_array(scratch, children.first[rank->node_count], uint32_t);
+    children_fill(rank, &children);
+    uint32_t *free_nodes = arena_array(scratch, rank->node_count, uint32_t);
     uint32_t free_count = 0;
     for (uint32_t i = 0; i < rank->node_count; i++) {
         if (children.wait[i] == 0) {
@@ -197,5 +363,27 @@ bool chakra_rank_is_acyclic(const struct chakra_rank *rank, enum chakra_deps dep
             }
         }
     }
+    arena_free(scratch);
     return free_count == rank->node_count;
+}
+
+struct chakra_ctrl chakra_ctrl_survey(const struct chakra_rank *rank)
+{
+    struct chakra_ctrl ctrl = {0};
+    struct chakra_walk nodes = {.rank = rank};
+    struct chakra_node node;
+    bool is_forward = false; /* some parent comes later: only then can there be a cycle */
+    for (uint32_t i = 0; chakra_walk_next(&nodes, &node); i++) {
+        struct chakra_parent_walk parents = chakra_parents(rank, &node, CHAKRA_DEPS_BOTH);
+        struct chakra_parent parent;
+        while (chakra_parent_next(&parents, &parent)) {
+            bool is_missing = parent.number == ID_NONE;
+            ctrl.missing_count += is_missing && parent.is_ctrl;
+            ctrl.self_count += parent.number == i && parent.is_ctrl;
+            is_forward = is_forward || (!is_missing && parent.number >= i);
+        }
+    }
+    bool is_whole = ctrl.self_count == 0 && ctrl.missing_count == 0;
+    ctrl.is_sound = is_whole && (!is_forward || is_acyclic(rank));
+    return ctrl;
 }

@@ -15,10 +15,10 @@
 #define AMOUNT_MAX      ((UINT64_C(1) << 60) - 1)
 #define DURATION_US_MAX (UINT64_MAX / 2 / PS_PER_US)
 
-/* ---- names, once a text ------------------------------------------------------------------------------ */
+/* ---- groups, once a text ----------------------------------------------------------------------------- */
 
 /* Where the text is, or the free slot where it belongs. Stored texts end with a 0. */
-static size_t name_slot(const struct chakra_names *names, const char *text, size_t length)
+static size_t group_slot(const struct chakra_names *names, const char *text, size_t length)
 {
     size_t mask = names->capacity - 1;
     size_t slot = (size_t)XXH3_64bits(text, length) & mask;
@@ -29,29 +29,29 @@ static size_t name_slot(const struct chakra_names *names, const char *text, size
     return slot;
 }
 
-static void names_grow(struct chakra_names *names, struct arena *arena)
+static void groups_grow(struct chakra_names *names, struct arena *arena)
 {
     struct chakra_names old = *names;
-    names->slot_arena = arena_new_within(arena, "names of a rank's Chakra file");
+    names->slot_arena = arena_new_within(arena, "groups of a rank's Chakra file");
     names->capacity = old.capacity > 0 ? 2 * old.capacity : 256;
     names->slot = arena_array(names->slot_arena, names->capacity, const char *);
     for (size_t i = 0; i < old.capacity; i++) {
         if (old.slot[i] != NULL) {
-            names->slot[name_slot(names, old.slot[i], strlen(old.slot[i]))] = old.slot[i];
+            names->slot[group_slot(names, old.slot[i], strlen(old.slot[i]))] = old.slot[i];
         }
     }
     arena_free(old.slot_arena);
 }
 
-const char *chakra_name(struct chakra_reading *reading, struct wire_span text)
+static const char *group_keep(struct chakra_reading *reading, struct wire_span text)
 {
-    struct chakra_names *names = &reading->names;
+    struct chakra_names *names = &reading->groups;
     if (2 * names->count >= names->capacity) {
-        names_grow(names, reading->rank->arena);
+        groups_grow(names, reading->rank->arena);
     }
     const char *from = text.at == NULL ? "" : (const char *)text.at;
     size_t length = strnlen(from, wire_bytes(text)); /* a text ends at its first 0 */
-    size_t slot = name_slot(names, from, length);
+    size_t slot = group_slot(names, from, length);
     if (names->slot[slot] == NULL) {
         names->slot[slot] = arena_strndup(reading->rank->arena, from, length);
         names->count++;
@@ -65,7 +65,7 @@ enum status chakra_node_refuse(const struct chakra_reading *reading, const struc
                                const char *what)
 {
     return diag_input(reading->diag, (struct origin){.path = reading->rank->path},
-                      "node %" PRIu64 " \"%s\": %s", node->id, node->name, what);
+                      "node %" PRIu64 " \"%s\": %s", node->id, chakra_name_of(reading->rank, node), what);
 }
 
 bool chakra_integer_text(struct wire_span text, int64_t *value)
@@ -174,12 +174,12 @@ static void group_take(struct chakra_reading *reading, const struct chakra_value
                        struct chakra_node *node)
 {
     if (value->kind == CHAKRA_VALUE_TEXT) {
-        node->group = chakra_name(reading, value->text);
+        node->group = group_keep(reading, value->text);
     } else if (value->kind == CHAKRA_VALUE_INTEGER) {
         char text[24];
         int length = snprintf(text, sizeof text, "%" PRId64, value->integer);
         node->group =
-            chakra_name(reading, (struct wire_span){(const uint8_t *)text, (const uint8_t *)text + length});
+            group_keep(reading, (struct wire_span){(const uint8_t *)text, (const uint8_t *)text + length});
     }
 }
 
@@ -204,24 +204,10 @@ enum status chakra_node_attribute(struct chakra_reading *reading, struct chakra_
 
 /* ---- nodes ------------------------------------------------------------------------------------------- */
 
-static struct chakra_node *node_add(struct chakra_rank *rank)
-{
-    if ((rank->node_count & (CHAKRA_PAGE_ITEMS - 1)) == 0) {
-        vec_push(rank->arena, rank->node_page, rank->node_page_count, rank->node_page_capacity) =
-            arena_array(rank->arena, CHAKRA_PAGE_ITEMS, struct chakra_node);
-    }
-    return chakra_node_at(rank, rank->node_count++);
-}
-
 void chakra_node_parent(struct chakra_reading *reading, struct chakra_node *node, bool is_ctrl, uint64_t id)
 {
-    struct chakra_rank *rank = reading->rank;
     DASSERT(!is_ctrl || node->data_count == 0);
-    if ((rank->parent_count & (CHAKRA_PARENT_PAGE_ITEMS - 1)) == 0) {
-        vec_push(rank->arena, rank->parent_page, rank->parent_page_count, rank->parent_page_capacity) =
-            arena_array(rank->arena, CHAKRA_PARENT_PAGE_ITEMS, uint64_t);
-    }
-    *chakra_parent_at(rank, rank->parent_count++) = id;
+    vec_push(reading->rank->arena, reading->parents, reading->parent_count, reading->parent_capacity) = id;
     *(is_ctrl ? &node->ctrl_count : &node->data_count) += 1;
 }
 
@@ -229,20 +215,20 @@ enum status chakra_node_open(struct chakra_reading *reading, uint64_t id, struct
                              uint64_t type, uint64_t duration_us, struct chakra_node **out)
 {
     struct chakra_rank *rank = reading->rank;
-    struct chakra_node made = {
-        .id = id, .name = chakra_name(reading, name), .parent_first = rank->parent_count};
+    struct chakra_node *node = *out = &reading->node;
+    *node = (struct chakra_node){
+        .id = id, .name = job_builder_name(rank->builder, (const char *)name.at, wire_bytes(name))};
+    reading->parent_count = 0;
     if (rank->node_count == ID_NONE - 1) {
-        return chakra_node_refuse(reading, &made, "is one more than 32 bits can count");
+        return chakra_node_refuse(reading, node, "is one more than 32 bits can count");
     }
     if (type > CHAKRA__NODE_TYPE__COMM_COLL_NODE) {
-        return chakra_node_refuse(reading, &made, "has an unknown node type; expected 0 to 7");
+        return chakra_node_refuse(reading, node, "has an unknown node type; expected 0 to 7");
     }
     if (duration_us > DURATION_US_MAX) {
-        return chakra_node_refuse(reading, &made, "lasts longer than a hundred days; the file is damaged");
+        return chakra_node_refuse(reading, node, "lasts longer than a hundred days; the file is damaged");
     }
-    made.type = (uint8_t)type;
-    *out = node_add(rank);
-    **out = made;
+    node->type = (uint8_t)type;
     return STATUS_OK;
 }
 
@@ -264,6 +250,7 @@ void chakra_node_close(struct chakra_reading *reading, struct chakra_node *node,
         node->duration_ps = duration_us * PS_PER_US;
     }
     totals_add(reading->rank, node);
+    chakra_rank_add(reading->rank, node, reading->parents);
 }
 
 /* ---- messages of the JSON reader ------------------------------------------------------------------------

@@ -10,7 +10,7 @@
 
 #include "traces/chakra.pb-c.h"
 
-/* Names of a rank, once a text. */
+/* Names of groups, once a text. */
 struct chakra_names {
     struct arena *slot_arena; /* owned; ends with the reading */
     const char **slot;        /* open addressing, NULL = free */
@@ -20,7 +20,10 @@ struct chakra_names {
 struct chakra_reading {
     struct chakra_rank *rank;
     struct chakra_stream *stream;
-    struct chakra_names names;
+    struct chakra_names groups;
+    struct chakra_node node;  /* the one that is open */
+    uint64_t *parents;        /* of it */
+    size_t parent_count, parent_capacity;
     enum chakra_schema schema;
     struct diag *diag;
 };
@@ -42,13 +45,11 @@ struct chakra_value {
     bool is_partial;
 };
 
-const char *chakra_name(struct chakra_reading *reading, struct wire_span text);
-
 /* The file refuses: "PATH: node 7 "x": WHAT". */
 enum status chakra_node_refuse(const struct chakra_reading *reading, const struct chakra_node *node,
                                const char *what);
 
-/* Adds a node of the current numbering of types; refuses unknown types and endless durations. */
+/* Opens a node of the current numbering of types; refuses unknown types and endless durations. */
 enum status chakra_node_open(struct chakra_reading *reading, uint64_t id, struct wire_span name,
                              uint64_t type, uint64_t duration_us, struct chakra_node **node);
 void chakra_node_parent(struct chakra_reading *reading, struct chakra_node *node, bool is_ctrl, uint64_t id);

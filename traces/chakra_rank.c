@@ -239,10 +239,11 @@ static enum status file_read(struct chakra_reading *reading)
     return status == STATUS_OK ? records_read(reading, (struct wire_span){head, head + bytes}) : status;
 }
 
-enum status chakra_rank_read(const char *path, struct arena *arena, struct chakra_rank *rank,
-                             struct diag *diag)
+enum status chakra_rank_read(const char *path, struct arena *arena, struct job_builder *builder,
+                             struct chakra_rank *rank, struct diag *diag)
 {
-    *rank = (struct chakra_rank){.arena = arena, .path = path, .schema = "", .scale = 1.0};
+    *rank = (struct chakra_rank){
+        .arena = arena, .builder = builder, .path = path, .schema = "", .scale = 1.0, .nodes = {.arena = arena}};
     struct chakra_reading reading = {.rank = rank, .diag = diag};
     enum status status = chakra_stream_open(path, arena, &reading.stream, diag);
     if (status != STATUS_OK) {
@@ -251,6 +252,6 @@ enum status chakra_rank_read(const char *path, struct arena *arena, struct chakr
     status = head_check(reading.stream, path, diag);
     status = status == STATUS_OK ? file_read(&reading) : status;
     chakra_stream_close(reading.stream);
-    arena_free(reading.names.slot_arena);
+    arena_free(reading.groups.slot_arena);
     return status == STATUS_OK ? chakra_rank_link(rank, diag) : status;
 }

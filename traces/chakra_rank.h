@@ -1,21 +1,22 @@
 /* One rank's Chakra file, as a compact table: what is left of the nodes once texts, tensor shapes and foreign
  * attributes are gone.
  *
- *     nodes   [0] id 7  [1] id 3  [2] id 9 ...        in file order, 88 B each, in pages (no copy on growth)
- *                │          │
- *     parents  [ctrl.. data.. | ctrl.. data.. | ...]  ids while reading, positions in `nodes` after linking
+ *     nodes    [id 7, what it has, its parents][id 3 ...][id 9 ...]      in file order, packed: 10 to 30 B each, and 1 or 2 a
+ *                                                                        parent, which is stored as its distance
+ *     id map   64 ids a page: which of them there are, and how many there are in the pages before
  *
- * A real trace has some 800 B a node on disk, so the table is about a tenth of the file, and it lives only
- * until the rank's program is built.
+ * The number of a node is how many ids are lower: that is the order in which ASTRA-sim takes nodes that are free at the
+ * same time, and the number of the node's operation. The map finds it without a table of nodes: three bits a node where
+ * ids are dense. A real trace has some 800 B a node on disk, so the table is a few per cent of the file; of tiny nodes it
+ * is a third, and it lives only until the rank's operations are handed to the builder.
  *
  * Invariants:
  *   1. Ids are unique; they need be neither dense nor in order.
- *   2. After chakra_rank_link every parent is a position below node_count, or ID_NONE where it was ignored.
- *   3. Names are stored once a text. */
+ *   2. Names are the builder's, groups are stored once a text. */
 #ifndef PHOTONET_TRACES_CHAKRA_RANK_H
 #define PHOTONET_TRACES_CHAKRA_RANK_H
 
-#include "photonet/arena.h"
+#include "photonet/packed.h"
 #include "photonet/program.h"
 #include "photonet/status.h"
 
@@ -55,11 +56,11 @@ struct chakra_node {
     uint64_t duration_ps;
     uint64_t num_ops;
     uint64_t bytes; /* comm_size of a communication, else tensor_size; as in the file, perhaps in elements */
-    const char *name;
-    const char *group; /* pg_name or comm_group, NULL where there is none */
-    uint64_t parent_first;
-    uint32_t ctrl_count; /* parents: first these, */
-    uint32_t data_count; /* then these */
+    const char *group;      /* pg_name or comm_group, NULL where there is none */
+    const uint8_t *parents; /* packed */
+    uint32_t ctrl_count;    /* parents: first these, */
+    uint32_t data_count;    /* then these */
+    uint32_t name;          /* the builder's */
     uint32_t src, dst;
     uint32_t tag;
     uint32_t root; /* of an all-to-all with unequal parts: number of its pair table */
@@ -83,23 +84,29 @@ struct chakra_pair_row {
     size_t count;
 };
 
-#define CHAKRA_PAGE_BITS         12
-#define CHAKRA_PAGE_ITEMS        ((size_t)1 << CHAKRA_PAGE_BITS)
-#define CHAKRA_PARENT_PAGE_BITS  15
-#define CHAKRA_PARENT_PAGE_ITEMS ((size_t)1 << CHAKRA_PARENT_PAGE_BITS)
+/* From an id to the number of its node. */
+struct chakra_id_map {
+    bool is_hashed;     /* pages far apart are looked up in `page`, others follow each other from `page_low` on */
+    uint64_t page_low;
+    size_t page_count;  /* hashed: a power of two */
+    uint64_t *page;     /* hashed only: id / 64; there where bits are */
+    uint64_t *bits;     /* by page: the ids that exist */
+    uint32_t *before;   /* by page: nodes with lower ids than it */
+};
 
 struct chakra_rank {
     struct arena *arena; /* borrowed; of the rank, not of the job */
+    struct job_builder *builder; /* borrowed; has the names */
     const char *path;
     const char *schema; /* of the metadata, "" where none */
     enum chakra_schema version;
     double scale;       /* share of the full step, as our own writer marks it; else 1 */
     uint32_t node_count;
-    struct chakra_node **node_page;
-    size_t node_page_count, node_page_capacity;
-    uint64_t parent_count;
-    uint64_t **parent_page;
-    size_t parent_page_count, parent_page_capacity;
+    struct packed nodes;
+    uint64_t id_low, id_high, id_last;
+    bool is_unordered; /* ids do not ascend in the file */
+    struct chakra_id_map ids;
+    const uint8_t **node_at; /* by number; NULL where the file has the nodes in order */
     struct chakra_group_row *groups;
     size_t group_count, group_capacity;
     struct chakra_pair_row *pairs;
@@ -110,18 +117,11 @@ struct chakra_rank {
     bool has_duration;    /* of any node that computes or moves memory */
     bool has_amount;      /* num_ops or tensor_size on such a node */
     uint32_t gpu_comm[3]; /* communication nodes on the GPU: send, receive, collective */
-    /* What linking found. */
-    uint64_t ctrl_self_count, ctrl_missing_count, data_missing_count;
 };
 
-static inline struct chakra_node *chakra_node_at(const struct chakra_rank *rank, uint32_t node)
+static inline const char *chakra_name_of(const struct chakra_rank *rank, const struct chakra_node *node)
 {
-    return &rank->node_page[node >> CHAKRA_PAGE_BITS][node & (CHAKRA_PAGE_ITEMS - 1)];
-}
-
-static inline uint64_t *chakra_parent_at(const struct chakra_rank *rank, uint64_t parent)
-{
-    return &rank->parent_page[parent >> CHAKRA_PARENT_PAGE_BITS][parent & (CHAKRA_PARENT_PAGE_ITEMS - 1)];
+    return job_builder_name_text(rank->builder, node->name);
 }
 
 /* Refuses what is no trace: an empty file, a tar archive. */
@@ -135,12 +135,15 @@ bool chakra_head_is_foreign(const uint8_t *head, size_t bytes);
 /* Whether the first record (of which the head shows `record`, and which has `record_bytes`) is of an older schema. */
 bool chakra_record_is_old(const uint8_t *record, size_t shown, size_t record_bytes);
 
-/* Ids to positions. Refuses an id that is given twice. */
+/* Adds a node with the ids of its parents, those of control dependencies first. */
+void chakra_rank_add(struct chakra_rank *rank, const struct chakra_node *node, const uint64_t *parents);
+
+/* Makes ids numbers. Refuses an id that is given twice. */
 enum status chakra_rank_link(struct chakra_rank *rank, struct diag *diag);
 
-/* Reads the whole file, protobuf or JSON, and links it. */
-enum status chakra_rank_read(const char *path, struct arena *arena, struct chakra_rank *rank,
-                             struct diag *diag);
+/* Reads the whole file, protobuf or JSON, and links it. The builder has started the rank. */
+enum status chakra_rank_read(const char *path, struct arena *arena, struct job_builder *builder,
+                             struct chakra_rank *rank, struct diag *diag);
 
 /* The CPU's thread runs beside the GPU's kernels (STREAM_COMPUTE); copies to and from remote memory run beside
  * both, on copy engines. Collectives have the stream of their group and messages none (program.h). */
@@ -151,19 +154,49 @@ enum status chakra_rank_read(const char *path, struct arena *arena, struct chakr
 /* Which parents count. */
 enum chakra_deps { CHAKRA_DEPS_AUTO, CHAKRA_DEPS_DATA, CHAKRA_DEPS_CTRL, CHAKRA_DEPS_BOTH };
 
-/* The nodes in ascending order of their ids: position[k] is the node with the k-th lowest id. That is the
- * order in which ASTRA-sim takes nodes that are free at the same time. */
-void chakra_rank_order(const struct chakra_rank *rank, uint32_t *position);
+/* The nodes in ascending order of their ids. Start with `rank` alone set; ask no more once it was false. */
+struct chakra_walk {
+    const struct chakra_rank *rank;
+    struct packed_walk packed;
+    uint32_t next; /* number of the node that comes next */
+};
+bool chakra_walk_next(struct chakra_walk *walk, struct chakra_node *node);
 
-/* Whether every node could run: no cycle through the parents that count under `deps`. */
-bool chakra_rank_is_acyclic(const struct chakra_rank *rank, enum chakra_deps deps);
+/* Number of the node with this id, ID_NONE where there is none. */
+uint32_t chakra_number(const struct chakra_rank *rank, uint64_t id);
 
-/* The parents of a node that count under `deps`: [*first, *end) for chakra_parent_at. */
-static inline void chakra_parents(const struct chakra_node *node, enum chakra_deps deps, uint64_t *first,
-                                  uint64_t *end)
+/* The parents of a node that count under `deps`, one after the other. */
+struct chakra_parent_walk {
+    const struct chakra_rank *rank;
+    const uint8_t *at;
+    uint64_t node_id;
+    uint32_t ctrl_left, data_left;
+};
+struct chakra_parent_walk chakra_parents(const struct chakra_rank *rank, const struct chakra_node *node,
+                                         enum chakra_deps deps);
+struct chakra_parent {
+    uint32_t number; /* ID_NONE: not in the file */
+    bool is_ctrl;
+};
+static inline bool chakra_parent_next(struct chakra_parent_walk *walk, struct chakra_parent *parent)
 {
-    *first = node->parent_first + (deps == CHAKRA_DEPS_DATA ? node->ctrl_count : 0);
-    *end = node->parent_first + node->ctrl_count + (deps == CHAKRA_DEPS_CTRL ? 0 : node->data_count);
+    parent->is_ctrl = walk->ctrl_left > 0;
+    if (!parent->is_ctrl && walk->data_left == 0) {
+        return false;
+    }
+    int64_t distance;
+    walk->at = packed_get_signed(walk->at, &distance);
+    parent->number = chakra_number(walk->rank, walk->node_id - (uint64_t)distance);
+    *(parent->is_ctrl ? &walk->ctrl_left : &walk->data_left) -= 1;
+    return true;
 }
+
+/* Whether control and data dependencies agree: those of control lead somewhere and not to the node itself, and every
+ * node could run under both. */
+struct chakra_ctrl {
+    uint64_t self_count, missing_count;
+    bool is_sound;
+};
+struct chakra_ctrl chakra_ctrl_survey(const struct chakra_rank *rank);
 
 #endif

@@ -86,7 +86,8 @@ struct op {
     uint32_t tag;                    /* SEND, RECV: equal (source, destination, tag) match in FIFO order */
     uint16_t stream;
     uint64_t source_id;              /* node id or line in the trace, for reports; does not tell programs apart */
-    const char *name;                /* may be NULL */
+    const char *name;                /* may be NULL: */
+    uint32_t name_id;                /* then what job_builder_name gave, or 0 */
 };
 
 /* The canonical order of a program is its lexicographically smallest topological order: of the operations whose
@@ -190,6 +191,10 @@ uint32_t job_builder_pairs(struct job_builder *builder, uint32_t members, const 
 /* Starts the program of `rank`. Operations are numbered from 0 in the order of the calls. */
 void job_builder_rank(struct job_builder *builder, uint32_t rank);
 uint32_t job_builder_op(struct job_builder *builder, const struct op *op);
+/* Keeps a text of the rank that has been started, once, for op.name_id: for readers that meet names long before they can
+ * tell what the operations are. 0 is "". */
+uint32_t job_builder_name(struct job_builder *builder, const char *text, size_t bytes);
+const char *job_builder_name_text(const struct job_builder *builder, uint32_t name_id); /* until the next name */
 /* `op` waits for `on`; forward references are allowed, duplicates are harmless. */
 void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on);
 

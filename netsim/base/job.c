@@ -288,8 +288,7 @@ void *pile_grow(struct arena *parent, struct pile *pile, const void *items, size
 
 static void piles_end(struct job_builder *builder)
 {
-    arena_free(builder->op_pile.arena);
-    arena_free(builder->edge_pile.arena);
+    arena_free(builder->collected.arena);
     arena_free(builder->name_pile.arena);
     arena_free(builder->block.arena);
     arena_free(builder->name_slot_pile.arena);
@@ -298,144 +297,17 @@ static void piles_end(struct job_builder *builder)
 /* ---- ranks
  * -------------------------------------------------------------------------------------------------- */
 
-void job_builder_rank(struct job_builder *builder, uint32_t rank)
-{
-    assert(builder->rank == ID_NONE && rank < builder->rank_count && builder->rank_program[rank] == ID_NONE);
-    builder->rank = rank;
-    builder->op_pile.count = builder->edge_pile.count = builder->name_pile.count = 0;
-    builder->name_slot_pile.count = 0;
-    if (builder->name_slots != NULL) {
-        memset(builder->name_slots, 0, builder->name_slot_pile.capacity * sizeof *builder->name_slots);
-    }
-    pile_push(builder->arena, builder->name_pile, builder->names) = '\0';
-}
-
-static void names_append(struct job_builder *builder, const char *name, size_t bytes)
-{
-    struct pile *pile = &builder->name_pile;
-    while (pile->capacity - pile->count < bytes) {
-        builder->names = pile_grow(builder->arena, pile, builder->names, 1);
-    }
-    memcpy(builder->names + pile->count, name, bytes);
-    pile->count += bytes;
-}
-
-/* Where the name is, or the free slot where it belongs. */
-static size_t name_slot(const struct job_builder *builder, const char *name, size_t bytes)
-{
-    size_t mask = builder->name_slot_pile.capacity - 1, at = (size_t)XXH3_64bits(name, bytes) & mask;
-    while (builder->name_slots[at] != 0 && strcmp(builder->names + builder->name_slots[at], name) != 0) {
-        at = (at + 1) & mask;
-    }
-    return at;
-}
-
-static void name_slots_grow(struct job_builder *builder)
-{
-    struct pile *pile = &builder->name_slot_pile;
-    struct arena *old = pile->arena;
-    pile->arena = arena_new_within(builder->arena, "names of a rank's operations");
-    pile->capacity = pile->capacity == 0 ? MAP_CAPACITY_MIN : 2 * pile->capacity;
-    builder->name_slots = arena_array(pile->arena, pile->capacity, uint32_t);
-    arena_free(old);
-    for (size_t at = 1, bytes; at < builder->name_pile.count; at += bytes) {
-        const char *name = builder->names + at;
-        bytes = strlen(name) + 1;
-        builder->name_slots[name_slot(builder, name, bytes)] = (uint32_t)at;
-    }
-}
-
-static uint32_t name_intern(struct job_builder *builder, const char *name)
-{
-    if (name == NULL || name[0] == '\0') {
-        return 0;
-    }
-    struct pile *pile = &builder->name_slot_pile;
-    if (2 * (pile->count + 1) > pile->capacity) {
-        name_slots_grow(builder);
-    }
-    size_t bytes = strlen(name) + 1, slot = name_slot(builder, name, bytes);
-    if (builder->name_slots[slot] == 0) {
-        assert(builder->name_pile.count + bytes < ID_NONE);
-        builder->name_slots[slot] = (uint32_t)builder->name_pile.count;
-        names_append(builder, name, bytes);
-        pile->count++;
-    }
-    return builder->name_slots[slot];
-}
-
-static bool has_root(enum collective_kind kind)
-{
-    return kind == COLLECTIVE_REDUCE || kind == COLLECTIVE_GATHER || kind == COLLECTIVE_SCATTER ||
-           kind == COLLECTIVE_BROADCAST;
-}
-
-/* What a kind of operation does not have is stored as 0, so that left-over values never tell programs apart.
- */
-static void op_pack(const struct op *op, uint32_t name, struct stored_op *stored)
-{
-    *stored = (struct stored_op){
-        .source_id = op->source_id, .name = name, .stream = STREAM_NONE, .kind = (uint8_t)op->kind};
-    switch (op->kind) {
-    case OP_MEMORY:
-        stored->memory_bytes = op->bytes;
-        __attribute__((fallthrough));
-    case OP_COMPUTE:
-        stored->amount = op->duration_ps;
-        stored->stream = op->stream;
-        break;
-    case OP_COLLECTIVE:
-        stored->collective_kind = (uint8_t)op->collective;
-        stored->amount = op->collective != COLLECTIVE_BARRIER ? op->bytes : 0;
-        stored->collective.group_slot = op->group_slot;
-        stored->collective.root = has_root(op->collective) ? op->root : 0;
-        stored->pairs = op->collective == COLLECTIVE_ALL_TO_ALL ? op->pairs : PAIRS_EQUAL;
-        break;
-    case OP_SEND:
-        stored->stream = op->stream != STREAM_COMPUTE ? op->stream : STREAM_NONE;
-        __attribute__((fallthrough));
-    case OP_RECV:
-        stored->amount = op->bytes;
-        stored->message.peer = op->peer;
-        stored->message.tag = op->tag;
-        break;
-    default:
-        break;
-    }
-}
-
-uint32_t job_builder_op(struct job_builder *builder, const struct op *op)
-{
-    assert(builder->rank != ID_NONE && (unsigned)op->kind < OP_KIND_COUNT);
-    assert(op->kind != OP_COLLECTIVE || op->group_slot < builder->rank_slots[builder->rank].count);
-    assert(op->kind != OP_COLLECTIVE || strcmp(collective_name(op->collective), "unknown") != 0);
-    struct stored_op stored;
-    op_pack(op, name_intern(builder, op->name), &stored);
-    if (stored.pairs != PAIRS_EQUAL) {
-        assert(stored.pairs <= builder->pair_table_count);
-        const struct pair_table *table = &builder->pair_tables[stored.pairs - 1];
-        stored.amount = table->bytes_sum / table->members + (table->bytes_sum % table->members > 0);
-    }
-    pile_push(builder->arena, builder->op_pile, builder->ops) = stored;
-    return (uint32_t)builder->op_pile.count - 1;
-}
-
-void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on)
-{
-    assert(builder->rank != ID_NONE);
-    pile_push(builder->arena, builder->edge_pile, builder->edges) = (struct edge){op, on};
-}
-
 static enum status peers_check(const struct job_builder *builder, const char *path, struct diag *diag)
 {
-    for (size_t i = 0; i < builder->op_pile.count; i++) {
-        const struct stored_op *op = &builder->ops[i];
-        bool is_message = op->kind == OP_SEND || op->kind == OP_RECV;
-        if (is_message && op->message.peer >= builder->rank_count) {
+    struct op_walk walk = {0};
+    struct stored_op op;
+    while (builder->collected.has_messages && op_walk_next(builder, &walk, &op)) {
+        bool is_message = op.kind == OP_SEND || op.kind == OP_RECV;
+        if (is_message && op.peer >= builder->rank_count) {
             return diag_input(diag, (struct origin){.path = path},
                               "%s node %llu \"%.120s\" names rank %u; expected ranks below %u",
-                              op_kind_name(op->kind), (unsigned long long)op->source_id,
-                              builder->names + op->name, op->message.peer, builder->rank_count);
+                              op_kind_name(op.kind), (unsigned long long)op.source_id,
+                              builder->names + op.name, op.peer, builder->rank_count);
         }
     }
     return STATUS_OK;
@@ -462,6 +334,7 @@ enum status job_builder_rank_end(struct job_builder *builder, const char *path, 
     }
     struct program program;
     program_layout(builder, &program);
+    collected_clear(builder);
     uint32_t id = program_find(builder, &program);
     if (id == ID_NONE) {
         status = program_keep(builder, &program, path, diag);

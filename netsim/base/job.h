@@ -1,14 +1,16 @@
 /* What the files of the job builder share: job.c (groups, ranks, sharing), job_program.c (one program's
  * columns) and job_check.c (does the whole fit together). Nobody else includes this.
  *
- * A rank's operations are collected in `ops` and `edges`, which are reused from rank to rank. At its end they
- * become one block of columns; where a program with the same bytes exists, the rank takes that one and nothing
- * is kept. All of that lives in piles, whose old copies are given back as they grow and which end with the
- * builder: one rank alone may have gigabytes, and the job keeps only the columns. Expected: up to 16,384 ranks that share a few programs of 10^4 operations
- * (generators), or some thousand ranks with programs of their own (imports). */
+ * A rank's operations and dependencies are collected as packed numbers (op_pack, dep_pack in job_rank.c), some 10 bytes an
+ * operation, in blocks that are reused from rank to rank. At its end they become one block of columns; where a program
+ * with the same bytes exists, the rank takes that one and nothing is kept. What a large rank has taken ends before its
+ * columns get their companions: one rank alone may have gigabytes, and the job keeps only the columns. Expected: up to
+ * 16,384 ranks that share a few programs of 10^4 operations (generators), or some thousand ranks with programs of their
+ * own (imports). */
 #ifndef PHOTONET_BASE_JOB_H
 #define PHOTONET_BASE_JOB_H
 
+#include "photonet/packed.h"
 #include "photonet/program.h"
 
 /* From a digest to numbers of things with that digest: open addressing, equal keys allowed. */
@@ -21,27 +23,16 @@ void digest_map_add(struct digest_map *map, struct arena *arena, uint64_t key, u
 /* The next value under `key` from *cursor on (start with the key), ID_NONE at the end. */
 uint32_t digest_map_next(const struct digest_map *map, uint64_t key, uint64_t *cursor);
 
-struct edge {
-    uint32_t op, on;
-};
-
-/* An operation while its rank is built: 40 bytes where struct op has 88. What its kind does not have is 0. */
+/* An operation on its way into the columns. What its kind does not have is 0. */
 struct stored_op {
     uint64_t source_id;
-    uint64_t amount; /* duration_ps of computations and memory accesses, bytes of the others */
-    union {
-        struct {
-            uint32_t peer, tag;
-        } message;
-        struct {
-            uint32_t group_slot, root;
-        } collective;
-        uint64_t memory_bytes;
-    };
+    uint64_t duration_ps, bytes;
+    uint32_t peer, tag;
+    uint32_t group_slot, root;
     uint32_t name; /* offset into names */
     uint32_t pairs;
     uint16_t stream;
-    uint8_t kind, collective_kind;
+    uint8_t kind, collective;
 };
 
 /* A growing array with an arena of its own within the job's. The items are a pointer beside it. */
@@ -99,13 +90,23 @@ struct job_builder {
 
     /* the rank being built; ended by job_builder_finish */
     uint32_t rank; /* ID_NONE between ranks */
-    struct stored_op *ops;
-    struct pile op_pile;
-    struct edge *edges;
-    struct pile edge_pile;
-    char *names;
+    struct collected {
+        struct arena *arena; /* owned, NULL while empty */
+        struct packed ops, deps;
+        uint64_t op_count, dep_count;
+        uint64_t source_id; /* of the last operation */
+        uint64_t dep_op;    /* of the last dependency */
+        bool has_messages, has_pairs;
+        bool is_unsorted; /* some dependency is of an operation before that of the last one */
+        uint32_t slot_count;
+    } collected;
+    char *names; /* texts, each ended by a 0 */
     struct pile name_pile;
-    uint32_t *name_slots; /* open addressing by the hash of the text: offsets into names, 0 = free */
+    uint64_t names_used;  /* names begin with so many bytes of texts that operations have */
+    bool has_name_beyond; /* of some operation when it came: the texts do not stand in the order of operations */
+    struct name_slot {
+        uint32_t hash, at; /* at: offset into names, 0 = free */
+    } *name_slots;
     struct pile name_slot_pile; /* count: slots in use */
     struct block {
         struct arena *arena; /* owned */
@@ -113,6 +114,24 @@ struct job_builder {
         size_t used, capacity;
     } block; /* the columns before it is known whether they are new */
 };
+
+/* ---- job_rank.c
+ * ------------------------------------------------------------------------------------------ */
+
+/* Nothing is collected; gives back what a large rank has taken. */
+void collected_clear(struct job_builder *builder);
+void names_clear(struct job_builder *builder);
+/* The collected operations and dependencies one after the other, from zeroed walks on; false behind the last. */
+struct op_walk {
+    struct packed_walk packed;
+    uint64_t source_id;
+};
+bool op_walk_next(const struct job_builder *builder, struct op_walk *walk, struct stored_op *op);
+struct dep_walk {
+    struct packed_walk packed;
+    uint64_t op, on;
+};
+bool dep_walk_next(const struct job_builder *builder, struct dep_walk *walk);
 
 /* ---- job_program.c
  * ------------------------------------------------------------------------------------------ */

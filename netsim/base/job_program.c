@@ -107,24 +107,22 @@ static int32_t delta_between(uint32_t from, uint32_t to, uint32_t ranks)
 }
 
 static void op_store(const struct job_builder *builder, const struct shape *shape, size_t i,
-                     const struct columns *at)
+                     const struct stored_op *op, const struct columns *at)
 {
-    const struct stored_op *op = &builder->ops[i];
-    bool is_message = op->kind == OP_SEND || op->kind == OP_RECV, is_collective = op->kind == OP_COLLECTIVE;
-    bool is_timed = op->kind == OP_COMPUTE || op->kind == OP_MEMORY;
+    bool is_message = op->kind == OP_SEND || op->kind == OP_RECV;
     at->kind[i] = op->kind;
-    at->collective[i] = op->collective_kind;
+    at->collective[i] = op->collective;
     at->stream[i] = op->stream;
-    at->duration_ps[i] = is_timed ? op->amount : 0;
-    at->bytes[i] = is_message || is_collective ? op->amount : op->kind == OP_MEMORY ? op->memory_bytes : 0;
+    at->duration_ps[i] = op->duration_ps;
+    at->bytes[i] = op->bytes;
     if (shape->has_messages) {
-        uint32_t from = builder->rank, to = op->message.peer;
+        uint32_t from = builder->rank, to = op->peer;
         at->peer_delta[i] = is_message ? delta_between(from, to, builder->rank_count) : 0;
-        at->tag[i] = is_message ? op->message.tag : 0;
+        at->tag[i] = op->tag;
     }
     if (shape->has_collectives) {
-        at->group_slot[i] = is_collective ? op->collective.group_slot : 0;
-        at->root[i] = is_collective ? op->collective.root : 0;
+        at->group_slot[i] = op->group_slot;
+        at->root[i] = op->root;
     }
     if (shape->has_pairs) {
         at->pairs[i] = op->pairs;
@@ -133,21 +131,109 @@ static void op_store(const struct job_builder *builder, const struct shape *shap
     at->name[i] = op->name;
 }
 
-static int compare_u32(const void *a, const void *b)
+static void ops_store(const struct job_builder *builder, const struct shape *shape, const struct columns *at)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    struct op_walk walk = {0};
+    struct stored_op op;
+    for (size_t i = 0; op_walk_next(builder, &walk, &op); i++) {
+        op_store(builder, shape, i, &op, at);
+    }
+    memcpy(at->names, builder->names, shape->names_bytes);
 }
 
-/* Sorts a row unless it is sorted (it nearly always is), cuts duplicates, returns what is left. */
-static uint32_t row_clean(uint32_t *row, uint32_t count)
+/* Puts the names into the order in which operations have them, as most readers give them. */
+static void names_sort(const struct job_builder *builder, struct shape *shape, const struct columns *at)
+{
+    struct arena *scratch = arena_new("names of a rank in order");
+    uint32_t *place = arena_array(scratch, shape->names_bytes, uint32_t), end = 1;
+    for (size_t i = 0; i < shape->ops; i++) {
+        uint32_t name = at->name[i];
+        if (name != 0 && place[name] == 0) {
+            const char *text = builder->names + name;
+            size_t bytes = strlen(text) + 1;
+            memcpy(at->names + end, text, bytes);
+            place[name] = end;
+            end += (uint32_t)bytes;
+        }
+        at->name[i] = place[name];
+    }
+    shape->names_bytes = end;
+    arena_free(scratch);
+}
+
+/* Longer rows are sorted digit by digit. */
+#define ROW_SHORT 32
+
+static void row_insert(uint32_t *row, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t item = row[i], at = i;
+        for (; at > 0 && row[at - 1] > item; at--) {
+            row[at] = row[at - 1];
+        }
+        row[at] = item;
+    }
+}
+
+/* A counting sort for each byte in which the items differ. */
+static void row_count_sort(uint32_t *row, uint32_t count, uint32_t *other)
+{
+    uint32_t differing = 0, *from = row, *to = other;
+    for (uint32_t i = 1; i < count; i++) {
+        differing |= row[i] ^ row[0];
+    }
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        if ((differing >> shift & 0xff) == 0) {
+            continue;
+        }
+        uint32_t first[257] = {0};
+        for (uint32_t i = 0; i < count; i++) {
+            first[(from[i] >> shift & 0xff) + 1]++;
+        }
+        for (unsigned byte = 0; byte < 256; byte++) {
+            first[byte + 1] += first[byte];
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            to[first[from[i] >> shift & 0xff]++] = from[i];
+        }
+        uint32_t *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    if (from != row) {
+        memcpy(row, from, count * sizeof *row);
+    }
+}
+
+/* Room to sort the longest row in. */
+struct sorting {
+    struct arena *arena;
+    uint32_t *items;
+    uint32_t capacity;
+};
+
+static void row_sort(uint32_t *row, uint32_t count, struct sorting *sorting)
+{
+    if (count <= ROW_SHORT) {
+        row_insert(row, count);
+        return;
+    }
+    if (sorting->capacity < count) {
+        sorting->capacity = 2 * count;
+        sorting->items = arena_array(sorting->arena, sorting->capacity, uint32_t);
+    }
+    row_count_sort(row, count, sorting->items);
+}
+
+/* Sorts a row unless it is sorted (it mostly is), cuts duplicates, returns what is left. */
+static uint32_t row_clean(uint32_t *row, uint32_t count, struct sorting *sorting)
 {
     bool is_sorted = true;
     for (uint32_t i = 1; i < count; i++) {
         is_sorted &= row[i - 1] <= row[i];
     }
     if (!is_sorted) {
-        qsort(row, count, sizeof *row, compare_u32);
+        row_sort(row, count, sorting);
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -158,29 +244,58 @@ static uint32_t row_clean(uint32_t *row, uint32_t count)
     return kept;
 }
 
-/* Edges to compressed rows; returns how many are left without duplicates. */
-static uint32_t deps_store(const struct job_builder *builder, uint32_t *first, uint32_t *dep)
+/* Dependencies to rows that may be in disorder: first[op] is where each ends. */
+static void rows_fill(const struct job_builder *builder, size_t ops, uint32_t *first, uint32_t *dep)
 {
-    size_t ops = builder->op_pile.count, edges = builder->edge_pile.count;
-    for (size_t i = 0; i < edges; i++) {
-        assert(builder->edges[i].op < ops && builder->edges[i].on < ops);
-        first[builder->edges[i].op + 1]++;
+    struct dep_walk counting = {0}, filling = {0};
+    while (dep_walk_next(builder, &counting)) {
+        assert(counting.op < ops && counting.on < ops);
+        first[counting.op + 1]++;
     }
     for (size_t op = 0; op < ops; op++) {
         first[op + 1] += first[op];
     }
-    for (size_t i = 0; i < edges; i++) {
-        dep[first[builder->edges[i].op]++] = builder->edges[i].on;
+    while (dep_walk_next(builder, &filling)) {
+        dep[first[filling.op]++] = (uint32_t)filling.on;
     }
+}
+
+/* The same where the operations come in order, as most readers give them. */
+static void rows_append(const struct job_builder *builder, size_t ops, uint32_t *first, uint32_t *dep)
+{
+    struct dep_walk walk = {0};
+    uint32_t at = 0;
+    size_t op = 0;
+    while (dep_walk_next(builder, &walk)) {
+        assert(walk.op < ops && walk.on < ops);
+        for (; op < walk.op; op++) {
+            first[op] = at;
+        }
+        dep[at++] = (uint32_t)walk.on;
+    }
+    for (; op < ops; op++) {
+        first[op] = at;
+    }
+}
+
+/* Dependencies to compressed rows; returns how many are left without duplicates. */
+static uint32_t deps_store(const struct job_builder *builder, uint32_t *first, uint32_t *dep)
+{
+    size_t ops = builder->collected.op_count;
+    struct sorting sorting = {.arena = arena_new("sorting of dependencies")};
+    (builder->collected.is_unsorted ? rows_fill : rows_append)(builder, ops, first, dep);
     uint32_t kept = 0, begin = 0;
     for (size_t op = 0; op < ops; op++) {
-        uint32_t end = first[op], count = row_clean(dep + begin, end - begin);
-        memmove(dep + kept, dep + begin, count * sizeof *dep);
+        uint32_t end = first[op], count = row_clean(dep + begin, end - begin, &sorting);
+        if (kept != begin) {
+            memmove(dep + kept, dep + begin, count * sizeof *dep);
+        }
         first[op] = kept;
         kept += count;
         begin = end;
     }
     first[ops] = kept;
+    arena_free(sorting.arena);
     return kept;
 }
 
@@ -195,8 +310,6 @@ static void block_reserve(struct job_builder *builder, size_t bytes)
         block->arena = arena_new_within(builder->arena, "columns of a program");
         block->capacity = bytes > BLOCK_SHARED_BYTES ? bytes : 2 * bytes;
         block->bytes = arena_alloc(block->arena, block->capacity);
-    } else {
-        memset(block->bytes, 0, bytes);
     }
 }
 
@@ -224,22 +337,6 @@ static const uint32_t *identity_reserve(struct job_builder *builder, size_t coun
     return builder->identity;
 }
 
-/* Returns one more than the highest group slot in use. */
-static uint32_t ops_survey(const struct job_builder *builder, struct shape *shape)
-{
-    uint32_t slot_count = 0;
-    for (size_t i = 0; i < shape->ops; i++) {
-        const struct stored_op *op = &builder->ops[i];
-        shape->has_messages |= op->kind == OP_SEND || op->kind == OP_RECV;
-        shape->has_pairs |= op->pairs != PAIRS_EQUAL;
-        if (op->kind == OP_COLLECTIVE && op->collective.group_slot >= slot_count) {
-            slot_count = op->collective.group_slot + 1;
-        }
-    }
-    shape->has_collectives = slot_count > 0;
-    return slot_count;
-}
-
 /* Where there are messages, their columns stand right behind `bytes`; unequal parts right before the names. */
 static struct shape program_shape(const struct program *program)
 {
@@ -261,25 +358,27 @@ static size_t compared_bytes(const struct program *program)
 
 void program_layout(struct job_builder *builder, struct program *program)
 {
-    struct shape shape = {builder->op_pile.count, builder->edge_pile.count, builder->name_pile.count, false,
-                          false, false};
+    const struct collected *collected = &builder->collected;
+    struct shape shape = {collected->op_count,     collected->dep_count,      builder->name_pile.count,
+                          collected->has_messages, collected->slot_count > 0, collected->has_pairs};
     assert(shape.ops < ID_NONE && shape.deps < ID_NONE && shape.names_bytes < ID_NONE);
-    uint32_t slot_count = ops_survey(builder, &shape), *zeros = zeros_reserve(builder, shape.ops);
+    uint32_t *zeros = zeros_reserve(builder, shape.ops);
     struct columns at;
     block_reserve(builder, block_bytes(&shape));
     columns_place(builder->block.bytes, &shape, zeros, &at);
+    memset(at.dep_first, 0, (shape.ops + 1) * sizeof *at.dep_first);
     shape.deps = deps_store(builder, at.dep_first, at.dep);
 
     /* The rows have shrunk by the duplicates: what follows them moves up. dep itself stays where it is. */
-    builder->block.used = block_bytes(&shape);
     columns_place(builder->block.bytes, &shape, zeros, &at);
-    for (size_t i = 0; i < shape.ops; i++) {
-        op_store(builder, &shape, i, &at);
+    ops_store(builder, &shape, &at);
+    if (builder->has_name_beyond || builder->names_used != shape.names_bytes) {
+        names_sort(builder, &shape, &at);
     }
-    memcpy(at.names, builder->names, shape.names_bytes);
+    builder->block.used = block_bytes(&shape);
     *program = (struct program){.op_count = (uint32_t)shape.ops,
                                 .dep_count = (uint32_t)shape.deps,
-                                .slot_count = slot_count,
+                                .slot_count = collected->slot_count,
                                 .names_bytes = (uint32_t)shape.names_bytes};
     columns_publish(&at, program);
     XXH64_hash_t seed = (uint64_t)program->op_count << 32 | program->dep_count;
