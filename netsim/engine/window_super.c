@@ -64,7 +64,14 @@ void super_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t 
 
 /* ---- FIFOs of switches ------------------------------------------------------------------------------------ */
 
-/* A FIFO with a queue has an event for the time at which the next packet starts: then is_busy. */
+/* When packets leave matters to a member behind the link. To all others they arrive in a later window: so those FIFOs are
+ * brought up to date when something comes, and at the end. */
+static bool is_inside(const struct worker *worker, const struct window_port *port)
+{
+    return worker->core->nodes[port->peer].super == worker->super_now;
+}
+
+/* A FIFO with a queue and a peer inside has an event for the time at which the next packet starts: then is_busy. */
 static void fifo_expect(struct worker *worker, uint32_t node_id, uint32_t port_local)
 {
     struct window_core *core = worker->core;
@@ -74,7 +81,7 @@ static void fifo_expect(struct worker *worker, uint32_t node_id, uint32_t port_l
         return;
     }
     core->waiting[node->waiting_first + port_local / 64] |= UINT64_C(1) << (port_local % 64);
-    if (port->free_ps < worker->end_ps) {
+    if (port->free_ps < worker->end_ps && is_inside(worker, port)) {
         port->is_busy = true;
         event_push(worker, node_id, STEP_DEPARTED, port_local, port->free_ps, 0);
     }
@@ -119,7 +126,9 @@ static void fifos_leave(struct worker *worker, uint32_t node_id)
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t bits = worker->core->waiting[node->waiting_first + word]; bits != 0; bits &= bits - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            worker->core->ports[node->port_first + port_local].is_busy = false;
+            struct window_port *port = &worker->core->ports[node->port_first + port_local];
+            port->is_busy = false;
+            fifo_advance(worker, port, worker->end_ps - 1);
             port_leave(worker, node_id, port_local);
         }
     }
