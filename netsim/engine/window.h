@@ -27,8 +27,9 @@
  * window. What a host sends passes the latency of a switch before it can matter.
  *
  * Invariants
- *   I1  width <= lookahead of every link that does not lead from a switch to a host: a packet that is sent in a window
- *       arrives in a later one (or, at a host, in the same one); so does a pause or a credit, which is faster.
+ *   I1  width <= lookahead of every link that neither leads from a switch to a host nor stays within a super-node: a
+ *       packet that is sent in a window arrives in a later one (or, at a host, in the same one); so does a pause or a
+ *       credit, which is faster. Nodes that shorter links join are served together (window_super.h).
  *   I2  Transmissions are committed only if they start inside the window, so that whatever reaches a port by the
  *       start of a window can still change all that the port does.
  *   I3  A node with anything to do in a window has its bit set in `active` of some worker, and the window its bit in
@@ -64,9 +65,11 @@
  * pauses, credits, shared buffers or adaptive choice are not served by vectors but one
  * packet after the other (window_class.h).
  *
- * Not here yet: nodes joined by short links without latency (hosts wired to hosts), which narrow the window for all.
+ * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
+ * then costs what visiting a node costs.
  *
  *   window_build.c   numbering, width of the window, what the vector loops may serve
+ *   window_fuse.c    which nodes are fused into super-nodes; window_super.h, window_super.c: how those are served
  *   window_run.c     windows, threads; the class
  *   window_inbox.c   chunks, far packets, timers
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
