@@ -22,7 +22,8 @@ struct bench_request {
 json_t *bench_queue(const struct bench_request *request);
 
 /* The packet core on permutations of 2 MB flows over a three-tier tree (400G, 500 ns links, 4 KiB packets, a 64 B ACK per
- * packet, sprayed), the reference engine on the same where it is linked, and a memory-latency probe. A hop is one packet over one link; hops
+ * packet, sprayed), one of them over servers of eight hosts behind links of 20 to 50 ns, the reference engine on the same
+ * where it is linked, and a memory-latency probe. A hop is one packet over one link; hops
  * of ACKs are counted in ns_per_hop, not in ns_per_data_hop. Times of several threads are wall clock. */
 json_t *bench_engine(const struct bench_request *request);
 

@@ -1,6 +1,7 @@
 /* The packet core on a permutation over a full three-tier tree: 400 Gbit/s, 500 ns a link, flows of packets of 4 KiB
  * with 80 in flight, a 64-byte ACK for each, every packet on a path of its own. A hop is a packet over a link, ACKs
- * counted. The hosts are as small as can be, so that the figure is the core's; one case has the real endpoints.
+ * counted. The hosts are as small as can be, so that the figure is the core's; one case has the real endpoints. Another
+ * has servers: the hosts of a leaf are 20 to 50 ns from it, all other links 500 ns long.
  *
  * Beside the figures stand yardsticks of the same minute: the reference engine on the same case (where it is linked:
  * `make bench`), and the time of a dependent load from 64 MiB (other work on the machine shows there first). */
@@ -21,6 +22,8 @@
 #define BENCH_ACK_BYTES    64
 #define BENCH_WINDOW       80 /* packets: 400 Gbit/s over the idle round trip of 6.5 us */
 #define BENCH_SEED         1
+#define SERVER_LINK_NS     20 /* co-packaged or NVLink on a board, to 50 ns with the switch's own latency (components.def) */
+#define SERVER_LINK_STEP_NS 4
 #define PROBE_WORDS        ((size_t)8 << 20)
 #define REPEATS_MAX        25
 #define ACK_RING           8   /* ACKs leave before data, so hardly any wait */
@@ -153,6 +156,18 @@ static enum status tree_build(uint32_t radix, struct arena *arena, struct fabric
     return family->build(values, &request, fabric, diag);
 }
 
+/* The leaves become switches within servers of eight (or sixteen) GPUs. */
+static void servers_make(struct fabric *fabric)
+{
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint32_t near = fabric->port_node[port], far = fabric->port_node[fabric->port_peer[port]];
+        uint32_t host = near < far ? near : far;
+        if (host < fabric->host_count) {
+            fabric->propagation_ps[port] = (SERVER_LINK_NS + host % 8 * SERVER_LINK_STEP_NS) * PS_PER_NS;
+        }
+    }
+}
+
 /* Whom host i sends to: a permutation without fixed points, drawn by sorting. */
 static uint32_t *permutation(uint32_t hosts, struct arena *arena)
 {
@@ -192,6 +207,7 @@ struct bench_engine_options {
     uint32_t radix, flows, flow_packets, thread_count;
     const char *simd, *engine;
     bool is_endpoint; /* the real endpoints instead of a minimal host */
+    bool has_servers;
     enum bench_queues queues;
 };
 
@@ -292,6 +308,9 @@ static enum status sample_take(const struct bench_engine_options *options, struc
         arena_free(arena);
         return status;
     }
+    if (options->has_servers) {
+        servers_make(&fabric);
+    }
     struct queue_profile queues;
     queues_set(options->queues, &queues);
     struct engine_config config = {.fabric = &fabric, .routes = routes_new(&fabric, arena), .seed = BENCH_SEED,
@@ -361,8 +380,9 @@ static json_t *row_of(const struct bench_engine_options *options, const struct s
     uint32_t threads = options->thread_count > 1 ? options->thread_count : 1;
     double time_s = threads > 1 ? sample->wall_s : sample->cpu_s;
     char name[64];
-    snprintf(name, sizeof name, "%s, %s%s%s", options->flows == 0 ? "permutation" : "one flow", options->engine,
-             options->is_endpoint ? ", endpoints" : "", queues_names[options->queues]);
+    snprintf(name, sizeof name, "%s, %s%s%s%s", options->flows == 0 ? "permutation" : "one flow", options->engine,
+             options->is_endpoint ? ", endpoints" : "", options->has_servers ? ", servers" : "",
+             queues_names[options->queues]);
     return json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:I, s:f, s:I}", "case", name, "hosts",
                      (int)(options->radix * options->radix * options->radix / 4), "threads", (int)threads, "simd",
                      options->simd, "ns_per_hop", 1e9 * time_s / (double)sample->hops, "ns_per_data_hop",
@@ -414,11 +434,13 @@ static uint32_t cases_list(const struct bench_request *request, struct bench_eng
         const char *engine;
         bool is_endpoint;
         enum bench_queues queues;
-    } others[] = {{16, 0, 2, "window", false, QUEUES_FIFO}, {32, 0, 1, "window", false, QUEUES_FIFO},
-                  {32, 0, 2, "window", false, QUEUES_FIFO}, {32, 1, 1, "window", false, QUEUES_FIFO},
-                  {16, 0, 1, "window", true, QUEUES_FIFO},  {16, 0, 1, "window", false, QUEUES_ECN},
-                  {16, 0, 2, "window", false, QUEUES_ECN},  {16, 0, 1, "window", false, QUEUES_LOSSLESS},
-                  {16, 0, 2, "window", false, QUEUES_LOSSLESS}, {16, 0, 1, "plain", false, QUEUES_FIFO}};
+        bool has_servers;
+    } others[] = {{16, 0, 2, "window", false, QUEUES_FIFO, false}, {32, 0, 1, "window", false, QUEUES_FIFO, false},
+                  {32, 0, 2, "window", false, QUEUES_FIFO, false}, {32, 1, 1, "window", false, QUEUES_FIFO, false},
+                  {16, 0, 1, "window", true, QUEUES_FIFO, false},  {16, 0, 1, "window", false, QUEUES_ECN, false},
+                  {16, 0, 2, "window", false, QUEUES_ECN, false},  {16, 0, 1, "window", false, QUEUES_LOSSLESS, false},
+                  {16, 0, 2, "window", false, QUEUES_LOSSLESS, false}, {16, 0, 1, "window", false, QUEUES_FIFO, true},
+                  {16, 0, 2, "window", false, QUEUES_FIFO, true}, {16, 0, 1, "plain", false, QUEUES_FIFO, false}};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (engine_find(others[i].engine) == NULL) {
             continue;
@@ -429,6 +451,7 @@ static uint32_t cases_list(const struct bench_request *request, struct bench_eng
         cases[count].flows = others[i].flows;
         cases[count].is_endpoint = others[i].is_endpoint;
         cases[count].queues = others[i].queues;
+        cases[count].has_servers = others[i].has_servers;
         cases[count].thread_count = others[i].threads;
         cases[count++].engine = others[i].engine;
     }

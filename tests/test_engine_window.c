@@ -32,12 +32,14 @@ static bool draw_once_in(struct draw *draw, uint32_t n)
 
 struct link {
     uint32_t a, b;
+    bool is_short;
 };
 
 struct scenario {
     struct draw draw;
     uint32_t hosts, switches, link_count;
     struct link links[LINKS_MAX];
+    bool is_short[2 * LINKS_MAX]; /* per port */
     struct route routes[NODES_MAX];
     bool is_arithmetic;
     struct fabric fabric;
@@ -51,7 +53,7 @@ struct scenario {
 static void link_add(struct scenario *s, uint32_t a, uint32_t b)
 {
     if (a != b && s->link_count < LINKS_MAX) {
-        s->links[s->link_count++] = (struct link){a, b};
+        s->links[s->link_count++] = (struct link){a, b, false};
     }
 }
 
@@ -115,6 +117,48 @@ static void links_rails(struct scenario *s)
     }
 }
 
+static void short_link_add(struct scenario *s, uint32_t a, uint32_t b)
+{
+    uint32_t before = s->link_count;
+    link_add(s, a, b);
+    s->links[s->link_count - 1].is_short |= s->link_count > before;
+}
+
+/* Servers of hosts that short links join, to one another or by a switch of their own, or by both; among servers two tiers. */
+static void links_servers(struct scenario *s)
+{
+    uint32_t servers = 1 + draw_below(&s->draw, 4), size = 1 + draw_below(&s->draw, 5), spines = 1 + draw_below(&s->draw, 3);
+    uint32_t how = 1 + draw_below(&s->draw, 3);
+    s->hosts = servers * size + (servers * size == 1);
+    s->switches = 2 * servers + spines; /* of servers, leaves, spines */
+    for (uint32_t host = 0; host < s->hosts; host++) {
+        uint32_t server = host / size < servers ? host / size : servers - 1, first = server * size;
+        for (uint32_t other = first; (how & 1) && other < host; other++) {
+            short_link_add(s, host, other);
+        }
+        if (how & 2) {
+            short_link_add(s, host, s->hosts + server);
+        }
+        if (host == first || !draw_once_in(&s->draw, 3)) {
+            link_add(s, host, s->hosts + servers + server);
+        }
+    }
+    for (uint32_t server = 0; server < servers; server++) {
+        for (uint32_t i = 0; i < spines; i++) {
+            link_add(s, s->hosts + servers + server, s->hosts + 2 * servers + i);
+        }
+        if (draw_once_in(&s->draw, 3)) {
+            short_link_add(s, s->hosts + server, s->hosts + servers + server);
+        }
+    }
+    short_link_add(s, s->hosts + 2 * servers - 1, s->hosts + draw_below(&s->draw, 2 * servers - 1)); /* leaves, maybe */
+    if (!(how & 2)) {
+        for (uint32_t server = 0; server < servers; server++) { /* no switch is left alone */
+            link_add(s, s->hosts + server, s->hosts + servers + server);
+        }
+    }
+}
+
 /* How times are drawn: all equal (many ties), short, mixed, from nothing to far beyond the ring of windows. */
 static uint64_t delay_draw(struct scenario *s, uint32_t how)
 {
@@ -153,6 +197,7 @@ static void ports_make(struct scenario *s, struct arena *arena)
         uint32_t a = next[s->links[i].a]++, b = next[s->links[i].b]++;
         f->port_peer[a] = b;
         f->port_peer[b] = a;
+        s->is_short[a] = s->is_short[b] = s->links[i].is_short;
         node_of[a] = s->links[i].a;
         node_of[b] = s->links[i].b;
     }
@@ -164,6 +209,7 @@ static void links_fill(struct scenario *s, struct arena *arena)
 {
     struct fabric *f = &s->fabric;
     uint32_t delays = draw_below(&s->draw, 5), rates = draw_below(&s->draw, 6);
+    uint32_t shorts = draw_below(&s->draw, 3);
     bool is_bounded = draw_once_in(&s->draw, 3), is_late = draw_once_in(&s->draw, 4);
     uint64_t *rate = arena_array(arena, f->port_count, uint64_t), *queue = arena_array(arena, f->port_count, uint64_t);
     f->propagation_ps = arena_array(arena, f->port_count, uint64_t);
@@ -171,7 +217,7 @@ static void links_fill(struct scenario *s, struct arena *arena)
     f->port_up_ps = arena_array(arena, f->port_count, uint64_t);
     for (uint32_t port = 0; port < f->port_count; port++) {
         rate[port] = rate_draw(s, rates);
-        f->propagation_ps[port] = delay_draw(s, delays);
+        f->propagation_ps[port] = delay_draw(s, s->is_short[port] ? (shorts == 2 ? 3 : 1) : delays);
         queue[port] = is_bounded ? 5000 + draw_below(&s->draw, 60000) : UINT64_MAX;
         f->port_up_ps[port] = is_late && draw_once_in(&s->draw, 2) ? draw_below(&s->draw, 20000000) : 0;
     }
@@ -294,10 +340,10 @@ static void detours_draw(struct scenario *s, struct arena *arena)
 
 static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
 {
-    static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails};
+    static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails, links_servers};
     memset(s, 0, sizeof *s);
     s->draw.seed = seed;
-    shapes[draw_below(&s->draw, 4)](s);
+    shapes[draw_below(&s->draw, 5)](s);
     s->cut_through_bytes = 64;
     s->until_ps = 300 * PS_PER_US;
     s->fabric = (struct fabric){.arena = arena, .name = "random", .family = "test", .host_count = s->hosts,
@@ -722,6 +768,7 @@ struct variant {
     const struct engine_class *class;
     const char *simd;
     uint32_t thread_count;
+    uint64_t fuse_ps; /* drawn */
 };
 
 static void storm_play_with(const struct variant *variant, uint64_t seed, bool has_circuits, struct outcome *outcome)
@@ -738,7 +785,7 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, bool h
                                    .packet_bytes_max = PACKET_BYTES_MAX, .switch_queues = &scenario.switch_queues,
                                    .host_queues = &scenario.host_queues,
                                    .ops = &storm_ops, .context = &storm, .simd = variant->simd,
-                                   .thread_count = variant->thread_count};
+                                   .thread_count = variant->thread_count, .fuse_ps = variant->fuse_ps};
     struct diag diag;
     enum way_rule rule = scenario.fabric.node_region != NULL ? (enum way_rule)draw_below(&scenario.draw, 3) : WAY_MINIMAL;
     CHECK_EQUAL(ways_init(&scenario.ways, rule, draw_below(&scenario.draw, 20000), config.routes, arena, &diag), STATUS_OK);
@@ -857,7 +904,8 @@ static void talk_play(const struct variant *variant, uint64_t seed, struct outco
     talk.endpoint = talk_endpoint(&talk, routes, arena);
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes, .seed = seed,
                                    .cut_through_bytes = 64, .ops = &talk_host_ops, .context = &talk,
-                                   .simd = variant->simd, .thread_count = variant->thread_count};
+                                   .simd = variant->simd, .thread_count = variant->thread_count,
+                                   .fuse_ps = variant->fuse_ps};
     struct engine *engine = variant->class->create(arena, &config);
     endpoint_attach(talk.endpoint, engine);
     *outcome = (struct outcome){0};
@@ -878,8 +926,9 @@ static void talk_play(const struct variant *variant, uint64_t seed, struct outco
 typedef void play(const struct variant *variant, uint64_t seed, struct outcome *outcome);
 
 static const struct variant variants[] = {
-    {&engine_window, "scalar", 1}, {&engine_window, "neon", 1}, {&engine_window, "avx2", 1},
-    {&engine_window, "avx512", 1}, {&engine_window, "scalar", 2}, {&engine_window, "auto", 3}, {&engine_window, "auto", 8},
+    {&engine_window, "scalar", 1, 0}, {&engine_window, "neon", 1, 0}, {&engine_window, "avx2", 1, 0},
+    {&engine_window, "avx512", 1, 0}, {&engine_window, "scalar", 2, 0}, {&engine_window, "auto", 3, 0},
+    {&engine_window, "auto", 8, 0},
 };
 
 static bool is_runnable(const struct variant *variant)
@@ -893,9 +942,9 @@ static void outcome_check(const struct outcome *expected, const struct outcome *
                           const struct variant *variant)
 {
     if (memcmp(expected, actual, sizeof *actual) != 0) {
-        printf("  scenario %" PRIu64 " (%s, %u threads): hosts %d, links %d, runs %d, hops %" PRIu64 " for %" PRIu64
+        printf("  scenario %" PRIu64 " (%s, %u threads, fused below %" PRIu64 " ps): hosts %d, links %d, runs %d, hops %" PRIu64 " for %" PRIu64
                ", in flight %" PRIu64 " for %" PRIu64 "\n",
-               seed, variant->simd, variant->thread_count, expected->hosts == actual->hosts,
+               seed, variant->simd, variant->thread_count, variant->fuse_ps, expected->hosts == actual->hosts,
                expected->links == actual->links, expected->runs == actual->runs, actual->hops, expected->hops,
                actual->in_flight, expected->in_flight);
     }
@@ -904,14 +953,24 @@ static void outcome_check(const struct outcome *expected, const struct outcome *
 
 #define THREADS_EVERY 16 /* scenarios: more threads than cores are slow, and the windows of these are short */
 
+/* As the engine finds it cheapest, or by force, from nothing to all. */
+static uint64_t fuse_draw(uint64_t seed, size_t variant)
+{
+    static const uint64_t fuses_ns[] = {0, 0, 1, 20, 60, 200, 700, 3000, 1000000};
+    uint32_t which = rng_below(rng_draw(seed, 78, variant), sizeof fuses_ns / sizeof fuses_ns[0]);
+    return fuses_ns[which] * PS_PER_NS;
+}
+
 static void play_all(play *run, uint64_t seed, struct outcome *sum)
 {
     struct outcome expected, actual;
-    run(&(struct variant){&engine_plain, NULL, 1}, seed, &expected);
+    run(&(struct variant){&engine_plain, NULL, 1, 0}, seed, &expected);
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
         if (is_runnable(&variants[i]) && (variants[i].thread_count == 1 || seed % THREADS_EVERY == 0)) {
-            run(&variants[i], seed, &actual);
-            outcome_check(&expected, &actual, seed, &variants[i]);
+            struct variant variant = variants[i];
+            variant.fuse_ps = fuse_draw(seed, i);
+            run(&variant, seed, &actual);
+            outcome_check(&expected, &actual, seed, &variant);
         }
     }
     sum->hops += expected.hops;

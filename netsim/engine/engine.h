@@ -131,6 +131,7 @@ struct engine_config {
     const struct group_table *groups;  /* group.h; NULL: none */
     uint64_t control_delay_ps;   /* of engine_tell; > 0 where ops->control is used */
     const char *simd;            /* body of the vector loops (simd.h); NULL: the widest of this machine */
+    uint64_t fuse_ps;            /* nodes joined by links with less lookahead are served together; 0: as is cheapest */
 };
 
 /* What an engine counts on each directed link, named by the sending port. */

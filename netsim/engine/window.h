@@ -27,8 +27,9 @@
  * window. What a host sends passes the latency of a switch before it can matter.
  *
  * Invariants
- *   I1  width <= lookahead of every link that does not lead from a switch to a host: a packet that is sent in a window
- *       arrives in a later one (or, at a host, in the same one); so does a pause or a credit, which is faster.
+ *   I1  width <= lookahead of every link that neither leads from a switch to a host nor stays within a super-node: a
+ *       packet that is sent in a window arrives in a later one (or, at a host, in the same one); so does a pause or a
+ *       credit, which is faster. Nodes that shorter links join are served together (window_super.h).
  *   I2  Transmissions are committed only if they start inside the window, so that whatever reaches a port by the
  *       start of a window can still change all that the port does.
  *   I3  A node with anything to do in a window has its bit set in `active` of some worker, and the window its bit in
@@ -64,9 +65,11 @@
  * pauses, credits, shared buffers or adaptive choice are not served by vectors but one
  * packet after the other (window_class.h).
  *
- * Not here yet: nodes joined by short links without latency (hosts wired to hosts), which narrow the window for all.
+ * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
+ * then costs what visiting a node costs.
  *
  *   window_build.c   numbering, width of the window, what the vector loops may serve
+ *   window_fuse.c    which nodes are fused into super-nodes; window_super.h, window_super.c: how those are served
  *   window_run.c     windows, threads; the class
  *   window_inbox.c   chunks, far packets, timers
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
@@ -79,6 +82,7 @@
 #ifndef PHOTONET_ENGINE_WINDOW_H
 #define PHOTONET_ENGINE_WINDOW_H
 
+#include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
 
 #include <pthread.h>
@@ -146,6 +150,7 @@ struct window_node {
     bool is_host, is_cut;
     bool is_plain;                /* no packet waits for its tail: the vector loops may serve it */
     bool is_tree;                 /* `route` finds the way, else the tables or rails do */
+    uint32_t super;               /* of core->supers, ID_NONE: served alone */
     uint32_t waiting_first;       /* word of core->waiting */
     struct route route;
     uint32_t stride_shift, stride_reciprocal; /* x / down_stride = x * reciprocal >> shift for x < 2^20 */
@@ -272,6 +277,8 @@ struct worker {
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
     uint32_t whole_now;            /* the same of the node that is served whole */
+    uint32_t super_now;            /* super-node that is served, else SUPER_NONE, which no node has */
+    struct super_run *super_run;   /* window_super.c */
     struct steps steps;            /* of that one */
     uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
     const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
@@ -307,7 +314,13 @@ struct window_core {
     uint32_t *inner;             /* node of the fabric -> inner number */
     uint32_t node_count;         /* inner ones, padding counted */
     uint32_t word_count;
-    uint32_t *switch_first, *host_first, *worker_end; /* inner numbers, per worker; multiples of 64 */
+    /* Inner numbers, per worker; multiples of 64. Behind the switches, and behind the hosts, super-nodes. */
+    uint32_t *switch_first, *switch_super_first, *host_first, *host_super_first, *worker_end;
+    struct window_super *supers; /* window_super.h */
+    uint32_t *super_of;          /* node of the fabric -> of supers */
+    uint32_t super_count;
+    uint64_t lookahead_ps;       /* of the shortest link that is not within one, or of the controller */
+    enum simd_body body;
     struct window_port *ports;
     struct class_port *class_ports; /* NULL: all ports are FIFOs */
     struct gate_port *gate_ports;   /* NULL: no gates, failures, controller or groups (window_gate.h) */
@@ -347,6 +360,9 @@ struct link_load {
 /* Zeroed, aligned to 64 bytes. */
 void *pool_alloc(struct worker *worker, size_t bytes);
 uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot);
+#define SUPER_NONE (ID_NONE - 1)
+/* Into a super-node that is being served, in this window (window_super.c). */
+void super_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole, const struct packet *packet);
 void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole,
              const struct packet *packet);
 void far_drain(struct worker *worker); /* what has come within the ring */
@@ -395,6 +411,10 @@ static inline void packet_put(struct worker *worker, uint32_t node, uint64_t tim
     uint64_t ahead = windows_ahead(worker, time_ps);
     if (ahead > core->slot_mask) {
         far_put(worker, node, time_ps, port_whole, packet);
+        return;
+    }
+    if (core->nodes[node].super == worker->super_now && time_ps < worker->end_ps) {
+        super_put(worker, node, time_ps, port_whole, packet);
         return;
     }
     uint64_t offset_ps = time_ps - worker->start_ps - ahead * core->width_ps;
@@ -677,7 +697,24 @@ static inline void peer_prefetch(const struct worker *worker, const struct windo
     }
 }
 
+/* The nodes of a word that have something to do in this window; they are taken off the list (window_run.c). */
+uint64_t word_take(struct worker *worker, uint32_t word);
+/* Timers of a node that are due, into the heap `local`. */
+void node_due_take(struct worker *worker, struct window_node *node);
 void host_serve(struct worker *worker, uint32_t node);
+/* For super-nodes: a host that is served event by event. An arrival may come again later, whole: by packet_put. */
+struct arrival {
+    uint32_t port;
+    bool is_final, is_whole;
+    struct packet *packet;
+};
+enum step_kind {
+    STEP_FLUSH, STEP_REROUTE, STEP_LINK_UP, STEP_DEPARTED, STEP_PAUSE, STEP_CREDIT, STEP_ARRIVED, STEP_DUE, /* the order law */
+};
+void host_enter(struct worker *worker, uint32_t node);
+void host_arrive(struct worker *worker, uint32_t node, const struct arrival *arrival, uint64_t now_ps);
+void host_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps);
+void host_leave(struct worker *worker, uint32_t node);
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
 /* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
 void switch_serve_scalar(struct worker *worker, uint32_t node);
@@ -687,6 +724,9 @@ void switch_serve_avx512(struct worker *worker, uint32_t node);
 /* Marks a packet that finds `bytes` (at the point in question) in a FIFO; `number` counts the packets of the port. */
 void fifo_mark(const struct window_core *core, struct window_port *port, struct packet *packet, enum mark_point point,
                uint64_t bytes, uint64_t number);
+/* A FIFO of a switch: everything that leaves or starts up to now; a packet comes. */
+void fifo_advance(struct worker *worker, struct window_port *port, uint64_t now_ps);
+void fifo_arrive(struct worker *worker, struct window_port *port, struct packet *packet, uint64_t now_ps);
 /* One port of a switch, packet by packet. */
 void port_serve(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t *items, uint32_t count);
 
@@ -698,12 +738,14 @@ void class_ports_make(struct window_core *core);
 void class_port_serve(struct worker *worker, struct window_node *node, uint32_t port_id, const uint64_t *items,
                       uint32_t count);
 void coupled_serve(struct worker *worker, uint32_t node);
+/* For super-nodes, as with host_enter. */
+void coupled_enter(struct worker *worker, const struct window_node *node);
+void coupled_arrive(struct worker *worker, uint32_t node, const struct arrival *arrival, uint64_t now_ps);
+void coupled_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps);
+void coupled_leave(struct worker *worker, uint32_t node);
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
 /* For window_gate.c: starts a port that is free and has something; has a step come in the window that is served, or the
  * node woken for it; keeps a port's bit. */
-enum step_kind {
-    STEP_FLUSH, STEP_REROUTE, STEP_LINK_UP, STEP_DEPARTED, STEP_PAUSE, STEP_CREDIT, STEP_ARRIVED, STEP_DUE, /* the order law */
-};
 void coupled_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps);
 void coupled_expect(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t time_ps);
 /* The output port of a packet without detours, counted within the node, ID_NONE for no way. */

@@ -1,5 +1,6 @@
 /* Numbers, ports and the width of the window, before anything runs. */
 #include "netsim/engine/window_gate.h"
+#include "netsim/engine/window_super.h"
 
 #include <string.h>
 
@@ -34,11 +35,50 @@ static void owners_assign(const struct fabric *fabric, uint32_t worker_count, ui
 static uint32_t number_nodes(struct window_core *core, const uint32_t *owner, uint32_t worker, bool hosts, uint32_t next)
 {
     for (uint32_t node = 0; node < core->fabric->node_count; node++) {
-        if (owner[node] == worker && is_host(core->fabric, node) == hosts) {
+        if (owner[node] == worker && is_host(core->fabric, node) == hosts && core->super_of[node] == ID_NONE) {
             core->inner[node] = next++;
         }
     }
     return round_up_64(next);
+}
+
+/* A super-node goes to whoever would have its first node. */
+static void supers_assign(const struct window_core *core, uint32_t *owner)
+{
+    for (uint32_t node = core->fabric->node_count; node-- > 0;) {
+        if (core->super_of[node] != ID_NONE) {
+            core->supers[core->super_of[node]].owner = owner[node];
+        }
+    }
+    for (uint32_t node = 0; node < core->fabric->node_count; node++) {
+        owner[node] = core->super_of[node] != ID_NONE ? core->supers[core->super_of[node]].owner : owner[node];
+    }
+}
+
+/* S3 of window_super.h */
+static uint32_t number_supers(struct window_core *core, uint32_t worker, bool hosts, uint32_t next)
+{
+    for (uint32_t i = 0; i < core->super_count; i++) {
+        struct window_super *super = &core->supers[i];
+        if (super->owner != worker || super->has_host != hosts) {
+            continue;
+        }
+        next = next % 64 + super->count > 64 ? round_up_64(next) : next;
+        super->first = next;
+        next = super->count > 64 ? round_up_64(next + super->count) : next + super->count;
+    }
+    return round_up_64(next);
+}
+
+static void number_members(struct window_core *core)
+{
+    uint32_t *seen = arena_array(core->arena, core->super_count, uint32_t);
+    for (uint32_t node = 0; node < core->fabric->node_count; node++) {
+        uint32_t super = core->super_of[node];
+        if (super != ID_NONE) {
+            core->inner[node] = core->supers[super].first + seen[super]++;
+        }
+    }
 }
 
 static void nodes_number(struct window_core *core)
@@ -46,16 +86,22 @@ static void nodes_number(struct window_core *core)
     const struct fabric *fabric = core->fabric;
     uint32_t *owner = arena_array(core->arena, fabric->node_count, uint32_t);
     owners_assign(fabric, core->worker_count, owner);
+    supers_assign(core, owner);
     core->inner = arena_array(core->arena, fabric->node_count, uint32_t);
     core->switch_first = arena_array(core->arena, core->worker_count, uint32_t);
+    core->switch_super_first = arena_array(core->arena, core->worker_count, uint32_t);
     core->host_first = arena_array(core->arena, core->worker_count, uint32_t);
+    core->host_super_first = arena_array(core->arena, core->worker_count, uint32_t);
     core->worker_end = arena_array(core->arena, core->worker_count, uint32_t);
     uint32_t next = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
         core->switch_first[i] = next;
-        core->host_first[i] = number_nodes(core, owner, i, false, next);
-        core->worker_end[i] = next = number_nodes(core, owner, i, true, core->host_first[i]);
+        core->switch_super_first[i] = number_nodes(core, owner, i, false, next);
+        core->host_first[i] = number_supers(core, i, false, core->switch_super_first[i]);
+        core->host_super_first[i] = number_nodes(core, owner, i, true, core->host_first[i]);
+        core->worker_end[i] = next = number_supers(core, i, true, core->host_super_first[i]);
     }
+    number_members(core);
     core->node_count = next;
     core->word_count = next / 64;
     core->nodes = pool_alloc(&core->workers[0], next * sizeof *core->nodes);
@@ -68,6 +114,7 @@ static void nodes_number(struct window_core *core)
             .is_host = is_host(fabric, node),
             .is_cut = fabric->node_cut_through[node],
             .due_first = ID_NONE,
+            .super = core->super_of[node],
             .salt = rng_draw(core->config.seed, RNG_SWITCH_SALT, node),
         };
     }
@@ -150,7 +197,8 @@ static void ports_wake(struct window_core *core)
     for (uint32_t id = 0; id < core->fabric->port_count; id++) {
         uint32_t node_id = core->inner[core->fabric->port_node[id]];
         const struct window_node *node = &core->nodes[node_id];
-        if (!core->ports[id].is_dark || (!node->is_host && !core->is_coupled)) {
+        bool is_served_whole = node->is_host || core->is_coupled || node->super != ID_NONE;
+        if (!core->ports[id].is_dark || !is_served_whole) {
             continue;
         }
         node_wake(&core->workers[node->owner], node_id, core->ports[id].up_ps);
@@ -167,68 +215,18 @@ static void ports_wake(struct window_core *core)
 #define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
-static bool profile_has_credits(const struct queue_profile *profile)
-{
-    bool has = false;
-    for (uint32_t class = 0; class < profile->class_count; class++) {
-        has |= profile->class[class].credit_bytes > 0;
-    }
-    return has;
-}
-
-static bool profile_has_pauses(const struct queue_profile *profile)
-{
-    bool has = false;
-    for (uint32_t class = 0; class < profile->class_count; class++) {
-        has |= profile->class[class].xoff_bytes > 0;
-    }
-    return has;
-}
-
-/* A node may send pauses or credits over the link of this port. */
-static bool port_has_frames(const struct window_core *core, uint32_t id, uint32_t peer)
-{
-    bool is_from_host = is_host(core->fabric, core->fabric->port_node[id]);
-    return profile_has_credits(is_host(core->fabric, peer) ? core->config.host_queues : core->config.switch_queues) ||
-           (!is_from_host && profile_has_pauses(core->config.switch_queues));
-}
-
-/* How long a packet is under way at least, or TIME_NEVER_PS where that does not matter: hosts are served after the
- * switches of the same window. */
-static uint64_t port_lookahead_ps(const struct window_core *core, uint32_t id)
-{
-    const struct fabric *fabric = core->fabric;
-    if (fabric->port_peer[id] == ID_NONE) {
-        return TIME_NEVER_PS;
-    }
-    uint32_t peer = fabric->port_node[fabric->port_peer[id]];
-    if (is_host(fabric, peer) && !is_host(fabric, fabric->port_node[id])) {
-        return TIME_NEVER_PS;
-    }
-    if (port_has_frames(core, id, peer)) {
-        return frame_delay_ps(link_delay_ps(fabric, id));
-    }
-    uint64_t latency_ps = is_host(fabric, peer) ? 0 : fabric->node_latency_ps[peer];
-    return serialisation_ps(1, fabric->rate_bps[id]) + link_delay_ps(fabric, id) + latency_ps;
-}
-
 static void width_choose(struct window_core *core)
 {
     const struct fabric *fabric = core->fabric;
-    uint64_t lookahead_ps = TIME_NEVER_PS, reach_ps = 0;
+    uint64_t lookahead_ps = core->lookahead_ps, reach_ps = 0; /* I1, G3 */
     uint32_t ports_max = 1;
     for (uint32_t id = 0; id < fabric->port_count; id++) {
-        uint64_t ahead_ps = port_lookahead_ps(core, id);
-        lookahead_ps = ahead_ps < lookahead_ps ? ahead_ps : lookahead_ps;
         const struct window_port *port = &core->ports[id];
         uint64_t latest_ps = port_service_ps(port, PACKET_BYTES_MAX) + port->delay_ps + port->latency_ps;
         reach_ps = latest_ps > reach_ps ? latest_ps : reach_ps;
         uint32_t node = fabric->port_node[id];
         uint32_t ports = fabric->port_first[node + 1] - fabric->port_first[node];
         ports_max = ports > ports_max ? ports : ports_max;
-    }
-    if (core->config.control_delay_ps > 0 && core->config.control_delay_ps < lookahead_ps) { /* G3 */
-        lookahead_ps = core->config.control_delay_ps;
     }
     uint32_t port_bits = 32 - (uint32_t)__builtin_clz(ports_max);
     core->key_shift = port_bits + 1;
@@ -257,6 +255,10 @@ static bool port_is_plain(const struct window_core *core, uint32_t id)
     if (port->peer == ID_NONE || port->service_ps == NULL || core->width_ps > PLAIN_WIDTH_PS ||
         port->service_ps[PACKET_BYTES_MAX] > PLAIN_SERVICE_PS) {
         return false;
+    }
+    uint32_t super = core->nodes[core->inner[core->fabric->port_node[id]]].super;
+    if (super != ID_NONE && super == core->nodes[port->peer].super) {
+        return false; /* within a super-node */
     }
     bool is_final = core->nodes[port->peer].is_host && port->latency_ps == 0; /* else it depends on the packet */
     return (is_final || !core->nodes[port->peer].is_host) &&
@@ -346,6 +348,7 @@ static void body_choose(struct window_core *core)
         enum status status = simd_parse(core->config.simd, &body, &diag);
         assert(status == STATUS_OK); /* whoever takes it from a user checks it */
     }
+    core->body = body;
     core->switch_serve = core->is_coupled ? coupled_serve : serve[body];
     core->host_serve = core->class_ports != NULL ? coupled_serve : host_serve;
 }
@@ -419,6 +422,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
         core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};
     }
     profiles_take(core);
+    supers_choose(core);
     nodes_number(core);
     ports_make(core);
     if (gates_are_needed(config)) {
@@ -431,6 +435,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     for (uint32_t i = 0; i < core->worker_count; i++) {
         worker_make(core, i);
     }
+    super_runs_make(core);
     ports_wake(core);
     if (core->gate_ports != NULL) {
         gate_ports_wake(core);

@@ -74,6 +74,13 @@ _Static_assert(offsetof(struct class_port, credit_bytes) == 64, "what every pack
 
 /* ---- frames (window_coupled.c) ---------------------------------------------------------------------------- */
 
+/* A packet of size 0: `class` is the class, `is_marked` says XOFF, `flow` has the bytes. */
+enum frame_kind { FRAME_PAUSE, FRAME_CREDIT };
+static inline bool frame_is_credit(const struct packet *packet)
+{
+    return packet->kind == FRAME_CREDIT;
+}
+
 /* A packet that came by in_port (of the node) has left it, or is dropped: resume, credit. */
 void input_left(struct worker *worker, uint32_t node, uint32_t in_port, uint32_t class, uint32_t bytes,
                 uint64_t now_ps);

@@ -12,6 +12,7 @@
  * busy. */
 #include "netsim/engine/window_class.h"
 #include "netsim/engine/window_gate.h"
+#include "netsim/engine/window_super.h"
 
 #include <string.h>
 
@@ -51,9 +52,6 @@ static uint32_t item_at(uint64_t item)
 
 /* ---- frames ----------------------------------------------------------------------------------------------- */
 
-enum frame_kind { FRAME_PAUSE, FRAME_CREDIT };
-
-/* A packet of size 0: `class` is the class, `is_marked` says XOFF, `flow` has the bytes. */
 static struct packet frame_make(enum frame_kind kind, uint32_t class, bool is_xoff, uint32_t bytes)
 {
     return (struct packet){.kind = kind & 3, .class = class & 7, .is_marked = is_xoff, .flow = bytes & (FLOW_SLOTS_MAX - 1)};
@@ -134,6 +132,12 @@ static void step_replace(struct steps *steps, uint64_t step)
 static void step_push(struct worker *worker, uint64_t step)
 {
     struct steps *steps = &worker->steps;
+    const struct window_core *core = worker->core;
+    if (__builtin_expect(worker->super_now != SUPER_NONE, 0)) {
+        uint64_t time_ps = worker->start_ps + (step >> offset_shift(core));
+        super_expect(worker, worker->whole_now, item_port(core, step), item_kind(core, step), time_ps);
+        return;
+    }
     if (steps->is_first_done) {
         steps->is_first_done = false;
         step_replace(steps, step);
@@ -547,6 +551,23 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arr
     return 1;
 }
 
+/* A list of one. */
+void coupled_arrive(struct worker *worker, uint32_t node_id, const struct arrival *arrival, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    arrivals_reserve(worker, 1);
+    arrivals->count = 1;
+    arrivals->where[0] = arrival->packet;
+    arrivals->items[0] = item_make(core, now_ps - worker->start_ps, STEP_ARRIVED, arrival->port) |
+                         (arrival->is_final ? ITEM_FINAL : 0) | (uint64_t)ITEM_NUMBER_MAX << 1 | arrival->is_whole;
+    if (on_arrived(worker, node_id, 0, now_ps) == 0) {
+        uint64_t again = arrivals->items[0];
+        packet_put(worker, node_id, worker->start_ps + (again >> offset_shift(core)), item_port(core, again) << 1 | 1,
+                   arrival->packet);
+    }
+}
+
 /* ---- the list --------------------------------------------------------------------------------------------- */
 
 /* The arrivals of the inbox, which are in keys of `arrivals_take`, as items of this file. */
@@ -599,14 +620,6 @@ static void items_sort(struct worker *worker)
     arrivals->spare = items;
 }
 
-static void due_take(struct worker *worker, struct window_node *node)
-{
-    for (uint32_t i = node->due_first; i != ID_NONE; i = worker->due[i].next) {
-        timer_push(&worker->local, worker->due[i].timer.time_ps, worker->due[i].timer.payload);
-    }
-    node->due_first = ID_NONE;
-}
-
 static void gate_steps_take(struct worker *worker, const struct window_node *node, uint32_t local)
 {
     const struct gate_port *gate = &worker->core->gate_ports[node->port_first + local];
@@ -619,7 +632,7 @@ static void gate_steps_take(struct worker *worker, const struct window_node *nod
     }
 }
 
-static void steps_take(struct worker *worker, const struct window_node *node)
+void coupled_enter(struct worker *worker, const struct window_node *node)
 {
     const struct window_core *core = worker->core;
     worker->steps.count = 0;
@@ -639,14 +652,19 @@ static void steps_take(struct worker *worker, const struct window_node *node)
     }
 }
 
-static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint64_t now_ps)
+void coupled_step(struct worker *worker, uint32_t node_id, uint32_t port_local, enum step_kind kind, uint64_t now_ps)
 {
     static void (*const on[])(struct worker *, uint32_t, uint32_t, uint64_t) = {
         [STEP_FLUSH] = gate_flush, [STEP_REROUTE] = gate_reroute, [STEP_LINK_UP] = on_link_up,
         [STEP_DEPARTED] = on_departed};
+    on[kind](worker, node_id, port_local, now_ps);
+}
+
+static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint64_t now_ps)
+{
     struct steps *steps = &worker->steps;
     steps->is_first_done = true; /* most often a step leads to another one */
-    on[item_kind(worker->core, step)](worker, node_id, item_port(worker->core, step), now_ps);
+    coupled_step(worker, node_id, item_port(worker->core, step), item_kind(worker->core, step), now_ps);
     if (steps->is_first_done) {
         steps->is_first_done = false;
         uint64_t last = steps->items[--steps->count];
@@ -699,7 +717,7 @@ static void items_return(struct worker *worker, uint32_t node_id, uint32_t first
     }
 }
 
-static void node_leave(struct worker *worker, uint32_t node_id)
+void coupled_leave(struct worker *worker, uint32_t node_id)
 {
     const struct window_core *core = worker->core;
     const struct window_node *node = &core->nodes[node_id];
@@ -732,14 +750,14 @@ void coupled_serve(struct worker *worker, uint32_t node_id)
     worker->host_now = node->is_host ? node_id : ID_NONE;
     next_node_prefetch(worker);
     worker->port_next = 0;
-    due_take(worker, node);
+    node_due_take(worker, node);
     arrivals_take(worker, node_id);
     items_make(worker);
     items_sort(worker);
-    steps_take(worker, node);
+    coupled_enter(worker, node);
     uint32_t arrived = steps_walk(worker, node_id);
     items_return(worker, node_id, arrived);
     arrivals_release(worker);
-    node_leave(worker, node_id);
+    coupled_leave(worker, node_id);
     worker->host_now = worker->whole_now = ID_NONE;
 }

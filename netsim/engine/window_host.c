@@ -1,6 +1,6 @@
 /* One host in one window: every event of it in the order of the law, callbacks included. Hosts that forward use
  * the same loop. */
-#include "netsim/engine/window.h"
+#include "netsim/engine/window_super.h"
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
@@ -46,6 +46,9 @@ static void port_start(struct worker *worker, uint32_t node, uint32_t port_local
     port->is_transit_next = !is_transit;
     port->is_busy = true;
     port_transmit(worker, port, &packet, since_ps, now_ps);
+    if (__builtin_expect(worker->super_now != SUPER_NONE, 0) && port->free_ps < worker->end_ps) {
+        super_expect(worker, node, port_local, STEP_DEPARTED, port->free_ps);
+    }
 }
 
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps)
@@ -97,17 +100,17 @@ static struct host_step host_next(const struct worker *worker, const struct wind
     return step;
 }
 
-static void on_port(struct worker *worker, uint32_t node, const struct host_step *step)
+void host_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps)
 {
-    struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + step->port];
-    if (step->kind == HOST_LINK_UP) {
+    struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + port_local];
+    if (kind == STEP_LINK_UP) {
         port->is_dark = false;
     } else {
         port->is_busy = false;
         port->queued_bytes -= port->in_service_bytes;
         port->in_service_bytes = 0;
     }
-    port_start(worker, node, step->port, step->time_ps);
+    port_start(worker, node, port_local, now_ps);
 }
 
 static void on_due(struct worker *worker, uint32_t node)
@@ -189,15 +192,35 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node, uint32_t arrive
 
 /* ---- the loop --------------------------------------------------------------------------------------------- */
 
-static void due_take(struct worker *worker, struct window_node *host)
+/* For super-nodes: what the ports will do in this window. */
+void host_enter(struct worker *worker, uint32_t node)
 {
-    for (uint32_t i = host->due_first; i != ID_NONE; i = worker->due[i].next) {
-        timer_push(&worker->local, worker->due[i].timer.time_ps, worker->due[i].timer.payload);
+    const struct window_node *host = &worker->core->nodes[node];
+    for (uint32_t i = 0; i < host->port_count; i++) {
+        const struct window_port *port = &worker->core->ports[host->port_first + i];
+        if ((port->is_busy || port->is_dark) && port->free_ps < worker->end_ps) {
+            super_expect(worker, node, i, port->is_dark ? STEP_LINK_UP : STEP_DEPARTED, port->free_ps);
+        }
     }
-    host->due_first = ID_NONE;
 }
 
-static void host_leave(struct worker *worker, uint32_t node)
+/* A list of one. */
+void host_arrive(struct worker *worker, uint32_t node, const struct arrival *arrival, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    arrivals_reserve(worker, 1);
+    arrivals->count = 1;
+    arrivals->where[0] = arrival->packet;
+    uint64_t key = (now_ps - worker->start_ps) << (core->key_shift - 1) | arrival->port;
+    arrivals->items[0] = key << 32 | (arrival->is_final ? ARRIVAL_IS_FINAL : 0) | arrival->is_whole;
+    if (on_arrived(worker, node, 0, now_ps) == 0) {
+        uint64_t again_ps = worker->start_ps + arrival_offset_ps(core, arrivals->items[0]);
+        packet_put(worker, node, again_ps, arrival->port << 1 | 1, arrival->packet);
+    }
+}
+
+void host_leave(struct worker *worker, uint32_t node)
 {
     const struct window_core *core = worker->core;
     const struct window_node *host = &core->nodes[node];
@@ -254,7 +277,7 @@ void host_serve(struct worker *worker, uint32_t node)
     if (worker->node_next != ID_NONE) {
         lines_prefetch(&worker->core->ports[worker->core->nodes[worker->node_next].port_first], 2);
     }
-    due_take(worker, host);
+    node_due_take(worker, host);
     arrivals_take(worker, node);
     arrivals_sort(worker->arrivals.items, worker->arrivals.count);
     uint32_t arrived = host->port_count == 1 && !host->is_cut ? host_serve_usual(worker, node) : 0;
@@ -264,7 +287,7 @@ void host_serve(struct worker *worker, uint32_t node)
             break;
         }
         if (step.kind <= HOST_DEPARTED) {
-            on_port(worker, node, &step);
+            host_step(worker, node, step.port, step.kind == HOST_LINK_UP ? STEP_LINK_UP : STEP_DEPARTED, step.time_ps);
         } else if (step.kind == HOST_ARRIVED) {
             arrived += on_arrived(worker, node, arrived, step.time_ps);
         } else {

@@ -313,6 +313,14 @@ struct timer timer_pop(struct timer_heap *heap)
     return first;
 }
 
+void node_due_take(struct worker *worker, struct window_node *node)
+{
+    for (uint32_t i = node->due_first; i != ID_NONE; i = worker->due[i].next) {
+        timer_push(&worker->local, worker->due[i].timer.time_ps, worker->due[i].timer.payload);
+    }
+    node->due_first = ID_NONE;
+}
+
 void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 {
     struct worker *owner = &worker->core->workers[worker->core->nodes[node].owner];

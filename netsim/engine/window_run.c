@@ -1,6 +1,7 @@
 /* The windows, one after the other. */
 #define _GNU_SOURCE /* syscall */
 #include "netsim/engine/window_gate.h"
+#include "netsim/engine/window_super.h"
 
 #include <limits.h>
 #include <sched.h>
@@ -99,8 +100,7 @@ static void timers_take(struct worker *worker)
     }
 }
 
-/* The nodes of a word that have something to do in this window; they are taken off the list. */
-static uint64_t word_take(struct worker *worker, uint32_t word)
+uint64_t word_take(struct worker *worker, uint32_t word)
 {
     struct window_core *core = worker->core;
     uint64_t nodes = 0;
@@ -151,13 +151,15 @@ static void worker_open(struct worker *worker)
 static void worker_switches(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    nodes_serve(worker, core->switch_first[worker->id], core->host_first[worker->id], core->switch_serve);
+    nodes_serve(worker, core->switch_first[worker->id], core->switch_super_first[worker->id], core->switch_serve);
+    supers_serve(worker, core->switch_super_first[worker->id], core->host_first[worker->id]);
 }
 
 static void worker_hosts(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    nodes_serve(worker, core->host_first[worker->id], core->worker_end[worker->id], core->host_serve);
+    nodes_serve(worker, core->host_first[worker->id], core->host_super_first[worker->id], core->host_serve);
+    supers_serve(worker, core->host_super_first[worker->id], core->worker_end[worker->id]);
     if (!is_cut(worker)) { /* packets to hosts of this window have set it again */
         worker->pending &= ~(UINT64_C(1) << worker->slot);
     }

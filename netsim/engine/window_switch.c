@@ -32,7 +32,7 @@ static uint64_t arrived_count(const struct window_port *port)
 }
 
 /* Everything that leaves or starts up to now. A port with a queue is busy until free_ps, or dark. */
-static void port_advance(struct worker *worker, struct window_port *port, uint64_t now_ps)
+void fifo_advance(struct worker *worker, struct window_port *port, uint64_t now_ps)
 {
     while (port->free_ps <= now_ps) {
         port->queued_bytes -= port->in_service_bytes;
@@ -47,9 +47,9 @@ static void port_advance(struct worker *worker, struct window_port *port, uint64
     }
 }
 
-static void port_arrive(struct worker *worker, struct window_port *port, struct packet *packet, uint64_t now_ps)
+void fifo_arrive(struct worker *worker, struct window_port *port, struct packet *packet, uint64_t now_ps)
 {
-    port_advance(worker, port, now_ps);
+    fifo_advance(worker, port, now_ps);
     if (port->queued_bytes + packet->size_bytes > port->capacity_bytes) {
         port->dropped_packets++;
         port->dropped_bytes += packet->size_bytes;
@@ -86,9 +86,9 @@ void port_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, ui
     port_requeue(port);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t now_ps = worker->start_ps + arrival_offset_ps(worker->core, items[i]);
-        port_arrive(worker, port, worker->arrivals.where[arrival_at(items[i])], now_ps);
+        fifo_arrive(worker, port, worker->arrivals.where[arrival_at(items[i])], now_ps);
     }
-    port_advance(worker, port, worker->end_ps - 1);
+    fifo_advance(worker, port, worker->end_ps - 1);
 }
 
 /* ---- dealing ---------------------------------------------------------------------------------------------- */
