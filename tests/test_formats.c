@@ -155,7 +155,8 @@ static void format_check(const struct trace_format *format)
     CHECK_EQUAL(trace_read_with(spec, 2, NULL), STATUS_INPUT);
     snprintf(spec, sizeof spec, "%s:%s/folder", format->name, test_directory());
     mkdir(spec + strlen(format->name) + 1, 0777);
-    CHECK(trace_read_with(spec, 2, NULL) != STATUS_OK);
+    CHECK_EQUAL(trace_read_with(spec, 2, NULL), STATUS_INPUT);
+    CHECK_HOLDS(trace_test.diag.text, format->is_set ? "no rank files" : "is a folder; ");
     free(bytes);
 }
 

@@ -583,6 +583,7 @@ const struct trace_format trace_format_chakra_et = {
     .name = "chakra_et",
     .summary = "Chakra execution traces: PREFIX.0.et, PREFIX.1.et, ... (protobuf, plain or gzip)",
     .params = PARAM_TABLE(struct values, rows),
+    .is_set = true,
     .probe = et_probe,
     .read = et_read,
 };
@@ -603,6 +604,7 @@ const struct trace_format trace_format_chakra_json = {
     .name = "chakra_json",
     .summary = "Chakra execution traces in JSON: PREFIX.0.json, PREFIX.1.json, ...",
     .params = PARAM_TABLE(struct values, rows),
+    .is_set = true,
     .probe = json_probe,
     .read = json_read,
 };

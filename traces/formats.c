@@ -136,9 +136,11 @@ static enum status format_probe(const char *path, const struct trace_format **fo
     char file[PATH_BYTES];
     struct origin at = {.path = path};
     if (!head_file(path, file)) {
-        return diag_input(diag, at,
-                          "no such trace; expected a file, a folder, or the prefix of rank files "
-                          "PREFIX.0.et, PREFIX.1.et, ...");
+        return is_directory(path)
+                   ? diag_input(diag, at, "is a folder without files; expected one that holds PREFIX.0.et, PREFIX.1.et, ...")
+                   : diag_input(diag, at,
+                                "no such trace; expected a file, a folder, or the prefix of rank files "
+                                "PREFIX.0.et, PREFIX.1.et, ...");
     }
     gzFile stream = gzopen(file, "rb"); /* reads plain files too */
     if (stream == NULL) {
@@ -156,6 +158,14 @@ static enum status format_probe(const char *path, const struct trace_format **fo
     struct names names;
     at.path = file;
     return diag_input(diag, at, "is no trace of a known format; expected one of: %s", format_names(&names));
+}
+
+static enum status folder_refuse(const char *path, const struct trace_format *format, struct diag *diag)
+{
+    char file[PATH_BYTES];
+    bool has_file = head_file(path, file);
+    return diag_input(diag, (struct origin){.path = path}, "is a folder; %s is read from one file%s%s", format->name,
+                      has_file ? ", as " : "", has_file ? file : "");
 }
 
 /* SPEC is FORMAT:PATH, or a path that may itself hold a colon. */
@@ -204,6 +214,9 @@ enum status trace_read(const char *spec, uint32_t ranks, const struct trace_sett
     }
     if (status != STATUS_OK) {
         return status;
+    }
+    if (format->probe != NULL && !format->is_set && is_directory(source.path)) {
+        return folder_refuse(source.path, format, diag);
     }
     void *values = param_defaults(&format->params, arena);
     for (size_t i = 0; i < setting_count && status == STATUS_OK; i++) {

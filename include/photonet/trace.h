@@ -16,6 +16,7 @@ struct trace_format {
     const char *name;          /* "chakra_et"; SPEC may be "chakra_et:PATH" */
     const char *summary;       /* one line */
     struct param_table params; /* keys are given as trace.KEY */
+    bool is_set;               /* a folder, or a prefix of rank files, is one trace */
     /* True where `path` looks like this format; head holds the first bytes, unpacked where gzipped, of the file that
      * stands for the path (the file itself, or the first rank's). Never called for synthetic formats (NULL). */
     bool (*probe)(const char *path, const uint8_t *head, size_t head_bytes);
