@@ -5,8 +5,8 @@
  *     words     whose      what
  *     n/64      sender     acknowledged
  *     n/64      sender     to be sent again
- *     n/64      receiver   received                               ACK_EACH
- *     n/4       receiver   16 bits: ACK number, round             ACK_COALESCED
+ *     n/64      receiver   received
+ *     n/2       receiver   32 bits: packets as they came          ACK_COALESCED
  *     n         sender     time of sending                        where the transport wants it
  *     n/2       sender     32 bits: credit asked for              receiver-driven transports
  *     n/4       sender     16 bits: entropy                       where entropies are recycled
@@ -68,9 +68,9 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
 static size_t ring_words_before_entropies(const struct endpoint *endpoint, const struct flow *flow)
 {
     size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
-    size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
+    size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0;
     size_t time_words = endpoint->has_times ? entries : 0;
-    return 2 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
+    return 3 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
 }
 
 static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
@@ -90,7 +90,8 @@ void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
         return;
     }
     uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;
-    while (flow->ring_log2 < RING_LOG2_MAX && UINT64_C(1) << flow->ring_log2 < wanted) {
+    uint32_t log2_max = endpoint->ack == ACK_COALESCED ? RING_LOG2_COALESCED_MAX : RING_LOG2_MAX;
+    while (flow->ring_log2 < log2_max && UINT64_C(1) << flow->ring_log2 < wanted) {
         flow->ring_log2++;
     }
     size_t words = ring_total_words(endpoint, flow);
@@ -101,5 +102,5 @@ void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
         return;
     }
     memcpy(list, flow->ring, sizeof *list);
-    memset(flow->ring, 0, words * sizeof *flow->ring);
+    memset(flow->ring, 0, 3 * ring_words(flow) * sizeof *flow->ring); /* the rest is written before it is read */
 }

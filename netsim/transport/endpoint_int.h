@@ -93,6 +93,7 @@ struct flow {
 
 #define CHUNK_FLOWS 32
 #define RING_LOG2_MAX 24
+#define RING_LOG2_COALESCED_MAX 17 /* an arrival has so many bits for its place: 545 MB in flight of a message */
 
 /* Flow slots or control packets waiting for a port; grows, never shrinks. */
 struct slot_ring {
@@ -239,23 +240,25 @@ static inline uint64_t *lost_bits(const struct flow *flow) /* sender: to be sent
     return flow->ring + ring_words(flow);
 }
 
-static inline uint64_t *received_bits(const struct flow *flow) /* receiver, ACK_EACH */
+static inline uint64_t *received_bits(const struct flow *flow) /* receiver */
 {
     return flow->ring + 2 * ring_words(flow);
 }
 
-/* Receiver, ACK_COALESCED: the number of the ACK that reports the packet, and the round of the ring. */
-static inline uint16_t *arrivals(const struct flow *flow)
+/* Receiver, ACK_COALESCED: packets in the order in which they came, each as its place in the ring and the number of the ACK
+ * that reports it. The k-th one stands at k modulo the entries. */
+#define ARRIVAL_ACK_BITS 15
+#define ARRIVAL_ACK_MAX ((1u << ARRIVAL_ACK_BITS) - 1)
+static inline uint32_t *arrivals(const struct flow *flow)
 {
-    return (uint16_t *)(flow->ring + 2 * ring_words(flow));
+    return (uint32_t *)(flow->ring + 3 * ring_words(flow));
 }
 
 /* Sender, where the transport has_times: when the packet was sent last, or what SENT_TWICE says. */
 static inline uint64_t *sent_times(const struct endpoint *endpoint, const struct flow *flow)
 {
     uint32_t words = ring_words(flow), entries = 1u << flow->ring_log2;
-    bool is_coalesced = endpoint->ack == ACK_COALESCED;
-    return flow->ring + 2 * words + (is_coalesced ? (entries + 3) / 4 : words);
+    return flow->ring + 3 * words + (endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0);
 }
 #define SENT_TWICE (UINT64_C(1) << 63) /* after a timeout: an ACK may be for either */
 

@@ -32,11 +32,8 @@ static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, u
     if (endpoint->transport->pull != NULL) {
         return pull_may_send(endpoint, flow);
     }
-    if (endpoint->transport->may_send == NULL) {
-        return true;
-    }
-    return endpoint->transport->may_send(endpoint->shared, flow->steer->state, flow->steer->flight_bytes,
-                                         flow_packet_bytes(endpoint, flow, seq));
+    return transport_may_send(endpoint->transport, flow->steer->state, flow->steer->flight_bytes,
+                              flow_packet_bytes(endpoint, flow, seq));
 }
 
 static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
@@ -345,53 +342,18 @@ static void base_advance(struct flow *flow)
     }
 }
 
-#define LANES UINT64_C(0x0001000100010001)
-
-/* Bit i: arrival i of four has this round and the number of this ACK or of an earlier one, by less than half of the numbers.
- * The receiver may be writing beside it: whatever it writes now has a later number. Four arrivals are one word: the top bit
- * of each lane, set in what is subtracted from, keeps borrows within lanes. It runs over the window with every ACK: 10
- * instructions for four packets, where the compiler's vectors of a loop over arrivals took 54. */
-static uint32_t arrivals_covered(const uint16_t *came, uint16_t round, uint16_t number)
-{
-    uint64_t four;
-    memcpy(&four, came, sizeof four);
-    uint64_t ahead = (number * LANES | 0x8000 * LANES) - (four & 0x7fff * LANES);
-    uint64_t covered = ~((four ^ round * LANES) | ahead << 1) & 0x8000 * LANES;
-    return (uint32_t)((covered >> 15) * UINT64_C(0x0001000200040008) >> 48) & 15;
-}
-
-/* Those of one round of the ring, from seq up to end, four at a time; rings of one or two have room for four arrivals. */
-static uint64_t round_acked(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint32_t end, uint16_t number)
-{
-    uint32_t wide = flow->ring_log2 < 2 ? 1u << flow->ring_log2 : 4, first = ring_index(flow, seq);
-    uint16_t round = (uint16_t)((((seq >> flow->ring_log2) + 1) & 1) << 15);
-    const uint16_t *came = arrivals(flow) + first;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < end - seq; i += wide) {
-        uint32_t covered = arrivals_covered(came + i, round, number), index = first + i, at = seq + i;
-        covered &= ~(uint32_t)(acked_bits(flow)[index / 64] >> (index % 64)) & ((1u << wide) - 1);
-        if (covered == 0) {
-            continue;
-        }
-        covered &= at < flow->base_seq ? UINT32_MAX << (flow->base_seq - at) : UINT32_MAX;
-        covered &= end - at < 4 ? (1u << (end - at)) - 1 : UINT32_MAX;
-        for (; covered != 0; covered &= covered - 1) {
-            bytes += packet_acked(endpoint, flow, at + (uint32_t)__builtin_ctz(covered));
-        }
-    }
-    return bytes;
-}
-
-/* Everything that had come when the ACK was sent (I5). */
+/* Everything that had come when the ACK was sent (I5). The receiver may be adding to its log meanwhile: what it adds is of
+ * a later ACK. Looking through the window for what is newly acknowledged took 1800 of 2300 instructions an ACK. */
 static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
 {
-    uint32_t end = flow->next_seq, entries = 1u << flow->ring_log2;
+    uint32_t end = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE), base = flow->base_seq;
     uint64_t bytes = 0;
-    for (uint32_t seq = flow->base_seq & ~((entries < 4 ? entries : 4) - 1); seq < end;) {
-        uint32_t next = (seq | (entries - 1)) + 1; /* where the ring begins anew */
-        next = next < end ? next : end;
-        bytes += round_acked(endpoint, flow, seq, next, number);
-        seq = next;
+    while (flow->acked_count != end) {
+        uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
+        if ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
+            break;
+        }
+        bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
     }
     return bytes;
 }
