@@ -47,9 +47,9 @@ void series_sample(struct series *series)
     series->next_ps = (series->count + 1) * series->interval_ps;
 }
 
-#define SHARE_STEPS 1048576.0 /* 2^20 */
+#define SHARE_STEPS 8192.0
 
-/* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to a millionth, which leaves five of
+/* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to 2^-13, which leaves five of
  * the eight bytes of most numbers zero: the file is half as large, and written in a third of the time. */
 static void shares_fill(const struct series *series, const uint64_t *time_ps, const uint32_t *ports, size_t links,
                         double *shares)

@@ -20,25 +20,21 @@
 static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
-    uint32_t first = (uint32_t)host->chunk_count * CHUNK_FLOWS;
-    assert(first + CHUNK_FLOWS <= FLOW_SLOTS_MAX);
+    assert((host->chunk_count + 1) * CHUNK_FLOWS <= FLOW_SLOTS_MAX);
     vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) =
         arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
-    for (uint32_t i = CHUNK_FLOWS; i-- > 0;) {
-        flow_at(endpoint, host_id, first + i)->next_slot = host->free_slot;
-        host->free_slot = first + i;
-    }
 }
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
-    if (host->free_slot == ID_NONE) {
+    bool is_new = host->free_slot == ID_NONE; /* slots never used are not in the list: nobody touches them */
+    if (is_new && host->slot_count == host->chunk_count * CHUNK_FLOWS) {
         host_add_chunk(endpoint, host_id);
     }
-    uint32_t slot = host->free_slot;
+    uint32_t slot = is_new ? host->slot_count++ : host->free_slot;
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    host->free_slot = flow->next_slot;
+    host->free_slot = is_new ? ID_NONE : flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     memset(flow, 0, endpoint->flow_bytes);

@@ -83,7 +83,7 @@ void control_send(struct endpoint *endpoint, const struct packet *packet, uint64
     uint32_t host = packet->src;
     struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
     uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
-    control_push(endpoint, &endpoint->hosts[host].control[port], packet);
+    control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
     engine_kick(endpoint->engine, host, port, now_ps);
 }
 
@@ -109,7 +109,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
     }
     flow->queued_ports |= missing; /* I3 */
     for (uint64_t left = missing; left != 0; left &= left - 1) {
-        ready_push(endpoint, &endpoint->hosts[host_id].ready[__builtin_ctzll(left)], slot);
+        ready_push(endpoint, &endpoint->hosts[host_id].ports[__builtin_ctzll(left)].ready, slot);
     }
     for (uint64_t left = missing; left != 0; left &= left - 1) {
         uint32_t port = (uint32_t)__builtin_ctzll(left);
@@ -235,7 +235,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
 static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
                       struct packet *packet)
 {
-    struct slot_ring *ready = &endpoint->hosts[host_id].ready[port];
+    struct slot_ring *ready = &endpoint->hosts[host_id].ports[port].ready;
     while (ready->count > 0) {
         uint32_t slot = ready_pop(ready);
         struct flow *flow = flow_at(endpoint, host_id, slot);
@@ -258,9 +258,8 @@ static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port
     return false;
 }
 
-static bool control_pull(struct host *host, uint32_t port, struct packet *packet)
+static bool control_pull(struct control_ring *control, struct packet *packet)
 {
-    struct control_ring *control = &host->control[port];
     if (control->count == 0) {
         return false;
     }
@@ -271,29 +270,29 @@ static bool control_pull(struct host *host, uint32_t port, struct packet *packet
 }
 
 /* Where both wait, data has one turn after control_per_data packets of control. */
-static bool is_turn_of_data(const struct endpoint *endpoint, struct host *host, uint32_t port)
+static bool is_turn_of_data(const struct endpoint *endpoint, struct host_port *port)
 {
     uint32_t ratio = endpoint->transport->control_per_data;
-    if (host->control[port].count == 0 || ratio == 0 || host->ready[port].count == 0) {
-        return host->control[port].count == 0;
+    if (port->control.count == 0 || ratio == 0 || port->ready.count == 0) {
+        return port->control.count == 0;
     }
-    host->turn[port] = (host->turn[port] + 1) % (ratio + 1);
-    return host->turn[port] == 0;
+    port->turn = (port->turn + 1) % (ratio + 1);
+    return port->turn == 0;
 }
 
 static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
-    struct host *host = &endpoint->hosts[host_id];
+    struct host_port *host_port = &endpoint->hosts[host_id].ports[port];
     uint32_t open = UINT32_MAX;
     if (endpoint->can_close) {
         open = endpoint->engine->class->open_classes(endpoint->engine, host_id, port);
     }
     bool is_data_open = open & 1, is_control_open = open >> endpoint->control_class & 1;
-    bool is_data_first = is_turn_of_data(endpoint, host, port);
+    bool is_data_first = is_turn_of_data(endpoint, host_port);
     if (is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet)) {
         return true;
     }
-    if (is_control_open && control_pull(host, port, packet)) {
+    if (is_control_open && control_pull(&host_port->control, packet)) {
         return true;
     }
     return !is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet);
