@@ -544,7 +544,7 @@ static struct hand_flow hand_flow(struct arena *arena, const char *name)
 static uint64_t hand_window(const struct hand_flow *flow)
 {
     uint64_t bytes = 0;
-    while (flow->transport->may_send(flow->shared, flow->state, bytes + 1, 1)) {
+    while (transport_may_send(flow->transport, flow->state, bytes + 1, 1)) {
         bytes++;
     }
     return bytes + 1;

@@ -3,8 +3,9 @@
  * Invariants:
  *   1. The first block of the list is the one that small requests are cut from; `cursor` and `end` lie in it,
  * or are NULL before the first small request.
- *   2. Bytes from `cursor` to `end` are zero: blocks come from calloc and nothing is handed out twice. For
- *      large blocks calloc maps fresh pages, so untouched reserve costs address space and no memory.
+ *   2. Bytes from `cursor` to `end` are zero: blocks come from calloc and nothing is handed out twice. Large
+ *      blocks are mapped, so that untouched reserve costs address space and no memory: calloc would do that too,
+ *      but not any more after large blocks have been freed (glibc's threshold follows them), and then clears all.
  *   3. A request that would waste most of a block gets a block of its own behind the first, so that one large
  *      array does not strand the room left in the current block.
  *   4. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
@@ -20,17 +21,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define BLOCK_BYTES_MIN ((size_t)64 << 10)
+#define BLOCK_BYTES_MIN ((size_t)8 << 10) /* a thousand small arenas of 64 KiB were 67 MB to clear */
 /* Doubling stops here: beyond it the number of blocks no longer matters, the unused tail of the last one
  * does. */
 #define BLOCK_BYTES_MAX ((size_t)64 << 20)
+#ifdef __SANITIZE_ADDRESS__
+#define MAP_BYTES_MIN SIZE_MAX /* mapped blocks have no guards */
+#else
+#define MAP_BYTES_MIN ((size_t)256 << 10)
+#endif
 #define ALIGN_LARGE     ((size_t)64) /* a cache line, and the width of an AVX-512 register */
 #define ALIGN_SMALL     ((size_t)16) /* max_align_t on the machines we know */
 #define GROW_COUNT_MIN  ((size_t)8)
 
 struct block {
     struct block *next; /* owned */
+    size_t mapped_bytes; /* 0: from calloc */
 };
 
 struct arena {
@@ -109,7 +117,11 @@ void arena_free(struct arena *arena)
     }
     for (struct block *block = arena->blocks; block != NULL;) {
         struct block *next = block->next;
-        free(block);
+        if (block->mapped_bytes > 0) {
+            munmap(block, block->mapped_bytes);
+        } else {
+            free(block);
+        }
         block = next;
     }
     free(arena);
@@ -122,8 +134,15 @@ static size_t padding_bytes(const char *cursor, size_t align)
 
 static struct block *block_take(struct arena *arena, size_t bytes)
 {
-    struct block *block = system_take(bytes, arena->purpose);
     arena->reserved_bytes += bytes;
+    if (bytes < MAP_BYTES_MIN) {
+        return system_take(bytes, arena->purpose);
+    }
+    struct block *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+        memory_out(1, bytes, arena->purpose);
+    }
+    block->mapped_bytes = bytes;
     return block;
 }
 

@@ -6,16 +6,18 @@
 #ifndef PHOTONET_OUTPUT_H5_H
 #define PHOTONET_OUTPUT_H5_H
 
+#include "netsim/output/pack.h"
 #include "photonet/results.h"
 
 #include <hdf5.h>
 
 struct h5 {
+    struct packer *packer;
     bool failed;
     char what[160];
 };
 
-/* Rows of one chunk: 64 KiB of a 64-bit column, enough for deflate to see the repetition and little enough to
+/* Most rows of one chunk: 64 KiB of a 64-bit column, enough for deflate to see the repetition and little enough to
  * be written again at each flush. */
 #define H5_CHUNK_ROWS 8192
 
@@ -36,11 +38,12 @@ struct h5_meaning {
 };
 
 /* An empty dataset of one dimension that grows; chunked, shuffled, deflated. */
-hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning);
+hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, size_t chunk_rows);
 
-/* Rows first .. first + count - 1 become `cells`; the dataset grows as needed. */
+/* Rows first .. first + count - 1 become `cells`; the dataset grows as needed. They are a chunk, or its beginning: the
+ * rest of it is lost. */
 void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meaning, uint64_t first,
-                     size_t count, const void *cells);
+                     size_t count, size_t chunk_rows, const void *cells);
 
 /* A dataset of one or two dimensions, written at once. sizes may be 0. */
 hid_t h5_array(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, int rank, const size_t *sizes,

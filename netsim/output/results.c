@@ -2,9 +2,9 @@
  *
  *     results_append: struct rows ──► one buffer of a chunk a column ──► dataset, when full or at a flush
  *
- * A chunk that a flush has stored half full stays in its buffer and is written again when there is more in
- * it: the library then never has to read a chunk back. results_flush publishes through twin.h, which is what
- * makes the file readable after kill -9.
+ * A table's datasets are made when its first rows are stored. A chunk that a flush has stored half full stays in
+ * its buffer and is written again when there is more in it: the library then never has to read a chunk back.
+ * results_flush publishes through twin.h, which is what makes the file readable after kill -9.
  *
  * Equal rows give equal bytes in a stable file. The place of a chunk depends on when it was first stored, and
  * flushes come by the wall clock; so a stable file is published at the borders of runs only. */
@@ -26,14 +26,16 @@ struct column_buffer {
     struct h5_meaning meaning;
     size_t field_offset, cell_bytes;
     hid_t dataset;
-    uint8_t *cells; /* H5_CHUNK_ROWS of them */
+    uint8_t *cells; /* chunk_rows of the table */
 };
 
 struct table_buffer {
     hid_t group, row_scale; /* row_scale: negative where a column is the scale */
+    const char *scale_name; /* of the column that is the scale; NULL: row_scale */
     uint64_t first_row;     /* of the chunk in the buffers */
     size_t count;           /* rows in the buffers */
-    bool is_open, is_dirty;
+    size_t chunk_rows;
+    bool is_open, is_made, is_dirty; /* is_made: its datasets are in the file */
     size_t column_count;
     struct column_buffer *columns;
 };
@@ -63,6 +65,13 @@ static const char *const natural_scale[RESULT_TABLE_COUNT] = {
     [RESULT_TABLE_ranks] = "rank",
     [RESULT_TABLE_links] = "port",
     [RESULT_TABLE_nodes] = "node",
+};
+
+/* Rows of a chunk, in tables that hardly ever have more; the others have H5_CHUNK_ROWS. */
+static const size_t few_rows[RESULT_TABLE_COUNT] = {
+    [RESULT_TABLE_inputs] = 16,
+    [RESULT_TABLE_jobs] = 16,
+    [RESULT_TABLE_summary] = 1,
 };
 
 static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0};
@@ -117,13 +126,14 @@ static void column_open(struct results_run *run, struct table_buffer *table,
         .field_offset = column->offset,
         .cell_bytes = cell_bytes_of(column),
     };
-    buffer->cells = arena_alloc_array(run->arena, H5_CHUNK_ROWS, buffer->cell_bytes);
-    buffer->dataset = h5_column(&run->results->h5, table->group, &buffer->meaning);
+    buffer->cells = arena_alloc_array(run->arena, table->chunk_rows, buffer->cell_bytes);
+    buffer->dataset = H5I_INVALID_HID;
 }
 
 /* Names the columns in the order of columns.def (HDF5 lists them by name) and attaches the scale to all. */
-static void scales_attach(struct h5 *h5, struct table_buffer *table, const char *scale_name)
+static void scales_attach(struct h5 *h5, struct table_buffer *table)
 {
+    const char *scale_name = table->scale_name;
     const char *names[COLUMNS_MAX] = {0};
     hid_t scale = table->row_scale;
     for (size_t i = 0; i < table->column_count; i++) {
@@ -145,20 +155,32 @@ static void table_open(struct results_run *run, enum result_table id)
 {
     struct table_buffer *table = &run->tables[id];
     struct h5 *h5 = &run->results->h5;
-    *table = (struct table_buffer){.is_open = true, .row_scale = H5I_INVALID_HID};
+    *table = (struct table_buffer){.is_open = true, .row_scale = H5I_INVALID_HID, .scale_name = natural_scale[id],
+                                   .chunk_rows = few_rows[id] > 0 ? few_rows[id] : H5_CHUNK_ROWS};
     table->columns = arena_array(run->arena, COLUMNS_MAX, struct column_buffer);
     table->group = h5_group(h5, run->group, result_table_names[id]);
     h5_attr_text(h5, table->group, "long_name", result_table_meanings[id]);
-    if (natural_scale[id] == NULL) {
-        table->row_scale = h5_column(h5, table->group, &row_meaning);
-    }
     for (const struct result_column *column = result_columns; column->name != NULL; column++) {
         if (column->table == id) {
             assert(table->column_count < COLUMNS_MAX);
             column_open(run, table, column);
         }
     }
-    scales_attach(h5, table, natural_scale[id]);
+}
+
+/* The datasets of a table, when its first rows are stored: where no more rows will come they are one chunk, without
+ * unused room. */
+static void table_make(struct h5 *h5, struct table_buffer *table, bool is_last)
+{
+    table->is_made = true;
+    table->chunk_rows = is_last && table->count > 0 ? table->count : table->chunk_rows;
+    if (table->scale_name == NULL) {
+        table->row_scale = h5_column(h5, table->group, &row_meaning, table->chunk_rows);
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        table->columns[i].dataset = h5_column(h5, table->group, &table->columns[i].meaning, table->chunk_rows);
+    }
+    scales_attach(h5, table);
 }
 
 static void row_numbers_write(struct h5 *h5, struct table_buffer *table)
@@ -167,18 +189,22 @@ static void row_numbers_write(struct h5 *h5, struct table_buffer *table)
     for (size_t i = 0; i < table->count; i++) {
         numbers[i] = table->first_row + i;
     }
-    h5_column_write(h5, table->row_scale, &row_meaning, table->first_row, table->count, numbers);
+    h5_column_write(h5, table->row_scale, &row_meaning, table->first_row, table->count, table->chunk_rows, numbers);
 }
 
-static void table_store(struct results_run *run, struct table_buffer *table)
+static void table_store(struct results_run *run, struct table_buffer *table, bool is_last)
 {
     struct h5 *h5 = &run->results->h5;
+    if (!table->is_made && (table->is_dirty || (table->is_open && is_last))) {
+        table_make(h5, table, is_last);
+    }
     if (!table->is_dirty) {
         return;
     }
     for (size_t i = 0; i < table->column_count; i++) {
         struct column_buffer *column = &table->columns[i];
-        h5_column_write(h5, column->dataset, &column->meaning, table->first_row, table->count, column->cells);
+        h5_column_write(h5, column->dataset, &column->meaning, table->first_row, table->count, table->chunk_rows,
+                        column->cells);
     }
     if (table->row_scale >= 0) {
         row_numbers_write(h5, table);
@@ -188,7 +214,7 @@ static void table_store(struct results_run *run, struct table_buffer *table)
 
 static void table_close(struct results_run *run, struct table_buffer *table)
 {
-    table_store(run, table);
+    table_store(run, table, true);
     for (size_t i = 0; i < table->column_count; i++) {
         h5_close(table->columns[i].dataset);
     }
@@ -261,8 +287,8 @@ enum status results_append(struct results_run *run, enum result_table id, const 
     assert(id != RESULT_TABLE_summary || (count == 1 && table->count == 0)); /* one row a run */
     for (size_t i = 0; i < count; i++, row += result_row_bytes[id]) {
         row_buffer(table, row);
-        if (table->count == H5_CHUNK_ROWS) {
-            table_store(run, table);
+        if (table->count == table->chunk_rows) {
+            table_store(run, table, false);
             table->first_row += table->count;
             table->count = 0;
         }
@@ -356,6 +382,7 @@ enum status results_create(const char *path, bool stable, struct arena *arena, s
 {
     struct results *results = arena_one(arena, struct results);
     *results = (struct results){.arena = arena, .stable = stable, .file = -1, .runs = -1};
+    results->h5.packer = packer_new(arena);
     enum status status = twin_create(path, arena, &results->twin, diag);
     if (status != STATUS_OK) {
         return status;
@@ -382,7 +409,7 @@ static enum status publish(struct results *results, struct diag *diag)
 {
     for (struct results_run *run = results->open_runs; run != NULL; run = run->next) {
         for (int id = 0; id < RESULT_TABLE_COUNT; id++) {
-            table_store(run, &run->tables[id]);
+            table_store(run, &run->tables[id], false);
         }
     }
     if (!results->h5.failed && H5Fflush(results->file, H5F_SCOPE_GLOBAL) < 0) {

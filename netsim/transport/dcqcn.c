@@ -78,6 +78,7 @@ struct dcqcn_shared {
 };
 
 struct dcqcn_state {
+    uint64_t window_bytes;
     uint64_t rate_bps, target_bps, alpha; /* alpha in 2^-32 */
     uint64_t cut_ps, alpha_ps, raise_ps;  /* last cut, and when the others are due */
     uint64_t sent_bytes;                  /* since the last increase by bytes */
@@ -123,13 +124,6 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
     return params->repeat == REPEAT_SELECTIVE ? bdp_bytes(facts) : UINT64_MAX;
 }
 
-static bool may_send(const void *shared_, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    const struct dcqcn_shared *shared = shared_;
-    (void)state;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= shared->window_bytes;
-}
-
 /* The longest way with full queues on its six links, as IRN has it: 24 us and six times 48 us. */
 static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
 {
@@ -160,6 +154,7 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     (void)facts;
     state->rate_bps = state->target_bps = shared->line_bps;
     state->alpha = ALPHA_ONE;
+    state->window_bytes = shared->window_bytes;
 }
 
 static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
@@ -245,7 +240,7 @@ const struct transport transport_dcqcn = {
     .queues = queues,
     .window_bytes_max = window_bytes_max,
     .rto_ps = rto_ps,
-    .may_send = may_send,
+    .has_window = true,
     .prepare = prepare,
     .begin = begin,
     .acked = acked,

@@ -399,13 +399,11 @@ static void hosts_init(struct endpoint *endpoint)
 {
     const struct fabric *fabric = endpoint->config.fabric;
     endpoint->hosts = arena_array(endpoint->arena, fabric->host_count, struct host);
+    struct host_port *host_ports = arena_array(endpoint->arena, fabric->port_first[fabric->host_count], struct host_port);
     for (uint32_t i = 0; i < fabric->host_count; i++) {
-        uint32_t ports = fabric->port_first[i + 1] - fabric->port_first[i];
         struct host *host = &endpoint->hosts[i];
         host->free_slot = host->pulled_port = ID_NONE;
-        host->ready = arena_array(endpoint->arena, ports, struct slot_ring);
-        host->control = arena_array(endpoint->arena, ports, struct control_ring);
-        host->turn = arena_array(endpoint->arena, ports, uint32_t);
+        host->ports = host_ports + fabric->port_first[i];
     }
 }
 

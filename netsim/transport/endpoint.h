@@ -23,9 +23,11 @@
  *     by another port and the next message has the slot.
  * I4  One timer of a flow counts, the one set last (timer_ps; for pacing, any that is not too early). Timers cannot be
  *     taken back and outlive messages, and a generation of three bits comes round, so a timer is told by its time.
- * I5  What an ACK_COALESCED reports is looked up by the sender in the receiver's half: the receiver notes with every
- *     packet the number of the ACK that will report it. Notes are only ever added, and those that an ACK does not cover
- *     have later numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile.
+ * I5  What an ACK_COALESCED reports is looked up by the sender in the receiver's half: the receiver logs every new
+ *     packet with the number of the ACK that will report it. The log only grows, and what an ACK does not cover has later
+ *     numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile. The sender
+ *     has read acked_count entries; received_count is written after its entry. An entry is overwritten n packets later,
+ *     which by I1 have not left before the sender has read it.
  *
  * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
  * without an acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there

@@ -5,8 +5,8 @@
  *     words     whose      what
  *     n/64      sender     acknowledged
  *     n/64      sender     to be sent again
- *     n/64      receiver   received                               ACK_EACH
- *     n/4       receiver   16 bits: ACK number, round             ACK_COALESCED
+ *     n/64      receiver   received
+ *     n/2       receiver   32 bits: packets as they came          ACK_COALESCED
  *     n         sender     time of sending                        where the transport wants it
  *     n/2       sender     32 bits: credit asked for              receiver-driven transports
  *     n/4       sender     16 bits: entropy                       where entropies are recycled
@@ -20,25 +20,21 @@
 static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
-    uint32_t first = (uint32_t)host->chunk_count * CHUNK_FLOWS;
-    assert(first + CHUNK_FLOWS <= FLOW_SLOTS_MAX);
+    assert((host->chunk_count + 1) * CHUNK_FLOWS <= FLOW_SLOTS_MAX);
     vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) =
         arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
-    for (uint32_t i = CHUNK_FLOWS; i-- > 0;) {
-        flow_at(endpoint, host_id, first + i)->next_slot = host->free_slot;
-        host->free_slot = first + i;
-    }
 }
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
-    if (host->free_slot == ID_NONE) {
+    bool is_new = host->free_slot == ID_NONE; /* slots never used are not in the list: nobody touches them */
+    if (is_new && host->slot_count == host->chunk_count * CHUNK_FLOWS) {
         host_add_chunk(endpoint, host_id);
     }
-    uint32_t slot = host->free_slot;
+    uint32_t slot = is_new ? host->slot_count++ : host->free_slot;
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    host->free_slot = flow->next_slot;
+    host->free_slot = is_new ? ID_NONE : flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     memset(flow, 0, endpoint->flow_bytes);
@@ -68,9 +64,9 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
 static size_t ring_words_before_entropies(const struct endpoint *endpoint, const struct flow *flow)
 {
     size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
-    size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 3) / 4 : words;
+    size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0;
     size_t time_words = endpoint->has_times ? entries : 0;
-    return 2 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
+    return 3 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
 }
 
 static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
@@ -90,7 +86,8 @@ void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
         return;
     }
     uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;
-    while (flow->ring_log2 < RING_LOG2_MAX && UINT64_C(1) << flow->ring_log2 < wanted) {
+    uint32_t log2_max = endpoint->ack == ACK_COALESCED ? RING_LOG2_COALESCED_MAX : RING_LOG2_MAX;
+    while (flow->ring_log2 < log2_max && UINT64_C(1) << flow->ring_log2 < wanted) {
         flow->ring_log2++;
     }
     size_t words = ring_total_words(endpoint, flow);
@@ -101,5 +98,5 @@ void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
         return;
     }
     memcpy(list, flow->ring, sizeof *list);
-    memset(flow->ring, 0, words * sizeof *flow->ring);
+    memset(flow->ring, 0, 3 * ring_words(flow) * sizeof *flow->ring); /* the rest is written before it is read */
 }

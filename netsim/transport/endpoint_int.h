@@ -48,51 +48,57 @@ struct parent {
     struct parent *next_free;
 };
 
+/* In the order of the lines that a packet touches: the sender's two, the receiver's, the rest. */
 struct flow {
     /* read by both ends (I2) */
     struct message message;
     uint64_t *ring;         /* bits and times of ring_entries packets, see endpoint_flow.c; NULL: none */
+
+    /* sender's half, with what both read */
     struct steer *steer;    /* its own, or of its connection */
-    struct parent *parent;  /* NULL: a message that is whole */
-    uint32_t packet_count;
-    uint32_t ordinal;       /* in its connection */
-    uint8_t generation;
-    uint8_t ring_log2;      /* ring_entries = 2^ring_log2 */
-    bool has_connection;    /* else the message is one of its own */
+    uint64_t allowed_ports;
+    uint64_t queued_ports;  /* bit p: stands in the ring of port p (I3); belongs to the slot */
+    uint64_t identity;      /* (source host, number of the message or connection there): keys its random draws */
+    uint32_t packet_count;  /* both */
+    uint32_t next_seq, base_seq, acked_count;
+    uint32_t lost_count;    /* packets to be sent again */
+    uint32_t sent_end;      /* all before it were sent once, also where the sender has gone back */
+    uint32_t sent_count;    /* data packets sent, repeats counted */
+    uint8_t generation;     /* both */
+    uint8_t ring_log2;      /* both; ring_entries = 2^ring_log2 */
+    bool has_connection;    /* both; else the message is one of its own */
     bool is_local;
 
-    /* sender's half */
-    bool is_paced;           /* a timer is set to when the pace allows a packet */
-    bool is_early;           /* software and NIC are still busy with it */
-    bool waits_turn;         /* others of the connection have packets to send first */
-    uint64_t identity;       /* (source host, number of the message or connection there): keys its random draws */
-    uint64_t progress_ps;    /* last acknowledgement of something new, or last repeat */
-    uint64_t timer_ps;       /* when the timer that counts is due (I4) */
-    uint64_t queued_ports;   /* bit p: stands in the ring of port p (I3); belongs to the slot */
-    uint64_t allowed_ports;
-    uint32_t next_slot;      /* of the connection, or of the free ones */
-    uint32_t next_seq, base_seq, acked_count;
-    uint32_t lost_count, lost_seq; /* packets to be sent again; none of them is before lost_seq */
-    uint32_t sent_end;       /* all before it were sent once, also where the sender has gone back */
-    uint32_t gap_end;        /* what is missing before it has been sent again (repeats_gaps) */
-    uint32_t sent_count;     /* data packets sent, repeats counted */
-    uint32_t nacks;
-
     /* receiver's half */
+    uint16_t ack_number;    /* of the next ACK (ACK_COALESCED) */
+    bool owes_ack;          /* one more when no gap is left */
+    bool has_nacked;        /* ACK_IN_ORDER: the expected packet */
     uint32_t received_count, received_base; /* everything before the base has come */
-    uint32_t received_end;                  /* one past the highest that has come */
-    uint32_t unanswered_bytes;              /* accepted since the last ACK */
-    uint32_t trimmed, duplicates, reordered, reorder_max;
-    uint32_t held_next;
-    uint16_t ack_number;                    /* of the next ACK (ACK_COALESCED) */
-    bool owes_ack;                          /* one more when no gap is left */
-    bool has_nacked;                        /* ACK_IN_ORDER: the expected packet */
+    uint32_t received_end;  /* one past the highest that has come */
+    uint32_t unanswered_bytes; /* accepted since the last ACK */
+    uint32_t reordered, reorder_max;
     uint64_t reorder_sum;
-    uint64_t delivered_ps;                  /* read by the sender after the last ACK */
+    uint32_t trimmed, duplicates;
+    uint64_t delivered_ps;  /* read by the sender after the last ACK */
+    uint32_t held_next;
+
+    /* the sender's once more */
+    uint32_t ordinal;       /* in its connection; both */
+    struct parent *parent;  /* NULL: a message that is whole; both */
+    uint64_t progress_ps;   /* last acknowledgement of something new, or last repeat */
+    uint64_t timer_ps;      /* when the timer that counts is due (I4) */
+    uint32_t next_slot;     /* of the connection, or of the free ones */
+    uint32_t lost_seq;      /* no packet to be sent again is before it */
+    uint32_t gap_end;       /* what is missing before it has been sent again (repeats_gaps) */
+    uint32_t nacks;
+    bool is_paced;          /* a timer is set to when the pace allows a packet */
+    bool is_early;          /* software and NIC are still busy with it */
+    bool waits_turn;        /* others of the connection have packets to send first */
 }; /* behind it struct pull_state, where receivers hand out credit, and its own struct steer, where it has one */
 
-#define CHUNK_FLOWS 32
+#define CHUNK_FLOWS 8
 #define RING_LOG2_MAX 24
+#define RING_LOG2_COALESCED_MAX 17 /* an arrival has so many bits for its place: 545 MB in flight of a message */
 
 /* Flow slots or control packets waiting for a port; grows, never shrinks. */
 struct slot_ring {
@@ -103,6 +109,12 @@ struct slot_ring {
 struct control_ring {
     struct packet *packets;
     uint32_t head, count, capacity;
+};
+
+struct host_port {
+    struct slot_ring ready;
+    struct control_ring control;
+    uint32_t turn; /* control packets sent since data had its turn */
 };
 
 /* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of them); behind the transport's state where routing.balance recycles. */
@@ -152,23 +164,21 @@ struct landing_ring {
 
 struct host {
     struct flow **chunks;
-    size_t chunk_count, chunk_capacity;
-    uint32_t free_slot;                       /* list through next_free */
-    uint64_t *free_rings[RING_LOG2_MAX + 1];  /* by size; lists through their first word */
-    uint64_t message_count;
-    struct slot_ring *ready;                  /* per port */
-    struct control_ring *control;             /* per port */
-    uint32_t *turn;                           /* per port: control packets sent since data had its turn */
-    struct pull_list pull_repeat, pull_active, pull_idle;
-    uint64_t pull_ps;                         /* no pull before */
-    bool is_pulling;                          /* a timer is set for it */
+    struct host_port *ports;
     uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
+    uint32_t free_slot, slot_count;           /* list through next_slot; slots ever used */
+    bool is_pulling;                          /* a timer is set for it */
+    struct endpoint_counters counters;
+    size_t chunk_count, chunk_capacity;
+    uint64_t message_count;
+    uint64_t post_ps;                         /* the NIC takes no message before */
     struct pair *pairs;                       /* open addressing by key; capacity 2^k */
     uint32_t pair_count, pair_capacity;
     struct parent *free_parents;
     struct landing_ring landings;
-    uint64_t post_ps;                         /* the NIC takes no message before */
-    struct endpoint_counters counters;
+    struct pull_list pull_repeat, pull_active, pull_idle;
+    uint64_t pull_ps;                         /* no pull before */
+    uint64_t *free_rings[RING_LOG2_MAX + 1];  /* by size; lists through their first word */
 };
 
 struct endpoint {
@@ -239,23 +249,25 @@ static inline uint64_t *lost_bits(const struct flow *flow) /* sender: to be sent
     return flow->ring + ring_words(flow);
 }
 
-static inline uint64_t *received_bits(const struct flow *flow) /* receiver, ACK_EACH */
+static inline uint64_t *received_bits(const struct flow *flow) /* receiver */
 {
     return flow->ring + 2 * ring_words(flow);
 }
 
-/* Receiver, ACK_COALESCED: the number of the ACK that reports the packet, and the round of the ring. */
-static inline uint16_t *arrivals(const struct flow *flow)
+/* Receiver, ACK_COALESCED: packets in the order in which they came, each as its place in the ring and the number of the ACK
+ * that reports it. The k-th one stands at k modulo the entries. */
+#define ARRIVAL_ACK_BITS 15
+#define ARRIVAL_ACK_MAX ((1u << ARRIVAL_ACK_BITS) - 1)
+static inline uint32_t *arrivals(const struct flow *flow)
 {
-    return (uint16_t *)(flow->ring + 2 * ring_words(flow));
+    return (uint32_t *)(flow->ring + 3 * ring_words(flow));
 }
 
 /* Sender, where the transport has_times: when the packet was sent last, or what SENT_TWICE says. */
 static inline uint64_t *sent_times(const struct endpoint *endpoint, const struct flow *flow)
 {
     uint32_t words = ring_words(flow), entries = 1u << flow->ring_log2;
-    bool is_coalesced = endpoint->ack == ACK_COALESCED;
-    return flow->ring + 2 * words + (is_coalesced ? (entries + 3) / 4 : words);
+    return flow->ring + 3 * words + (endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0);
 }
 #define SENT_TWICE (UINT64_C(1) << 63) /* after a timeout: an ACK may be for either */
 

@@ -14,43 +14,27 @@ static void answer(struct endpoint *endpoint, const struct packet *data, enum pa
 
 /* ---- what has come ---------------------------------------------------------------------------------------- */
 
-static uint16_t arrival_round(const struct flow *flow, uint32_t seq)
-{
-    return (uint16_t)((((seq >> flow->ring_log2) + 1) & 1) << 15);
-}
-
 static bool is_received(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
 {
-    if (seq < flow->received_base) {
-        return true;
-    }
-    if (endpoint->ack == ACK_COALESCED) {
-        return (arrivals(flow)[ring_index(flow, seq)] & 0x8000) == arrival_round(flow, seq);
-    }
-    return endpoint->ack == ACK_EACH && bit_get(flow, received_bits(flow), seq);
+    return seq < flow->received_base || (endpoint->ack != ACK_IN_ORDER && bit_get(flow, received_bits(flow), seq));
 }
 
-/* Notes a packet that is new. */
+/* Notes a packet that is new. The sender reads the log up to the count (I5). */
 static void receive_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
-    flow->received_count++;
-    switch (endpoint->ack) {
-    case ACK_IN_ORDER:
+    uint32_t count = flow->received_count;
+    if (endpoint->ack == ACK_COALESCED) {
+        arrivals(flow)[ring_index(flow, count)] = ring_index(flow, seq) << ARRIVAL_ACK_BITS | (flow->ack_number & ARRIVAL_ACK_MAX);
+    }
+    __atomic_store_n(&flow->received_count, count + 1, __ATOMIC_RELEASE);
+    if (seq == flow->received_base) {
         flow->received_base++;
-        return;
-    case ACK_COALESCED:
-        __atomic_store_n(&arrivals(flow)[ring_index(flow, seq)],
-                         (uint16_t)(arrival_round(flow, seq) | (flow->ack_number & 0x7fff)), __ATOMIC_RELAXED);
-        while (flow->received_base < flow->packet_count && is_received(endpoint, flow, flow->received_base)) {
-            flow->received_base++;
-        }
-        return;
-    case ACK_EACH:
+    } else {
         bit_put(flow, received_bits(flow), seq, true);
-        while (bit_get(flow, received_bits(flow), flow->received_base)) {
-            bit_put(flow, received_bits(flow), flow->received_base++, false);
-        }
         return;
+    }
+    while (endpoint->ack != ACK_IN_ORDER && bit_get(flow, received_bits(flow), flow->received_base)) {
+        bit_put(flow, received_bits(flow), flow->received_base++, false);
     }
 }
 
@@ -68,7 +52,7 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
         answer(endpoint, data, PACKET_ACK, flow->received_base - 1, data->entropy, now_ps);
         return;
     case ACK_COALESCED:
-        answer(endpoint, data, PACKET_ACK, data->seq, flow->ack_number & 0x7fff, now_ps);
+        answer(endpoint, data, PACKET_ACK, data->seq, flow->ack_number & ARRIVAL_ACK_MAX, now_ps);
         flow->ack_number++;
         flow->unanswered_bytes = 0;
         return;

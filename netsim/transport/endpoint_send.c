@@ -32,11 +32,8 @@ static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, u
     if (endpoint->transport->pull != NULL) {
         return pull_may_send(endpoint, flow);
     }
-    if (endpoint->transport->may_send == NULL) {
-        return true;
-    }
-    return endpoint->transport->may_send(endpoint->shared, flow->steer->state, flow->steer->flight_bytes,
-                                         flow_packet_bytes(endpoint, flow, seq));
+    return transport_may_send(endpoint->transport, flow->steer->state, flow->steer->flight_bytes,
+                              flow_packet_bytes(endpoint, flow, seq));
 }
 
 static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
@@ -86,7 +83,7 @@ void control_send(struct endpoint *endpoint, const struct packet *packet, uint64
     uint32_t host = packet->src;
     struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
     uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
-    control_push(endpoint, &endpoint->hosts[host].control[port], packet);
+    control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
     engine_kick(endpoint->engine, host, port, now_ps);
 }
 
@@ -112,7 +109,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
     }
     flow->queued_ports |= missing; /* I3 */
     for (uint64_t left = missing; left != 0; left &= left - 1) {
-        ready_push(endpoint, &endpoint->hosts[host_id].ready[__builtin_ctzll(left)], slot);
+        ready_push(endpoint, &endpoint->hosts[host_id].ports[__builtin_ctzll(left)].ready, slot);
     }
     for (uint64_t left = missing; left != 0; left &= left - 1) {
         uint32_t port = (uint32_t)__builtin_ctzll(left);
@@ -238,7 +235,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
 static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
                       struct packet *packet)
 {
-    struct slot_ring *ready = &endpoint->hosts[host_id].ready[port];
+    struct slot_ring *ready = &endpoint->hosts[host_id].ports[port].ready;
     while (ready->count > 0) {
         uint32_t slot = ready_pop(ready);
         struct flow *flow = flow_at(endpoint, host_id, slot);
@@ -261,9 +258,8 @@ static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port
     return false;
 }
 
-static bool control_pull(struct host *host, uint32_t port, struct packet *packet)
+static bool control_pull(struct control_ring *control, struct packet *packet)
 {
-    struct control_ring *control = &host->control[port];
     if (control->count == 0) {
         return false;
     }
@@ -274,29 +270,29 @@ static bool control_pull(struct host *host, uint32_t port, struct packet *packet
 }
 
 /* Where both wait, data has one turn after control_per_data packets of control. */
-static bool is_turn_of_data(const struct endpoint *endpoint, struct host *host, uint32_t port)
+static bool is_turn_of_data(const struct endpoint *endpoint, struct host_port *port)
 {
     uint32_t ratio = endpoint->transport->control_per_data;
-    if (host->control[port].count == 0 || ratio == 0 || host->ready[port].count == 0) {
-        return host->control[port].count == 0;
+    if (port->control.count == 0 || ratio == 0 || port->ready.count == 0) {
+        return port->control.count == 0;
     }
-    host->turn[port] = (host->turn[port] + 1) % (ratio + 1);
-    return host->turn[port] == 0;
+    port->turn = (port->turn + 1) % (ratio + 1);
+    return port->turn == 0;
 }
 
 static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
-    struct host *host = &endpoint->hosts[host_id];
+    struct host_port *host_port = &endpoint->hosts[host_id].ports[port];
     uint32_t open = UINT32_MAX;
     if (endpoint->can_close) {
         open = endpoint->engine->class->open_classes(endpoint->engine, host_id, port);
     }
     bool is_data_open = open & 1, is_control_open = open >> endpoint->control_class & 1;
-    bool is_data_first = is_turn_of_data(endpoint, host, port);
+    bool is_data_first = is_turn_of_data(endpoint, host_port);
     if (is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet)) {
         return true;
     }
-    if (is_control_open && control_pull(host, port, packet)) {
+    if (is_control_open && control_pull(&host_port->control, packet)) {
         return true;
     }
     return !is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet);
@@ -345,53 +341,18 @@ static void base_advance(struct flow *flow)
     }
 }
 
-#define LANES UINT64_C(0x0001000100010001)
-
-/* Bit i: arrival i of four has this round and the number of this ACK or of an earlier one, by less than half of the numbers.
- * The receiver may be writing beside it: whatever it writes now has a later number. Four arrivals are one word: the top bit
- * of each lane, set in what is subtracted from, keeps borrows within lanes. It runs over the window with every ACK: 10
- * instructions for four packets, where the compiler's vectors of a loop over arrivals took 54. */
-static uint32_t arrivals_covered(const uint16_t *came, uint16_t round, uint16_t number)
-{
-    uint64_t four;
-    memcpy(&four, came, sizeof four);
-    uint64_t ahead = (number * LANES | 0x8000 * LANES) - (four & 0x7fff * LANES);
-    uint64_t covered = ~((four ^ round * LANES) | ahead << 1) & 0x8000 * LANES;
-    return (uint32_t)((covered >> 15) * UINT64_C(0x0001000200040008) >> 48) & 15;
-}
-
-/* Those of one round of the ring, from seq up to end, four at a time; rings of one or two have room for four arrivals. */
-static uint64_t round_acked(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint32_t end, uint16_t number)
-{
-    uint32_t wide = flow->ring_log2 < 2 ? 1u << flow->ring_log2 : 4, first = ring_index(flow, seq);
-    uint16_t round = (uint16_t)((((seq >> flow->ring_log2) + 1) & 1) << 15);
-    const uint16_t *came = arrivals(flow) + first;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < end - seq; i += wide) {
-        uint32_t covered = arrivals_covered(came + i, round, number), index = first + i, at = seq + i;
-        covered &= ~(uint32_t)(acked_bits(flow)[index / 64] >> (index % 64)) & ((1u << wide) - 1);
-        if (covered == 0) {
-            continue;
-        }
-        covered &= at < flow->base_seq ? UINT32_MAX << (flow->base_seq - at) : UINT32_MAX;
-        covered &= end - at < 4 ? (1u << (end - at)) - 1 : UINT32_MAX;
-        for (; covered != 0; covered &= covered - 1) {
-            bytes += packet_acked(endpoint, flow, at + (uint32_t)__builtin_ctz(covered));
-        }
-    }
-    return bytes;
-}
-
-/* Everything that had come when the ACK was sent (I5). */
+/* Everything that had come when the ACK was sent (I5). The receiver may be adding to its log meanwhile: what it adds is of
+ * a later ACK. Looking through the window for what is newly acknowledged took 1800 of 2300 instructions an ACK. */
 static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
 {
-    uint32_t end = flow->next_seq, entries = 1u << flow->ring_log2;
+    uint32_t end = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE), base = flow->base_seq;
     uint64_t bytes = 0;
-    for (uint32_t seq = flow->base_seq & ~((entries < 4 ? entries : 4) - 1); seq < end;) {
-        uint32_t next = (seq | (entries - 1)) + 1; /* where the ring begins anew */
-        next = next < end ? next : end;
-        bytes += round_acked(endpoint, flow, seq, next, number);
-        seq = next;
+    while (flow->acked_count != end) {
+        uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
+        if ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
+            break;
+        }
+        bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
     }
     return bytes;
 }

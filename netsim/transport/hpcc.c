@@ -36,7 +36,8 @@ static const struct param rows[] = {
               "bytes that it holds when the link may go on"),
 };
 
-#define WINDOW_ONE 256 /* windows are in 2^-8 B */
+#define WINDOW_LOG2 8 /* windows are in 2^-8 B */
+#define WINDOW_ONE (1 << WINDOW_LOG2)
 
 struct hpcc_shared {
     uint64_t period_ps, eta; /* eta in 1 / LOAD_ONE */
@@ -88,13 +89,6 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     state->window = state->reference = shared->window_max;
 }
 
-static bool may_send(const void *shared, const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    const struct hpcc_state *state = state_;
-    (void)shared;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= state->window / WINDOW_ONE;
-}
-
 static void acked(const void *shared_, void *state_, const struct ack_news *news)
 {
     const struct hpcc_shared *shared = shared_;
@@ -136,7 +130,8 @@ const struct transport transport_hpcc = {
     .window_bytes_max = window_bytes_max,
     .prepare = prepare,
     .begin = begin,
-    .may_send = may_send,
+    .has_window = true,
+    .window_log2 = WINDOW_LOG2,
     .acked = acked,
     .gap_ps = gap_ps,
 };

@@ -71,7 +71,7 @@ struct nscc_shared {
 };
 
 struct nscc_state {
-    int64_t window_bytes, window_bytes_max;
+    int64_t window_bytes, window_bytes_max; /* the first one never negative, and read by the endpoint */
     uint64_t base_rtt_ps, delay_ps_mean;
     int64_t increase;         /* bytes times bytes, to be divided by the window */
     uint64_t received_bytes;  /* since the increase was applied */
@@ -154,13 +154,6 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     state->window_bytes = state->window_bytes_max = shared->window_bytes_max;
     state->base_rtt_ps = shared->network_rtt_ps;
     state->adjusted_ps = facts->now_ps;
-}
-
-static bool may_send(const void *shared, const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    const struct nscc_state *state = state_;
-    (void)shared;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= (uint64_t)state->window_bytes;
 }
 
 /* ---- delay ------------------------------------------------------------------------------------------------ */
@@ -351,7 +344,7 @@ const struct transport transport_nscc = {
     .rto_ps = rto_ps,
     .prepare = prepare,
     .begin = begin,
-    .may_send = may_send,
+    .has_window = true,
     .acked = acked,
     .nacked = nacked,
     .timed_out = timed_out,

@@ -43,7 +43,8 @@ static const struct param rows[] = {
     PARAM_REAL(struct swift_params, max_mdf, FRACTION, "max_mdf", "0.5", "0", "0.99", "most of the window that one decrease takes"),
 };
 
-#define WINDOW_ONE 65536   /* windows are in 2^-16 B */
+#define WINDOW_LOG2 16 /* windows are in 2^-16 B */
+#define WINDOW_ONE (1 << WINDOW_LOG2)
 #define FRACTION_ONE 1024
 #define ROOT_ONE 256       /* square roots are in 2^-8 */
 #define WINDOW_PACKETS_MIN_INVERSE 100 /* a hundredth of a packet: a packet in a hundred round trips */
@@ -145,13 +146,6 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     state->rtt_ps = state->target_ps;
 }
 
-static bool may_send(const void *shared, const void *state_, uint64_t flight_bytes, uint64_t packet_bytes)
-{
-    const struct swift_state *state = state_;
-    (void)shared;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= state->window / WINDOW_ONE;
-}
-
 static uint64_t target_now_ps(const struct swift_shared *shared, const struct swift_state *state)
 {
     uint64_t added_ps = shared->fs_alpha_ps * root_inverse(state->window / shared->packet_bytes) / ROOT_ONE;
@@ -240,7 +234,8 @@ const struct transport transport_swift = {
     .window_bytes_max = window_bytes_max,
     .prepare = prepare,
     .begin = begin,
-    .may_send = may_send,
+    .has_window = true,
+    .window_log2 = WINDOW_LOG2,
     .acked = acked,
     .nacked = nacked,
     .timed_out = timed_out,

@@ -66,19 +66,19 @@ struct transport {
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
     bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged; has times */
     bool wants_hops;            /* flow_facts.hops */
+    bool has_window;            /* the state begins with a uint64_t: what may be in flight, in 2^-window_log2 B */
+    uint8_t window_log2;
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
     /* The queues that the transport wants in switches, written into *profile, which holds plain ones
      * (queue.h). NULL: plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
     void (*queues)(const void *values, const struct transport_facts *facts, struct queue_profile *profile);
-    /* The most that may_send will ever allow; NULL: no limit. */
+    /* The most that the window will ever be; NULL: no limit. */
     uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
     /* Time after which a packet counts as lost; NULL or 0: host.rto. */
     uint64_t (*rto_ps)(const void *values, const struct transport_facts *facts, const struct queue_profile *profile);
     void (*prepare)(const void *values, const struct transport_facts *facts, void *shared);
     /* All of the following may be NULL. */
     void (*begin)(const void *shared, void *state, const struct flow_facts *facts);
-    /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? Must be true for flight 0; NULL: always. */
-    bool (*may_send)(const void *shared, const void *state, uint64_t flight_bytes, uint64_t packet_bytes);
     void (*acked)(const void *shared, void *state, const struct ack_news *news);
     /* A packet was cut down on its way, or (ACK_IN_ORDER) others came before it. news.bytes are the
      * packet's, and are still counted in flight. */
@@ -94,6 +94,17 @@ extern const struct transport *const transports[]; /* ends with NULL */
 static inline enum ack_policy transport_ack(const struct transport *transport, const void *values)
 {
     return transport->ack_of != NULL ? transport->ack_of(values) : transport->ack;
+}
+
+/* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? One packet always may. */
+static inline bool transport_may_send(const struct transport *transport, const void *state, uint64_t flight_bytes,
+                                      uint64_t packet_bytes)
+{
+    if (!transport->has_window || flight_bytes == 0) {
+        return true;
+    }
+    const uint64_t *window = (const uint64_t *)state;
+    return flight_bytes + packet_bytes <= *window >> transport->window_log2;
 }
 
 const struct transport *transport_find(const char *name);

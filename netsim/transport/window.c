@@ -40,11 +40,11 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     shared->window_bytes = window_bytes_max(values, facts);
 }
 
-static bool may_send(const void *shared_, const void *state, uint64_t flight_bytes, uint64_t packet_bytes)
+static void begin(const void *shared_, void *state, const struct flow_facts *facts)
 {
     const struct window_shared *shared = shared_;
-    (void)state;
-    return flight_bytes == 0 || flight_bytes + packet_bytes <= shared->window_bytes;
+    (void)facts;
+    *(uint64_t *)state = shared->window_bytes;
 }
 
 const struct transport transport_window = {
@@ -52,7 +52,9 @@ const struct transport transport_window = {
     .summary = "a fixed window of one bandwidth-delay product, an ACK per packet",
     .params = PARAM_TABLE(struct window_params, rows),
     .shared_bytes = sizeof(struct window_shared),
+    .state_bytes = sizeof(uint64_t),
+    .begin = begin,
     .window_bytes_max = window_bytes_max,
     .prepare = prepare,
-    .may_send = may_send,
+    .has_window = true,
 };
