@@ -14,7 +14,7 @@ V =
 
 # ---- nothing below needs changing to add a file: sources are found by wildcard ---------------------------------
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
-PACKAGES = hdf5 yaml-0.1 jansson libxxhash zlib libprotobuf-c
+PACKAGES = hdf5 yaml-0.1 jansson libxxhash zlib libprotobuf-c expat
 HAVE_SIMGRID := $(if $(wildcard /usr/include/simgrid/engine.h),1,0)
 LIB_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LIB_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)

@@ -274,6 +274,7 @@ static void result_print(const struct job *job, const struct run_result *result)
     if (result->plan_text != NULL) {
         printf("        circuits: %s\n", result->plan_text);
     }
+    fputs(result->custom_text, stdout);
     summary_print(&result->summary, stdout);
     jobs_print(result);
     if (calls_are_benchmark(job, result)) {

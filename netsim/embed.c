@@ -101,6 +101,7 @@ static void run_keep(struct photonet_report *report, const struct run_result *re
     kept->result.trace = arena_strdup(arena, result->trace);
     kept->result.explanation = result->explanation != NULL ? arena_strdup(arena, result->explanation) : NULL;
     kept->result.plan_text = result->plan_text != NULL ? arena_strdup(arena, result->plan_text) : NULL;
+    kept->result.custom_text = result->custom_text != NULL ? arena_strdup(arena, result->custom_text) : NULL;
     snprintf(kept->digest, sizeof kept->digest, "%016" PRIx64, result->digest);
 }
 

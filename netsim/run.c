@@ -7,6 +7,7 @@
 #include "netsim/fabric_load.h"
 #include "netsim/inputs.h"
 #include "netsim/job_list.h"
+#include "netsim/replay/coll_custom.h"
 #include "netsim/run_flow.h"
 #include "netsim/series.h"
 
@@ -120,13 +121,19 @@ static enum status file_begin(const struct run_request *request, const struct jo
         .import_report = import_report_text(job, arena),
         .scale = job->scale,
     };
-    const char **traces = arena_array(arena, (size_t)job->part_count + 1, const char *);
+    uint32_t count = job->part_count > 0 ? job->part_count : 1, customs = 0;
+    for (const struct custom_entry *entry = parts->scenario.policy.custom; entry != NULL; entry = entry->next) {
+        customs++;
+    }
+    const char **traces = arena_array(arena, count + customs, const char *);
     traces[0] = request->trace;
     for (uint32_t i = 0; i < job->part_count; i++) {
         traces[i] = job->parts[i].spec;
     }
-    inputs_find(traces, job->part_count > 0 ? job->part_count : 1, request->fabric, arena, &from.inputs,
-                &from.input_count);
+    for (const struct custom_entry *entry = parts->scenario.policy.custom; entry != NULL; entry = entry->next) {
+        traces[count++] = entry->algorithm->custom->source->path;
+    }
+    inputs_find(traces, count, request->fabric, arena, &from.inputs, &from.input_count);
     return results_run_begin(results, parts->fabric.fabric->name, &from, run, diag);
 }
 
@@ -417,6 +424,7 @@ enum status run_job(const struct run_request *request, const struct job *job, st
     result->host_count = parts.fabric.fabric->host_count;
     result->bare = fabric_bare(parts.fabric.fabric);
     result->rank_count = job->rank_count;
+    result->custom_text = collective_customs_text(&parts.scenario.policy, "        ", arena);
     return (request->engine == RUN_ENGINE_PACKET ? packets_run : fluid_run)(request, job, &parts, results, arena, result,
                                                                             diag);
 }

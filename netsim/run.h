@@ -49,6 +49,7 @@ struct run_result {
     const struct replay_call *calls; /* collectives */
     uint32_t call_count;
     const char *plan_text;   /* circuits, NULL where there are none */
+    const char *custom_text; /* collective algorithms of files, a line each; "" where there are none */
 };
 
 /* A job is read once and run on several fabrics. */

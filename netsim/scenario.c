@@ -57,7 +57,7 @@ static const char *const select_names[] = {"first", "nccl", NULL};
 static const char *const protocol_choices[] = {"auto", "none", "ll", "ll128", "simple", NULL};
 
 #define ALGORITHM(kind_, key_)                                                                                \
-    PARAM_TEXT(struct scenario_collective, name[kind_], key_, NULL, "algorithm; the first of those listed below is the default")
+    PARAM_TEXT(struct scenario_collective, name[kind_], key_, NULL, "algorithm; the first of those listed below is the default; custom:FILE[@SIZE]: of MSCCL's XML or Chakra files")
 static const struct param collective_rows[] = {
     ALGORITHM(COLLECTIVE_ALL_REDUCE, "all_reduce"),
     ALGORITHM(COLLECTIVE_ALL_GATHER, "all_gather"),
@@ -71,7 +71,7 @@ static const struct param collective_rows[] = {
     PARAM_CHOICE(struct scenario_collective, select, "select", "first", select_names,
                  "who chooses what is not named: first: the first algorithm, no protocol; nccl: NCCL's tuning model"),
     PARAM_TEXT(struct scenario_collective, rules, "rules", NULL,
-               "the first that fits is taken: 'all_reduce size<64KiB -> tree/ll; group=tp* -> ring/simple/16'"),
+               "the first that fits is taken: 'all_reduce size<64KiB -> tree/ll; group=tp* -> ring/simple/16; all_gather -> custom:FILE'"),
     PARAM_CHOICE(struct scenario_collective, protocol, "protocol", "auto", protocol_choices,
                  "of NCCL: its latencies, rates and flags; auto: the model's choice with nccl, else none"),
     PARAM_CHOICE(struct scenario_collective, generation, "generation", "hopper", generation_names,
@@ -169,6 +169,14 @@ static enum status algorithms_find(struct scenario *scenario, const struct trace
     for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
         const char *name = scenario->collective->name[kind];
         if (name == NULL) {
+            continue;
+        }
+        if (collective_is_custom(name)) {
+            enum status status = collective_custom(name, kind, setting->at, arena, &scenario->policy,
+                                                   &scenario->policy.algorithm[kind], diag);
+            if (status != STATUS_OK) {
+                return status;
+            }
             continue;
         }
         scenario->policy.algorithm[kind] = collective_find((enum collective_kind)kind, name);
@@ -290,7 +298,8 @@ enum status scenario_load(const struct trace_setting *settings, size_t count, co
         status = scenario_check(scenario, diag);
     }
     if (status == STATUS_OK) {
-        scenario->text = scenario_text(scenario, arena);
+        scenario->text = arena_printf(arena, "%s%s", scenario_text(scenario, arena),
+                                      collective_customs_text(&scenario->policy, "# ", arena));
     }
     return status;
 }

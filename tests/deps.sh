@@ -5,7 +5,7 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo gcc libc6-dev make pkg-config libhdf5-dev zlib1g-dev libyaml-dev libjansson-dev libxxhash-dev \
+    build) echo gcc libc6-dev make pkg-config libhdf5-dev zlib1g-dev libyaml-dev libjansson-dev libxxhash-dev libexpat1-dev \
         libprotobuf-c-dev protobuf-c-compiler libsimgrid-dev ;;
     check) echo libcunit1-dev python3 python3-h5py python3-tables python3-h5netcdf python3-numpy python3-pandas \
         python3-xarray python3-matplotlib jupyter-nbconvert python3-ipykernel ;;

@@ -1,4 +1,5 @@
 /* Collective calls in progress. */
+#include "netsim/replay/coll_custom.h"
 #include "netsim/replay/replay_int.h"
 
 #include <inttypes.h>
@@ -112,6 +113,7 @@ static void call_choose(const struct replay_config *config, const char *group, s
     }
     record->choice = collective_choose(&policy, &config->machine, record->kind, &record->call, group);
     record->algorithm = record->choice.algorithm;
+    record->call.custom = record->algorithm->custom;
     record->call.channels = record->choice.channels;
     record->call.slices = record->choice.slices;
     record->call.chunk_bytes = record->choice.chunk_bytes;
@@ -206,6 +208,11 @@ enum status replay_check(const struct replay *replay, struct diag *diag)
 {
     for (uint32_t i = 0; i < replay->call_count; i++) {
         const struct replay_call *record = &replay->calls[i];
+        const struct custom_program *custom = record->algorithm->custom;
+        const char *group = replay->config.job->group_name[record->group];
+        if (custom != NULL && custom_fits(custom, record->kind, &record->call, group, diag) != STATUS_OK) {
+            return STATUS_INPUT;
+        }
         for (uint32_t self = 0; self < record->members && self < 2 && record->members > 1; self++) {
             const struct collective_call call = call_of(record, self);
             for (uint32_t lane = 0; lane < collective_lanes(record->algorithm, &call); lane++) {
@@ -249,7 +256,8 @@ static void receives_advance(const struct replay *replay, struct rank *rank, str
 static bool step_may_go(const struct slot *slot, const struct lane *lane, const struct collective_step *step)
 {
     return lane->recv_done >= step->after_recv && lane->send_done >= step->after_send &&
-           slot->lanes[step->wait_lane].recv_done >= step->wait_recv;
+           slot->lanes[step->wait_lane].recv_done >= step->wait_recv &&
+           slot->lanes[step->wait_lane].step_next >= step->wait_steps;
 }
 
 /* What the protocol does to a message: it starts when the call's base time is over and the rank has pushed what it had before
@@ -280,18 +288,19 @@ static struct message_extra extra_of(const struct replay *replay, struct rank *r
     return (struct message_extra){wire_bytes - bytes, post_ns < UINT32_MAX ? (uint32_t)post_ns : UINT32_MAX};
 }
 
-/* Sends every step of the lane whose turn has come. */
-static void sends_advance(struct replay *replay, struct rank *rank, struct slot *slot, uint32_t slot_id,
+/* Sends every step of the lane whose turn has come; true where there was one. */
+static bool sends_advance(struct replay *replay, struct rank *rank, struct slot *slot, uint32_t slot_id,
                           uint32_t lane_id, uint64_t now_ps)
 {
     const struct replay_call *record = slot->call;
     const struct collective_call call = call_of(record, slot->self);
     struct lane *lane = &slot->lanes[lane_id];
+    uint32_t before = lane->step_next;
     while (lane->step_next < lane->step_count) {
         struct collective_step step;
         collective_step_of(record->algorithm, &call, lane_id, lane->step_next, &step);
         if (!step_may_go(slot, lane, &step)) {
-            return;
+            break;
         }
         lane->step_next++;
         if (step.send_to == ID_NONE) {
@@ -300,30 +309,44 @@ static void sends_advance(struct replay *replay, struct rank *rank, struct slot 
         }
         uint32_t to = group_rank(replay->config.job, record->group, step.send_to);
         struct match_key key =
-            collective_key(rank->iteration, record->group, step_key(lane_id, slot->next, step.send_as), rank->id);
+            collective_key(rank->iteration, record->group, step_key(step.send_lane, slot->next, step.send_as), rank->id);
         message_post(replay, rank, to, key, step.send_bytes, extra_of(replay, rank, slot, to, step.send_bytes, now_ps),
                      slot_id, now_ps);
     }
+    return lane->step_next > before;
 }
 
+/* Acknowledgements of algorithms that send to other lanes are all counted in the first one, so only their sum says anything. */
 static bool is_through(const struct slot *slot)
 {
+    uint64_t unsent = 0;
     for (uint32_t i = 0; i < slot->lane_count; i++) {
         const struct lane *lane = &slot->lanes[i];
-        if (lane->recv_done < lane->step_count || lane->send_done < lane->step_count) {
+        if (lane->recv_done < lane->step_count) {
             return false;
         }
+        unsent += (uint64_t)lane->step_count - lane->send_done;
     }
-    return true;
+    return unsent == 0;
+}
+
+/* Once a lane, but where lanes wait for each other's steps: until nothing moves. */
+static void lanes_advance(struct replay *replay, struct rank *rank, struct slot *slot, uint32_t slot_id, uint64_t now_ps)
+{
+    bool is_moved = true, is_joined = slot->call->algorithm->custom != NULL;
+    while (is_moved) {
+        is_moved = false;
+        for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
+            is_moved |= sends_advance(replay, rank, slot, slot_id, lane, now_ps) && is_joined;
+        }
+    }
 }
 
 /* Moves the running call on as far as it goes; true where that ended it. A lane may wait for another one's receives. */
 static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
     struct slot *slot = &rank->slots[slot_id];
-    for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
-        sends_advance(replay, rank, slot, slot_id, lane, now_ps);
-    }
+    lanes_advance(replay, rank, slot, slot_id, now_ps);
     if (!is_through(slot)) {
         return false;
     }
@@ -406,6 +429,7 @@ void slot_delivered(struct replay *replay, struct rank *rank, const struct messa
 void slot_acked(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps)
 {
     uint32_t slot_id = message->cookie;
-    rank->slots[slot_id].lanes[key_lane(message->key[1])].send_done++;
+    bool is_joined = rank->slots[slot_id].call->algorithm->custom != NULL;
+    rank->slots[slot_id].lanes[is_joined ? 0 : key_lane(message->key[1])].send_done++;
     slot_go_on(replay, rank, slot_id, now_ps);
 }

@@ -35,6 +35,7 @@ struct collective_call {
     uint64_t chunk_bytes;  /* pipelined algorithms: bytes a step; at least 1 */
     uint64_t ring_bytes;   /* rings: most of one step of a channel, the buffer goes round in loops; 0: no limit */
     const struct pair_table *pairs; /* all-to-all with unequal parts, else NULL */
+    const struct custom_program *custom; /* of an algorithm that a file holds (coll_custom.h), else NULL */
 };
 
 struct collective_step {
@@ -46,6 +47,8 @@ struct collective_step {
     uint64_t after_send; /* sends that must be done (acknowledged), whichever they are */
     uint32_t wait_lane;  /* another lane, and the receives of it */
     uint64_t wait_recv;
+    uint64_t wait_steps; /* and steps of it that must be through: sent, if they send */
+    uint32_t send_lane;  /* lane of the receive at send_to */
 };
 
 /* A range of what a step sends, and what its receiver does with it. */
@@ -65,6 +68,7 @@ struct collective_algorithm {
     /* Range `index` of what step k sends, from 0; false where there is none. Not asked in a run. */
     bool (*piece)(const struct collective_call *call, uint32_t lane, uint64_t k, uint64_t index,
                   struct collective_piece *piece);
+    const struct custom_program *custom; /* of a file; its steps may name other lanes to send to and steps to wait for */
 };
 
 /* The first row of a kind is its default. */
@@ -80,11 +84,11 @@ static inline uint32_t collective_lanes(const struct collective_algorithm *algor
     return algorithm->lane_count == NULL ? 1 : algorithm->lane_count(call);
 }
 
-/* What an algorithm does not name is 0, or nobody; send_as is k. */
+/* What an algorithm does not name is 0, or nobody; send_as is k, of the same lane. */
 static inline void collective_step_of(const struct collective_algorithm *algorithm, const struct collective_call *call,
                                       uint32_t lane, uint64_t k, struct collective_step *step)
 {
-    *step = (struct collective_step){.send_to = ID_NONE, .recv_from = ID_NONE, .send_as = k};
+    *step = (struct collective_step){.send_to = ID_NONE, .recv_from = ID_NONE, .send_as = k, .send_lane = lane};
     algorithm->step(call, lane, k, step);
 }
 

@@ -1,5 +1,6 @@
 #include "netsim/replay/select.h"
 
+#include "netsim/replay/coll_custom.h"
 #include "netsim/replay/nccl.h"
 #include "photonet/units.h"
 
@@ -82,6 +83,66 @@ static enum status condition_parse(char *word, struct origin at, struct collecti
                                                   "size<BYTES or group=PATTERN", word);
 }
 
+/* ---- algorithms of files ---------------------------------------------------------------------------------- */
+
+#define CUSTOM_PREFIX "custom:"
+
+bool collective_is_custom(const char *name)
+{
+    return strncmp(name, CUSTOM_PREFIX, strlen(CUSTOM_PREFIX)) == 0;
+}
+
+enum status collective_custom(const char *name, int kind, struct origin at, struct arena *arena,
+                              struct collective_policy *policy, const struct collective_algorithm **algorithm,
+                              struct diag *diag)
+{
+    const char *text = name + strlen(CUSTOM_PREFIX);
+    for (const struct custom_entry *entry = policy->custom; entry != NULL; entry = entry->next) {
+        if (entry->kind == kind && strcmp(entry->text, text) == 0) {
+            *algorithm = entry->algorithm;
+            return STATUS_OK;
+        }
+    }
+    enum status status = custom_open(text, kind, at, arena, algorithm, diag);
+    if (status == STATUS_OK) {
+        struct custom_entry *entry = arena_one(arena, struct custom_entry);
+        *entry = (struct custom_entry){arena_strdup(arena, text), kind, *algorithm, policy->custom};
+        policy->custom = entry;
+    }
+    return status;
+}
+
+const char *collective_customs_text(const struct collective_policy *policy, const char *indent, struct arena *arena)
+{
+    const char *text = "";
+    for (const struct custom_entry *entry = policy->custom; entry != NULL; entry = entry->next) {
+        const struct custom_program *program = entry->algorithm->custom;
+        const struct custom_collective *source = program->source;
+        text = arena_printf(arena, "%s%s%s: %s of %u ranks, %u operations", text, indent, entry->algorithm->name,
+                            collective_name(program->kind), source->rank_count, source->op_count);
+        if (source->compute_count > 0) {
+            text = arena_printf(arena, "%s; %u computations of %.6g us in all take no time", text, source->compute_count,
+                                (double)source->compute_ps * 1e-6);
+        }
+        text = arena_printf(arena, "%s\n", text);
+    }
+    return text;
+}
+
+/* custom:PATH[@SIZE][/PROTOCOL]: a path has slashes of its own, so only the last part can be a protocol. */
+static enum status custom_parse(char *text, struct origin at, struct arena *arena, struct collective_policy *policy,
+                                struct collective_rule *rule, struct diag *diag)
+{
+    char *slash = strrchr(text, '/');
+    if (slash != NULL && protocol_find(slash + 1, &rule->protocol)) {
+        *slash = 0;
+    }
+    rule->algorithm = text;
+    return collective_custom(text, rule->kind, at, arena, policy, &rule->custom, diag);
+}
+
+/* ---- one rule --------------------------------------------------------------------------------------------- */
+
 /* ALGORITHM[/PROTOCOL[/CHANNELS]] */
 static enum status decision_parse(char *text, struct origin at, struct collective_rule *rule, struct diag *diag)
 {
@@ -109,7 +170,8 @@ static enum status decision_parse(char *text, struct origin at, struct collectiv
     return STATUS_OK;
 }
 
-static enum status rule_parse(char *text, struct origin at, struct collective_rule *rule, struct diag *diag)
+static enum status rule_parse(char *text, struct origin at, struct arena *arena, struct collective_policy *policy,
+                              struct collective_rule *rule, struct diag *diag)
 {
     *rule = (struct collective_rule){.kind = -1, .high_bytes = UINT64_MAX, .protocol = PROTOCOL_AUTO};
     char *arrow = strstr(text, "->"), *rest = NULL;
@@ -126,7 +188,8 @@ static enum status rule_parse(char *text, struct origin at, struct collective_ru
     if (status != STATUS_OK || decision == NULL) {
         return status != STATUS_OK ? status : diag_input(diag, at, "rule: nothing behind \"->\"; expected an algorithm");
     }
-    return decision_parse(decision, at, rule, diag);
+    return collective_is_custom(decision) ? custom_parse(decision, at, arena, policy, rule, diag)
+                                          : decision_parse(decision, at, rule, diag);
 }
 
 enum status collective_rules_parse(const char *text, struct origin at, struct arena *arena,
@@ -138,7 +201,7 @@ enum status collective_rules_parse(const char *text, struct origin at, struct ar
     policy->rule_count = 0;
     for (char *one = strtok_r(copy, ";", &rest); one != NULL; one = strtok_r(NULL, ";", &rest)) {
         struct collective_rule *rule = &vec_push(arena, rules, policy->rule_count, capacity);
-        enum status status = rule_parse(one, at, rule, diag);
+        enum status status = rule_parse(one, at, arena, policy, rule, diag);
         if (status != STATUS_OK) {
             return status;
         }
@@ -226,7 +289,7 @@ struct collective_choice collective_choose(const struct collective_policy *polic
         .channels = policy->channels > 0 ? policy->channels : 1, .wire_num = 1, .wire_den = 1};
     if (rule != NULL) {
         const struct collective_algorithm *named = rule->algorithm == NULL ? NULL : collective_find(kind, rule->algorithm);
-        choice.algorithm = named != NULL ? named : choice.algorithm;
+        choice.algorithm = rule->custom != NULL ? rule->custom : named != NULL ? named : choice.algorithm;
         choice.protocol = rule->protocol != PROTOCOL_AUTO ? rule->protocol : choice.protocol;
         choice.channels = rule->channels > 0 ? rule->channels : choice.channels;
     }
@@ -240,6 +303,10 @@ struct collective_choice collective_choose(const struct collective_policy *polic
     choice.algorithm = choice.algorithm != NULL ? choice.algorithm
                        : policy->is_nccl && kind == COLLECTIVE_ALL_TO_ALL ? collective_find(kind, "window")
                                                                           : collective_find(kind, NULL);
+    const struct custom_program *custom = choice.algorithm->custom;
+    if (custom != NULL && choice.protocol == PROTOCOL_AUTO && policy->is_nccl && custom->source->protocol != NULL) {
+        protocol_find(custom->source->protocol, &choice.protocol);
+    }
     if (choice.protocol == PROTOCOL_AUTO) { /* NCCL's sends and receives use Simple, and a barrier is an all-reduce of a word */
         choice.protocol = !policy->is_nccl               ? PROTOCOL_NONE
                           : kind == COLLECTIVE_BARRIER ? PROTOCOL_LL

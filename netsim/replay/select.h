@@ -1,7 +1,7 @@
 /* Which algorithm, protocol and how many channels a collective call uses, and what the protocol costs.
  *
  *      rules (collective.rules)         first match by kind, size, group: what it names is taken
- *      names (collective.all_reduce)    what the user names for the kind
+ *      names (collective.all_reduce)    what the user names for the kind; custom:FILE is the algorithm of a file
  *      collective.select=nccl           NCCL's tuning model for what is still open (nccl.h)
  *      else                             the first row of collectives.def, no protocol, one channel
  *
@@ -37,6 +37,7 @@ struct collective_rule {
     uint64_t low_bytes, high_bytes; /* size as nccl-tests counts it, inclusive */
     const char *group;          /* pattern of a name (fnmatch), NULL: any */
     const char *algorithm;      /* NULL: open */
+    const struct collective_algorithm *custom; /* the algorithm, where a file holds it */
     enum protocol protocol;
     uint32_t channels;
 };
@@ -52,6 +53,15 @@ struct collective_policy {
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: open */
     const struct collective_rule *rules;
     size_t rule_count;
+    struct custom_entry *custom; /* algorithms of files that have been read */
+};
+
+/* A file is read and checked once for every kind. */
+struct custom_entry {
+    const char *text;
+    int kind;
+    const struct collective_algorithm *algorithm;
+    struct custom_entry *next;
 };
 
 /* What came of it. */
@@ -69,6 +79,15 @@ struct collective_choice {
 struct collective_choice collective_choose(const struct collective_policy *policy,
                                            const struct collective_machine *machine, enum collective_kind kind,
                                            const struct collective_call *call, const char *group);
+
+/* The algorithm of a file, where `name` is "custom:PATH" or "custom:PATH@SIZE" (coll_custom.h); kind -1: what the file says. */
+bool collective_is_custom(const char *name);
+enum status collective_custom(const char *name, int kind, struct origin at, struct arena *arena,
+                              struct collective_policy *policy, const struct collective_algorithm **algorithm,
+                              struct diag *diag);
+
+/* What has been read, a line each: "custom:ring.xml: all_reduce of 8 ranks"; "" where nothing has. */
+const char *collective_customs_text(const struct collective_policy *policy, const char *indent, struct arena *arena);
 
 /* Parses "all_reduce size<64KiB -> tree/ll; group=tp* -> ring/simple/16; -> ring". Refuses at `at`. */
 enum status collective_rules_parse(const char *text, struct origin at, struct arena *arena,
