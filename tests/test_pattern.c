@@ -233,7 +233,7 @@ static void test_unknown_files(void)
     CHECK_HOLDS(diag.text, "some:text: is no trace");
     unlink(path);
     CHECK_EQUAL(pattern(test_directory(), 0, arena, &job, &diag), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "no such trace");
+    CHECK_HOLDS(diag.text, "is a folder without files");
     arena_free(arena);
 }
 
