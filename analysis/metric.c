@@ -49,6 +49,8 @@ static const struct known {
     {"packet_count", "packets", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"packet_hop_count", "packet-hops", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"drop_count", "drops", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
+    {"link_error_count", "lost by errors", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
+    {"link_repeat_count", "link repeats", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"retransmission_count", "sent again", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"nack_count", "NACKs", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"trim_count", "trimmed", METRIC_TRAFFIC, BETTER_LOW, false, NULL},

@@ -157,6 +157,9 @@ static struct result_links link_row(const struct facts *facts, uint32_t port, ui
         .queue_max_bytes = counters.queue_max_bytes,
         .dropped_packets = counters.dropped_packets,
         .lost_packets = counters.lost_packets,
+        .error_packets = counters.error_packets,
+        .repeats = counters.repeats,
+        .repeat_bytes = counters.repeat_bytes,
         .marked_packets = counters.marked_packets,
         .trimmed_packets = counters.trimmed_packets,
         .pauses = counters.pauses,
@@ -253,7 +256,8 @@ static void energy_of(const struct facts *facts, uint64_t time_ps, uint64_t shar
     uint64_t *tx_bytes = arena_array(arena, fabric->port_count, uint64_t);
     uint64_t *busy_ps = arena_array(arena, fabric->host_count, uint64_t);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        tx_bytes[port] = (uint64_t)((unsigned __int128)facts->ports[port].tx_bytes * share / shares);
+        uint64_t bytes = facts->ports[port].tx_bytes + facts->ports[port].repeat_bytes;
+        tx_bytes[port] = (uint64_t)((unsigned __int128)bytes * share / shares);
     }
     for (uint32_t id = 0; id < facts->job->rank_count; id++) {
         const struct replay_rank *rank = &facts->ranks[id];
@@ -378,6 +382,8 @@ static void links_summarise(const struct facts *facts, struct result_summary *su
         summary->wire_bytes += counters.tx_bytes;
         summary->drop_count += counters.dropped_packets;
         summary->lost_count += counters.lost_packets + counters.stray_packets;
+        summary->link_error_count += counters.error_packets;
+        summary->link_repeat_count += counters.repeats;
         summary->pause_count += counters.pauses;
         summary->trim_count += counters.trimmed_packets;
     }

@@ -13,8 +13,7 @@
  *
  * Scope: failures at given times (failures.list) and at drawn ones; all directions of what fails at once. One spare replaces
  * a link over optics or a transmitter with all its circuits, the first that fail having them.
- * Not modelled: eqds (receiver-driven) does not ask again for what is lost with its pulls, and may end as a deadlock;
- * hosts that fail (a host whose links are all dead is cut off); routes that differ
+ * Not modelled: hosts that fail (a host whose links are all dead is cut off); routes that differ
  * from switch to switch while they change.
  * Checked against: counts and times by hand, every byte delivered once (tests/test_failures.c). */
 #ifndef PHOTONET_FAILURES_H

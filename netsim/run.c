@@ -238,8 +238,9 @@ static void conservation_check(const struct sim *sim)
         assert(counters.rx_packets <= counters.tx_packets && counters.rx_bytes <= counters.tx_bytes);
         sent += counters.tx_packets;
         received += counters.rx_packets;
-        lost += counters.dropped_packets + counters.trimmed_packets + counters.lost_packets + counters.stray_packets;
-        cut += counters.lost_packets;
+        lost += counters.dropped_packets + counters.trimmed_packets + counters.lost_packets + counters.error_packets +
+                counters.stray_packets;
+        cut += counters.lost_packets + counters.error_packets;
     }
     struct endpoint_counters ends;
     endpoint_counters(sim->endpoint, &ends);
@@ -389,6 +390,11 @@ static enum status fluid_run(const struct run_request *request, const struct job
     if (fails->links > 0 || fails->switches > 0 || fails->list != NULL) {
         return diag_set(diag, STATUS_INPUT, "--engine simgrid knows of no failures; expected none of failures.links, "
                                             "failures.switches and failures.list");
+    }
+    const struct scenario_links *links = parts->scenario.links;
+    if (links->frame_loss > 0 || links->pre_fec_ber > 0 || links->post_fec_ber > 0) {
+        return diag_set(diag, STATUS_INPUT, "--engine simgrid knows of no bit errors; expected none of links.frame_loss, "
+                                            "links.pre_fec_ber and links.post_fec_ber");
     }
     enum status verdict = run_flow(request, job, parts->fabric.fabric, &parts->scenario, arena, &facts, &result->digest,
                                    &result->explanation, diag);

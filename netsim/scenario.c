@@ -123,6 +123,7 @@ static const struct section sections[] = {
     {"collective", PARAM_TABLE(struct scenario_collective, collective_rows), offsetof(struct scenario, collective)},
     {"noise", PARAM_TABLE(struct noise_wish, noise_rows), offsetof(struct scenario, noise)},
     {"failures", {failure_rows, FAILURE_ROW_COUNT, sizeof(struct scenario_failures)}, offsetof(struct scenario, failures)},
+    {"links", {link_rows, LINK_ROW_COUNT, sizeof(struct scenario_links)}, offsetof(struct scenario, links)},
     {"results", PARAM_TABLE(struct scenario_results, results_rows), offsetof(struct scenario, results)},
 };
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])
@@ -222,7 +223,7 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
         return status == STATUS_OK ? algorithms_find(scenario, setting, arena, diag) : status;
     }
     return diag_input(diag, setting->at,
-                      "unknown key \"%s\"; sections are packet, routing, queue, host, replay, collective, results, transport, part, trace",
+                      "unknown key \"%s\"; sections are packet, routing, queue, host, replay, collective, noise, failures, links, results, transport, part, trace",
                       setting->key);
 }
 

@@ -6,6 +6,7 @@
 #define PHOTONET_SCENARIO_H
 
 #include "netsim/failures.h"
+#include "netsim/links.h"
 #include "netsim/queues.h"
 #include "netsim/replay/noise.h"
 #include "netsim/replay/select.h"
@@ -54,6 +55,7 @@ struct scenario {
     struct scenario_collective *collective;
     struct noise_wish *noise;
     struct scenario_failures *failures;
+    struct scenario_links *links;
     struct scenario_results *results;
     struct collective_policy policy; /* what `collective` says */
     const struct transport *transport;

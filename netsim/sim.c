@@ -4,7 +4,6 @@
 #include "netsim/circuits.h"
 #include "netsim/engine/window.h"
 #include "netsim/machine.h"
-#include "netsim/optics/light.h"
 #include "netsim/placement.h"
 #include "netsim/slices.h"
 
@@ -255,7 +254,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .entropies = (uint32_t)scenario->routing->entropies,
         .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = queues,
-        .can_fail = sim->failures.change_count > 0,
+        .can_fail = sim->failures.change_count > 0 || links_can_lose(scenario->links, sim->fabric),
         .epochs = sim->failures.epochs,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
@@ -274,6 +273,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .epochs = sim->failures.epochs != NULL ? sim->failures.epochs : slices_routes(sim->fabric, sim->routes, sim->arena),
         .link_changes = sim->failures.changes,
         .link_change_count = sim->failures.change_count,
+        .links_repeat = scenario->links->retry != 0,
         .fabric = sim->fabric,
         .routes = sim->routes,
         .ways = &sim->ways,
@@ -335,7 +335,10 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     if (status != STATUS_OK) {
         return status;
     }
-    light_frame_loss(sim->fabric, sim->scenario.packet->size_bytes);
+    status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     idle_tell(sim);
     network_init(sim, config);
     flowstats_init(&sim->stats, arena, sim->volume.messages * config->iterations,

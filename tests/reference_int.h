@@ -17,6 +17,7 @@
 #ifndef PHOTONET_TESTS_REFERENCE_INT_H
 #define PHOTONET_TESTS_REFERENCE_INT_H
 
+#include "netsim/engine/error.h"
 #include "netsim/engine/gate.h"
 #include "netsim/engine/load.h"
 #include "tests/reference.h"

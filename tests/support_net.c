@@ -102,6 +102,7 @@ static void endpoint_make(struct net *net, uint64_t seed)
         .entropies = (uint32_t)scenario->routing->entropies,
         .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = &net->queues,
+        .can_fail = links_can_lose(scenario->links, net->fabric),
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
         .post_gap_ps = scenario->host->post_gap_ps,
@@ -125,6 +126,7 @@ static void engine_make(struct net *net, uint64_t seed, const struct engine_clas
         .seed = seed,
         .cut_through_bytes = (uint32_t)net->scenario.packet->header_bytes,
         .packet_bytes_max = (uint32_t)net->scenario.packet->size_bytes,
+        .links_repeat = net->scenario.links->retry != 0,
         .switch_queues = &net->queues,
         .host_queues = &net->queues,
         .ops = &ops,
@@ -141,10 +143,13 @@ struct net *net_new(struct arena *arena, const struct fabric *fabric, const char
     struct diag diag;
     struct net *net = arena_one(arena, struct net);
     size_t count = settings_split(arena, text, settings);
-    *net = (struct net){.arena = arena, .fabric = fabric, .routes = routes_new(fabric, arena)};
+    struct fabric *own = arena_one(arena, struct fabric); /* what its links lose is the scenario's */
+    *own = *fabric;
+    *net = (struct net){.arena = arena, .fabric = own, .routes = routes_new(own, arena)};
     must(scenario_load(settings, count, NULL, arena, &net->scenario, &diag), &diag);
+    must(links_errors(net->scenario.links, own, net->scenario.packet->size_bytes, &diag), &diag);
     struct packet_shape shape = scenario_shape(&net->scenario);
-    net->facts = endpoint_facts(fabric, net->routes, &shape);
+    net->facts = endpoint_facts(own, net->routes, &shape);
     queues_profile(net->scenario.queue, net->scenario.transport, net->scenario.transport_values, &net->facts,
                    &net->queues);
     endpoint_make(net, seed);
@@ -208,8 +213,8 @@ void net_check_drained(const struct net *net)
     CHECK_EQUAL(net->engine->class->packets_in_flight(net->engine), 0);
     for (uint32_t port = 0; port < net->fabric->port_count; port++) {
         struct port_counters counters = net_counters(net, port);
-        CHECK_EQUAL(counters.rx_packets, counters.tx_packets);
-        CHECK_EQUAL(counters.rx_bytes, counters.tx_bytes);
+        CHECK_EQUAL(counters.rx_packets + counters.error_packets, counters.tx_packets);
+        CHECK_EQUAL(counters.rx_bytes + counters.error_bytes, counters.tx_bytes);
     }
     uint64_t bytes = 0;
     for (size_t i = 1; i < net->count; i++) {

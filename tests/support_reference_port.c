@@ -362,17 +362,25 @@ static bool port_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
     return transit_next(plain, port, now_ps, next);
 }
 
+/* What becomes of a packet on the link. */
+struct passage {
+    uint64_t service_ps;
+    uint32_t repeats;
+    bool is_lost;
+};
+
 /* When the packet reaches the node behind the link, as that node sees it. */
 static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const struct packet *packet,
-                           uint64_t start_ps, uint64_t sent_ps, bool *is_whole)
+                           uint64_t start_ps, const struct passage *passage, bool *is_whole)
 {
     const struct fabric *fabric = plain->fabric;
     uint32_t peer = fabric->port_node[fabric->port_peer[port_id]];
-    uint64_t seen_ps = sent_ps;
+    uint64_t seen_ps = start_ps + passage->service_ps;
     *is_whole = true;
     const struct gating *gating = plain->ports[port_id].gating;
     bool is_degraded = gating != NULL && gating_is_degraded(gating, start_ps);
-    if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes && !is_degraded) {
+    if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes && !is_degraded &&
+        passage->repeats == 0) {
         seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
         *is_whole = false;
     }
@@ -389,38 +397,75 @@ static void wait_count(struct port *port, uint64_t since_ps, uint64_t up_ps, uin
     counters->queue_wait_ps += now_ps - since_ps - dark_ps;
 }
 
-/* Lost where the link goes down before the last bit has left it; its buffer behind the link is never taken then. */
-static bool link_loses(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
+static void loss_count(struct plain *plain, uint64_t *packets, uint64_t *bytes, const struct packet *packet)
+{
+    ++*packets;
+    *bytes += packet->size_bytes;
+    plain->in_flight--;
+}
+
+/* Tries until one gets through, one after the other; a link whose gate opens and closes tries once. */
+static bool link_tries(const struct plain *plain, uint32_t port_id, const struct packet *packet, struct passage *passage)
+{
+    const struct port *port = &plain->ports[port_id];
+    const struct frame_loss *losses = plain->fabric->port_frame_loss;
+    if (losses == NULL || losses[port_id].chance == 0) {
+        return true;
+    }
+    bool may_repeat = plain->config.links_repeat && (port->gating == NULL || port->gating->rule_count == 0);
+    uint64_t chance = frame_loss_chance(&losses[port_id], packet->size_bytes), once_ps = passage->service_ps;
+    for (;;) {
+        uint64_t ordinal = port->counters.tx_packets << 7 | passage->repeats;
+        if (rng_draw(plain->config.seed, RNG_ERROR ^ port_id, ordinal) >= chance) {
+            return true;
+        }
+        if (!may_repeat || passage->repeats == LINK_REPEATS_MAX) {
+            return false;
+        }
+        passage->repeats++;
+        passage->service_ps += once_ps + link_round_ps(plain->fabric, port_id);
+    }
+}
+
+/* Lost by bit errors, or where the link goes down before the last bit has left it; its buffer behind the link is never
+ * taken then. */
+static struct passage link_passage(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps)
 {
     struct port *port = &plain->ports[port_id];
-    uint64_t end_ps = now_ps + port_service_ps(port, packet->size_bytes, now_ps) + link_delay_ps(plain->fabric, port_id);
-    if (port->gating == NULL || !gating_is_lost(port->gating, now_ps, end_ps)) {
-        return false;
+    struct port_counters *counters = &port->counters;
+    struct passage passage = {.service_ps = port_service_ps(port, packet->size_bytes, now_ps)};
+    bool is_error = !link_tries(plain, port_id, packet, &passage);
+    uint64_t end_ps = now_ps + passage.service_ps + link_delay_ps(plain->fabric, port_id);
+    counters->repeats += passage.repeats;
+    counters->repeat_bytes += passage.repeats * (uint64_t)packet->size_bytes;
+    if (port->gating != NULL && gating_is_lost(port->gating, now_ps, end_ps)) {
+        loss_count(plain, &counters->lost_packets, &counters->lost_bytes, packet);
+        passage.is_lost = true;
+    } else if (is_error) {
+        loss_count(plain, &counters->error_packets, &counters->error_bytes, packet);
+        passage.is_lost = true;
     }
-    port->counters.lost_packets++;
-    port->counters.lost_bytes += packet->size_bytes;
-    plain->in_flight--;
-    return true;
+    return passage;
 }
 
 static void link_send(struct plain *plain, uint32_t port_id, const struct packet *packet, uint64_t now_ps,
-                      bool is_lost)
+                      const struct passage *passage)
 {
     const struct fabric *fabric = plain->fabric;
     uint32_t peer_port = fabric->port_peer[port_id];
-    uint64_t service_ps = port_service_ps(&plain->ports[port_id], packet->size_bytes, now_ps);
+    uint64_t service_ps = passage->service_ps;
     plain->ports[port_id].counters.busy_ps += service_ps;
     plain->hop_count++;
     struct event departed = {
         .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};
     event_heap_push(&plain->heap, &departed);
-    if (is_lost) {
+    if (passage->is_lost) {
         return;
     }
     struct event arrived = {
         .kind = EVENT_ARRIVED, .node = fabric->port_node[peer_port], .port = peer_port, .packet = *packet,
         .argument = plain->ports[port_id].counters.tx_packets}; /* a host's latency can make two arrivals coincide */
-    arrived.time_ps = arrival_ps(plain, port_id, packet, now_ps, now_ps + service_ps, &arrived.is_whole);
+    arrived.time_ps = arrival_ps(plain, port_id, packet, now_ps, passage, &arrived.is_whole);
     event_heap_push(&plain->heap, &arrived);
 }
 
@@ -462,12 +507,12 @@ void port_start(struct plain *plain, uint32_t port_id, uint64_t now_ps)
     port->is_busy = true;
     port->service = next;
     port->service_class = (uint8_t)class;
-    bool is_lost = link_loses(plain, port_id, &next.packet, now_ps);
-    port->credit_bytes[class] -= !is_lost && port->profile->class[class].credit_bytes > 0 ? bytes : 0;
+    struct passage passage = link_passage(plain, port_id, &next.packet, now_ps);
+    port->credit_bytes[class] -= !passage.is_lost && port->profile->class[class].credit_bytes > 0 ? bytes : 0;
     port->counters.tx_packets++;
     port->counters.tx_bytes += bytes;
     wait_count(port, next.since_ps, plain->fabric->port_up_ps[port_id], now_ps);
-    link_send(plain, port_id, &next.packet, now_ps, is_lost);
+    link_send(plain, port_id, &next.packet, now_ps, &passage);
 }
 
 void port_wake(struct plain *plain, uint32_t port_id, uint64_t now_ps)

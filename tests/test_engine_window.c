@@ -1,6 +1,6 @@
 /* The windowed engine against the plain one, which is the specification: on small random scenarios both must make
  * the same callbacks at the same times, event by event and host by host, and the same counters on every link, whatever
- * the queues do: classes, marks, trims, pauses, credits, shared buffers, adaptive choice.
+ * the queues do (classes, marks, trims, pauses, credits, shared buffers, adaptive choice), and whatever links lose and repeat.
  * Asserted: equality only; what the times should be is asserted of the plain engine in test_engine.c. Build with
  * -DPHOTONET_FAULT (equal times at a node served in the wrong order) to see it fail. */
 #include "netsim/base/rng.h"
@@ -47,7 +47,7 @@ struct scenario {
     uint64_t until_ps; /* random detours and routes that change can send packets in circles for ever */
     struct queue_profile switch_queues, host_queues;
     struct ways ways;
-    bool is_source_routed;
+    bool is_source_routed, links_repeat;
 };
 
 static void link_add(struct scenario *s, uint32_t a, uint32_t b)
@@ -338,6 +338,23 @@ static void detours_draw(struct scenario *s, struct arena *arena)
     }
 }
 
+/* Some links, or all of them, lose packets by bit errors: seldom, often, nearly all; all of a packet's bits count, or its
+ * codewords. */
+static void errors_draw(struct scenario *s, struct arena *arena)
+{
+    struct frame_loss *losses = arena_array(arena, s->fabric.port_count, struct frame_loss);
+    uint32_t one_in = 1 + draw_below(&s->draw, 4);
+    for (uint32_t port = 0; port < s->fabric.port_count; port++) {
+        uint64_t chance = UINT64_MAX >> draw_below(&s->draw, 12);
+        uint32_t word_bits = draw_once_in(&s->draw, 2) ? 1 : 5140;
+        losses[port] = (struct frame_loss){.chance = draw_once_in(&s->draw, one_in) ? chance - chance / 100 : 0,
+                                           .bits_more = word_bits - 1, .bits_min = word_bits == 1 ? 0 : 2 * word_bits,
+                                           .bits_full = word_bits - 1 + 8 * (1000 + draw_below(&s->draw, PACKET_BYTES_MAX))};
+    }
+    s->fabric.port_frame_loss = losses;
+    s->links_repeat = draw_once_in(&s->draw, 2);
+}
+
 static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
 {
     static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails, links_servers};
@@ -355,6 +372,9 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     queues_draw(s);
     if (s->is_arithmetic && draw_once_in(&s->draw, 2)) { /* where hosts pass packets on, a detour may lead back for ever */
         detours_draw(s, arena);
+    }
+    if (draw_once_in(&s->draw, 3)) {
+        errors_draw(s, arena);
     }
 }
 
@@ -698,7 +718,7 @@ static void storm_begin(struct storm *storm)
 struct outcome {
     uint64_t hosts, links, runs, hops, in_flight;
     uint64_t dropped, marked, trimmed, pauses; /* of all links, in the end */
-    uint64_t lost, stray, grouped, dark_ps, controls;
+    uint64_t lost, stray, grouped, dark_ps, controls, errors, repeats;
 };
 
 static void links_hash(struct engine *engine, const struct fabric *fabric, uint64_t *hash)
@@ -724,6 +744,8 @@ static void links_sum(struct engine *engine, const struct fabric *fabric, struct
         outcome->trimmed += counters.trimmed_packets;
         outcome->pauses += counters.pauses;
         outcome->lost += counters.lost_packets;
+        outcome->errors += counters.error_packets;
+        outcome->repeats += counters.repeats;
         outcome->stray += counters.stray_packets;
         outcome->grouped += counters.group_out_packets;
         outcome->dark_ps += counters.dark_wait_ps;
@@ -791,6 +813,7 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, bool h
     CHECK_EQUAL(ways_init(&scenario.ways, rule, draw_below(&scenario.draw, 20000), config.routes, arena, &diag), STATUS_OK);
     config.ways = &scenario.ways;
     config.is_source_routed = scenario.is_source_routed;
+    config.links_repeat = scenario.links_repeat;
     if (has_circuits) {
         storm.circuits = arena_one(arena, struct circuits);
         circuits_draw(&scenario, storm.circuits, &config, arena);
@@ -905,7 +928,7 @@ static void talk_play(const struct variant *variant, uint64_t seed, struct outco
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes, .seed = seed,
                                    .cut_through_bytes = 64, .ops = &talk_host_ops, .context = &talk,
                                    .simd = variant->simd, .thread_count = variant->thread_count,
-                                   .fuse_ps = variant->fuse_ps};
+                                    .fuse_ps = variant->fuse_ps, .links_repeat = scenario.links_repeat};
     struct engine *engine = variant->class->create(arena, &config);
     endpoint_attach(talk.endpoint, engine);
     *outcome = (struct outcome){0};
@@ -979,6 +1002,8 @@ static void play_all(play *run, uint64_t seed, struct outcome *sum)
     sum->trimmed += expected.trimmed;
     sum->pauses += expected.pauses;
     sum->lost += expected.lost;
+    sum->errors += expected.errors;
+    sum->repeats += expected.repeats;
     sum->stray += expected.stray;
     sum->grouped += expected.grouped;
     sum->dark_ps += expected.dark_ps;
@@ -1001,12 +1026,14 @@ static void test_storms(void)
     struct outcome sum = {0};
     play_many(storm_play, 400, &sum);
     CHECK(sum.dropped > 1000 && sum.marked > 1000 && sum.trimmed > 1000 && sum.pauses > 1000);
+    CHECK(sum.errors > 1000 && sum.repeats > 1000);
 }
 
 static void test_circuits(void)
 {
     struct outcome sum = {0};
     play_many(circuit_play, 300, &sum);
+    CHECK(sum.errors > 1000 && sum.repeats > 1000);
     CHECK(sum.lost > 300 && sum.stray > 300 && sum.grouped > 1000 && sum.controls > 1000 && sum.dark_ps > PS_PER_MS);
 }
 

@@ -180,7 +180,7 @@ static void digest_of(const char *output, char digest[32])
 
 static void test_jobs_survive(void)
 {
-    static const char *const transports[] = {"window", "nscc", "dcqcn"};
+    static const char *const transports[] = {"window", "nscc", "dcqcn", "eqds", "swift", "hpcc"};
     char output[8192], settings[512], one[32], three[32];
     for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
         snprintf(settings, sizeof settings,

@@ -158,7 +158,7 @@ static void test_weak_links_lose_frames(void)
     CHECK(budget.margin_db > 0 && budget.margin_db < 0.02 && chance > 1e-13);
     light_frame_loss(loaded.fabric, 4154);
     CHECK(loaded.fabric->port_frame_loss != NULL);
-    CHECK_NEAR((double)loaded.fabric->port_frame_loss[7], ldexp(chance, 64), 1e-6);
+    CHECK_NEAR((double)loaded.fabric->port_frame_loss[7].chance, ldexp(chance, 64), 1e-6);
     arena_free(loaded.arena);
 }
 

@@ -267,6 +267,55 @@ static void test_every_byte_once_under_trimming(void)
     each_transport(trims);
 }
 
+/* A frame in a hundred on every link, of data and of ACKs; rates that were halved without a queue take their time. */
+static void errs(const struct subject *subject, struct arena *arena)
+{
+    for (uint64_t seed = test_seed(); seed < test_seed() + 3; seed++) {
+        struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE),
+                                  settings_of(arena, subject, "links.frame_loss=0.01 host.rto=60us"), seed, NULL);
+        traffic_add(net, seed, 200);
+        net_run(net);
+        net_check_drained(net);
+        struct endpoint_counters ends;
+        endpoint_counters(net->endpoint, &ends);
+        CHECK(net_counters_sum(net).error_packets > 100);
+        CHECK_EQUAL(net_counters_sum(net).repeats, 0);
+        CHECK(ends.retransmissions > 50);
+    }
+}
+
+static void test_every_byte_once_under_bit_errors(void)
+{
+    each_transport(errs);
+}
+
+/* The same where the links repeat: the ends notice nothing but the time, whatever holds the queues. */
+static void links_mend(const struct subject *subject, struct arena *arena)
+{
+    static const char *const more[] = {"", "queue.xoff=20000B queue.xon=12000B queue.capacity=100MB host.rto=10s",
+                                       "queue.credit=40000B queue.capacity=100MB host.rto=10s"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        const char *all = arena_printf(arena, "links.frame_loss=0.01 links.retry=go_back_n %s", more[i]);
+        struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings_of(arena, subject, all),
+                                  test_seed() + i, NULL);
+        traffic_add(net, test_seed() + i, 200);
+        net_run(net);
+        net_check_drained(net);
+        struct endpoint_counters ends;
+        endpoint_counters(net->endpoint, &ends);
+        struct port_counters sum = net_counters_sum(net);
+        CHECK(sum.repeats > 100);
+        CHECK_EQUAL(sum.error_packets, 0);
+        CHECK(i == 0 || (sum.dropped_packets == 0 && ends.duplicates == 0 && ends.retransmissions == sum.trimmed_packets));
+        bounds_check(net);
+    }
+}
+
+static void test_links_that_repeat_lose_nothing(void)
+{
+    each_transport(links_mend);
+}
+
 static void run_lossless(const struct subject *subject, struct arena *arena, const char *more)
 {
     for (uint64_t seed = test_seed(); seed < test_seed() + 5; seed++) {
@@ -880,7 +929,8 @@ static void test_a_message_in_flight_is_small(void)
 
 TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_bound),
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
-          TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_trimming),
+          TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_bit_errors),
+          TEST(test_links_that_repeat_lose_nothing), TEST(test_every_byte_once_under_trimming),
           TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly),
           TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),

@@ -87,6 +87,13 @@ struct port_light {
     double tuning_mw; /* of the heaters at this end */
 };
 
+/* What a link loses after the FEC. A packet of the run's full size that starts on it is lost with `chance`; any other one in
+ * proportion to the codewords that it meets: max(bits_min, bits_more + its bits) over the same of a full one, bits_full. */
+struct frame_loss {
+    uint64_t chance; /* in units of 2^-64; 0: it loses none */
+    uint32_t bits_full, bits_more, bits_min;
+};
+
 #define RING_CLOSED 0x80 /* in port_ring */
 
 /* Circuits are set before the job starts, or anew for every phase of it by a controller (netsim/circuit). */
@@ -174,9 +181,7 @@ struct fabric {
      * comes from its part); NULL: 0. `light` is computed from it when the fabric is loaded; NULL: nothing is lit. */
     const uint32_t *port_loss_mdb;
     const struct port_light *light;
-    /* A packet of the run's full size that starts on this link is lost after the FEC with this chance in units of 2^-64;
-     * NULL: none ever is. */
-    const uint64_t *port_frame_loss;
+    const struct frame_loss *port_frame_loss; /* per port, NULL: no link loses any */
 
     /* Gates, all NULL where every port may always send. */
     const struct gate *gates;

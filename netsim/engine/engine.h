@@ -130,6 +130,7 @@ struct engine_config {
     const struct route_epochs *epochs; /* NULL: `routes` always */
     const struct group_table *groups;  /* group.h; NULL: none */
     uint64_t control_delay_ps;   /* of engine_tell; > 0 where ops->control is used */
+    bool links_repeat;           /* what a link loses by bit errors it repeats itself (error.h) */
     const char *simd;            /* body of the vector loops (simd.h); NULL: the widest of this machine */
     uint64_t fuse_ps;            /* nodes joined by links with less lookahead are served together; 0: as is cheapest */
 };
@@ -145,8 +146,10 @@ struct port_counters {
     uint64_t marked_packets;
     uint64_t trimmed_packets, trimmed_bytes; /* packets cut down in this queue, and the bytes cut off */
     uint64_t pauses, pause_ps;               /* XOFF frames obeyed by this port, time with a class paused */
-    uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + lost + in flight */
+    uint64_t rx_packets, rx_bytes; /* at the other end of this link: sent = received + lost + errors + in flight */
     uint64_t lost_packets, lost_bytes; /* on a link that failed, counted when they start */
+    uint64_t error_packets, error_bytes; /* lost by bit errors (error.h), counted when they start */
+    uint64_t repeats, repeat_bytes;      /* by the link itself; not in tx_packets and tx_bytes, their time is in busy_ps */
     uint64_t stray_packets, stray_bytes; /* received by this port from its link, and without a way on */
     /* Groups: received by this port and copied or combined by its switch; made by the switch so, and queued at this
      * port. What a switch received = what it queued + strays + group_in - group_out. */

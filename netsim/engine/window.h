@@ -76,6 +76,7 @@
  *   window_host.c    a host, event by event
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
+ *   window_error.c   links that lose packets by bit errors
  *   window_count.c   what is asked between runs
  *
  * Checked against: the reference engine of the tests, callback by callback and counter by counter (tests/test_engine_window.c). */
@@ -129,6 +130,7 @@ struct window_port {
     uint64_t queued_bytes;
     uint32_t in_service_bytes;
     bool is_busy, is_transit_next; /* hosts only: their departures are events */
+    bool is_lossy;                 /* error_ports has its rate; never is_plain */
     uint64_t tx_packets, tx_bytes, busy_ps, queue_wait_ps, queue_max_bytes;
 
     uint64_t rate_bps;
@@ -323,6 +325,7 @@ struct window_core {
     enum simd_body body;
     struct window_port *ports;
     struct class_port *class_ports; /* NULL: all ports are FIFOs */
+    struct error_port *error_ports; /* NULL: no link loses packets by bit errors (window_error.c) */
     struct gate_port *gate_ports;   /* NULL: no gates, failures, controller or groups (window_gate.h) */
     uint64_t control_ps;            /* of the control that runs */
     uint32_t *tell_count;           /* per host of the fabric */
@@ -522,9 +525,29 @@ static inline void port_deliver_whole(struct worker *worker, const struct window
     packet_put(worker, port->peer, arrival_ps, port->peer_port << 1 | 1, packet);
 }
 
+/* What a link does with a packet that starts: a failing one loses it, a degraded one takes longer and hands it over
+ * whole, and so does one that repeats it. */
+enum link_fate { LINK_CARRIES, LINK_CARRIES_WHOLE, LINK_LOSES };
+struct link_use {
+    uint64_t service_ps;
+    enum link_fate fate;
+};
+
+/* On a lossy link (window_error.c): adds the time of the repeats; true where the packet is lost all the same, which is for the
+ * caller to count. Before port_depart. */
+bool error_draw(struct worker *worker, struct window_port *port, const struct packet *packet, bool may_repeat,
+                struct link_use *use);
+void error_count(struct worker *worker, const struct window_port *port, const struct packet *packet, struct link_use *use);
+void port_transmit_lossy(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t since_ps,
+                         uint64_t start_ps);
+
 static inline void port_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
                                  uint64_t since_ps, uint64_t start_ps)
 {
+    if (__builtin_expect(port->is_lossy, 0)) {
+        port_transmit_lossy(worker, port, packet, since_ps, start_ps);
+        return;
+    }
     port_depart(worker, port, packet, since_ps, start_ps, port_service_ps(port, packet->size_bytes));
     port_deliver(worker, port, packet, start_ps, port->peer_id == packet->dst);
 }
@@ -729,6 +752,11 @@ void fifo_advance(struct worker *worker, struct window_port *port, uint64_t now_
 void fifo_arrive(struct worker *worker, struct window_port *port, struct packet *packet, uint64_t now_ps);
 /* One port of a switch, packet by packet. */
 void port_serve(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t *items, uint32_t count);
+
+/* ---- links with bit errors (window_error.c) ------------------------------------------------------------------ */
+
+void error_ports_make(struct window_core *core);
+void error_counters(const struct window_core *core, uint32_t port_id, struct port_counters *counters);
 
 /* ---- ports with classes (window_class.c), nodes that are served whole (window_coupled.c) --------------------- */
 

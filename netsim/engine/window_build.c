@@ -269,7 +269,7 @@ static void plain_ports_find(struct window_core *core)
 {
     for (uint32_t id = 0; id < core->fabric->port_count; id++) {
         struct window_port *port = &core->ports[id];
-        port->is_plain = port_is_plain(core, id);
+        port->is_plain = !port->is_lossy && port_is_plain(core, id);
         port->reach_slots = (uint8_t)((port->delay_ps + port->latency_ps) / core->width_ps);
         port->reach_ps = (uint32_t)((port->delay_ps + port->latency_ps) % core->width_ps);
         port->cut_service_ps = (uint32_t)port_service_ps(port, core->config.cut_through_bytes & PACKET_BYTES_MAX);
@@ -425,6 +425,9 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     supers_choose(core);
     nodes_number(core);
     ports_make(core);
+    if (core->fabric->port_frame_loss != NULL) {
+        error_ports_make(core);
+    }
     if (gates_are_needed(config)) {
         gate_ports_make(core);
     }

@@ -150,7 +150,7 @@ CLASS_INLINE void port_advance(struct worker *worker, uint32_t port_id, uint64_t
         if (next == NULL) {
             break;
         }
-        class_send(worker, port_id, class, next, port->free_ps, link_use_usual(port, &next->packet), false);
+        class_send(worker, port_id, class, next, port->free_ps, link_use_usual(worker, port, &next->packet), false);
     }
 }
 
@@ -165,7 +165,7 @@ CLASS_INLINE void port_arrive(struct worker *worker, struct window_node *node, u
     bool is_fitting = class_fits(node, port, queues, class, packet->size_bytes, false);
     if (class_admit(worker, node, port_id, is_fitting, class, packet, 0, class, now_ps, false) && port->free_ps <= now_ps) {
         struct class_waiting *next = class_next(port, queues, UINT32_MAX, &class, false);
-        class_send(worker, port_id, class, next, now_ps, link_use_usual(port, &next->packet), false);
+        class_send(worker, port_id, class, next, now_ps, link_use_usual(worker, port, &next->packet), false);
     }
 }
 

@@ -271,17 +271,13 @@ CLASS_INLINE struct class_waiting *class_next(struct window_port *port, struct c
 void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *packet, uint64_t queue_bytes, uint64_t number,
                      uint64_t now_ps);
 
-/* What a link does with a packet that starts: a failing one loses it, a degraded one takes longer and hands it over
- * whole. */
-enum link_fate { LINK_CARRIES, LINK_CARRIES_WHOLE, LINK_LOSES };
-struct link_use {
-    uint64_t service_ps;
-    enum link_fate fate;
-};
-
-CLASS_INLINE struct link_use link_use_usual(const struct window_port *port, const struct packet *packet)
+CLASS_INLINE struct link_use link_use_usual(struct worker *worker, struct window_port *port, const struct packet *packet)
 {
-    return (struct link_use){port_service_ps(port, packet->size_bytes), LINK_CARRIES};
+    struct link_use use = {port_service_ps(port, packet->size_bytes), LINK_CARRIES};
+    if (__builtin_expect(port->is_lossy, 0) && error_draw(worker, port, packet, true, &use)) {
+        error_count(worker, port, packet, &use);
+    }
+    return use;
 }
 
 CLASS_INLINE void class_deliver(struct worker *worker, const struct window_port *port, const struct packet *packet,

@@ -94,6 +94,9 @@ void window_counters(const struct engine *engine, uint32_t port, struct port_cou
     if (core->gate_ports != NULL) {
         gate_counters(core, port, counters);
     }
+    if (core->error_ports != NULL) {
+        error_counters(core, port, counters);
+    }
 }
 
 /* ---- what is left ----------------------------------------------------------------------------------------- */

@@ -238,7 +238,7 @@ void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local,
     }
     port->is_busy = true;
     struct link_use use = gate != NULL ? gate_starts(worker, port_id, gate, next, now_ps)
-                                       : link_use_usual(port, &next->packet);
+                                       : link_use_usual(worker, port, &next->packet);
     class_send(worker, port_id, class, next, now_ps, use, true);
     *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
     if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {

@@ -49,8 +49,12 @@ struct link_use gate_starts(struct worker *worker, uint32_t port_id, struct gate
     gate->wake_ps = TIME_NEVER_PS;
     assert(next->packet.size_bytes <= pull_bytes(worker->core) || next->in_port != ID_NONE);
     dark_count(port, gate, next->since_ps, now_ps);
+    use.fate = gating_is_degraded(gate->gating, now_ps) ? LINK_CARRIES_WHOLE : LINK_CARRIES;
+    bool is_error = port->is_lossy && error_draw(worker, port, &next->packet, gate->gating->rule_count == 0, &use);
     if (!gating_is_lost(gate->gating, now_ps, now_ps + use.service_ps + port->delay_ps)) {
-        use.fate = gating_is_degraded(gate->gating, now_ps) ? LINK_CARRIES_WHOLE : LINK_CARRIES;
+        if (is_error) {
+            error_count(worker, port, &next->packet, &use);
+        }
         return use;
     }
     gate->lost_packets++;

@@ -127,9 +127,14 @@ static double any_of(double count, double chance)
     return -expm1(count * log1p(-(chance < 1 - 1e-16 ? chance : 1 - 1e-16)));
 }
 
+uint32_t fec_word_bits(const struct fec *fec)
+{
+    return SYMBOL_BITS * fec->data_symbols;
+}
+
 double fec_frame_loss(const struct fec *fec, double codeword_loss, uint64_t frame_bytes)
 {
-    double touched = 1 + (8 * (double)frame_bytes - 1) / (SYMBOL_BITS * (double)fec->data_symbols);
+    double touched = 1 + (8 * (double)frame_bytes - 1) / fec_word_bits(fec);
     return any_of(touched > fec->interleave ? touched : fec->interleave, codeword_loss);
 }
 

@@ -73,6 +73,7 @@ double crosstalk_penalty_db(double isolation_db, double q, uint32_t levels);
 
 /* A codeword that has more wrong symbols than the code corrects; a frame that touches such a one. */
 double fec_codeword_loss(const struct fec *fec, double ber);
+uint32_t fec_word_bits(const struct fec *fec); /* data of a codeword */
 double fec_frame_loss(const struct fec *fec, double codeword_loss, uint64_t frame_bytes);
 
 #endif

@@ -216,27 +216,43 @@ enum status light_check(const struct fabric *fabric, struct origin at, struct di
                       budget.required_laser_dbm);
 }
 
+#define LOSS_MAX 0.999 /* of a link that loses more it cannot be said how often it must try */
+
+struct frame_loss light_loss(const struct fec *fec, double rate, uint64_t frame_bytes)
+{
+    uint32_t word_bits = fec->symbols > 0 ? fec_word_bits(fec) : 1, words_min = fec->symbols > 0 ? fec->interleave : 0;
+    struct frame_loss loss = {.chance = (uint64_t)ldexp(rate < LOSS_MAX ? rate : LOSS_MAX, 64),
+                              .bits_more = word_bits - 1, .bits_min = words_min * word_bits};
+    loss.bits_full = loss.bits_more + 8 * (uint32_t)frame_bytes;
+    loss.bits_full = loss.bits_full > loss.bits_min ? loss.bits_full : loss.bits_min;
+    return loss;
+}
+
+static struct frame_loss loss_of(const struct fabric *fabric, uint32_t port, uint32_t optical, uint64_t frame_bytes)
+{
+    struct lane lane;
+    struct budget budget;
+    if (!port_budget(fabric, port, optical, &lane, &budget)) {
+        return (struct frame_loss){.bits_full = 1};
+    }
+    double rate = budget_frame_loss(&lane, &budget, frame_bytes);
+    return light_loss(&lane.fec, rate < LIGHT_LOSS_LEAST ? 0 : rate, frame_bytes);
+}
+
 void light_frame_loss(struct fabric *fabric, uint64_t frame_bytes)
 {
-    uint64_t *chance = arena_array(fabric->arena, fabric->port_count, uint64_t);
+    struct frame_loss *losses = arena_array(fabric->arena, fabric->port_count, struct frame_loss);
     struct arena *scratch = arena_new("frame loss");
     const uint32_t *optical_of = opticals(fabric, scratch);
     bool is_any = false;
-    double known_db = INFINITY, known = 0;
-    uint32_t known_part = PART_ID_NONE;
+    uint32_t known = ID_NONE;
     for (uint32_t port = 0; fabric->light != NULL && port < fabric->port_count; port++) {
-        struct lane lane;
-        struct budget budget;
-        bool is_known = fabric->light[port].margin_db == known_db && fabric->port_part[port] == known_part;
-        if (!is_known && port_budget(fabric, port, optical_of[port], &lane, &budget)) {
-            known_db = fabric->light[port].margin_db;
-            known_part = fabric->port_part[port];
-            known = budget_frame_loss(&lane, &budget, frame_bytes);
-            is_known = true;
-        }
-        chance[port] = is_known ? (uint64_t)ldexp(known < 0.999 ? known : 0.999, 64) : 0;
-        is_any = is_any || chance[port] > 0;
+        bool is_known = known != ID_NONE && fabric->light[port].margin_db == fabric->light[known].margin_db &&
+                        fabric->port_part[port] == fabric->port_part[known];
+        losses[port] = is_known ? losses[known] : loss_of(fabric, port, optical_of[port], frame_bytes);
+        known = port;
+        is_any = is_any || losses[port].chance > 0;
     }
-    fabric->port_frame_loss = is_any ? chance : NULL;
+    fabric->port_frame_loss = is_any ? losses : NULL;
     arena_free(scratch);
 }

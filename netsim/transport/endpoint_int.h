@@ -323,6 +323,8 @@ void control_send(struct endpoint *endpoint, const struct packet *packet, uint64
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
+/* Acknowledges all of a message that has come whole, in answer to any packet of it (ACK_COALESCED). */
+void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
 
 /* ---- endpoint_pull.c: of receiver-driven transports only -------------------------------------------------- */
 

@@ -59,6 +59,11 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
     }
 }
 
+void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
+{
+    answer(endpoint, packet, PACKET_ACK, flow->packet_count - 1, flow->ack_number & 0x7fff, now_ps);
+}
+
 /* Whether a new packet is answered. `is_first`: nothing came before it. */
 static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow, const struct packet *data,
                               bool is_first)
