@@ -90,16 +90,17 @@ enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1, CLASS_RING_MIN = 1 };
 #else
 enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
-enum { CHUNK_PACKETS = 12, CHUNK_BYTES = 256, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
+enum { CHUNK_PACKETS = 24, CHUNK_BYTES = 512, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
 
-/* Packets on their way to one node in one window, filled from the last lane down. */
+/* Packets on their way to one node in one window. A batch is not split, so a chunk may be closed before it is full. */
 struct chunk {
-    struct packet packets[CHUNK_PACKETS];
-    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
     struct chunk *older;
     uint32_t owner; /* worker that fills it */
+    uint32_t count; /* once it is closed, or taken */
+    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
+    struct packet packets[CHUNK_PACKETS];
 };
-_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is four cache lines");
+_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is eight cache lines");
 
 struct window_waiting {
     struct packet packet;
@@ -110,7 +111,7 @@ struct window_waiting {
 struct window_port {
     uint64_t free_ps;    /* the packet in service has left, or the port comes up */
     uint64_t waiting_ps; /* service of all that waits */
-    struct window_waiting *queue; /* ring of capacity 2^k */
+    struct packet *queue; /* ring of capacity 2^k; behind it, for each, since when it waits */
     uint32_t head, count, capacity;
     uint32_t peer, peer_port;   /* inner number of the node behind the link; port there */
     uint32_t reach_ps;          /* is_plain: delay and latency beyond the last whole window in them */
@@ -234,16 +235,18 @@ struct steps {
     bool is_first_done; /* the first one is being served: the next to be pushed takes its place */
 };
 
-/* What arrives for one output port in one window, unsorted. */
-enum { BATCH_PACKETS = 32, META_SIZE_BITS = 14 };
+/* What waits for one output port, where that is little, and behind it what arrives there in one window, unsorted. */
+enum { PLACE_BITS = 5, BATCH_PACKETS = 1 << PLACE_BITS, BATCH_WAITING_MAX = 16 };
 struct port_batch {
-    int32_t keys[BATCH_PACKETS];  /* offset << (key_shift - 1) | port of arrival: distinct */
-    uint32_t metas[BATCH_PACKETS]; /* chunk << 4 + META_SIZE_BITS | lane << META_SIZE_BITS | size */
-};
+    struct packet packets[BATCH_PACKETS];
+    int32_t keys[BATCH_PACKETS]; /* offset << (key_shift - 1) | port of arrival: distinct; below 0 for what waits */
+    int32_t times_ps[BATCH_WAITING_MAX]; /* since when it waits, counted from the start of the window */
+    uint32_t waiting_count; /* of a port with something in its queue: 0 where that is too much, and stays there */
+} __attribute__((aligned(64)));
 struct batch_more {
     uint32_t port;
     int32_t key;
-    uint32_t meta;
+    struct packet packet;
 };
 
 struct worker {
@@ -287,8 +290,6 @@ struct worker {
     uint64_t *port_items;
     struct port_batch *batches;    /* per port of a switch: its arrivals, for the vector loops */
     uint32_t *batch_count;
-    struct chunk **chunks;         /* of the node that is served */
-    uint32_t chunk_capacity;
     struct batch_more *more;       /* arrivals beyond BATCH_PACKETS at a port */
     size_t more_count, more_capacity;
     uint32_t packet_bytes_max;     /* of all that has been sent */
@@ -321,6 +322,7 @@ struct window_core {
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
     uint32_t key_shift;          /* of the offset in a key */
+    bool has_place_bits;         /* keys of batches have room for a place in the batch: PLACE_BITS */
     struct worker *workers;
     uint32_t worker_count;
     bool is_running;
@@ -351,8 +353,8 @@ void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t po
              const struct packet *packet);
 void far_drain(struct worker *worker); /* what has come within the ring */
 void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps);
-/* The chain of a node that one writer has filled; its newest chunk has `room` empty lanes in front. */
-struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room);
+/* The chain of a node that one writer has filled, newest first. */
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot);
 void chunks_free(struct worker *worker, struct chunk *chunk);
 void chunks_collect(struct worker *worker);
 
@@ -379,11 +381,11 @@ static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot
     if ((at & CHUNK_ROOM_MASK) == 0) {
         at = inbox_open(worker, node, slot);
     }
-    at--;
     struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    chunk->packets[at & CHUNK_ROOM_MASK] = *packet;
-    chunk->keys[at & CHUNK_ROOM_MASK] = key;
-    *tail = at;
+    uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+    chunk->packets[lane] = *packet;
+    chunk->keys[lane] = key;
+    *tail = at - 1;
 }
 
 /* Sends a packet to a node at a time that is not before the current window. */
@@ -439,19 +441,27 @@ static inline void port_queued(struct window_port *port, uint64_t size_bytes)
     }
 }
 
+/* Since when each packet of the queue waits. */
+static inline uint64_t *port_since(const struct window_port *port)
+{
+    return (uint64_t *)(port->queue + port->capacity);
+}
+
 static inline void port_push(struct worker *worker, struct window_port *port, const struct packet *packet,
                              uint64_t now_ps)
 {
     if (port->count == port->capacity) {
         port_queue_grow(worker, port);
     }
-    port->queue[(port->head + port->count++) & (port->capacity - 1)] = (struct window_waiting){*packet, now_ps};
+    uint32_t at = (port->head + port->count++) & (port->capacity - 1);
+    port->queue[at] = *packet;
+    port_since(port)[at] = now_ps;
     port->waiting_ps += port_service_ps(port, packet->size_bytes);
 }
 
 static inline struct window_waiting port_pop(struct window_port *port)
 {
-    struct window_waiting first = port->queue[port->head];
+    struct window_waiting first = {port->queue[port->head], port_since(port)[port->head]};
     port->head = (port->head + 1) & (port->capacity - 1);
     port->count--;
     port->waiting_ps -= port_service_ps(port, first.packet.size_bytes);
@@ -670,10 +680,11 @@ static inline void peer_prefetch(const struct worker *worker, const struct windo
     for (uint32_t i = is_later; i < 2; i++) {
         uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
         uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
-        uint32_t room = at & CHUNK_ROOM_MASK;
-        uintptr_t next = offsetof(struct chunk, packets) + (room - (room > 0)) * sizeof(struct packet);
-        __builtin_prefetch((const void *)(chunk + next), 1);
-        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys)), 1);
+        uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+        uintptr_t next = chunk + offsetof(struct chunk, packets) + lane * sizeof(struct packet);
+        __builtin_prefetch((const void *)next, 1);
+        __builtin_prefetch((const void *)(next + 64), 1);
+        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys) + lane * sizeof(uint32_t)), 1);
     }
 }
 

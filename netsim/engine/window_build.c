@@ -238,6 +238,7 @@ static void width_choose(struct window_core *core)
     core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
+    core->has_place_bits = (core->width_ps << (core->key_shift - 1)) >> (31 - PLACE_BITS) == 0;
     uint32_t slots = SLOTS_MIN;
     while (slots < SLOTS_MAX && slots < reach_ps / core->width_ps + 4) { /* port_is_plain wants as many */
         slots *= 2;
@@ -368,7 +369,7 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
-    worker->batches = arena_array(core->arena, ports_max, struct port_batch);
+    worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
     worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
 }
 

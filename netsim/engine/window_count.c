@@ -10,11 +10,11 @@ static void chain_walk(const struct worker *worker, uint32_t node, uint32_t slot
 {
     const struct window_core *core = worker->core;
     uintptr_t at = worker->tails[(size_t)node << core->slot_bits | slot];
-    uint32_t room = at & CHUNK_ROOM_MASK;
+    uint32_t count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     uint64_t start_ps = worker->start_ps + ((slot - worker->slot) & core->slot_mask) * core->width_ps;
     const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+    for (; chunk != NULL; chunk = chunk->older, count = chunk != NULL ? chunk->count : 0) {
+        for (uint32_t lane = 0; lane < count; lane++) {
             uint32_t key = chunk->keys[lane];
             uint32_t port = (key & ((1u << core->key_shift) - 1)) >> 1;
             visit(context, node, port, start_ps + (key >> core->key_shift), &chunk->packets[lane]);

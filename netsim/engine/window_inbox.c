@@ -62,10 +62,13 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     }
     struct chunk *chunk = worker->chunk_free;
     worker->chunk_free = chunk->older;
-    uintptr_t full = worker->tails[(size_t)node << worker->core->slot_bits | slot];
-    chunk->older = (struct chunk *)full; /* room left 0: a plain pointer */
-    if (full == 0) {
+    uintptr_t at = worker->tails[(size_t)node << worker->core->slot_bits | slot];
+    struct chunk *older = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    chunk->older = older;
+    if (older == NULL) {
         node_activate(worker, node, slot);
+    } else {
+        older->count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     }
     return (uintptr_t)chunk | CHUNK_PACKETS;
 }
@@ -100,13 +103,17 @@ void chunks_collect(struct worker *worker)
     worker->parity ^= 1;
 }
 
-struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room)
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot)
 {
     uintptr_t *tail = &writer->tails[(size_t)node << writer->core->slot_bits | slot];
     uintptr_t at = *tail;
+    if (at == 0) {
+        return NULL;
+    }
     *tail = 0;
-    *room = at & CHUNK_ROOM_MASK;
-    return (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    chunk->count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+    return chunk;
 }
 
 /* ---- arrivals of a node in time order --------------------------------------------------------------------- */
@@ -133,14 +140,14 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
-static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t room, uint32_t id)
+static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
     uint32_t host_count = worker->core->fabric->host_count; /* dst from here on: groups, which are for any host */
     uint32_t group_first = id < host_count ? host_count : UINT32_MAX;
     id = id < host_count ? id : UINT32_MAX;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
-    for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+    for (uint32_t lane = 0; lane < chunk->count; lane++) {
         uint32_t key = chunk->keys[lane], at = arrivals->count++;
         uint32_t dst = chunk->packets[lane].dst;
         uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
@@ -151,11 +158,10 @@ static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t ro
 
 static void chain_take(struct worker *worker, struct worker *writer, uint32_t node)
 {
-    uint32_t room;
-    struct chunk *chunk = inbox_take(writer, node, worker->slot, &room);
+    struct chunk *chunk = inbox_take(writer, node, worker->slot);
     worker->taken[writer->id] = chunk;
-    for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        chunk_gather(worker, chunk, room, worker->core->nodes[node].id);
+    for (; chunk != NULL; chunk = chunk->older) {
+        chunk_gather(worker, chunk, worker->core->nodes[node].id);
     }
 }
 
@@ -322,10 +328,13 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 
 void port_queue_grow(struct worker *worker, struct window_port *port)
 {
-    uint32_t capacity = port->capacity == 0 ? 4 : port->capacity * 2;
-    struct window_waiting *queue = pool_alloc(worker, capacity * sizeof *queue);
+    uint32_t capacity = port->capacity == 0 ? BATCH_WAITING_MAX : port->capacity * 2;
+    struct packet *queue = pool_alloc(worker, capacity * (sizeof *queue + sizeof(uint64_t)));
+    uint64_t *since_ps = (uint64_t *)(queue + capacity);
     for (uint32_t i = 0; i < port->count; i++) {
-        queue[i] = port->queue[(port->head + i) & (port->capacity - 1)];
+        uint32_t at = (port->head + i) & (port->capacity - 1);
+        queue[i] = port->queue[at];
+        since_ps[i] = port_since(port)[at];
     }
     port->queue = queue;
     port->head = 0;

@@ -70,7 +70,7 @@ static void port_requeue(struct window_port *port)
 {
     port->queued_bytes = port->in_service_bytes;
     for (uint32_t i = 0; i < port->count; i++) {
-        port->queued_bytes += port->queue[(port->head + i) & (port->capacity - 1)].packet.size_bytes;
+        port->queued_bytes += port->queue[(port->head + i) & (port->capacity - 1)].size_bytes;
     }
 }
 
