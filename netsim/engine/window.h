@@ -317,6 +317,10 @@ struct window_core {
     bool is_coupled;             /* switches are served whole (window_class.h) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
+    uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */
+    uint32_t *port_words;        /* the port of bit 0 of each such word */
+    uint32_t port_word_count;
+    uint64_t free_last_ps;       /* of the ports whose bit has been cleared again */
     void (*switch_serve)(struct worker *worker, uint32_t node);
     void (*host_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
@@ -565,6 +569,20 @@ static inline void sent_count(struct worker *worker, struct window_port *port, c
     worker->hop_count += sent->packets;
 }
 
+static inline void port_touch(struct window_core *core, const struct window_node *node, uint32_t port_local)
+{
+    core->touched[node->waiting_first + port_local / 64] |= UINT64_C(1) << (port_local % 64);
+}
+
+/* All ports of a node; bits without a port are left out. */
+static inline void node_touch(struct window_core *core, const struct window_node *node)
+{
+    for (uint32_t local = 0; local < node->port_count; local += 64) {
+        uint32_t more = node->port_count - local;
+        core->touched[node->waiting_first + local / 64] = UINT64_MAX >> (more < 64 ? 64 - more : 0);
+    }
+}
+
 /* A switch's port is done for this window. */
 static inline void port_leave(struct worker *worker, uint32_t node, uint32_t port_local)
 {
@@ -610,7 +628,9 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
-void arrivals_take(struct worker *worker, uint32_t node);
+void arrivals_take(struct worker *worker, uint32_t node); /* newest first (C3 of window_class.h) */
+/* The same, sorted: what one link has brought is so already. No frames, no groups. */
+void arrivals_take_oldest(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
 static inline void arrivals_add(struct arrivals *arrivals, int32_t key, struct packet *packet)
 {
@@ -730,7 +750,7 @@ void class_counters(const struct window_core *core, uint32_t port_id, struct por
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);
 void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);
-uint64_t window_first_left_ps(const struct window_core *core);
-uint64_t window_last_ps(const struct window_core *core);
+uint64_t window_first_left_ps(struct window_core *core);
+uint64_t window_last_ps(struct window_core *core);
 
 #endif

@@ -140,6 +140,17 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
+static inline void lane_gather(struct arrivals *arrivals, struct chunk *chunk, uint32_t lane, uint32_t id,
+                               uint32_t group_first)
+{
+    uint32_t key = chunk->keys[lane], at = arrivals->count++;
+    uint32_t dst = chunk->packets[lane].dst;
+    uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
+    arrivals->where[at] = &chunk->packets[lane];
+    arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
+}
+
+/* Newest first (C3). */
 static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
@@ -147,21 +158,8 @@ static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t id
     uint32_t group_first = id < host_count ? host_count : UINT32_MAX;
     id = id < host_count ? id : UINT32_MAX;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
-    for (uint32_t lane = 0; lane < chunk->count; lane++) {
-        uint32_t key = chunk->keys[lane], at = arrivals->count++;
-        uint32_t dst = chunk->packets[lane].dst;
-        uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
-        arrivals->where[at] = &chunk->packets[lane];
-        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
-    }
-}
-
-static void chain_take(struct worker *worker, struct worker *writer, uint32_t node)
-{
-    struct chunk *chunk = inbox_take(writer, node, worker->slot);
-    worker->taken[writer->id] = chunk;
-    for (; chunk != NULL; chunk = chunk->older) {
-        chunk_gather(worker, chunk, worker->core->nodes[node].id);
+    for (uint32_t lane = chunk->count; lane-- > 0;) {
+        lane_gather(arrivals, chunk, lane, id, group_first);
     }
 }
 
@@ -170,8 +168,43 @@ void arrivals_take(struct worker *worker, uint32_t node)
     struct window_core *core = worker->core;
     worker->arrivals.count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        chain_take(worker, &core->workers[i], node);
+        struct chunk *chunk = inbox_take(&core->workers[i], node, worker->slot);
+        worker->taken[i] = chunk;
+        for (; chunk != NULL; chunk = chunk->older) {
+            chunk_gather(worker, chunk, core->nodes[node].id);
+        }
     }
+}
+
+static struct chunk *chain_reverse(struct chunk *newest)
+{
+    struct chunk *oldest = NULL;
+    while (newest != NULL) {
+        struct chunk *older = newest->older;
+        newest->older = oldest;
+        oldest = newest;
+        newest = older;
+    }
+    return oldest;
+}
+
+void arrivals_take_oldest(struct worker *worker, uint32_t node)
+{
+    struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    uint32_t id = core->nodes[node].id;
+    arrivals->count = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        struct chunk *chunk = chain_reverse(inbox_take(&core->workers[i], node, worker->slot));
+        worker->taken[i] = chunk;
+        for (; chunk != NULL; chunk = chunk->older) {
+            arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
+            for (uint32_t lane = 0; lane < chunk->count; lane++) {
+                lane_gather(arrivals, chunk, lane, id, UINT32_MAX);
+            }
+        }
+    }
+    arrivals_sort(arrivals->items, arrivals->count);
 }
 
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item)

@@ -79,6 +79,7 @@ void port_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, ui
     struct window_node *node = &worker->core->nodes[node_id];
     struct window_port *port = &worker->core->ports[node->port_first + port_local];
     arrivals_sort(items, count);
+    port_touch(worker->core, node, port_local);
     if (worker->core->class_ports != NULL) {
         class_port_serve(worker, node, node->port_first + port_local, items, count);
         return;

@@ -1012,6 +1012,7 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
     uint64_t wake_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
+        core->touched[node->waiting_first + word] |= ports;
         for (; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             lines_prefetch(&next_ports[port_local], 2);
