@@ -235,13 +235,22 @@ struct steps {
     bool is_first_done; /* the first one is being served: the next to be pushed takes its place */
 };
 
-/* What waits for one output port, where that is little, and behind it what arrives there in one window, unsorted. */
+/* What waits for one output port, where that is little, and behind it what arrives there in one window. First unsorted, then
+ * in the order of service, with what becomes of each. */
 enum { PLACE_BITS = 5, BATCH_PACKETS = 1 << PLACE_BITS, BATCH_WAITING_MAX = 16 };
+enum batch_way { BATCH_SENT, BATCH_SCANNED, BATCH_LONE, BATCH_SLOW };
 struct port_batch {
     struct packet packets[BATCH_PACKETS];
     int32_t keys[BATCH_PACKETS]; /* offset << (key_shift - 1) | port of arrival: distinct; below 0 for what waits */
-    int32_t times_ps[BATCH_WAITING_MAX]; /* since when it waits, counted from the start of the window */
+    int32_t times_ps[BATCH_PACKETS]; /* all times count from the start of the window */
+    int32_t departures_ps[BATCH_PACKETS], services_ps[BATCH_PACKETS]; /* the latter: of all up to this one */
+    uint32_t keys_out[BATCH_PACKETS]; /* at the peer */
     uint32_t waiting_count; /* of a port with something in its queue: 0 where that is too much, and stays there */
+    uint32_t count;         /* waiting and arrived */
+    uint32_t start_count;   /* start in this window: the first ones */
+    uint32_t here, near;    /* how many of these arrive one window later at most, two at most */
+    int32_t bytes, wait_ps; /* of those that start */
+    enum batch_way way;
 } __attribute__((aligned(64)));
 struct batch_more {
     uint32_t port;

@@ -10,7 +10,8 @@
  *
  * Departures ascend, so what starts in this window is the front of the batch, and each of its parts that reaches the
  * peer in the same window is moved in one piece; what is left over is the queue. There is no loop over packets after
- * dealing, and hardly a branch: what costs most of all here is a mispredicted one.
+ * dealing, and hardly a branch: a mispredicted one costs most of all here, the more so behind a long chain of vectors. So
+ * first all ports are scanned, and only then is sent what the scans have found.
  *
  * Keys have room for the place in the batch, so the sort is a bitonic network on 32-bit lanes; where a switch has too many
  * ports for that, places are found by comparing each with each.
@@ -358,14 +359,29 @@ INLINE void sort_step(lanes *v, uint32_t vectors, uint32_t size, uint32_t distan
     }
 }
 
+/* Written out, so that all is known when it is compiled. */
 INLINE void sort_block(lanes *v, uint32_t vectors)
 {
-#pragma GCC unroll 5
-    for (uint32_t size = 2; size <= vectors * LANES; size *= 2) {
-#pragma GCC unroll 5
-        for (uint32_t distance = size / 2; distance > 0; distance /= 2) {
-            sort_step(v, vectors, size, distance);
-        }
+    sort_step(v, vectors, 2, 1);
+    sort_step(v, vectors, 4, 2);
+    sort_step(v, vectors, 4, 1);
+    if (vectors * LANES >= 8) {
+        sort_step(v, vectors, 8, 4);
+        sort_step(v, vectors, 8, 2);
+        sort_step(v, vectors, 8, 1);
+    }
+    if (vectors * LANES >= 16) {
+        sort_step(v, vectors, 16, 8);
+        sort_step(v, vectors, 16, 4);
+        sort_step(v, vectors, 16, 2);
+        sort_step(v, vectors, 16, 1);
+    }
+    if (vectors * LANES >= 32) {
+        sort_step(v, vectors, 32, 16);
+        sort_step(v, vectors, 32, 8);
+        sort_step(v, vectors, 32, 4);
+        sort_step(v, vectors, 32, 2);
+        sort_step(v, vectors, 32, 1);
     }
 }
 
@@ -385,13 +401,19 @@ static __attribute__((noinline)) void rank_block(const int32_t *keys, uint32_t c
 }
 
 /* The places of the batch in the order of service, and their keys in this order. */
-INLINE void batch_order(const struct window_core *core, const struct port_batch *batch, uint32_t vectors, uint32_t count,
-                        union block *place, union block *key)
+INLINE void batch_order(const struct window_core *core, const struct port_batch *batch, uint32_t vectors, lanes *place,
+                        lanes *key)
 {
+    uint32_t count = batch->count;
     if (__builtin_expect(!core->has_place_bits, 0)) {
-        rank_block(batch->keys, count, place->each);
+        union block places, keys;
+        rank_block(batch->keys, count, places.each);
         for (uint32_t i = 0; i < vectors * LANES; i++) {
-            key->each[i] = batch->keys[place->each[i]];
+            keys.each[i] = batch->keys[places.each[i]];
+        }
+        for (uint32_t i = 0; i < vectors; i++) {
+            place[i] = places.v[i];
+            key[i] = keys.v[i];
         }
         return;
     }
@@ -403,19 +425,15 @@ INLINE void batch_order(const struct window_core *core, const struct port_batch 
     }
     sort_block(v, vectors);
     for (uint32_t i = 0; i < vectors; i++) {
-        place->v[i] = v[i] & splat(BATCH_PACKETS - 1);
-        key->v[i] = v[i] >> PLACE_BITS;
+        place[i] = v[i] & splat(BATCH_PACKETS - 1);
+        key[i] = v[i] >> PLACE_BITS;
     }
 }
 
 /* ---- packets in the order of service ---------------------------------------------------------------------- */
 
-/* The first `vectors * LANES` packets of a batch by place, with their sizes. */
+/* Puts the packets of a batch into this order, and finds their sizes. */
 #if SWITCH_LANES == 16
-struct sorted {
-    __m512i v[4 * VECTORS_MAX];
-};
-
 #define PAIR(q) 4 * q, 4 * q, 4 * q, 4 * q, 4 * q + 1, 4 * q + 1, 4 * q + 1, 4 * q + 1, 4 * q + 2, 4 * q + 2, 4 * q + 2, \
                 4 * q + 2, 4 * q + 3, 4 * q + 3, 4 * q + 3, 4 * q + 3
 /* The words of four packets whose places are in the lanes 4 quarter .. of a vector. */
@@ -427,93 +445,100 @@ INLINE __m512i quarter_words(lanes place, uint32_t quarter)
     return _mm512_or_si512(words_of, _mm512_set_epi64(1, 0, 1, 0, 1, 0, 1, 0));
 }
 
-INLINE void batch_sort(const struct port_batch *batch, const union block *place, uint32_t vectors, struct sorted *sorted,
-                       union block *size)
+INLINE void batch_sort(struct port_batch *batch, const lanes *place, uint32_t vectors, lanes *size)
 {
-    const __m512i *from = (const __m512i *)batch->packets, sixteen = _mm512_set1_epi64(16);
+    __m512i *packets = (__m512i *)batch->packets, sorted[4 * VECTORS_MAX];
     __m512i sizes_at = (__m512i)(lanes){2, 6, 10, 14, 18, 22, 26, 30, 2, 6, 10, 14, 18, 22, 26, 30};
     for (uint32_t i = 0; i < vectors; i++) {
-        __m512i *to = &sorted->v[4 * i];
+        __m512i *to = &sorted[4 * i];
         for (uint32_t q = 0; q < 4; q++) {
-            __m512i at = quarter_words(place->v[i], q);
+            __m512i at = quarter_words(place[i], q);
             if (vectors == 1) {
-                __m512i low = _mm512_permutex2var_epi64(from[0], at, from[1]);
-                __m512i high = _mm512_permutex2var_epi64(from[2], at, from[3]);
-                to[q] = _mm512_mask_blend_epi64(_mm512_test_epi64_mask(at, sixteen), low, high);
+                __m512i low = _mm512_permutex2var_epi64(packets[0], at, packets[1]);
+                __m512i high = _mm512_permutex2var_epi64(packets[2], at, packets[3]);
+                to[q] = _mm512_mask_blend_epi64(_mm512_test_epi64_mask(at, _mm512_set1_epi64(16)), low, high);
             } else {
                 at = _mm512_and_si512(at, _mm512_set1_epi64(2 * BATCH_PACKETS - 1));
-                to[q] = _mm512_i64gather_epi64(at, from, 8);
+                to[q] = _mm512_i64gather_epi64(at, packets, 8);
             }
         }
         __m512i low = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[0], WORD_SIZE_SHIFT), sizes_at,
                                                 _mm512_srli_epi64(to[1], WORD_SIZE_SHIFT));
         __m512i high = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[2], WORD_SIZE_SHIFT), sizes_at,
                                                  _mm512_srli_epi64(to[3], WORD_SIZE_SHIFT));
-        size->v[i] = (lanes)_mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1) & splat(PACKET_BYTES_MAX);
+        size[i] = (lanes)_mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1) & splat(PACKET_BYTES_MAX);
     }
-}
-
-/* Moves the lanes from first to end, which are at most as many as there is room for. */
-INLINE void sorted_store(const struct sorted *sorted, uint32_t vectors, uint32_t first, uint32_t end, struct packet *to)
-{
-    uint64_t lanes_moved = ((UINT64_C(1) << end) - 1) & ~((UINT64_C(1) << first) - 1);
-    uint64_t words_moved = _pdep_u64(lanes_moved, UINT64_C(0x5555555555555555)) * 3;
     for (uint32_t q = 0; q < 4 * vectors; q++) {
-        uint8_t *at = (uint8_t *)to + 64 * (intptr_t)q - sizeof *to * (intptr_t)first;
-        _mm512_mask_storeu_epi64(at, (__mmask8)(words_moved >> 8 * q), sorted->v[q]);
+        packets[q] = sorted[q];
     }
 }
 
-INLINE void lanes_store(const union block *from, uint32_t vectors, uint32_t first, uint32_t end, uint32_t *to)
+/* As many as there is room for: 16 at most. */
+INLINE void packets_move(const struct packet *from, uint32_t count, struct packet *to)
 {
-    uint64_t lanes_moved = ((UINT64_C(1) << end) - 1) & ~((UINT64_C(1) << first) - 1);
-    for (uint32_t i = 0; i < vectors; i++) {
-        uint8_t *at = (uint8_t *)to + 64 * (intptr_t)i - sizeof *to * (intptr_t)first;
-        _mm512_mask_storeu_epi32(at, (__mmask16)(lanes_moved >> 16 * i), (__m512i)from->v[i]);
+    uint32_t mask = (UINT32_C(1) << (count & 15) << (count & 15)) - 1; /* two bits a packet */
+    mask = count == 16 ? UINT32_MAX : mask;
+    for (uint32_t q = 0; q < 4; q++) {
+        __mmask8 part = (__mmask8)(mask >> 8 * q);
+        _mm512_mask_storeu_epi64(to + 4 * q, part, _mm512_loadu_si512(from + 4 * q));
     }
+}
+
+INLINE void keys_move(const uint32_t *from, uint32_t count, uint32_t *to)
+{
+    _mm512_mask_storeu_epi32(to, (__mmask16)((UINT32_C(1) << count) - 1), _mm512_loadu_si512(from));
+}
+
+INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, uint64_t *to)
+{
+    __m512i start = _mm512_set1_epi64((int64_t)start_ps), times = _mm512_loadu_si512(from);
+    uint32_t mask = (UINT32_C(1) << count) - 1;
+    __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(times));
+    __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(times, 1));
+    _mm512_mask_storeu_epi64(to, (__mmask8)mask, _mm512_add_epi64(low, start));
+    _mm512_mask_storeu_epi64(to + 8, (__mmask8)(mask >> 8), _mm512_add_epi64(high, start));
 }
 #else
-struct sorted {
-    struct packet each[BATCH_PACKETS];
-};
-
-INLINE void batch_sort(const struct port_batch *batch, const union block *place, uint32_t vectors, struct sorted *sorted,
-                       union block *size)
+INLINE void batch_sort(struct port_batch *batch, const lanes *place, uint32_t vectors, lanes *size)
 {
+    struct packet sorted[BATCH_PACKETS];
+    union block places, sizes;
+    for (uint32_t i = 0; i < vectors; i++) {
+        places.v[i] = place[i];
+    }
     for (uint32_t i = 0; i < vectors * LANES; i++) {
-        const struct packet *packet = &batch->packets[place->each[i]];
-        sorted->each[i] = *packet;
-        size->each[i] = (int32_t)packet->size_bytes;
+        sorted[i] = batch->packets[places.each[i]];
+        sizes.each[i] = (int32_t)sorted[i].size_bytes;
+    }
+    memcpy(batch->packets, sorted, vectors * LANES * sizeof *sorted);
+    for (uint32_t i = 0; i < vectors; i++) {
+        size[i] = sizes.v[i];
     }
 }
 
-INLINE void sorted_store(const struct sorted *sorted, uint32_t vectors, uint32_t first, uint32_t end, struct packet *to)
+INLINE void packets_move(const struct packet *from, uint32_t count, struct packet *to)
 {
-    (void)vectors;
-    for (uint32_t i = first; i < end; i++) {
-        to[i - first] = sorted->each[i];
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = from[i];
     }
 }
 
-INLINE void lanes_store(const union block *from, uint32_t vectors, uint32_t first, uint32_t end, uint32_t *to)
+INLINE void keys_move(const uint32_t *from, uint32_t count, uint32_t *to)
 {
-    (void)vectors;
-    for (uint32_t i = first; i < end; i++) {
-        to[i - first] = (uint32_t)from->each[i];
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = from[i];
+    }
+}
+
+INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, uint64_t *to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = start_ps + (uint64_t)(int64_t)from[i];
     }
 }
 #endif
 
 /* ---- one port, all lanes at once -------------------------------------------------------------------------- */
-
-/* All in the order of service. */
-struct served {
-    union block time_ps, size, service_to; /* the last: of all up to a lane, itself counted */
-    union block start_ps, departure_ps, key_out;
-    uint32_t count, waiting; /* packets; how many of them waited before */
-    uint32_t start_count;    /* start in this window */
-    uint32_t here, near;     /* how many of these arrive one window later at most, two at most */
-};
 
 #define UP(lane, d) ((lane) < (d) ? (lane) : LANES + (lane) - (d))
 INLINE lanes moved_up(lanes a, uint32_t distance, lanes fill)
@@ -558,148 +583,132 @@ INLINE void prefix_max(lanes *v, uint32_t vectors)
     }
 }
 
-/* Service of each, and with all before it. */
-INLINE void service_find(const struct window_port *port, const union block *size, uint32_t vectors, union block *service,
-                         union block *service_to)
+INLINE void service_find(const struct window_port *port, const lanes *size, uint32_t vectors, lanes *service)
 {
     if (__builtin_expect(port->ps_per_byte != 0, 1)) {
-        lanes sum[VECTORS_MAX];
         for (uint32_t v = 0; v < vectors; v++) {
-            sum[v] = size->v[v];
-        }
-        prefix_sum(sum, vectors);
-        for (uint32_t v = 0; v < vectors; v++) {
-            service->v[v] = size->v[v] * splat((int32_t)port->ps_per_byte);
-            service_to->v[v] = sum[v] * splat((int32_t)port->ps_per_byte);
+            service[v] = size[v] * splat((int32_t)port->ps_per_byte);
         }
         return;
     }
+    union block sizes, services;
+    for (uint32_t v = 0; v < vectors; v++) {
+        sizes.v[v] = size[v];
+    }
     for (uint32_t i = 0; i < vectors * LANES; i++) { /* no packet has size 0, and that takes no time */
-        service->each[i] = (int32_t)port->service_ps[size->each[i]];
+        services.each[i] = (int32_t)port->service_ps[sizes.each[i]];
     }
     for (uint32_t v = 0; v < vectors; v++) {
-        service_to->v[v] = service->v[v];
+        service[v] = services.v[v];
     }
-    prefix_sum(service_to->v, vectors);
 }
 
-INLINE uint32_t prefix_length(uint32_t bits)
+INLINE uint32_t lanes_first(uint32_t count)
 {
-    return (uint32_t)__builtin_popcount(bits);
+    return (uint32_t)((UINT64_C(1) << count) - 1);
 }
 
 /* Where the packets that start will be, and when. */
-INLINE void arrivals_find(const struct worker *worker, const struct window_port *port, uint32_t vectors,
-                          struct served *served)
+INLINE void arrivals_find(const struct worker *worker, const struct window_port *port, struct port_batch *batch,
+                          uint32_t vectors, const lanes *size, const lanes *start, const lanes *departure)
 {
     const struct window_core *core = worker->core;
     lanes width = splat((int32_t)core->width_ps);
     uint32_t starts = 0, here = 0, near = 0;
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes start = served->start_ps.v[v], ahead = served->departure_ps.v[v], whole = splat(1);
+        lanes ahead = departure[v], whole = splat(1);
         if (__builtin_expect(port->is_peer_cut, 0)) {
-            lanes is_cut = served->size.v[v] > splat((int32_t)core->config.cut_through_bytes);
-            ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), ahead);
+            lanes is_cut = size[v] > splat((int32_t)core->config.cut_through_bytes);
+            ahead = pick(is_cut, start[v] + splat((int32_t)port->cut_service_ps), ahead);
             whole &= ~is_cut;
         }
         ahead += splat((int32_t)port->reach_ps);
         lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
-        served->key_out.v[v] = offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
-        starts |= bits_less(start, width) << v * LANES;
+        *(lanes *)&batch->keys_out[v * LANES] =
+            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
+        starts |= bits_less(start[v], width) << v * LANES;
         here |= bits_less(ahead, width) << v * LANES;
         near |= bits_less(ahead, width + width) << v * LANES;
     }
-    starts &= (uint32_t)((UINT64_C(1) << served->count) - 1);
-    served->start_count = prefix_length(starts);
-    served->here = prefix_length(starts & here);
-    served->near = prefix_length(starts & near);
-}
-
-/* Everything about the batch that needs no memory but its own. */
-INLINE void batch_scan(const struct worker *worker, const struct window_port *port, const struct port_batch *batch,
-                       uint32_t vectors, int32_t base_ps, struct sorted *sorted, struct served *served)
-{
-    const struct window_core *core = worker->core;
-    union block place, key, service;
-    batch_order(core, batch, vectors, served->count, &place, &key);
-    batch_sort(batch, &place, vectors, sorted, &served->size);
-    for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_packet = lane_ids(v) < splat((int32_t)served->count);
-        lanes is_old = lane_ids(v) < splat((int32_t)served->waiting);
-        served->size.v[v] &= is_packet;
-        served->time_ps.v[v] = key.v[v] >> (int32_t)(core->key_shift - 1);
-        if (v * LANES < BATCH_WAITING_MAX) {
-            served->time_ps.v[v] = pick(is_old, *(const lanes *)&batch->times_ps[v * LANES], served->time_ps.v[v]);
-        }
-    }
-    service_find(port, &served->size, vectors, &service, &served->service_to);
-    lanes top[VECTORS_MAX];
-    for (uint32_t v = 0; v < vectors; v++) {
-        top[v] = served->time_ps.v[v] - (served->service_to.v[v] - service.v[v]);
-    }
-    prefix_max(top, vectors);
-    for (uint32_t v = 0; v < vectors; v++) {
-        served->departure_ps.v[v] = served->service_to.v[v] + max_lanes(top[v], splat(base_ps));
-        served->start_ps.v[v] = served->departure_ps.v[v] - service.v[v];
-    }
-    arrivals_find(worker, port, vectors, served);
+    starts &= lanes_first(batch->count);
+    batch->start_count = (uint32_t)__builtin_popcount(starts); /* times ascend: these are the first lanes */
+    batch->here = (uint32_t)__builtin_popcount(starts & here);
+    batch->near = (uint32_t)__builtin_popcount(starts & near);
 }
 
 /* Bytes in the port as each packet arrives, itself counted; the largest. Exact, all that waits included. */
-static __attribute__((noinline)) int32_t queue_top(const struct worker *worker, const struct window_port *port,
-                                                   const struct served *served)
+static __attribute__((noinline)) uint64_t queue_top(const struct worker *worker, const struct window_port *port,
+                                                    const struct port_batch *batch, const int32_t *sizes)
 {
-    bool is_batched = served->waiting > 0; /* else what waits is in the queue only */
-    uint32_t left = is_batched ? 0 : port->count, at = port->head, gone = 0;
-    int32_t bytes = (int32_t)port->in_service_bytes, top = 0;
+    uint32_t left = port->count - batch->waiting_count, at = port->head, gone = 0;
+    int64_t bytes = port->in_service_bytes, first = bytes, top = 0;
     uint64_t leaves_ps = port->free_ps; /* when the first of `bytes` is gone */
-    int32_t first = bytes;
     for (uint32_t i = 0; i < left; i++) {
-        bytes += (int32_t)port->queue[(at + i) & (port->capacity - 1)].size_bytes;
+        bytes += port->queue[(at + i) & (port->capacity - 1)].size_bytes;
     }
-    for (uint32_t i = 0; i < served->count; i++) {
-        uint64_t now_ps = worker->start_ps + (uint64_t)(int64_t)served->time_ps.each[i];
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t now_ps = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
         while (first > 0 && leaves_ps <= now_ps) {
             bytes -= first;
             first = 0;
             if (left > 0) {
-                first = (int32_t)port->queue[at++ & (port->capacity - 1)].size_bytes;
+                first = port->queue[at++ & (port->capacity - 1)].size_bytes;
                 leaves_ps += port_service_ps(port, (uint64_t)first);
                 left--;
             }
         }
-        for (; gone < i && served->departure_ps.each[gone] <= served->time_ps.each[i]; gone++) {
-            bytes -= served->size.each[gone];
+        for (; gone < i && batch->departures_ps[gone] <= batch->times_ps[i]; gone++) {
+            bytes -= sizes[gone];
         }
-        bytes += served->size.each[i];
-        top = i >= served->waiting && bytes > top ? bytes : top;
+        bytes += sizes[i];
+        top = i >= batch->waiting_count && bytes > top ? bytes : top;
     }
-    return top;
+    return (uint64_t)top;
 }
 
-/* False: the port must go packet by packet, as marks or drops may be due. slack_ps: service of the largest packet. */
-INLINE bool batch_is_calm(const struct worker *worker, struct window_port *port, const struct served *served,
-                          uint32_t vectors, int32_t slack_ps)
+/* The same where nothing but the batch waits and a byte takes the same time everywhere, a vector at a time. */
+INLINE uint64_t queue_top_lanes(const struct worker *worker, const struct window_port *port,
+                                const struct port_batch *batch, uint32_t vectors)
 {
-    uint64_t calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
-    lanes calm = splat(calm_ps < INT32_MAX ? (int32_t)calm_ps : INT32_MAX);
-    lanes marks = splat(port->mark_calm_ps < INT32_MAX ? (int32_t)port->mark_calm_ps : INT32_MAX);
-    uint32_t raised = 0, marked = 0;
+    lanes gone[VECTORS_MAX], top = splat(0);
+    int32_t free_ps = port->free_ps > worker->start_ps ? (int32_t)(port->free_ps - worker->start_ps) : INT32_MIN;
+    int32_t in_service_ps = (int32_t)(port->in_service_bytes * port->ps_per_byte);
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes time = served->time_ps.v[v], waited = served->start_ps.v[v] > time;
-        /* The packet in service may be counted whole though some of it has left. */
-        lanes work = served->departure_ps.v[v] - time + (splat(slack_ps) & waited);
-        raised |= bits_less(calm, work) << v * LANES;
-        marked |= bits_less(marks, work) << v * LANES;
+        gone[v] = splat(0);
     }
-    uint32_t arrived = (uint32_t)((UINT64_C(1) << served->count) - (UINT64_C(1) << served->waiting));
-    if (__builtin_expect((raised & arrived) == 0, 1)) {
-        return true;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            lanes is_gone = *(const lanes *)&batch->times_ps[v * LANES] >= splat(batch->departures_ps[i]);
+            gone[v] = pick(is_gone, splat(batch->services_ps[i]), gone[v]);
+        }
     }
-    if ((marked & arrived) != 0) {
-        return false;
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes is_new = (lane_ids(v) < splat((int32_t)batch->count)) & (lane_ids(v) >= splat((int32_t)batch->waiting_count));
+        lanes time = *(const lanes *)&batch->times_ps[v * LANES], to = *(const lanes *)&batch->services_ps[v * LANES];
+        lanes work = to - gone[v] + (splat(in_service_ps) & (time < splat(free_ps)));
+        top = max_lanes(top, work & is_new);
     }
-    uint64_t top_bytes = (uint64_t)queue_top(worker, port, served);
+    int32_t top_ps = top[0];
+    for (uint32_t i = 1; i < LANES; i++) {
+        top_ps = top[i] > top_ps ? top[i] : top_ps;
+    }
+    return (uint32_t)top_ps / port->ps_per_byte;
+}
+
+/* More work than ever may have been in the port. False: it must go packet by packet, as drops may be due. */
+INLINE bool batch_record(const struct worker *worker, struct window_port *port, const struct port_batch *batch,
+                         uint32_t vectors, const lanes *size)
+{
+    uint64_t top_bytes;
+    if (port->ps_per_byte != 0 && port->count == batch->waiting_count) {
+        top_bytes = queue_top_lanes(worker, port, batch, vectors);
+    } else {
+        union block sizes;
+        for (uint32_t v = 0; v < vectors; v++) {
+            sizes.v[v] = size[v];
+        }
+        top_bytes = queue_top(worker, port, batch, sizes.each);
+    }
     if (top_bytes > port->capacity_bytes) {
         return false;
     }
@@ -707,41 +716,143 @@ INLINE bool batch_is_calm(const struct worker *worker, struct window_port *port,
     return true;
 }
 
-/* Sends some lanes to the peer in one of its windows. */
-INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct sorted *sorted,
-                       const struct served *served, uint32_t vectors, uint32_t first, uint32_t end, uint32_t ahead)
+/* The lanes that start after the time that is asked for. */
+static __attribute__((noinline)) void batch_sample(struct worker *worker, const struct window_port *port,
+                                                   const struct port_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->start_count; i++) {
+        int32_t service_ps = batch->services_ps[i] - (i > 0 ? batch->services_ps[i - 1] : 0);
+        if ((uint64_t)(batch->departures_ps[i] - service_ps) > worker->sample_offset_ps) {
+            port_sample(worker->core, port, batch->packets[i].size_bytes);
+        }
+    }
+}
+
+/* False: the port must go packet by packet. slack_ps: service of the largest packet. */
+INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct port_batch *batch, uint32_t vectors,
+                       int32_t base_ps, int32_t slack_ps)
+{
+    const struct window_core *core = worker->core;
+    lanes place[VECTORS_MAX], key[VECTORS_MAX], size[VECTORS_MAX], time[VECTORS_MAX], service[VECTORS_MAX];
+    lanes to[VECTORS_MAX], top[VECTORS_MAX], start[VECTORS_MAX], departure[VECTORS_MAX];
+    batch_order(core, batch, vectors, place, key);
+    batch_sort(batch, place, vectors, size);
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes is_old = lane_ids(v) < splat((int32_t)batch->waiting_count);
+        size[v] &= lane_ids(v) < splat((int32_t)batch->count);
+        time[v] = key[v] >> (int32_t)(core->key_shift - 1);
+        if (v * LANES < BATCH_WAITING_MAX) {
+            time[v] = pick(is_old, *(const lanes *)&batch->times_ps[v * LANES], time[v]);
+        }
+        *(lanes *)&batch->keys[v * LANES] = key[v];
+        *(lanes *)&batch->times_ps[v * LANES] = time[v];
+    }
+    service_find(port, size, vectors, service);
+    for (uint32_t v = 0; v < vectors; v++) {
+        to[v] = service[v];
+    }
+    prefix_sum(to, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        top[v] = time[v] - (to[v] - service[v]);
+    }
+    prefix_max(top, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        departure[v] = to[v] + max_lanes(top[v], splat(base_ps));
+        start[v] = departure[v] - service[v];
+        *(lanes *)&batch->services_ps[v * LANES] = to[v];
+        *(lanes *)&batch->departures_ps[v * LANES] = departure[v];
+    }
+    uint64_t calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
+    lanes calm = splat(calm_ps < INT32_MAX ? (int32_t)calm_ps : INT32_MAX);
+    lanes marks = splat(port->mark_calm_ps < INT32_MAX ? (int32_t)port->mark_calm_ps : INT32_MAX);
+    uint32_t raised = 0, marked = 0, arrived = lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
+    lanes wait = splat(0), bytes = splat(0), width = splat((int32_t)core->width_ps);
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes waited = start[v] - time[v];
+        /* The packet in service may be counted whole though some of it has left. */
+        lanes work = departure[v] - time[v] + (splat(slack_ps) & (waited > splat(0)));
+        raised |= bits_less(calm, work) << v * LANES;
+        marked |= bits_less(marks, work) << v * LANES;
+        lanes is_started = (start[v] < width) & (lane_ids(v) < splat((int32_t)batch->count));
+        wait += waited & is_started;
+        bytes += size[v] & is_started;
+    }
+    batch->wait_ps = sum_lanes(wait);
+    batch->bytes = sum_lanes(bytes);
+    arrivals_find(worker, port, batch, vectors, size, start, departure);
+    if (__builtin_expect((raised & arrived) != 0, 0) &&
+        ((marked & arrived) != 0 || !batch_record(worker, port, batch, vectors, size))) {
+        return false;
+    }
+    if (__builtin_expect(worker->sample_offset_ps < core->width_ps, 0)) {
+        batch_sample(worker, port, batch);
+    }
+    return true;
+}
+
+/* Of a port that the vector loops may serve. */
+static enum batch_way batch_scan(struct worker *worker, struct window_port *port, struct port_batch *batch)
+{
+    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    uint64_t work_ps = base_ps + port->waiting_ps;
+    if (__builtin_expect(batch->count > BATCH_PACKETS || work_ps >= BASE_PS_MAX || work_ps > port->mark_calm_ps, 0)) {
+        return BATCH_SLOW;
+    }
+    if (batch->count == 1 && port->count == 0) {
+        return BATCH_LONE;
+    }
+    peer_prefetch(worker, port);
+    int32_t base = (int32_t)(batch->waiting_count > 0 ? base_ps : work_ps);
+    int32_t slack_ps = (int32_t)port->service_ps[worker->packet_bytes_max];
+    bool is_done;
+    if (batch->count <= LANES) {
+        is_done = lanes_scan(worker, port, batch, 1, base, slack_ps);
+    } else if (batch->count <= 2 * LANES) {
+        is_done = lanes_scan(worker, port, batch, 2, base, slack_ps);
+    } else {
+        is_done = lanes_scan(worker, port, batch, VECTORS_MAX, base, slack_ps);
+    }
+    return is_done ? BATCH_SCANNED : BATCH_SLOW;
+}
+
+/* ---- what has been found happens -------------------------------------------------------------------------- */
+
+enum { MOVE_MAX = 16 };
+
+/* Sends some packets of a batch to the peer in one of its windows. */
+INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
+                       uint32_t first, uint32_t count, uint32_t ahead)
 {
     const struct window_core *core = worker->core;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
     uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
-    if ((at & CHUNK_ROOM_MASK) < end - first) {
+    if ((at & CHUNK_ROOM_MASK) < count) {
         at = inbox_open(worker, peer, slot);
     }
     struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
-    sorted_store(sorted, vectors, first, end, &chunk->packets[lane]);
-    lanes_store(&served->key_out, vectors, first, end, &chunk->keys[lane]);
-    *tail = at - (end - first);
+    packets_move(&batch->packets[first], count, &chunk->packets[lane]);
+    keys_move(&batch->keys_out[first], count, &chunk->keys[lane]);
+    *tail = at - count;
 }
 
-INLINE void starts_send(struct worker *worker, const struct window_port *port, const struct sorted *sorted,
-                        const struct served *served, uint32_t vectors)
+INLINE void starts_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch)
 {
-    const uint32_t ends[] = {served->here, served->near, served->start_count};
+    const uint32_t ends[] = {batch->here, batch->near, batch->start_count};
     for (uint32_t ahead = 0, first = 0; ahead < 3; ahead++) {
-        for (uint32_t end; first < ends[ahead]; first = end) {
-            end = ends[ahead] - first > CHUNK_PACKETS ? first + CHUNK_PACKETS : ends[ahead];
-            lanes_send(worker, port, sorted, served, vectors, first, end, ahead);
+        while (first < ends[ahead]) {
+            uint32_t count = ends[ahead] - first < MOVE_MAX ? ends[ahead] - first : MOVE_MAX;
+            lanes_send(worker, port, batch, first, count, ahead);
+            first += count;
         }
     }
 }
 
 /* What does not start is the queue, or goes behind it. */
-INLINE void rest_queue(struct worker *worker, struct window_port *port, const struct sorted *sorted,
-                       const struct served *served, uint32_t vectors)
+INLINE void rest_queue(struct worker *worker, struct window_port *port, const struct port_batch *batch)
 {
-    uint32_t first = served->start_count, count = served->count;
-    if (served->waiting > 0) {
+    uint32_t first = batch->start_count, count = batch->count;
+    if (batch->waiting_count > 0) {
         port->head = port->count = 0;
         port->waiting_ps = 0;
     }
@@ -751,24 +862,33 @@ INLINE void rest_queue(struct worker *worker, struct window_port *port, const st
     while (__builtin_expect(port->count + count - first > port->capacity, 0)) {
         port_queue_grow(worker, port);
     }
-    port->waiting_ps += (uint64_t)(served->service_to.each[count - 1] - (first > 0 ? served->service_to.each[first - 1] : 0));
-    if (__builtin_expect(port->count > 0, 0)) {
-        struct packet packets[BATCH_PACKETS];
-        sorted_store(sorted, vectors, first, count, packets);
+    port->waiting_ps += (uint64_t)(batch->services_ps[count - 1] - (first > 0 ? batch->services_ps[first - 1] : 0));
+    if (__builtin_expect(port->count > 0 || count - first > MOVE_MAX, 0)) {
         for (uint32_t i = first; i < count; i++) {
             uint32_t at = (port->head + port->count++) & (port->capacity - 1);
-            port->queue[at] = packets[i - first];
-            port_since(port)[at] = worker->start_ps + (uint64_t)(int64_t)served->time_ps.each[i];
+            port->queue[at] = batch->packets[i];
+            port_since(port)[at] = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
         }
         return;
     }
     port->head = 0;
     port->count = count - first;
-    sorted_store(sorted, vectors, first, count, port->queue);
-    uint64_t *since_ps = port_since(port);
-    for (uint32_t i = first; i < count; i++) {
-        since_ps[i - first] = worker->start_ps + (uint64_t)(int64_t)served->time_ps.each[i];
+    packets_move(&batch->packets[first], count - first, port->queue);
+    times_move(&batch->times_ps[first], count - first, worker->start_ps, port_since(port));
+}
+
+INLINE void batch_send(struct worker *worker, struct window_port *port, const struct port_batch *batch)
+{
+    starts_send(worker, port, batch);
+    if (__builtin_expect(batch->start_count > 0, 1)) {
+        uint32_t last = batch->start_count - 1;
+        struct port_sent sent = {batch->start_count, (uint64_t)batch->bytes, (uint64_t)batch->services_ps[last],
+                                 (uint64_t)batch->wait_ps};
+        port->in_service_bytes = (uint32_t)batch->packets[last].size_bytes;
+        port->free_ps = worker->start_ps + (uint64_t)batch->departures_ps[last];
+        sent_count(worker, port, &sent);
     }
+    rest_queue(worker, port, batch);
 }
 
 /* What waited and starts in this window, of a port that has been up. */
@@ -823,61 +943,6 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
     return true;
 }
 
-/* The lanes that start after the time that is asked for. */
-static __attribute__((noinline)) void batch_sample(struct worker *worker, const struct window_port *port,
-                                                   const struct served *served)
-{
-    for (uint32_t i = 0; i < served->start_count; i++) {
-        if ((uint64_t)served->start_ps.each[i] > worker->sample_offset_ps) {
-            port_sample(worker->core, port, (uint64_t)served->size.each[i]);
-        }
-    }
-}
-
-INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served, uint32_t vectors)
-{
-    if (__builtin_expect(worker->sample_offset_ps < worker->core->width_ps, 0)) {
-        batch_sample(worker, port, served);
-    }
-    if (__builtin_expect(served->start_count == 0, 0)) {
-        return;
-    }
-    lanes wait = splat(0), bytes = splat(0);
-    for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_started = lane_ids(v) < splat((int32_t)served->start_count);
-        wait += (served->start_ps.v[v] - served->time_ps.v[v]) & is_started;
-        bytes += served->size.v[v] & is_started;
-    }
-    uint32_t last = served->start_count - 1;
-    struct port_sent sent = {served->start_count, (uint64_t)sum_lanes(bytes), (uint64_t)served->service_to.each[last],
-                             (uint64_t)sum_lanes(wait)};
-    port->in_service_bytes = (uint32_t)served->size.each[last];
-    port->free_ps = worker->start_ps + (uint64_t)served->departure_ps.each[last];
-    sent_count(worker, port, &sent);
-}
-
-/* False: this port must go packet by packet. */
-INLINE bool batch_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch,
-                        uint32_t vectors, uint32_t waiting, uint32_t count, int32_t base_ps, int32_t slack_ps)
-{
-    struct sorted sorted;
-    struct served served;
-    served.count = count;
-    served.waiting = waiting;
-    peer_prefetch(worker, port);
-    batch_scan(worker, port, batch, vectors, base_ps, &sorted, &served);
-    if (!batch_is_calm(worker, port, &served, vectors, slack_ps)) {
-        return false;
-    }
-    if (__builtin_expect(waiting == 0 && port->count > 0, 0)) {
-        waiting_send(worker, port);
-    }
-    starts_send(worker, port, &sorted, &served, vectors);
-    batch_count(worker, port, &served, vectors);
-    rest_queue(worker, port, &sorted, &served, vectors);
-    return true;
-}
-
 INLINE bool is_vector_port(const struct worker *worker, struct window_port *port)
 {
     if (__builtin_expect(port->is_dark, 0)) {
@@ -885,33 +950,6 @@ INLINE bool is_vector_port(const struct worker *worker, struct window_port *port
                         (port->count > 0 && port_since(port)[port->head] < port->up_ps);
     }
     return port_is_near(worker, port);
-}
-
-/* `waiting` of the `count` packets in the batch waited before. */
-static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port,
-                             uint32_t waiting, uint32_t count)
-{
-    const struct port_batch *batch = &worker->batches[port_local];
-    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
-    uint64_t work_ps = base_ps + port->waiting_ps;
-    bool is_fast = worker->core->class_ports == NULL && is_vector_port(worker, port) && count <= BATCH_PACKETS &&
-                   work_ps < BASE_PS_MAX && work_ps <= port->mark_calm_ps;
-    base_ps = waiting > 0 ? base_ps : work_ps;
-    uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
-    if (__builtin_expect(is_fast, 1)) {
-        if (count == 1 && port->count == 0) {
-            is_fast = lone_serve(worker, port, batch);
-        } else if (count <= LANES) {
-            is_fast = batch_serve(worker, port, batch, 1, waiting, count, (int32_t)base_ps, (int32_t)slack_ps);
-        } else if (count <= 2 * LANES) {
-            is_fast = batch_serve(worker, port, batch, 2, waiting, count, (int32_t)base_ps, (int32_t)slack_ps);
-        } else {
-            is_fast = batch_serve(worker, port, batch, VECTORS_MAX, waiting, count, (int32_t)base_ps, (int32_t)slack_ps);
-        }
-    }
-    if (__builtin_expect(!is_fast, 0)) {
-        batch_serve_slow(worker, node_id, port_local, waiting, count);
-    }
 }
 
 /* ---- the node --------------------------------------------------------------------------------------------- */
@@ -927,28 +965,66 @@ INLINE uint64_t ports_with_batch(const struct worker *worker, uint32_t word)
     return ports;
 }
 
-static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t *wake_ps)
+/* First: what becomes of the packets of a port. */
+INLINE void port_scan(struct worker *worker, const struct window_node *node, uint32_t port_local)
 {
     struct window_core *core = worker->core;
-    const struct window_node *node = &core->nodes[node_id];
     struct window_port *port = &core->ports[node->port_first + port_local];
-    uint32_t count = worker->batch_count[port_local];
-    uint32_t waiting = port->count > 0 && core->class_ports == NULL ? worker->batches[port_local].waiting_count : 0;
-    worker->batch_count[port_local] = 0;
-    if (count > 0) {
-        port_batch_serve(worker, node_id, port_local, port, waiting, count);
-    } else if (core->class_ports == NULL && is_vector_port(worker, port) && port->waiting_ps <= port->mark_calm_ps) {
-        waiting_send(worker, port);
+    struct port_batch *batch = &worker->batches[port_local];
+    batch->count = worker->batch_count[port_local];
+    batch->waiting_count = port->count > 0 && core->class_ports == NULL ? batch->waiting_count : 0;
+    bool is_vector = core->class_ports == NULL && is_vector_port(worker, port);
+    if (batch->count > 0) {
+        batch->way = is_vector ? batch_scan(worker, port, batch) : BATCH_SLOW;
     } else {
-        port_serve(worker, node_id, port_local, NULL, 0);
+        batch->way = is_vector && port->waiting_ps <= port->mark_calm_ps ? BATCH_SENT : BATCH_SLOW;
     }
-    uint64_t *word = &core->waiting[node->waiting_first + port_local / 64], bit = UINT64_C(1) << (port_local % 64);
-    if (port->count == 0) {
-        *word &= ~bit;
+}
+
+/* Second: it happens. */
+INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port)
+{
+    struct port_batch *batch = &worker->batches[port_local];
+    if (__builtin_expect(batch->way == BATCH_LONE, 0)) {
+        batch->way = lone_serve(worker, port, batch) ? BATCH_SENT : BATCH_SLOW;
+        if (batch->way == BATCH_SENT) {
+            return;
+        }
+    }
+    if (__builtin_expect(batch->way == BATCH_SLOW, 0)) {
+        batch_serve_slow(worker, node_id, port_local, batch->waiting_count, batch->count);
         return;
     }
-    *word |= bit;
-    *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
+    if (__builtin_expect(port->count > batch->waiting_count, 0)) { /* a long queue, which is not in the batch */
+        waiting_send(worker, port);
+    }
+    if (batch->way == BATCH_SCANNED) {
+        batch_send(worker, port, batch);
+    }
+}
+
+INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id)
+{
+    struct window_core *core = worker->core;
+    uint64_t wake_ps = TIME_NEVER_PS;
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        uint64_t *waiting = &core->waiting[node->waiting_first + word], waits = *waiting;
+        uint64_t ports = ports_with_batch(worker, word) | waits;
+        for (; ports != 0; ports &= ports - 1) {
+            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
+            struct window_port *port = &core->ports[node->port_first + port_local];
+            worker->batch_count[port_local] = 0;
+            port_send(worker, node_id, port_local, port);
+            uint64_t bit = UINT64_C(1) << (port_local % 64);
+            uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
+            waits = port->count > 0 ? waits | bit : waits & ~bit;
+            wake_ps = free_ps < wake_ps ? free_ps : wake_ps;
+        }
+        *waiting = waits;
+    }
+    if (wake_ps != TIME_NEVER_PS) {
+        node_wake(worker, node_id, wake_ps);
+    }
 }
 
 /* What will be sent first, and the place of what comes last. */
@@ -1009,7 +1085,6 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
     const struct window_port *next_ports = worker->node_next == ID_NONE
                                                ? core->ports
                                                : &core->ports[core->nodes[worker->node_next].port_first];
-    uint64_t wake_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
         core->touched[node->waiting_first + word] |= ports;
@@ -1019,12 +1094,10 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
             if (core->class_ports != NULL && worker->node_next != ID_NONE) {
                 class_port_prefetch(core, &core->nodes[worker->node_next], port_local);
             }
-            port_turn(worker, node_id, port_local, &wake_ps);
+            port_scan(worker, node, port_local);
         }
     }
+    node_send(worker, node, node_id);
     next_waiting_prefetch(worker);
-    if (wake_ps != TIME_NEVER_PS) {
-        node_wake(worker, node_id, wake_ps);
-    }
     worker->more_count = 0;
 }
