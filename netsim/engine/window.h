@@ -92,7 +92,7 @@ enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
 enum { CHUNK_PACKETS = 24, CHUNK_BYTES = 512, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
 
-/* Packets on their way to one node in one window. A batch is not split, so a chunk may be closed before it is full. */
+/* Packets on their way to one node in one window. */
 struct chunk {
     struct chunk *older;
     uint32_t owner; /* worker that fills it */

@@ -150,11 +150,22 @@ INLINE words path_hash(words low, words high, uint64_t salt)
     return x ^ x >> 32;
 }
 
+/* Of the low halves: one instruction, where a product of 64 bits takes three and more. */
+INLINE words product(words a, words b)
+{
+#if SWITCH_LANES == 16
+    return (words)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif SWITCH_LANES == 8
+    return (words)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#else
+    return (a & splat_word(UINT32_MAX)) * (b & splat_word(UINT32_MAX));
+#endif
+}
+
 /* hash * count >> 64 for counts below 2^16. */
 INLINE words choose(words hash, words count)
 {
-    words low = (hash & splat_word(UINT32_MAX)) * count;
-    return ((hash >> 32) * count + (low >> 32)) >> 32;
+    return (product(hash >> 32, count) + (product(hash, count) >> 32)) >> 32;
 }
 
 /* Output ports (within the node) of GROUP packets. */
@@ -166,8 +177,8 @@ INLINE void group_route(const struct window_node *node, const struct packet *pac
     words hash = path_hash(low, high, node->salt);
     words into = (low & splat_word(WORD_HOST_MASK)) - splat_word(route->down_first); /* wraps below */
     words is_down = (words)(into < splat_word(route->down_last - route->down_first));
-    words child = ((into & splat_word(WORD_HOST_MASK)) * splat_word(node->stride_reciprocal)) >> node->stride_shift;
-    words first = (is_down & (splat_word(route->down_port) + child * splat_word(route->down_width))) |
+    words child = product(into & splat_word(WORD_HOST_MASK), splat_word(node->stride_reciprocal)) >> node->stride_shift;
+    words first = (is_down & (splat_word(route->down_port) + product(child, splat_word(route->down_width)))) |
                   (~is_down & splat_word(route->up_port));
     words count = (is_down & splat_word(route->down_width)) | (~is_down & splat_word(route->up_count));
     words out = first + choose(hash, count);
@@ -819,33 +830,56 @@ static enum batch_way batch_scan(struct worker *worker, struct window_port *port
 
 enum { MOVE_MAX = 16 };
 
-/* Sends some packets of a batch to the peer in one of its windows. */
-INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
-                       uint32_t first, uint32_t count, uint32_t ahead)
+INLINE void chunk_fill(uintptr_t at, const struct port_batch *batch, uint32_t first, uint32_t count)
 {
-    const struct window_core *core = worker->core;
-    uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
-    uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
-    if ((at & CHUNK_ROOM_MASK) < count) {
-        at = inbox_open(worker, peer, slot);
-    }
     struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     packets_move(&batch->packets[first], count, &chunk->packets[lane]);
     keys_move(&batch->keys_out[first], count, &chunk->keys[lane]);
-    *tail = at - count;
 }
 
+/* Sends some packets of a batch to the peer in one of its windows: MOVE_MAX at most. */
+INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
+                       uint32_t first, uint32_t end, uint32_t ahead)
+{
+    const struct window_core *core = worker->core;
+    uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
+    if (end - first == 1) {
+        inbox_put(worker, peer, slot, batch->keys_out[first], &batch->packets[first]);
+        return;
+    }
+    uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
+    uint32_t room = at & CHUNK_ROOM_MASK;
+    if (room < end - first) {
+        if (room > 0) {
+            chunk_fill(at, batch, first, room);
+            first += room;
+            *tail = at - room;
+        }
+        at = inbox_open(worker, peer, slot);
+    }
+    chunk_fill(at, batch, first, end - first);
+    *tail = at - (end - first);
+}
+
+INLINE void part_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
+                      uint32_t first, uint32_t end, uint32_t ahead)
+{
+    while (__builtin_expect(end - first > MOVE_MAX, 0)) {
+        lanes_send(worker, port, batch, first, first + MOVE_MAX, ahead);
+        first += MOVE_MAX;
+    }
+    if (first < end) {
+        lanes_send(worker, port, batch, first, end, ahead);
+    }
+}
+
+/* Written out: each has its own way to be predicted. */
 INLINE void starts_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch)
 {
-    const uint32_t ends[] = {batch->here, batch->near, batch->start_count};
-    for (uint32_t ahead = 0, first = 0; ahead < 3; ahead++) {
-        while (first < ends[ahead]) {
-            uint32_t count = ends[ahead] - first < MOVE_MAX ? ends[ahead] - first : MOVE_MAX;
-            lanes_send(worker, port, batch, first, count, ahead);
-            first += count;
-        }
-    }
+    part_send(worker, port, batch, 0, batch->here, 0);
+    part_send(worker, port, batch, batch->here, batch->near, 1);
+    part_send(worker, port, batch, batch->near, batch->start_count, 2);
 }
 
 /* What does not start is the queue, or goes behind it. */
@@ -1003,7 +1037,21 @@ INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_loc
     }
 }
 
-INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id)
+/* What the next node will need of one of its ports, whose lines have been fetched. */
+INLINE void queue_prefetch(const struct window_core *core, const struct window_node *next, uint32_t port_local)
+{
+    if (core->class_ports != NULL || port_local >= next->port_count) {
+        return;
+    }
+    const struct window_port *port = &core->ports[next->port_first + port_local];
+    if (port->count > 0) {
+        lines_prefetch(&port->queue[port->head], 1);
+        lines_prefetch(&port_since(port)[port->head], 1);
+    }
+}
+
+INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id,
+                      const struct window_node *next)
 {
     struct window_core *core = worker->core;
     uint64_t wake_ps = TIME_NEVER_PS;
@@ -1014,6 +1062,7 @@ INLINE void node_send(struct worker *worker, const struct window_node *node, uin
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             struct window_port *port = &core->ports[node->port_first + port_local];
             worker->batch_count[port_local] = 0;
+            queue_prefetch(core, next, port_local);
             port_send(worker, node_id, port_local, port);
             uint64_t bit = UINT64_C(1) << (port_local % 64);
             uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
@@ -1054,23 +1103,6 @@ INLINE void node_waiting_deal(struct worker *worker, const struct window_node *n
     }
 }
 
-/* The queues of the node that comes next. */
-INLINE void next_waiting_prefetch(const struct worker *worker)
-{
-    const struct window_core *core = worker->core;
-    if (worker->node_next == ID_NONE || core->class_ports != NULL) {
-        return;
-    }
-    const struct window_node *node = &core->nodes[worker->node_next];
-    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
-        for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
-            const struct window_port *port = &core->ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports)];
-            lines_prefetch(&port->queue[port->head], 1);
-            lines_prefetch(&port_since(port)[port->head], 1);
-        }
-    }
-}
-
 void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
 {
     struct window_core *core = worker->core;
@@ -1079,25 +1111,22 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
         switch_serve_scalar(worker, node_id);
         return;
     }
+    const struct window_node *next = &core->nodes[worker->node_next == ID_NONE ? node_id : worker->node_next];
     next_node_prefetch(worker);
     node_waiting_deal(worker, node);
     node_deal(worker, node, node_id);
-    const struct window_port *next_ports = worker->node_next == ID_NONE
-                                               ? core->ports
-                                               : &core->ports[core->nodes[worker->node_next].port_first];
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
         core->touched[node->waiting_first + word] |= ports;
         for (; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
-            lines_prefetch(&next_ports[port_local], 2);
-            if (core->class_ports != NULL && worker->node_next != ID_NONE) {
-                class_port_prefetch(core, &core->nodes[worker->node_next], port_local);
+            lines_prefetch(&core->ports[next->port_first + port_local], 2); /* or of a node behind it */
+            if (core->class_ports != NULL) {
+                class_port_prefetch(core, next, port_local);
             }
             port_scan(worker, node, port_local);
         }
     }
-    node_send(worker, node, node_id);
-    next_waiting_prefetch(worker);
+    node_send(worker, node, node_id, next);
     worker->more_count = 0;
 }
