@@ -6,6 +6,7 @@
 #include "netsim/machine.h"
 #include "netsim/placement.h"
 #include "netsim/slices.h"
+#include "netsim/teams.h"
 
 #include <inttypes.h>
 
@@ -113,6 +114,29 @@ static const struct host_ops host_ops_controlled = {
 
 /* ---- building --------------------------------------------------------------------------------------------- */
 
+/* Whether a selector may count on switches that combine inside servers: what they can, and that nothing is lost as far as
+ * is known before routes are made (teams_make looks again). */
+static bool can_reduce(const struct sim *sim)
+{
+    const struct scenario *scenario = &sim->scenario;
+    const struct transport_facts facts = {.base_rtt_ps = PS_PER_US, .duplex_rtt_ps = PS_PER_US, .host_rate_bps = 8000000000,
+                                          .packet_bytes = scenario->packet->size_bytes,
+                                          .header_bytes = scenario->packet->header_bytes, .flight_bytes = 1 << 20};
+    struct queue_profile queues;
+    queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &queues);
+    const struct scenario_failures *failures = scenario->failures;
+    const struct teams_request request = {
+        .fabric = sim->fabric, .queues = &queues, .has_circuits = sim->fabric->plan == PLAN_PER_PHASE,
+        .can_fail = failures->links > 0 || failures->switches > 0 || failures->list != NULL,
+        .can_lose = links_can_lose(scenario->links, sim->fabric)};
+    uint8_t *seen = arena_array(sim->arena, sim->fabric->host_count, uint8_t);
+    bool is_alone = true; /* one rank a host */
+    for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
+        is_alone &= seen[sim->rank_host[rank]]++ == 0;
+    }
+    return is_alone && teams_scale_up_reduces(sim->fabric) && teams_hindrance(&request) == NULL;
+}
+
 static enum status replay_init(struct sim *sim, const struct sim_config *config, struct diag *diag)
 {
     struct noise noise;
@@ -123,11 +147,13 @@ static enum status replay_init(struct sim *sim, const struct sim_config *config,
     if (status != STATUS_OK) {
         return status;
     }
+    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts);
+    machine.can_reduce = can_reduce(sim);
     struct replay_config replay_config = {
         .job = sim->job,
         .rank_host = sim->rank_host,
         .host_count = sim->fabric->host_count,
-        .machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts),
+        .machine = machine,
         .policy = &sim->scenario.policy,
         .chunk_bytes = sim->scenario.replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)sim->scenario.replay->all_to_all_concurrency,
@@ -237,6 +263,26 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
                                : queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
 }
 
+static enum status teams_set(struct sim *sim, struct diag *diag)
+{
+    if (replay_team_count(sim->replay) == 0) {
+        return STATUS_OK;
+    }
+    const struct packet_shape shape = scenario_shape(&sim->scenario);
+    const struct teams_request request = {
+        .fabric = sim->fabric,
+        .replay = sim->replay,
+        .rank_host = sim->rank_host,
+        .queues = &sim->queues,
+        .shape = shape,
+        .rtt_ps = path_rtt_max(sim->fabric, sim->routes, &shape).duplex_ps,
+        .can_fail = sim->failures.change_count > 0,
+        .can_lose = links_can_lose(sim->scenario.links, sim->fabric),
+        .has_circuits = sim->circuits != NULL,
+    };
+    return teams_make(&request, sim->arena, &sim->teams, diag);
+}
+
 static void network_init(struct sim *sim, const struct sim_config *config)
 {
     const struct scenario *scenario = &sim->scenario;
@@ -264,6 +310,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .connections = (uint32_t)scenario->host->connections,
         .segment_bytes = scenario->host->segment_bytes,
         .local_bps = scenario->host->local_bps,
+        .teams = sim->teams,
         .seed = config->seed,
         .ops = &endpoint_ops,
         .context = sim,
@@ -288,6 +335,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .ops = sim->circuits != NULL ? &host_ops_controlled : &host_ops,
         .control_delay_ps = sim->circuits != NULL ? sim->fabric->rules.signal_ps : 0,
         .context = sim,
+        .groups = sim->teams != NULL ? sim->teams->groups : NULL,
         .interrupted = config->interrupted,
     };
     sim->engine = engine_class_for(queues)->create(sim->arena, &engine_config);
@@ -314,7 +362,8 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->job = config->job;
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
-    enum status status = replay_init(sim, config, diag);
+    enum status status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
+    status = status == STATUS_OK ? replay_init(sim, config, diag) : status;
     if (status == STATUS_OK) {
         status = fabric_check_gates(sim->fabric, sim->scenario.packet->size_bytes, diag);
     }
@@ -335,7 +384,7 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     if (status != STATUS_OK) {
         return status;
     }
-    status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
+    status = teams_set(sim, diag);
     if (status != STATUS_OK) {
         return status;
     }

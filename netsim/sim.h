@@ -23,6 +23,7 @@ struct sim {
     struct queue_profile queues;
     uint64_t small_bytes; /* messages up to this go by the routes of the moment (slices_queues); 0: none */
     struct replay *replay;
+    const struct team_table *teams; /* NULL: switches combine and copy nothing */
     struct endpoint *endpoint;
     struct engine *engine;
     struct circuits *circuits; /* NULL: none are set while the job runs */

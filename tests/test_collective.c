@@ -7,6 +7,9 @@
  * divide, of fewer bytes than members and of none; unequal parts. Not asserted: time (test of the replay), packets (test of
  * the engine).
  *
+ * What goes to a team is copied, or combined when all of the team have sent it, as switches do; what is combined must be the
+ * same bytes at all, and hold no contribution twice.
+ *
  * A byte holds the set of members whose contribution is in it. What is moved where is what the algorithm says
  * (struct collective_piece), so it is tested as far as the result goes: a wrong piece, a step too early or a byte too
  * few ends in wrong content. An algorithm without a closed form here fails. */
@@ -158,6 +161,29 @@ static uint64_t one_step_more(const struct collective_call *call)
     return twice_all_but_one(call) + call->bytes;
 }
 
+/* With switches that combine: everybody's buffer, and once more what is copied. */
+static uint64_t all_of_them(const struct collective_call *call)
+{
+    return call->members * call->bytes;
+}
+
+static uint64_t all_and_one(const struct collective_call *call)
+{
+    return (call->members + 1) * call->bytes;
+}
+
+static uint64_t one_buffer(const struct collective_call *call)
+{
+    return call->bytes;
+}
+
+/* In servers all_and_one, and a buffer a server across. */
+static uint64_t all_in_servers_and_across(const struct collective_call *call)
+{
+    uint64_t servers = call->members / call->local;
+    return (call->local > 1 ? (call->members + servers) * call->bytes : 0) + (servers > 1 ? servers * call->bytes : 0);
+}
+
 struct closed_form {
     enum collective_kind kind;
     const char *name;
@@ -174,6 +200,17 @@ static const struct closed_form closed_forms[] = {
     {COLLECTIVE_ALL_REDUCE, "one_shot", all_shards, true},
     {COLLECTIVE_ALL_REDUCE, "hierarchical", twice_all_but_one, true},
     {COLLECTIVE_ALL_REDUCE, "send_done", one_step_more, true},
+    {COLLECTIVE_ALL_REDUCE, "nvls", all_and_one, true},
+    {COLLECTIVE_ALL_REDUCE, "sharp", all_of_them, true},
+    {COLLECTIVE_ALL_REDUCE, "nvls_sharp", all_in_servers_and_across, true},
+    {COLLECTIVE_REDUCE_SCATTER, "nvls", all_of_them, true},
+    {COLLECTIVE_REDUCE_SCATTER, "sharp", all_of_them, true},
+    {COLLECTIVE_ALL_GATHER, "nvls", all_of_them, true},
+    {COLLECTIVE_ALL_GATHER, "sharp", all_of_them, true},
+    {COLLECTIVE_BROADCAST, "nvls", one_buffer, false},
+    {COLLECTIVE_BROADCAST, "sharp", one_buffer, false},
+    {COLLECTIVE_REDUCE, "nvls", all_of_them, true},
+    {COLLECTIVE_REDUCE, "sharp", all_of_them, true},
     {COLLECTIVE_REDUCE_SCATTER, "ring", all_but_one, true},
     {COLLECTIVE_REDUCE_SCATTER, "two_way_ring", all_but_one, true},
     {COLLECTIVE_REDUCE_SCATTER, "recursive_halving", halving_scatter, false},
@@ -293,6 +330,18 @@ struct mail {
     struct collective_piece *pieces;
     set_t *content; /* of all pieces, one after the other; NULL where contents are not followed */
     bool is_delivered; /* and not yet acknowledged */
+    set_t senders;     /* whose send is done when it is acknowledged; 0: that of `from` */
+    uint32_t *copies;  /* how many are under way of what was sent once; NULL: it alone */
+};
+
+/* What switches have got so far of one combined step. */
+struct pot {
+    uint32_t lane, owner, count;
+    enum collective_cast cast;
+    enum collective_team team;
+    uint64_t as;
+    set_t from;
+    struct mail sum;
 };
 
 struct lane {
@@ -315,6 +364,8 @@ struct network {
     struct member member[MEMBERS_MAX];
     struct mail *mails;
     size_t count, capacity;
+    struct pot *pots;
+    size_t pot_count, pot_capacity;
     uint64_t seed, drawn;
     bool has_content;
     const char *wrong; /* the first thing that is */
@@ -363,17 +414,96 @@ static void content_copy(struct network *network, const struct member *member, s
     }
 }
 
+/* ---- teams: switches that copy and combine ---------------------------------------------------------------- */
+
+static uint32_t team_at(const struct member *member, enum collective_team team, uint32_t place)
+{
+    return team_member(&member->call, team, team_index(&member->call, team, member->call.self), place);
+}
+
+static void copies_send(struct network *network, const struct member *member, enum collective_team team, struct mail mail)
+{
+    mail.copies = arena_one(network->arena, uint32_t);
+    for (uint32_t place = 0; place < team_members(&member->call, team); place++) {
+        mail.to = team_at(member, team, place);
+        if (mail.to != member->call.self) {
+            (*mail.copies)++;
+            vec_push(network->arena, network->mails, network->count, network->capacity) = mail;
+        }
+    }
+    blame(network, *mail.copies > 0, "sends to a team of itself alone");
+}
+
+static struct pot *pot_of(struct network *network, const struct member *member, const struct mail *mail,
+                          const struct collective_step *step)
+{
+    uint32_t owner = step->cast == CAST_COMBINE ? team_at(member, step->team, 0) : step->send_to;
+    for (size_t i = 0; i < network->pot_count; i++) {
+        struct pot *pot = &network->pots[i];
+        if (pot->lane == mail->lane && pot->as == mail->as && pot->owner == owner && pot->cast == step->cast &&
+            pot->team == step->team) {
+            return pot;
+        }
+    }
+    struct pot *pot = &vec_push(network->arena, network->pots, network->pot_count, network->pot_capacity);
+    *pot = (struct pot){mail->lane, owner, 0, step->cast, step->team, mail->as, 0, *mail};
+    return pot;
+}
+
+static void pot_add(struct network *network, struct pot *pot, const struct mail *mail)
+{
+    size_t at = 0;
+    blame(network, (pot->from & set_one(mail->from)) == 0, "sends twice into what is combined");
+    blame(network, pot->sum.piece_count == mail->piece_count, "sends other pieces than others into what is combined");
+    for (size_t i = 0; i < mail->piece_count && network->wrong == NULL; i++) {
+        const struct collective_piece *here = &pot->sum.pieces[i], *there = &mail->pieces[i];
+        blame(network, here->first_byte == there->first_byte && here->bytes == there->bytes, "combines different bytes");
+        for (uint64_t j = 0; network->has_content && pot->count > 0 && j < there->bytes; j++, at++) {
+            blame(network, (pot->sum.content[at] & mail->content[at]) == 0, "counts a contribution twice in a switch");
+            pot->sum.content[at] |= mail->content[at];
+        }
+    }
+    pot->from |= set_one(mail->from);
+    pot->count++;
+}
+
+static void combined_send(struct network *network, const struct member *member, const struct mail *mail,
+                          const struct collective_step *step)
+{
+    struct pot *pot = pot_of(network, member, mail, step);
+    pot_add(network, pot, mail);
+    if (pot->count < team_members(&member->call, step->team)) {
+        return;
+    }
+    for (uint32_t place = 0; place < pot->count; place++) {
+        struct mail sum = pot->sum;
+        sum.from = sum.to = team_at(member, step->team, place);
+        sum.senders = step->cast == CAST_COMBINE ? set_one(sum.to) : pot->from;
+        if (step->cast == CAST_COMBINE || sum.to == pot->owner) {
+            vec_push(network->arena, network->mails, network->count, network->capacity) = sum;
+        }
+    }
+    *pot = network->pots[--network->pot_count];
+}
+
 static void mail_send(struct network *network, struct member *member, uint32_t lane, uint64_t k,
                       const struct collective_step *step)
 {
     struct mail mail = {.from = member->call.self, .to = step->send_to, .lane = lane, .as = step->send_as};
-    blame(network, step->send_to < member->call.members && step->send_to != member->call.self, "sends to nobody or itself");
+    bool is_to_self = step->send_to == member->call.self && step->cast == CAST_NONE;
+    blame(network, step->send_to < member->call.members && !is_to_self, "sends to nobody or itself");
     pieces_find(network, member, &mail, k, step->send_bytes);
     if (network->has_content) {
         content_copy(network, member, &mail);
     }
     member->bytes += step->send_bytes;
-    vec_push(network->arena, network->mails, network->count, network->capacity) = mail;
+    if (step->cast == CAST_COPY) {
+        copies_send(network, member, step->team, mail);
+    } else if (step->cast != CAST_NONE) {
+        combined_send(network, member, &mail, step);
+    } else {
+        vec_push(network->arena, network->mails, network->count, network->capacity) = mail;
+    }
 }
 
 static void byte_take(struct network *network, set_t *held, set_t content, bool is_added)
@@ -448,14 +578,27 @@ static void member_advance(struct network *network, struct member *member)
     }
 }
 
+static void mail_acknowledge(struct network *network, const struct mail *mail)
+{
+    set_t senders = mail->senders != 0 ? mail->senders : set_one(mail->from);
+    if (mail->copies != NULL && --*mail->copies > 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        if (senders >> i & 1) {
+            network->member[i].lanes[mail->lane].send_done++;
+            member_advance(network, &network->member[i]);
+        }
+    }
+}
+
 /* A mail is delivered or, if it was before, acknowledged. */
 static void mail_move(struct network *network, size_t index)
 {
     struct mail mail = network->mails[index];
     if (mail.is_delivered) {
         network->mails[index] = network->mails[--network->count];
-        network->member[mail.from].lanes[mail.lane].send_done++;
-        member_advance(network, &network->member[mail.from]);
+        mail_acknowledge(network, &mail);
         return;
     }
     network->mails[index].is_delivered = true;

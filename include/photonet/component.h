@@ -41,6 +41,8 @@ enum part_quantity {
     PART_PRICE_USD,        /* rough */
     PART_IDLE_MW,          /* GPU: power while waiting */
     PART_OVERHEAD_FRACTION, /* switch box: fans, power supplies and control, a share of what is in it */
+    PART_REDUCE_ENTRIES,    /* packet switch: packets of groups that it can have begun to combine; 0: it cannot */
+    PART_REDUCE_PS,         /* from the last part of a combined packet to the result */
     /* Light: of lanes, except the first two. Levels may be negative. */
     PART_LOSS_MDB_PER_KM,   /* fibre */
     PART_ISOLATION_MDB,     /* signal over the sum of what leaks into its band: optical switches, wavelength filters */

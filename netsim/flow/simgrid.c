@@ -332,6 +332,10 @@ static enum status simulation_begin(struct simulation *simulation, struct arena 
     child->replay = replay_new(arena, &replay_config);
     replay_idle_set(child->replay, config->idle_ps);
     enum status status = replay_check(child->replay, diag);
+    if (status == STATUS_OK && replay_team_count(child->replay) > 0) {
+        status = diag_set(diag, STATUS_INPUT, "switches are to combine and copy (nvls, sharp), which engine simgrid has no "
+                                              "packets for; expected --engine packet, or another algorithm (collective.*)");
+    }
     status = status == STATUS_OK ? platform_build(arena, config, child->replay, &simulation->platform, diag) : status;
     child->platform = simulation->platform;
     if (status == STATUS_OK) {

@@ -15,11 +15,6 @@ static uint32_t slot_of_group(const struct job *job, uint32_t rank, uint32_t gro
     return ID_NONE;
 }
 
-static uint32_t group_rank(const struct job *job, uint32_t group, uint32_t member)
-{
-    return job->group_rank[job->group_first[group] + member];
-}
-
 struct collective_call call_of(const struct replay_call *record, uint32_t self)
 {
     struct collective_call call = record->call;
@@ -124,7 +119,7 @@ static void call_choose(const struct replay_config *config, const char *group, s
 static void call_describe(const struct replay *replay, uint32_t group, uint32_t local, struct replay_call *record)
 {
     const struct replay_config *config = &replay->config;
-    uint32_t id = group_rank(config->job, group, 0);
+    uint32_t id = job_group_rank(config->job, group, 0);
     const struct rank *rank = &replay->ranks[id];
     uint32_t slot = slot_of_group(config->job, id, group);
     uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot] + record->ordinal];
@@ -149,7 +144,7 @@ static uint32_t calls_of_group(const struct replay *replay, uint32_t group)
     if (job_group_size(job, group) == 0) {
         return 0;
     }
-    uint32_t rank = group_rank(job, group, 0), slot = slot_of_group(job, rank, group);
+    uint32_t rank = job_group_rank(job, group, 0), slot = slot_of_group(job, rank, group);
     const struct plan *plan = replay->ranks[rank].plan;
     bool is_used = slot != ID_NONE && slot < replay->ranks[rank].program->slot_count;
     return is_used ? plan->slot_first[slot + 1] - plan->slot_first[slot] : 0;
@@ -166,7 +161,7 @@ static void slots_init(struct replay *replay, uint32_t group)
         lanes = wanted > lanes ? wanted : lanes;
     }
     for (uint32_t i = 0; lanes > 0 && i < job_group_size(job, group); i++) {
-        struct rank *rank = &replay->ranks[group_rank(job, group, i)];
+        struct rank *rank = &replay->ranks[job_group_rank(job, group, i)];
         uint32_t slot = slot_of_group(job, rank->id, group);
         rank->slots[slot].self = i;
         rank->slots[slot].lanes = arena_array(replay->arena, lanes, struct lane);
@@ -201,6 +196,7 @@ void calls_init(struct replay *replay)
     for (uint32_t group = 0; group < job->group_count; group++) {
         group_init(replay, group);
     }
+    call_teams_init(replay);
 }
 
 /* Of members 0 and 1: where steps depend on the member at all, the root has more or fewer. */
@@ -212,6 +208,12 @@ enum status replay_check(const struct replay *replay, struct diag *diag)
         const char *group = replay->config.job->group_name[record->group];
         if (custom != NULL && custom_fits(custom, record->kind, &record->call, group, diag) != STATUS_OK) {
             return STATUS_INPUT;
+        }
+        if (record->algorithm->is_of_server && record->call.local != record->members && record->members > 1) {
+            return diag_set(diag, STATUS_INPUT,
+                            "%s %s of group \"%s\": its %u ranks stand in several servers; expected one scale-up domain (or "
+                            "sharp, nvls_sharp; collective.server gives its hosts)", collective_name(record->kind),
+                            record->algorithm->name, replay->config.job->group_name[record->group], record->members);
         }
         for (uint32_t self = 0; self < record->members && self < 2 && record->members > 1; self++) {
             const struct collective_call call = call_of(record, self);
@@ -244,7 +246,7 @@ static void receives_advance(const struct replay *replay, struct rank *rank, str
         if (step.recv_from == ID_NONE) {
             continue;
         }
-        uint32_t from = group_rank(replay->config.job, record->group, step.recv_from), value;
+        uint32_t from = job_group_rank(replay->config.job, record->group, step.recv_from), value;
         struct match_key key = collective_key(rank->iteration, record->group,
                                               step_key(lane_id, slot->next, lane->recv_done), from);
         if (!match_take(&rank->table, key, &value)) {
@@ -260,18 +262,22 @@ static bool step_may_go(const struct slot *slot, const struct lane *lane, const 
            slot->lanes[step->wait_lane].step_next >= step->wait_steps;
 }
 
+static enum medium medium_between(const struct replay *replay, const struct rank *rank, uint32_t to)
+{
+    uint32_t width = replay->config.machine.server_hosts, host = replay->config.rank_host[to];
+    return width > 0 && host / width == rank->host / width ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT;
+}
+
 /* What the protocol does to a message: it starts when the call's base time is over and the rank has pushed what it had before
  * (at the protocol's rate; its last byte leaves then at the earliest), and takes the hop's time. */
-static struct message_extra extra_of(const struct replay *replay, struct rank *rank, const struct slot *slot, uint32_t to,
-                                     uint64_t bytes, uint64_t now_ps)
+static struct message_extra extra_of(const struct replay *replay, struct rank *rank, const struct slot *slot,
+                                     enum medium medium, uint64_t bytes, uint64_t now_ps)
 {
     const struct collective_choice *choice = &slot->call->choice;
     const struct replay_config *config = &replay->config;
     if (choice->protocol == PROTOCOL_NONE) {
         return (struct message_extra){0};
     }
-    uint32_t width = config->machine.server_hosts, host = config->rank_host[to];
-    enum medium medium = width > 0 && host / width == rank->host / width ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT;
     uint64_t wire_bytes = choice_wire_bytes(choice, bytes), start_ps = slot->start_ps + choice->base_ps, leave_ps;
     uint64_t hop_ps = choice->hop_ps[medium], idle_ps = replay->idle_ps[medium];
     start_ps = now_ps > start_ps ? now_ps : start_ps;
@@ -307,10 +313,12 @@ static bool sends_advance(struct replay *replay, struct rank *rank, struct slot 
             lane->send_done++;
             continue;
         }
-        uint32_t to = group_rank(replay->config.job, record->group, step.send_to);
+        uint32_t to = job_group_rank(replay->config.job, record->group, step.send_to);
+        enum medium medium = step.cast != CAST_NONE ? medium_of_team(&call, step.team) : medium_between(replay, rank, to);
+        struct message_to where = {to, team_address(replay, record->group, &call, &step)};
         struct match_key key =
             collective_key(rank->iteration, record->group, step_key(step.send_lane, slot->next, step.send_as), rank->id);
-        message_post(replay, rank, to, key, step.send_bytes, extra_of(replay, rank, slot, to, step.send_bytes, now_ps),
+        message_post(replay, rank, where, key, step.send_bytes, extra_of(replay, rank, slot, medium, step.send_bytes, now_ps),
                      slot_id, now_ps);
     }
     return lane->step_next > before;

@@ -13,6 +13,11 @@
  * Steps of a lane are sent in order. A call is over on a member when all its sends are acknowledged and all its receives
  * have arrived. Sizes: `bytes` is what one rank puts in (see struct op); chunk i of n of it is [bytes*i/n, bytes*(i+1)/n).
  *
+ * A step may go to a team instead of a member: all members of the call, those of the own server, or those of the same number in
+ * all servers. Switches copy what it sends to all others of the team, or combine what all of the team send (each as the same
+ * step) into one message, for one of them or for all (netsim/transport/team.h). A member receives what is combined from itself:
+ * recv_from is its own number.
+ *
  * What a step moves is said in bytes of one address space for all members (struct collective_piece), by which the algebra of
  * every algorithm is tested:
  *      all-reduce, reduce, broadcast, scatter, reduce-scatter    0 .. bytes; member i's share is chunk i of members
@@ -24,6 +29,20 @@
 #include "photonet/program.h"
 
 #define COLLECTIVE_LANES_MAX 4 /* of the algorithms that are built in */
+
+enum collective_team { TEAM_CALL, TEAM_SERVER, TEAM_RAIL, TEAM_COUNT };
+
+enum collective_cast {
+    CAST_NONE,       /* to one member */
+    CAST_COPY,       /* to all others of the team */
+    CAST_COMBINE_TO, /* of all of the team, combined, to send_to */
+    CAST_COMBINE,    /* of all of the team, combined, to all of it */
+};
+
+/* What a team is used for, as bits. */
+#define TEAM_OWNERS 1 /* CAST_COPY from every member, CAST_COMBINE_TO every member */
+#define TEAM_ROOT 2   /* from and to the root alone */
+#define TEAM_ALL 4    /* CAST_COMBINE */
 
 struct collective_call {
     uint32_t members, self, root;
@@ -39,7 +58,9 @@ struct collective_call {
 };
 
 struct collective_step {
-    uint32_t send_to;   /* member, or ID_NONE */
+    uint32_t send_to;   /* member, or ID_NONE; itself with CAST_COPY and CAST_COMBINE */
+    enum collective_cast cast;
+    enum collective_team team; /* of a cast */
     uint32_t recv_from; /* member, or ID_NONE */
     uint64_t send_bytes;
     uint64_t send_as;    /* number of the receive at send_to that this is */
@@ -56,12 +77,15 @@ struct collective_piece {
     uint64_t first_byte, bytes;
     bool is_added; /* reduced into what is there, which must not hold any of it yet; else it replaces */
     bool is_input; /* what the member put in, whatever has been reduced since */
+    /* Of what is combined: the sum replaces what is there, of which it has all. */
 };
 
 struct collective_algorithm {
     const char *name; /* "ring" */
     enum collective_kind kind;
     const char *summary;
+    uint8_t teams[TEAM_COUNT]; /* TEAM_OWNERS and so on; all 0: members alone */
+    bool is_of_server;         /* all members must stand in one server */
     uint32_t (*lane_count)(const struct collective_call *call); /* NULL: 1 */
     uint64_t (*step_count)(const struct collective_call *call, uint32_t lane);
     void (*step)(const struct collective_call *call, uint32_t lane, uint64_t k, struct collective_step *step);
@@ -90,6 +114,43 @@ static inline void collective_step_of(const struct collective_algorithm *algorit
 {
     *step = (struct collective_step){.send_to = ID_NONE, .recv_from = ID_NONE, .send_as = k, .send_lane = lane};
     algorithm->step(call, lane, k, step);
+}
+
+static inline bool collective_has_teams(const struct collective_algorithm *algorithm)
+{
+    return (algorithm->teams[TEAM_CALL] | algorithm->teams[TEAM_SERVER] | algorithm->teams[TEAM_RAIL]) != 0;
+}
+
+/* Which of the call's teams of a kind a member is in, and its number there. */
+static inline uint32_t team_index(const struct collective_call *call, enum collective_team team, uint32_t member)
+{
+    return team == TEAM_CALL ? 0 : team == TEAM_SERVER ? member / call->local : member % call->local;
+}
+
+static inline uint32_t team_place(const struct collective_call *call, enum collective_team team, uint32_t member)
+{
+    return team == TEAM_CALL ? member : team == TEAM_SERVER ? member % call->local : member / call->local;
+}
+
+static inline uint32_t team_members(const struct collective_call *call, enum collective_team team)
+{
+    return team == TEAM_CALL ? call->members : team == TEAM_SERVER ? call->local : call->members / call->local;
+}
+
+/* And back. */
+static inline uint32_t team_member(const struct collective_call *call, enum collective_team team, uint32_t index, uint32_t place)
+{
+    return team == TEAM_CALL ? place : team == TEAM_SERVER ? index * call->local + place : place * call->local + index;
+}
+
+/* Somebody that a step reaches; of a cast another one of the team. */
+static inline uint32_t step_peer(const struct collective_call *call, const struct collective_step *step)
+{
+    if (step->cast == CAST_NONE || step->send_to != call->self) {
+        return step->send_to;
+    }
+    uint32_t place = (team_place(call, step->team, call->self) + 1) % team_members(call, step->team);
+    return team_member(call, step->team, team_index(call, step->team, call->self), place);
 }
 
 static inline uint64_t chunk_at(uint64_t bytes, uint64_t index, uint64_t count)

@@ -23,7 +23,7 @@ static void lane_walk(const struct demand_walk *walk, const struct rank *rank, c
         struct collective_step step;
         collective_step_of(record->algorithm, &call, lane, k, &step);
         if (step.send_to != ID_NONE) {
-            walk->visit(walk->context, rank->id, job->group_rank[job->group_first[record->group] + step.send_to],
+            walk->visit(walk->context, rank->id, job->group_rank[job->group_first[record->group] + step_peer(&call, &step)],
                         choice_wire_bytes(&record->choice, step.send_bytes), count);
         }
     }

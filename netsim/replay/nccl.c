@@ -2,9 +2,9 @@
  *
  *      time = latency + bytes / (1000 * algorithm bandwidth)
  *
- * Scope: ring, tree and PAT with LL, LL128 and Simple over NVLink and a network, one GPU generation in all servers; chosen
+ * Scope: ring, tree and PAT with LL, LL128 and Simple, NVLS with Simple, over NVLink and a network, one GPU generation in all servers; chosen
  * before the run, once a call. The numbers are those of NCCL 2.30.7, src/graph/tuning.cc, unless a row says otherwise.
- * Not modelled: CollNet, NVLS; PCIe inside servers; the search for rings and trees in the real topology (all scale-up and
+ * Not modelled: CollNet (sharp and nvls_sharp have to be named, and get the rows of NVLS); PCIe inside servers; the search for rings and trees in the real topology (all scale-up and
  * network bandwidth counts); NCCL's tuner plug-ins and environment variables.
  * Checked against: tests/test_select.c. */
 #include "netsim/replay/nccl.h"
@@ -15,12 +15,15 @@
 
 /* us from the call to the first byte, by protocol (none, LL, LL128, Simple). */
 static const double base_us[NCCL_ALGORITHM_COUNT][PROTOCOL_COUNT] = {
-    [NCCL_TREE] = {0, 6.8, 14.0, 8.4}, [NCCL_RING] = {0, 6.6, 14.0, 8.4}, [NCCL_PAT] = {0, 8.0, 8.0, 8.0}};
+    [NCCL_TREE] = {0, 6.8, 14.0, 8.4}, [NCCL_RING] = {0, 6.6, 14.0, 8.4}, [NCCL_PAT] = {0, 8.0, 8.0, 8.0},
+    [NCCL_NVLS] = {0}, [NCCL_NVLS_TREE] = {0}};
 
 /* us of a step over NVLink and over a network. */
 static const double hop_us[MEDIUM_COUNT][NCCL_ALGORITHM_COUNT][PROTOCOL_COUNT] = {
-    [MEDIUM_SCALE_UP] = {[NCCL_TREE] = {0, 0.6, 1.25, 4.0}, [NCCL_RING] = {0, 0.6, 1.9, 3.4}, [NCCL_PAT] = {0, 4, 4, 4}},
-    [MEDIUM_SCALE_OUT] = {[NCCL_TREE] = {0, 5.0, 8.5, 14.0}, [NCCL_RING] = {0, 2.7, 4.0, 14.0}, [NCCL_PAT] = {0, 14, 14, 14}},
+    [MEDIUM_SCALE_UP] = {[NCCL_TREE] = {0, 0.6, 1.25, 4.0}, [NCCL_RING] = {0, 0.6, 1.9, 3.4}, [NCCL_PAT] = {0, 4, 4, 4},
+                         [NCCL_NVLS] = {0, 0, 0, 25}, [NCCL_NVLS_TREE] = {0, 0, 0, 25}},
+    [MEDIUM_SCALE_OUT] = {[NCCL_TREE] = {0, 5.0, 8.5, 14.0}, [NCCL_RING] = {0, 2.7, 4.0, 14.0}, [NCCL_PAT] = {0, 14, 14, 14},
+                          [NCCL_NVLS] = {0, 0, 0, 18}, [NCCL_NVLS_TREE] = {0, 0, 0, 20.9}},
 };
 
 /* GB/s that LL reaches at most with 1, 2, and 4 or more servers. */
@@ -31,6 +34,13 @@ static const double tree_ll128_channel_gbps[GENERATION_COUNT][3] = {
     {20.0, 20.0, 20.0}, {20.0, 20.0, 20.0}, {36.7, 36.7, 29.0}, {55.6, 31.67, 20.0}};
 static const double tree_channel_gbps[GENERATION_COUNT][3] = {
     {26.5, 18.5, 10.0}, {24.0, 23.6, 17.8}, {38.7, 41.4, 36.0}, {70.0, 42.8, 24.0}};
+
+static const double nvls_tree_channel_gbps[GENERATION_COUNT][3] = {
+    {26.5, 18.5, 10.0}, {24.0, 23.6, 17.8}, {0.0, 57.7, 45.5}, {0.0, 96.0, 80.0}};
+/* NVLS: share of what rings carry over NVLink (nvlsEfficiency; 0: none); the most members of a server but for all-reduce
+ * (NCCL_MAX_NVLS_ARITY). */
+static const double nvls_share[GENERATION_COUNT] = {0, 0, 0.85, 0.74};
+#define NVLS_ARITY_MAX 32
 
 /* Share of an NVLink that NCCL counts on: 20 of 25 GB/s (V100, A100), 20.6 of 25 (H100), 40.1 of 50 (B100): the SM60_..
  * to SM100_NVLINK_BW of src/graph/topo.h. Not used to calibrate against: they were NCCL's before any table here. */
@@ -116,6 +126,21 @@ static double tree_gbps(const struct nccl_case *of, enum protocol protocol)
     }
 }
 
+static bool is_of_shares(enum collective_kind kind);
+
+/* An all-reduce is two operations at once. */
+static double nvls_gbps(const struct nccl_case *of, enum nccl_algorithm algorithm)
+{
+    double channels = nccl_nvls_channels(of->generation, servers_of(of) == 1), local = of->local;
+    double bus = scale_up_gbps(of) * nvls_share[of->generation] * (channels - 1) / channels;
+    bus *= of->kind == COLLECTIVE_ALL_REDUCE ? 2 : (local - 1) / local;
+    if (servers_of(of) > 1) {
+        double out = (double)of->machine->rate_bps[MEDIUM_SCALE_OUT] / 8e9 * local;
+        bus = least(bus, out * (servers_of(of) == 2 && algorithm == NCCL_NVLS_TREE ? 2 : 1));
+    }
+    return algorithm == NCCL_NVLS ? bus : least(bus, channels * nvls_tree_channel_gbps[of->generation][size_class(of)]);
+}
+
 static bool is_of_shares(enum collective_kind kind)
 {
     return kind == COLLECTIVE_ALL_GATHER || kind == COLLECTIVE_REDUCE_SCATTER;
@@ -134,6 +159,9 @@ static double algorithm_gbps(const struct nccl_case *of, enum nccl_algorithm alg
     switch (algorithm) {
     case NCCL_TREE:
         return tree_gbps(of, protocol) * 0.5;
+    case NCCL_NVLS:
+    case NCCL_NVLS_TREE:
+        return nvls_gbps(of, algorithm) * (is_of_shares(of->kind) ? 1 : of->members / ring_steps(of));
     case NCCL_PAT:
         return bus_gbps(of) * 0.75 * of->members / (of->members - 1.0);
     default:
@@ -162,6 +190,11 @@ static double latency_us(const struct nccl_case *of, enum nccl_algorithm algorit
     if (algorithm == NCCL_TREE) {
         return base + 2 * ((of->local - 1.0) * inside + log2_of(servers_of(of)) * outside);
     }
+    if (algorithm == NCCL_NVLS || algorithm == NCCL_NVLS_TREE) {
+        double inside_once = hop_us[MEDIUM_SCALE_UP][algorithm][protocol];
+        double steps = servers == 1 ? 0 : algorithm == NCCL_NVLS ? 1 : 2 * log2_of(servers_of(of));
+        return inside_once + steps * outside;
+    }
     if (algorithm == NCCL_PAT) {
         return base + log2_of(servers_of(of)) * outside / 3.5 + 2.8 * of->members;
     }
@@ -173,11 +206,21 @@ static double latency_us(const struct nccl_case *of, enum nccl_algorithm algorit
 
 /* ---- what is asked ---------------------------------------------------------------------------------------- */
 
+static bool has_nvls(const struct nccl_case *of, enum protocol protocol)
+{
+    return of->machine->can_reduce && of->local > 1 && protocol == PROTOCOL_SIMPLE && nvls_share[of->generation] > 0;
+}
+
 static bool is_used(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
 {
     switch (algorithm) {
     case NCCL_TREE:
         return of->kind == COLLECTIVE_ALL_REDUCE;
+    case NCCL_NVLS: /* over several servers only with SHARP in the network */
+        return has_nvls(of, protocol) && of->local == of->members &&
+               (of->kind == COLLECTIVE_ALL_REDUCE || (is_of_shares(of->kind) && of->local <= NVLS_ARITY_MAX));
+    case NCCL_NVLS_TREE:
+        return has_nvls(of, protocol) && of->local < of->members && of->kind == COLLECTIVE_ALL_REDUCE;
     case NCCL_PAT: /* by default with one GPU a server only */
         return is_of_shares(of->kind) && of->local == 1 && protocol == PROTOCOL_SIMPLE;
     default:
@@ -227,6 +270,8 @@ static void rates_set(const struct nccl_case *of, enum nccl_algorithm algorithm,
         up *= 0.92;
         out *= 0.92;
     } else {
+        bool is_nvls = algorithm == NCCL_NVLS || algorithm == NCCL_NVLS_TREE;
+        up *= is_nvls && nvls_share[of->generation] > 0 ? nvls_share[of->generation] : 1;
         out = 0; /* the network's own limit */
     }
     choice->rate_bps[MEDIUM_SCALE_UP] = bps_of(up);
@@ -239,6 +284,10 @@ void nccl_protocol(const struct nccl_case *of, enum nccl_algorithm algorithm, st
     choice->base_ps = (uint64_t)(base_us[algorithm][protocol] * 1e6);
     choice->hop_ps[MEDIUM_SCALE_UP] = (uint64_t)(inside_us(of, algorithm, protocol) * 1e6);
     choice->hop_ps[MEDIUM_SCALE_OUT] = (uint64_t)(hop_us[MEDIUM_SCALE_OUT][algorithm][protocol] * 1e6);
+    if (algorithm == NCCL_NVLS || algorithm == NCCL_NVLS_TREE) { /* what NCCL counts once a call */
+        choice->base_ps = choice->hop_ps[MEDIUM_SCALE_UP];
+        choice->hop_ps[MEDIUM_SCALE_UP] = 0;
+    }
     /* LL: 4 B of data and 4 B of flag; LL128: 120 B of data in 128. */
     choice->wire_num = protocol == PROTOCOL_LL ? 2 : protocol == PROTOCOL_LL128 ? 16 : 1;
     choice->wire_den = protocol == PROTOCOL_LL128 ? 15 : 1;
@@ -251,6 +300,27 @@ uint32_t nccl_channels_max(enum generation generation, bool is_one_server)
 {
     static const uint32_t channels[GENERATION_COUNT][2] = {{12, 10}, {24, 16}, {24, 16}, {32, 16}};
     return channels[generation][is_one_server ? 0 : 1];
+}
+
+/* NVLS_NCHANNELS_SM90, _SM100, _SM100_NVL of src/transport/nvls.cc. */
+uint32_t nccl_nvls_channels(enum generation generation, bool is_one_server)
+{
+    return generation < GENERATION_BLACKWELL ? 16 : is_one_server ? 24 : 32;
+}
+
+/* calcCollChunking in src/enqueue.cc: 128 KiB, less where a call has few of them for all channels and heads. */
+uint64_t nccl_nvls_chunk(const struct nccl_case *of, enum nccl_algorithm algorithm, uint32_t channels)
+{
+    static const struct {
+        uint64_t times, chunk_bytes;
+    } nvls[] = {{64, 64 << 10}, {8, 32 << 10}, {2, 16 << 10}}, tree[] = {{16, 128 << 10}, {4, 64 << 10}, {1, 32 << 10}};
+    bool is_tree = algorithm == NCCL_NVLS_TREE;
+    uint64_t chunk_bytes = is_tree && servers_of(of) >= 4 ? 64 << 10 : 128 << 10, at_once = (uint64_t)channels * of->local;
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t times = is_tree ? tree[i].times : nvls[i].times, smaller = is_tree ? tree[i].chunk_bytes : nvls[i].chunk_bytes;
+        chunk_bytes = of->bytes < times * at_once * chunk_bytes && smaller < chunk_bytes ? smaller : chunk_bytes;
+    }
+    return chunk_bytes;
 }
 
 /* A channel has so many bytes a thread before the next one is taken (NCCL_*_THREAD_THRESHOLD, and for LL on rings times

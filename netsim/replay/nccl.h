@@ -4,7 +4,7 @@
 
 #include "netsim/replay/select.h"
 
-enum nccl_algorithm { NCCL_TREE, NCCL_RING, NCCL_PAT, NCCL_ALGORITHM_COUNT };
+enum nccl_algorithm { NCCL_TREE, NCCL_RING, NCCL_PAT, NCCL_NVLS, NCCL_NVLS_TREE, NCCL_ALGORITHM_COUNT };
 
 struct nccl_case {
     const struct collective_machine *machine;
@@ -23,6 +23,9 @@ double nccl_time_us(const struct nccl_case *of, enum nccl_algorithm algorithm, e
 void nccl_protocol(const struct nccl_case *of, enum nccl_algorithm algorithm, struct collective_choice *choice);
 
 uint32_t nccl_channels_max(enum generation generation, bool is_one_server);
+uint32_t nccl_nvls_channels(enum generation generation, bool is_one_server);
+/* Bytes of a chunk. */
+uint64_t nccl_nvls_chunk(const struct nccl_case *of, enum nccl_algorithm algorithm, uint32_t channels);
 /* Fewer channels for small calls. */
 uint32_t nccl_channels(enum nccl_algorithm algorithm, enum protocol protocol, uint64_t bytes, uint32_t members,
                        uint32_t channels);

@@ -153,7 +153,7 @@ static void call_walk(const struct phases *phases, const struct rank *rank, uint
         for (uint64_t k = 0; k < steps; k++) {
             struct collective_step step;
             collective_step_of(record->algorithm, &call, lane, k, &step);
-            if (step.send_to != ID_NONE) {
+            if (step.send_to != ID_NONE && step.cast == CAST_NONE) {
                 visit(context, phase, rank->id, job->group_rank[job->group_first[record->group] + step.send_to],
                       choice_wire_bytes(&record->choice, step.send_bytes));
             }

@@ -56,14 +56,14 @@ static uint32_t ready_pop(struct stream *stream)
 
 /* ---- operations ------------------------------------------------------------------------------------------- */
 
-void message_post(struct replay *replay, struct rank *rank, uint32_t dst_rank, struct match_key key, uint64_t bytes,
+void message_post(struct replay *replay, struct rank *rank, struct message_to to, struct match_key key, uint64_t bytes,
                   struct message_extra extra, uint32_t op, uint64_t now_ps)
 {
     struct message message = {
         .src_rank = rank->id,
-        .dst_rank = dst_rank,
+        .dst_rank = to.rank,
         .src_host = rank->host,
-        .dst_host = replay->config.rank_host[dst_rank],
+        .dst_host = to.team != 0 ? to.team : replay->config.rank_host[to.rank],
         .bytes = bytes + extra.bytes,
         .post_ns = extra.post_ns,
         .key = {key.key[0], key.key[1]},
@@ -85,7 +85,7 @@ static void send_start(struct replay *replay, struct rank *rank, uint32_t op, ui
     struct match_key key = message_key(rank->iteration, rank->program->tag[op], rank->plan->match_number[op],
                                        rank->id);
     communication_begin(rank, now_ps);
-    message_post(replay, rank, peer, key, rank->program->bytes[op], (struct message_extra){0}, op,
+    message_post(replay, rank, (struct message_to){peer, 0}, key, rank->program->bytes[op], (struct message_extra){0}, op,
                  now_ps);
 }
 

@@ -53,6 +53,20 @@ struct replay *replay_new(struct arena *arena, const struct replay_config *confi
 /* Refuses a call of more steps than can be counted; to be asked before anything else of a new replay. */
 enum status replay_check(const struct replay *replay, struct diag *diag);
 
+/* Teams of ranks that messages of casts go to (collective.h), numbered from 0; with them the network must carry messages to
+ * teams (message.h). */
+struct replay_team {
+    uint32_t number, member_count;
+    const char *group;
+    const uint32_t *rank; /* per member */
+    const uint8_t *uses;  /* per member: TEAM_OWNERS: casts from and to it; TEAM_ALL: combined for all (for all the same) */
+    bool is_in_server;    /* over scale-up links */
+};
+uint32_t replay_team_count(const struct replay *replay);
+/* In the order of their numbers. What `team` points to is gone after the visit. */
+void replay_teams(const struct replay *replay,
+                  void (*visit)(void *context, const struct replay_team *team), void *context);
+
 /* Idle latency of the network inside a server and outside, which the hops of protocols contain. Before the start; 0 else. */
 void replay_idle_set(struct replay *replay, const uint64_t idle_ps[MEDIUM_COUNT]);
 

@@ -79,6 +79,8 @@ struct replay {
     struct replay_call *calls;
     const uint32_t *group_call; /* per group: its first call */
     uint32_t call_count;
+    uint32_t *group_team;       /* per group and kind of team: the first of its teams, ID_NONE: it needs none */
+    uint32_t team_count;
     uint64_t idle_ps[MEDIUM_COUNT];
 };
 
@@ -127,8 +129,25 @@ struct message_extra {
     uint64_t bytes;   /* on the wire, beside the payload */
     uint32_t post_ns; /* later than now; whole nanoseconds, so that messages stay small */
 };
-void message_post(struct replay *replay, struct rank *rank, uint32_t dst_rank, struct match_key key, uint64_t bytes,
+struct message_to {
+    uint32_t rank, team; /* team: address of one (message.h), 0: the rank alone */
+};
+void message_post(struct replay *replay, struct rank *rank, struct message_to to, struct match_key key, uint64_t bytes,
                   struct message_extra extra, uint32_t op, uint64_t now_ps);
+
+static inline uint32_t job_group_rank(const struct job *job, uint32_t group, uint32_t member)
+{
+    return job->group_rank[job->group_first[group] + member];
+}
+
+/* ---- call_teams.c ----------------------------------------------------------------------------------------- */
+
+/* Every group whose calls need them gets teams of its own. */
+void call_teams_init(struct replay *replay);
+enum medium medium_of_team(const struct collective_call *call, enum collective_team team);
+/* The team that a step goes to, as messages name it; 0 for a step that goes to a member. */
+uint32_t team_address(const struct replay *replay, uint32_t group, const struct collective_call *call,
+                      const struct collective_step *step);
 
 /* ---- calls.c ---------------------------------------------------------------------------------------------- */
 

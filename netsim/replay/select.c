@@ -214,7 +214,8 @@ enum status collective_rules_parse(const char *text, struct origin at, struct ar
 
 static const struct collective_algorithm *nccl_row(enum collective_kind kind, enum nccl_algorithm algorithm)
 {
-    static const char *const names[] = {[NCCL_TREE] = "tree", [NCCL_RING] = "ring", [NCCL_PAT] = "pat"};
+    static const char *const names[] = {[NCCL_TREE] = "tree", [NCCL_RING] = "ring", [NCCL_PAT] = "pat",
+                                        [NCCL_NVLS] = "nvls", [NCCL_NVLS_TREE] = "nvls_tree"};
     bool is_chain = kind == COLLECTIVE_BROADCAST || kind == COLLECTIVE_REDUCE; /* NCCL's ring of these two */
     return collective_find(kind, is_chain ? "chain" : names[algorithm]);
 }
@@ -222,9 +223,11 @@ static const struct collective_algorithm *nccl_row(enum collective_kind kind, en
 /* The row of NCCL that an algorithm goes by. */
 static enum nccl_algorithm nccl_of(const struct collective_algorithm *algorithm)
 {
-    return strcmp(algorithm->name, "tree") == 0  ? NCCL_TREE
-           : strcmp(algorithm->name, "pat") == 0 ? NCCL_PAT
-                                                 : NCCL_RING;
+    return strcmp(algorithm->name, "tree") == 0        ? NCCL_TREE
+           : strcmp(algorithm->name, "pat") == 0       ? NCCL_PAT
+           : strcmp(algorithm->name, "nvls_tree") == 0 ? NCCL_NVLS_TREE
+           : collective_has_teams(algorithm)           ? NCCL_NVLS
+                                                       : NCCL_RING;
 }
 
 /* The fastest of NCCL's model among what is open. All-to-all, gather and scatter are sends and receives: no choice. */
@@ -236,11 +239,12 @@ static void nccl_choose(const struct nccl_case *of, struct collective_choice *ch
     for (int algorithm = 0; algorithm < NCCL_ALGORITHM_COUNT; algorithm++) {
         for (int protocol = PROTOCOL_LL; protocol <= PROTOCOL_SIMPLE; protocol++) {
             double time_us = nccl_time_us(of, (enum nccl_algorithm)algorithm, (enum protocol)protocol);
-            bool is_open = (fixed == NULL || nccl_row(of->kind, (enum nccl_algorithm)algorithm) == fixed) &&
+            const struct collective_algorithm *row = nccl_row(of->kind, (enum nccl_algorithm)algorithm);
+            bool is_open = row != NULL && (fixed == NULL || row == fixed) &&
                            (asked == PROTOCOL_AUTO || asked == (enum protocol)protocol);
             if (is_open && time_us >= 0 && (best_us == 0 || time_us < best_us)) {
                 best_us = time_us;
-                choice->algorithm = nccl_row(of->kind, (enum nccl_algorithm)algorithm);
+                choice->algorithm = row;
                 choice->protocol = (enum protocol)protocol;
             }
         }
@@ -263,7 +267,8 @@ static void chunks_set(const struct collective_policy *policy, const struct nccl
             step /= 2;
         }
     }
-    choice->chunk_bytes = step;
+    bool is_nvls = nccl_of(choice->algorithm) == NCCL_NVLS || nccl_of(choice->algorithm) == NCCL_NVLS_TREE;
+    choice->chunk_bytes = is_nvls ? nccl_nvls_chunk(of, nccl_of(choice->algorithm), choice->channels) : step;
 }
 
 static void protocol_apply(const struct collective_policy *policy, struct nccl_case *of, const struct collective_rule *rule,
@@ -271,7 +276,10 @@ static void protocol_apply(const struct collective_policy *policy, struct nccl_c
 {
     enum nccl_algorithm row = nccl_of(choice->algorithm);
     uint32_t asked = rule != NULL && rule->channels > 0 ? rule->channels : policy->channels;
-    choice->channels = asked > 0 ? asked : nccl_channels(row, choice->protocol, of->bytes, of->members, of->channels);
+    bool is_nvls = row == NCCL_NVLS || row == NCCL_NVLS_TREE;
+    choice->channels = asked > 0 ? asked
+                       : is_nvls ? nccl_nvls_channels(of->generation, of->local == of->members)
+                                 : nccl_channels(row, choice->protocol, of->bytes, of->members, of->channels);
     of->channels = choice->channels;
     nccl_protocol(of, row, choice);
     chunks_set(policy, of, choice);

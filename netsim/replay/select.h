@@ -29,6 +29,7 @@ enum medium { MEDIUM_SCALE_UP, MEDIUM_SCALE_OUT, MEDIUM_COUNT };
 struct collective_machine {
     uint32_t server_hosts; /* hosts s * server_hosts and following are server s; 0: none have one */
     uint64_t rate_bps[MEDIUM_COUNT]; /* of a host, one way; 0 where it has no such port */
+    bool can_reduce; /* scale-up switches combine and copy (NVLS) */
 };
 
 /* One line of collective.rules; what it leaves open is NULL, AUTO or 0. */

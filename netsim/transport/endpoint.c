@@ -147,6 +147,11 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
 {
     uint64_t segment_bytes = endpoint->segment_bytes;
     endpoint->hosts[message->src_host].counters.messages_posted++;
+    if ((message->dst_host & MESSAGE_TEAM) != 0) {
+        struct host *host = &endpoint->hosts[message->src_host];
+        team_send(endpoint, message, ready_ps(endpoint, host, now_ps + message_post_ps(message)), now_ps);
+        return;
+    }
     if (message->bytes <= segment_bytes || message->src_host == message->dst_host) {
         flow_post(endpoint, message, NULL, now_ps);
         return;
@@ -226,6 +231,15 @@ static void landing_due(struct endpoint *endpoint, uint32_t host_id, uint64_t no
     endpoint->config.ops->delivered(endpoint->config.context, &landing.message, landing.when_ps);
 }
 
+void delivery_tell(struct endpoint *endpoint, const struct message *message, uint64_t now_ps)
+{
+    if (endpoint->config.nic_ps > 0) {
+        landing_push(endpoint, message, now_ps + endpoint->config.nic_ps);
+    } else {
+        endpoint->config.ops->delivered(endpoint->config.context, message, now_ps);
+    }
+}
+
 void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 {
     const struct message *message = &flow->message;
@@ -252,8 +266,10 @@ void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps)
 {
-    DASSERT(packet->dst == host);
-    (void)host;
+    if (__builtin_expect(packet->dst != host, 0)) {
+        team_receive(endpoint, host, packet, now_ps);
+        return;
+    }
     switch (packet->kind) {
     case PACKET_DATA:
         data_receive(endpoint, packet, now_ps);
@@ -370,6 +386,10 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
         return;
     }
     uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
+    if (argument >= TEAM_TIMER) {
+        team_due(endpoint, host, slot, now_ps);
+        return;
+    }
     struct flow *flow = flow_at(endpoint, host, slot);
     if (flow->generation != (argument >> TIMER_GENERATION_BIT & 7)) {
         return;
@@ -526,6 +546,7 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     hosts_init(endpoint);
     queues_look(endpoint, config->queues != NULL ? config->queues : &queue_profile_plain);
     transport_init(endpoint);
+    teams_init(endpoint);
     return endpoint;
 }
 

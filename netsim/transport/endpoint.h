@@ -39,6 +39,7 @@
 #include "netsim/route/balance.h"
 #include "netsim/route/path.h"
 #include "netsim/transport/message.h"
+#include "netsim/transport/team.h"
 #include "netsim/transport/transport.h"
 
 struct endpoint_ops {
@@ -70,6 +71,7 @@ struct endpoint_config {
     uint32_t connections; /* for each pair of ranks, messages in order over each; 0: each message is one of its own */
     uint64_t segment_bytes; /* longer messages are carried in parts; 0: as long as sequence numbers reach */
     uint64_t local_bps; /* copy rate of messages between ranks of one host */
+    const struct team_table *teams; /* whose messages switches copy or combine; NULL: none */
     uint64_t seed;
     const struct endpoint_ops *ops;
     void *context;

@@ -5,7 +5,8 @@
  *   endpoint_flow.c     slots and what hangs at them: rings of bits, times and arrivals
  *   endpoint_send.c     which packet a host port sends next; what ACKs and NACKs change at the sender
  *   endpoint_receive.c  what the receiver notes, and when it answers
- *   endpoint_pull.c     credit that receivers hand out */
+ *   endpoint_pull.c     credit that receivers hand out
+ *   endpoint_team.c     messages that switches copy or combine */
 #ifndef PHOTONET_ENDPOINT_INT_H
 #define PHOTONET_ENDPOINT_INT_H
 
@@ -189,6 +190,7 @@ struct endpoint {
     struct arena *arena;
     struct engine *engine;
     struct host *hosts;
+    struct team_host *team_hosts; /* NULL: no teams */
     struct transport_facts facts;
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
     uint32_t control_class;
@@ -320,6 +322,18 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
 /* A packet for another host that is no data: sent before data, in the order of these calls. */
 void control_send(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
+void control_send_by(struct endpoint *endpoint, const struct packet *packet, uint32_t port, uint64_t now_ps);
+
+/* ---- endpoint_team.c ------------------------------------------------------------------------------------ */
+
+void teams_init(struct endpoint *endpoint);
+/* The first bit may leave at start_ps. */
+void team_send(struct endpoint *endpoint, const struct message *message, uint64_t start_ps, uint64_t now_ps);
+void team_due(struct endpoint *endpoint, uint32_t host_id, uint32_t slot, uint64_t now_ps);
+bool team_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet);
+bool team_is_turn(const struct endpoint *endpoint, uint32_t host, uint32_t port);
+void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps);
+
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
@@ -344,6 +358,7 @@ void pull_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps);
 enum flow_timer { FLOW_TIMER, FLOW_PACE };
 #define PULL_TIMER (UINT64_C(2) << 27) /* arguments of the host's own timers */
 #define LANDING_TIMER (UINT64_C(3) << 27)
+#define TEAM_TIMER (UINT64_C(1) << 31) /* and a slot */
 void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, enum flow_timer kind,
                     uint64_t when_ps);
 /* Its turn has come, or the NIC has it: begins to send when both are so. */
@@ -352,6 +367,8 @@ void flow_start(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uin
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
 /* And it is its turn to be: tells the owner and frees the slot. */
 void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
+/* The last byte has come to the receiving host: tells the owner when the NIC has written it. */
+void delivery_tell(struct endpoint *endpoint, const struct message *message, uint64_t now_ps);
 /* The receiver has all of it, and of what comes before. */
 void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps);
 

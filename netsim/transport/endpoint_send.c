@@ -87,6 +87,15 @@ void control_send(struct endpoint *endpoint, const struct packet *packet, uint64
     engine_kick(endpoint->engine, host, port, now_ps);
 }
 
+void control_send_by(struct endpoint *endpoint, const struct packet *packet, uint32_t port, uint64_t now_ps)
+{
+    uint32_t host = packet->src;
+    control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
+    if (port != endpoint->hosts[host].pulled_port) {
+        engine_kick(endpoint->engine, host, port, now_ps);
+    }
+}
+
 /* One timer at a time: the flow looks again when it is due. */
 static void pace_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot)
 {
@@ -280,6 +289,18 @@ static bool is_turn_of_data(const struct endpoint *endpoint, struct host_port *p
     return port->turn == 0;
 }
 
+/* Of messages to teams and others in turn. */
+static bool any_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    if (__builtin_expect(endpoint->team_hosts == NULL, 1)) {
+        return data_pull(endpoint, host_id, port, now_ps, packet);
+    }
+    bool is_team_first = team_is_turn(endpoint, host_id, port);
+    return (is_team_first && team_pull(endpoint, host_id, port, now_ps, packet)) ||
+           data_pull(endpoint, host_id, port, now_ps, packet) ||
+           (!is_team_first && team_pull(endpoint, host_id, port, now_ps, packet));
+}
+
 static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
     struct host_port *host_port = &endpoint->hosts[host_id].ports[port];
@@ -289,13 +310,13 @@ static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port
     }
     bool is_data_open = open & 1, is_control_open = open >> endpoint->control_class & 1;
     bool is_data_first = is_turn_of_data(endpoint, host_port);
-    if (is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet)) {
+    if (is_data_first && is_data_open && any_pull(endpoint, host_id, port, now_ps, packet)) {
         return true;
     }
     if (is_control_open && control_pull(&host_port->control, packet)) {
         return true;
     }
-    return !is_data_first && is_data_open && data_pull(endpoint, host_id, port, now_ps, packet);
+    return !is_data_first && is_data_open && any_pull(endpoint, host_id, port, now_ps, packet);
 }
 
 bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,

@@ -26,6 +26,13 @@ struct message_fate {
     uint64_t reorder_sum;       /* of the distances */
 };
 
+/* A message to a team (team.h): in dst_host, with what the switches do with it and the team's number. dst_rank is the owner of
+ * what is combined for one. What the carrier hands back has a host in dst_host: the receiver's, or in acknowledgements the
+ * sender's own. */
+#define MESSAGE_TEAM (UINT32_C(1) << 31)
+#define MESSAGE_CAST_BIT 29
+#define MESSAGE_TEAMS_MAX (UINT32_C(1) << MESSAGE_CAST_BIT)
+
 static inline uint64_t message_post_ps(const struct message *message)
 {
     return (uint64_t)message->post_ns * 1000;
