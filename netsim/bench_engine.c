@@ -32,10 +32,11 @@
 /* ---- minimal hosts ---------------------------------------------------------------------------------------- */
 
 struct bench_host {
-    uint32_t dst, sent, acked, total;
+    uint32_t sent, acked, total;
     uint32_t ack_head, ack_count, ack_mask;
     uint64_t digest;
     struct packet *acks;
+    struct packet next; /* but for its number and path */
 };
 
 struct bench_net {
@@ -53,7 +54,7 @@ static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t 
         return false;
     }
     if (host->ack_count > 0) {
-        *packet = host->acks[host->ack_head];
+        packet_copy(packet, &host->acks[host->ack_head]);
         host->ack_head = (host->ack_head + 1) & host->ack_mask;
         host->ack_count--;
         return true;
@@ -61,9 +62,9 @@ static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t 
     if (host->sent == host->total || host->sent - host->acked == BENCH_WINDOW) {
         return false;
     }
-    *packet = (struct packet){.dst = host->dst & 0xfffff, .src = host_id & 0xfffff, .size_bytes = BENCH_PACKET_BYTES,
-                              .seq = host->sent & 0xffffff, .kind = PACKET_DATA,
-                              .entropy = (uint16_t)(rng_mix(host->sent + ((uint64_t)host_id << 32)) >> 48)};
+    *packet = host->next;
+    packet->seq = host->sent & 0xffffff;
+    packet->entropy = (uint16_t)(rng_mix(host->sent + ((uint64_t)host_id << 32)) >> 48);
     host->sent++;
     return true;
 }
@@ -242,7 +243,8 @@ static struct engine *light_net(const struct bench_engine_options *options, stru
     net->hosts = arena_array(arena, hosts, struct bench_host);
     net->has_pauses = options->queues == QUEUES_LOSSLESS;
     for (uint32_t i = 0; i < hosts; i++) {
-        net->hosts[i].dst = to[i];
+        net->hosts[i].next = (struct packet){.dst = to[i] & 0xfffff, .src = i & 0xfffff, .kind = PACKET_DATA,
+                                             .size_bytes = BENCH_PACKET_BYTES};
         net->hosts[i].acks = arena_array(arena, ring, struct packet);
         net->hosts[i].ack_mask = ring - 1;
         net->hosts[i].total = is_active(options, i) ? options->flow_packets : 0;

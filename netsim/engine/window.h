@@ -94,16 +94,17 @@ enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1, CLASS_RING_MIN = 1 };
 #else
 enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
-enum { CHUNK_PACKETS = 12, CHUNK_BYTES = 256, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
+enum { CHUNK_PACKETS = 24, CHUNK_BYTES = 512, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
 
-/* Packets on their way to one node in one window, filled from the last lane down. */
+/* Packets on their way to one node in one window. */
 struct chunk {
-    struct packet packets[CHUNK_PACKETS];
-    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
     struct chunk *older;
     uint32_t owner; /* worker that fills it */
+    uint32_t count; /* once it is closed, or taken */
+    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
+    struct packet packets[CHUNK_PACKETS];
 };
-_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is four cache lines");
+_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is eight cache lines");
 
 struct window_waiting {
     struct packet packet;
@@ -114,7 +115,7 @@ struct window_waiting {
 struct window_port {
     uint64_t free_ps;    /* the packet in service has left, or the port comes up */
     uint64_t waiting_ps; /* service of all that waits */
-    struct window_waiting *queue; /* ring of capacity 2^k */
+    struct packet *queue; /* ring of capacity 2^k; behind it, for each, since when it waits */
     uint32_t head, count, capacity;
     uint32_t peer, peer_port;   /* inner number of the node behind the link; port there */
     uint32_t reach_ps;          /* is_plain: delay and latency beyond the last whole window in them */
@@ -125,7 +126,7 @@ struct window_port {
     bool is_dark;
     const uint32_t *service_ps; /* by size; NULL: computed */
 
-    uint64_t calm_ps; /* work up to here cannot raise queue_max_bytes */
+    uint64_t calm_ps; /* work up to here neither raises queue_max_bytes nor is marked */
     uint64_t queued_bytes;
     uint32_t in_service_bytes;
     bool is_busy, is_transit_next; /* hosts only: their departures are events */
@@ -239,16 +240,27 @@ struct steps {
     bool is_first_done; /* the first one is being served: the next to be pushed takes its place */
 };
 
-/* What arrives for one output port in one window, unsorted. */
-enum { BATCH_PACKETS = 32, META_SIZE_BITS = 14 };
+/* What waits for one output port, where that is little, and behind it what arrives there in one window. First unsorted, then
+ * in the order of service, with what becomes of each. */
+enum { PLACE_BITS = 5, BATCH_PACKETS = 1 << PLACE_BITS, BATCH_WAITING_MAX = 16 };
+enum batch_way { BATCH_SENT, BATCH_SCANNED, BATCH_LONE, BATCH_SLOW };
 struct port_batch {
-    int32_t keys[BATCH_PACKETS];  /* offset << (key_shift - 1) | port of arrival: distinct */
-    uint32_t metas[BATCH_PACKETS]; /* chunk << 4 + META_SIZE_BITS | lane << META_SIZE_BITS | size */
-};
+    struct packet packets[BATCH_PACKETS];
+    int32_t keys[BATCH_PACKETS]; /* offset << (key_shift - 1) | port of arrival: distinct; below 0 for what waits */
+    int32_t times_ps[BATCH_PACKETS]; /* all times count from the start of the window */
+    int32_t departures_ps[BATCH_PACKETS], services_ps[BATCH_PACKETS]; /* the latter: of all up to this one */
+    uint32_t keys_out[BATCH_PACKETS]; /* at the peer */
+    uint32_t waiting_count; /* of a port with something in its queue: 0 where that is too much, and stays there */
+    uint32_t count;         /* waiting and arrived */
+    uint32_t start_count;   /* start in this window: the first ones */
+    uint32_t here, near;    /* how many of these arrive one window later at most, two at most */
+    int32_t bytes, wait_ps; /* of those that start */
+    enum batch_way way;
+} __attribute__((aligned(64)));
 struct batch_more {
     uint32_t port;
     int32_t key;
-    uint32_t meta;
+    struct packet packet;
 };
 
 struct worker {
@@ -288,14 +300,13 @@ struct worker {
     size_t due_count, due_capacity;
     struct arrivals arrivals;
     struct chunk **taken;          /* per writer: chunks that `arrivals` points into */
+    struct chunk *chain;           /* the one of these that is not empty, if there is but one */
     uint32_t *outs;
     uint32_t out_capacity;
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
     uint64_t *port_items;
     struct port_batch *batches;    /* per port of a switch: its arrivals, for the vector loops */
     uint32_t *batch_count;
-    struct chunk **chunks;         /* of the node that is served */
-    uint32_t chunk_capacity;
     struct batch_more *more;       /* arrivals beyond BATCH_PACKETS at a port */
     size_t more_count, more_capacity;
     uint32_t packet_bytes_max;     /* of all that has been sent */
@@ -329,11 +340,16 @@ struct window_core {
     bool is_coupled;             /* switches are served whole (window_class.h) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
+    uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */
+    uint32_t *port_words;        /* the port of bit 0 of each such word */
+    uint32_t port_word_count;
+    uint64_t free_last_ps;       /* of the ports whose bit has been cleared again */
     void (*switch_serve)(struct worker *worker, uint32_t node);
     void (*host_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
     uint32_t key_shift;          /* of the offset in a key */
+    bool has_place_bits;         /* keys of batches have room for a place in the batch: PLACE_BITS */
     struct worker *workers;
     uint32_t worker_count;
     bool is_running;
@@ -367,8 +383,8 @@ void far_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t po
              const struct packet *packet);
 void far_drain(struct worker *worker); /* what has come within the ring */
 void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps);
-/* The chain of a node that one writer has filled; its newest chunk has `room` empty lanes in front. */
-struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room);
+/* The chain of a node that one writer has filled, newest first. */
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot);
 void chunks_free(struct worker *worker, struct chunk *chunk);
 void chunks_collect(struct worker *worker);
 
@@ -395,11 +411,11 @@ static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot
     if ((at & CHUNK_ROOM_MASK) == 0) {
         at = inbox_open(worker, node, slot);
     }
-    at--;
     struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    chunk->packets[at & CHUNK_ROOM_MASK] = *packet;
-    chunk->keys[at & CHUNK_ROOM_MASK] = key;
-    *tail = at;
+    uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+    packet_copy(&chunk->packets[lane], packet);
+    chunk->keys[lane] = key;
+    *tail = at - 1;
 }
 
 /* Sends a packet to a node at a time that is not before the current window. */
@@ -448,6 +464,7 @@ static inline void port_record(struct window_port *port, uint64_t bytes)
     if (bytes > port->queue_max_bytes) {
         port->queue_max_bytes = bytes;
         port->calm_ps = serialisation_ps(bytes, port->rate_bps) - 1; /* rounded down */
+        port->calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
     }
 }
 
@@ -459,19 +476,27 @@ static inline void port_queued(struct window_port *port, uint64_t size_bytes)
     }
 }
 
+/* Since when each packet of the queue waits. */
+static inline uint64_t *port_since(const struct window_port *port)
+{
+    return (uint64_t *)(port->queue + port->capacity);
+}
+
 static inline void port_push(struct worker *worker, struct window_port *port, const struct packet *packet,
                              uint64_t now_ps)
 {
     if (port->count == port->capacity) {
         port_queue_grow(worker, port);
     }
-    port->queue[(port->head + port->count++) & (port->capacity - 1)] = (struct window_waiting){*packet, now_ps};
+    uint32_t at = (port->head + port->count++) & (port->capacity - 1);
+    port->queue[at] = *packet;
+    port_since(port)[at] = now_ps;
     port->waiting_ps += port_service_ps(port, packet->size_bytes);
 }
 
 static inline struct window_waiting port_pop(struct window_port *port)
 {
-    struct window_waiting first = port->queue[port->head];
+    struct window_waiting first = {port->queue[port->head], port_since(port)[port->head]};
     port->head = (port->head + 1) & (port->capacity - 1);
     port->count--;
     port->waiting_ps -= port_service_ps(port, first.packet.size_bytes);
@@ -575,6 +600,20 @@ static inline void sent_count(struct worker *worker, struct window_port *port, c
     worker->hop_count += sent->packets;
 }
 
+static inline void port_touch(struct window_core *core, const struct window_node *node, uint32_t port_local)
+{
+    core->touched[node->waiting_first + port_local / 64] |= UINT64_C(1) << (port_local % 64);
+}
+
+/* All ports of a node; bits without a port are left out. */
+static inline void node_touch(struct window_core *core, const struct window_node *node)
+{
+    for (uint32_t local = 0; local < node->port_count; local += 64) {
+        uint32_t more = node->port_count - local;
+        core->touched[node->waiting_first + local / 64] = UINT64_MAX >> (more < 64 ? 64 - more : 0);
+    }
+}
+
 /* A switch's port is done for this window. */
 static inline void port_leave(struct worker *worker, uint32_t node, uint32_t port_local)
 {
@@ -620,7 +659,12 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
-void arrivals_take(struct worker *worker, uint32_t node);
+void arrivals_take(struct worker *worker, uint32_t node); /* newest first (C3 of window_class.h) */
+/* The same in two steps, of which the second is seldom needed: takes the chains, oldest first, and tells whether there is
+ * but one (worker->chain) whose keys ascend, as they do where one link has brought them; makes sorted arrivals of
+ * them. No frames, no groups. */
+bool chains_take(struct worker *worker, uint32_t node);
+void arrivals_sort_chains(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
 static inline void arrivals_add(struct arrivals *arrivals, int32_t key, struct packet *packet)
 {
@@ -677,8 +721,9 @@ static inline void next_node_prefetch(struct worker *worker)
         return;
     }
     uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
+    size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
     worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    lines_prefetch(worker->chunk_next, CHUNK_BYTES / 64);
+    lines_prefetch(worker->chunk_next, (uint32_t)(used + 63) / 64);
 }
 
 /* The lines that packets will be written to, if they come soon. */
@@ -690,10 +735,11 @@ static inline void peer_prefetch(const struct worker *worker, const struct windo
     for (uint32_t i = is_later; i < 2; i++) {
         uintptr_t at = tails[(worker->slot + port->reach_slots + i) & core->slot_mask];
         uintptr_t chunk = at & ~(uintptr_t)CHUNK_ROOM_MASK; /* 0 where none is open: a number, no pointer */
-        uint32_t room = at & CHUNK_ROOM_MASK;
-        uintptr_t next = offsetof(struct chunk, packets) + (room - (room > 0)) * sizeof(struct packet);
-        __builtin_prefetch((const void *)(chunk + next), 1);
-        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys)), 1);
+        uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+        uintptr_t next = chunk + offsetof(struct chunk, packets) + lane * sizeof(struct packet);
+        __builtin_prefetch((const void *)next, 1);
+        __builtin_prefetch((const void *)(next + 64), 1);
+        __builtin_prefetch((const void *)(chunk + offsetof(struct chunk, keys) + lane * sizeof(uint32_t)), 1);
     }
 }
 
@@ -761,7 +807,7 @@ void class_counters(const struct window_core *core, uint32_t port_id, struct por
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config);
 void window_counters(const struct engine *engine, uint32_t port, struct port_counters *counters);
-uint64_t window_first_left_ps(const struct window_core *core);
-uint64_t window_last_ps(const struct window_core *core);
+uint64_t window_first_left_ps(struct window_core *core);
+uint64_t window_last_ps(struct window_core *core);
 
 #endif

@@ -236,6 +236,10 @@ static void width_choose(struct window_core *core)
     core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
+    core->has_place_bits = (core->width_ps << (core->key_shift - 1)) >> (31 - PLACE_BITS) == 0;
+#ifdef PHOTONET_STRESS
+    core->has_place_bits &= core->width_ps % 2 == 0;
+#endif
     uint32_t slots = SLOTS_MIN;
     while (slots < SLOTS_MAX && slots < reach_ps / core->width_ps + 4) { /* port_is_plain wants as many */
         slots *= 2;
@@ -319,7 +323,7 @@ static void plain_nodes_find(struct window_core *core)
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct window_node *node = &core->nodes[i];
         node->waiting_first = words;
-        words += node->is_host && core->class_ports == NULL ? 0 : (node->port_count + 63) / 64;
+        words += (node->port_count + 63) / 64;
         node->is_plain = node_is_plain(core, node);
         node->is_tree = node->port_count > 0 && node_is_tree(core, node);
         if (node->is_tree) {
@@ -328,6 +332,18 @@ static void plain_nodes_find(struct window_core *core)
         }
     }
     core->waiting = arena_array(core->arena, words, uint64_t);
+    core->touched = arena_array(core->arena, words, uint64_t);
+    core->port_words = arena_array(core->arena, words, uint32_t);
+    core->port_word_count = words;
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        const struct window_node *node = &core->nodes[i];
+        for (uint32_t local = 0; local < node->port_count; local++) {
+            core->port_words[node->waiting_first + local / 64] = node->port_first + (local & ~63u);
+            if (core->ports[node->port_first + local].free_ps > 0) { /* it comes up */
+                port_touch(core, node, local);
+            }
+        }
+    }
 }
 
 static void body_choose(struct window_core *core)
@@ -371,7 +387,7 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
-    worker->batches = arena_array(core->arena, ports_max, struct port_batch);
+    worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
     worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
 }
 

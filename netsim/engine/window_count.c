@@ -10,14 +10,26 @@ static void chain_walk(const struct worker *worker, uint32_t node, uint32_t slot
 {
     const struct window_core *core = worker->core;
     uintptr_t at = worker->tails[(size_t)node << core->slot_bits | slot];
-    uint32_t room = at & CHUNK_ROOM_MASK;
+    uint32_t count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     uint64_t start_ps = worker->start_ps + ((slot - worker->slot) & core->slot_mask) * core->width_ps;
     const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+    for (; chunk != NULL; chunk = chunk->older, count = chunk != NULL ? chunk->count : 0) {
+        for (uint32_t lane = 0; lane < count; lane++) {
             uint32_t key = chunk->keys[lane];
             uint32_t port = (key & ((1u << core->key_shift) - 1)) >> 1;
             visit(context, node, port, start_ps + (key >> core->key_shift), &chunk->packets[lane]);
+        }
+    }
+}
+
+/* I3: whoever has something in an inbox has its bit. */
+static void slot_walk(const struct worker *worker, uint32_t slot, on_packet *visit, void *context)
+{
+    const struct window_core *core = worker->core;
+    const uint64_t *active = &worker->active[(size_t)slot * core->word_count];
+    for (uint32_t word = 0; word < core->word_count; word++) {
+        for (uint64_t nodes = active[word]; nodes != 0; nodes &= nodes - 1) {
+            chain_walk(worker, word * 64 + (uint32_t)__builtin_ctzll(nodes), slot, visit, context);
         }
     }
 }
@@ -26,10 +38,8 @@ static void links_walk(const struct window_core *core, on_packet *visit, void *c
 {
     for (uint32_t i = 0; i < core->worker_count; i++) {
         const struct worker *worker = &core->workers[i];
-        for (uint32_t node = 0; node < core->node_count; node++) {
-            for (uint32_t slot = 0; slot <= core->slot_mask; slot++) {
-                chain_walk(worker, node, slot, visit, context);
-            }
+        for (uint64_t slots = worker->pending; slots != 0; slots &= slots - 1) {
+            slot_walk(worker, (uint32_t)__builtin_ctzll(slots), visit, context);
         }
         for (size_t k = 0; k < worker->far.count; k++) {
             const struct far_packet *far = &worker->far.items[k];
@@ -118,8 +128,31 @@ static uint64_t timers_first_ps(const struct worker *worker, uint64_t first_ps)
     return control_ps < first_ps ? control_ps : first_ps;
 }
 
+/* The first departure or coming up after done_ps, and the last one of all. Only ports that were served since the last look
+ * are looked at; those that have nothing left are then forgotten. */
+static uint64_t ports_look(struct window_core *core, uint64_t *last_ps)
+{
+    uint64_t first_ps = TIME_NEVER_PS;
+    *last_ps = 0;
+    for (uint32_t word = 0; word < core->port_word_count; word++) {
+        for (uint64_t ports = core->touched[word]; ports != 0; ports &= ports - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(ports);
+            uint64_t free_ps = core->ports[core->port_words[word] + bit].free_ps;
+            *last_ps = free_ps > *last_ps ? free_ps : *last_ps;
+            if (free_ps > core->done_ps) {
+                first_ps = free_ps < first_ps ? free_ps : first_ps;
+            } else {
+                core->free_last_ps = free_ps > core->free_last_ps ? free_ps : core->free_last_ps;
+                core->touched[word] ^= UINT64_C(1) << bit;
+            }
+        }
+    }
+    *last_ps = core->free_last_ps > *last_ps ? core->free_last_ps : *last_ps;
+    return first_ps;
+}
+
 /* The first event that is left; that a packet leaves an output port or a port comes up is one. */
-uint64_t window_first_left_ps(const struct window_core *core)
+uint64_t window_first_left_ps(struct window_core *core)
 {
     uint64_t first_ps = TIME_NEVER_PS;
     for (uint32_t i = 0; i < core->worker_count; i++) {
@@ -129,22 +162,16 @@ uint64_t window_first_left_ps(const struct window_core *core)
         uint64_t gate_ps = gate_next_ps(&core->gate_ports[id]);
         first_ps = gate_ps < first_ps ? gate_ps : first_ps;
     }
-    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
-        uint64_t free_ps = core->ports[id].free_ps;
-        if (free_ps > core->done_ps && free_ps < first_ps) {
-            first_ps = free_ps;
-        }
-    }
+    uint64_t last_ps, port_ps = ports_look(core, &last_ps);
+    first_ps = port_ps < first_ps ? port_ps : first_ps;
     links_walk(core, first_of_packets, &first_ps);
     return first_ps;
 }
 
 /* When nothing is left: nothing has happened after this. */
-uint64_t window_last_ps(const struct window_core *core)
+uint64_t window_last_ps(struct window_core *core)
 {
-    uint64_t last_ps = core->workers[0].end_ps - 1;
-    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
-        last_ps = core->ports[id].free_ps > last_ps ? core->ports[id].free_ps : last_ps;
-    }
-    return last_ps;
+    uint64_t last_ps, end_ps = core->workers[0].end_ps - 1;
+    ports_look(core, &last_ps);
+    return last_ps > end_ps ? last_ps : end_ps;
 }

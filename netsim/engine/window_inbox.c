@@ -62,10 +62,13 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     }
     struct chunk *chunk = worker->chunk_free;
     worker->chunk_free = chunk->older;
-    uintptr_t full = worker->tails[(size_t)node << worker->core->slot_bits | slot];
-    chunk->older = (struct chunk *)full; /* room left 0: a plain pointer */
-    if (full == 0) {
+    uintptr_t at = worker->tails[(size_t)node << worker->core->slot_bits | slot];
+    struct chunk *older = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    chunk->older = older;
+    if (older == NULL) {
         node_activate(worker, node, slot);
+    } else {
+        older->count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     }
     return (uintptr_t)chunk | CHUNK_PACKETS;
 }
@@ -100,13 +103,17 @@ void chunks_collect(struct worker *worker)
     worker->parity ^= 1;
 }
 
-struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot, uint32_t *room)
+struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot)
 {
     uintptr_t *tail = &writer->tails[(size_t)node << writer->core->slot_bits | slot];
     uintptr_t at = *tail;
+    if (at == 0) {
+        return NULL;
+    }
     *tail = 0;
-    *room = at & CHUNK_ROOM_MASK;
-    return (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    chunk->count = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+    return chunk;
 }
 
 /* ---- arrivals of a node in time order --------------------------------------------------------------------- */
@@ -133,29 +140,26 @@ void arrivals_reserve(struct worker *worker, uint32_t count)
     arrivals->capacity = capacity;
 }
 
-static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t room, uint32_t id)
+static inline void lane_gather(struct arrivals *arrivals, struct chunk *chunk, uint32_t lane, uint32_t id,
+                               uint32_t group_first)
+{
+    uint32_t key = chunk->keys[lane], at = arrivals->count++;
+    uint32_t dst = chunk->packets[lane].dst;
+    uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
+    arrivals->where[at] = &chunk->packets[lane];
+    arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
+}
+
+/* Newest first (C3). */
+static void chunk_gather(struct worker *worker, struct chunk *chunk, uint32_t id)
 {
     struct arrivals *arrivals = &worker->arrivals;
     uint32_t host_count = worker->core->fabric->host_count; /* dst from here on: groups, which are for any host */
     uint32_t group_first = id < host_count ? host_count : UINT32_MAX;
     id = id < host_count ? id : UINT32_MAX;
     arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
-    for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
-        uint32_t key = chunk->keys[lane], at = arrivals->count++;
-        uint32_t dst = chunk->packets[lane].dst;
-        uint64_t is_final = dst == id || dst >= group_first ? ARRIVAL_IS_FINAL : 0;
-        arrivals->where[at] = &chunk->packets[lane];
-        arrivals->items[at] = (uint64_t)(key >> 1) << 32 | is_final | (uint64_t)at << 1 | (key & 1);
-    }
-}
-
-static void chain_take(struct worker *worker, struct worker *writer, uint32_t node)
-{
-    uint32_t room;
-    struct chunk *chunk = inbox_take(writer, node, worker->slot, &room);
-    worker->taken[writer->id] = chunk;
-    for (; chunk != NULL; chunk = chunk->older, room = 0) {
-        chunk_gather(worker, chunk, room, worker->core->nodes[node].id);
+    for (uint32_t lane = chunk->count; lane-- > 0;) {
+        lane_gather(arrivals, chunk, lane, id, group_first);
     }
 }
 
@@ -164,8 +168,67 @@ void arrivals_take(struct worker *worker, uint32_t node)
     struct window_core *core = worker->core;
     worker->arrivals.count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        chain_take(worker, &core->workers[i], node);
+        struct chunk *chunk = inbox_take(&core->workers[i], node, worker->slot);
+        worker->taken[i] = chunk;
+        for (; chunk != NULL; chunk = chunk->older) {
+            chunk_gather(worker, chunk, core->nodes[node].id);
+        }
     }
+}
+
+static struct chunk *chain_reverse(struct chunk *newest)
+{
+    struct chunk *oldest = NULL;
+    while (newest != NULL) {
+        struct chunk *older = newest->older;
+        newest->older = oldest;
+        oldest = newest;
+        newest = older;
+    }
+    return oldest;
+}
+
+static bool chain_is_sorted(const struct chunk *chunk)
+{
+    uint32_t before = 0, falls = 0;
+    for (; chunk != NULL; chunk = chunk->older) {
+        for (uint32_t lane = 0; lane < chunk->count; lane++) {
+            falls |= chunk->keys[lane] < before;
+            before = chunk->keys[lane];
+        }
+    }
+    return !falls;
+}
+
+bool chains_take(struct worker *worker, uint32_t node)
+{
+    struct window_core *core = worker->core;
+    uint32_t chains = 0;
+    worker->chain = NULL;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        struct chunk *chunk = chain_reverse(inbox_take(&core->workers[i], node, worker->slot));
+        worker->taken[i] = chunk;
+        worker->chain = chunk != NULL ? chunk : worker->chain;
+        chains += chunk != NULL;
+    }
+    return chains <= 1 && chain_is_sorted(worker->chain);
+}
+
+void arrivals_sort_chains(struct worker *worker, uint32_t node)
+{
+    struct window_core *core = worker->core;
+    struct arrivals *arrivals = &worker->arrivals;
+    uint32_t id = core->nodes[node].id;
+    arrivals->count = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        for (struct chunk *chunk = worker->taken[i]; chunk != NULL; chunk = chunk->older) {
+            arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
+            for (uint32_t lane = 0; lane < chunk->count; lane++) {
+                lane_gather(arrivals, chunk, lane, id, UINT32_MAX);
+            }
+        }
+    }
+    arrivals_sort(arrivals->items, arrivals->count);
 }
 
 void arrival_return(struct worker *worker, uint32_t node, uint64_t item)
@@ -330,10 +393,13 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 
 void port_queue_grow(struct worker *worker, struct window_port *port)
 {
-    uint32_t capacity = port->capacity == 0 ? 4 : port->capacity * 2;
-    struct window_waiting *queue = pool_alloc(worker, capacity * sizeof *queue);
+    uint32_t capacity = port->capacity == 0 ? BATCH_WAITING_MAX : port->capacity * 2;
+    struct packet *queue = pool_alloc(worker, capacity * (sizeof *queue + sizeof(uint64_t)));
+    uint64_t *since_ps = (uint64_t *)(queue + capacity);
     for (uint32_t i = 0; i < port->count; i++) {
-        queue[i] = port->queue[(port->head + i) & (port->capacity - 1)];
+        uint32_t at = (port->head + i) & (port->capacity - 1);
+        queue[i] = port->queue[at];
+        since_ps[i] = port_since(port)[at];
     }
     port->queue = queue;
     port->head = 0;

@@ -117,11 +117,16 @@ uint64_t word_take(struct worker *worker, uint32_t word)
 static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
                         void (*serve)(struct worker *worker, uint32_t node))
 {
+    struct window_core *core = worker->core;
     for (uint32_t word = first / 64; word < end / 64; word++) {
         for (uint64_t nodes = word_take(worker, word); nodes != 0; nodes &= nodes - 1) {
             uint64_t later = nodes & (nodes - 1);
             worker->node_next = later == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(later);
-            serve(worker, word * 64 + (uint32_t)__builtin_ctzll(nodes));
+            uint32_t node = word * 64 + (uint32_t)__builtin_ctzll(nodes);
+            if (serve == coupled_serve) {
+                node_touch(core, &core->nodes[node]);
+            }
+            serve(worker, node);
         }
     }
 }
@@ -385,8 +390,12 @@ static void window_kick(struct engine *engine, uint32_t host, uint32_t port, uin
 {
     struct window_core *core = (struct window_core *)engine;
     uint32_t node = core->inner[host];
-    position_fix(core, now_ps);
     struct worker *worker = &core->workers[core->nodes[node].owner];
+    if (worker->host_now == node && core->ports[core->nodes[node].port_first + port].is_busy) {
+        return; /* what most kicks are: an arrival has made something to send, but the port is sending */
+    }
+    position_fix(core, now_ps);
+    port_touch(core, &core->nodes[node], port);
     if (core->class_ports != NULL) {
         coupled_kick(worker, node, port, now_ps);
     } else {

@@ -70,7 +70,7 @@ static void port_requeue(struct window_port *port)
 {
     port->queued_bytes = port->in_service_bytes;
     for (uint32_t i = 0; i < port->count; i++) {
-        port->queued_bytes += port->queue[(port->head + i) & (port->capacity - 1)].packet.size_bytes;
+        port->queued_bytes += port->queue[(port->head + i) & (port->capacity - 1)].size_bytes;
     }
 }
 
@@ -79,6 +79,7 @@ void port_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, ui
     struct window_node *node = &worker->core->nodes[node_id];
     struct window_port *port = &worker->core->ports[node->port_first + port_local];
     arrivals_sort(items, count);
+    port_touch(worker->core, node, port_local);
     if (worker->core->class_ports != NULL) {
         class_port_serve(worker, node, node->port_first + port_local, items, count);
         return;

@@ -1,20 +1,27 @@
 /* One switch in one window, the fast way: one text for all vector widths.
  *
  * A file of three lines defines SWITCH_LANES (32-bit lanes of a vector) and SWITCH_SERVE (the function's name) and
- * includes this. Chunks are routed a vector at a time and dealt to one batch per output port; a batch is served
- * without sorting it. With t the arrivals, c the service times and "before" the order (time, port of arrival):
+ * includes this. Chunks are routed a vector at a time and dealt to one batch per output port, behind the packets that
+ * wait there. A batch is sorted by (time, port of arrival); then, with t the arrivals and c the service times,
  *
- *     S_i = sum of c_j over j before i                    one compare and add per j, all i at once
- *     M_i = max of t_j - S_j over j before i, and i       one compare and max per j
- *     departure_i = S_i + c_i + max(free, M_i)            exact: FIFO service is a (max,+) scan
+ *     S_i = c_0 + .. + c_i               a prefix sum
+ *     M_i = max of t_j - S_(j-1), j <= i   a prefix maximum
+ *     departure_i = S_i + max(free, M_i)   exact: FIFO service is a (max,+) scan
  *
- * which has no dependent chain longer than the batch, unlike a sorting network. The number of j before i is the place
- * of i in the queue, should it have to wait for the next window.
+ * Departures ascend, so what starts in this window is the front of the batch, and each of its parts that reaches the
+ * peer in the same window is moved in one piece; what is left over is the queue. There is no loop over packets after
+ * dealing, and hardly a branch: a mispredicted one costs most of all here, the more so behind a long chain of vectors. So
+ * first all ports are scanned, and only then is sent what the scans have found.
+ *
+ * Keys have room for the place in the batch, so the sort is a bitonic network on 32-bit lanes; where a switch has too many
+ * ports for that, places are found by comparing each with each.
  *
  * Whatever is unusual goes to the general code in window_switch.c, by port (more arrivals than a batch holds, a
  * queue that may be full, dark ports, slow links) or by node (unequal rates where packets cut through, a run that
  * ends inside the window). */
 #include "netsim/engine/window_class.h"
+
+#include <string.h>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -42,22 +49,6 @@ INLINE lanes splat(int32_t value)
     return value - (lanes){0};
 }
 
-/* From memory, so that no register is moved between the two sides of the machine. */
-INLINE lanes splat_at(const int32_t *value)
-{
-#if SWITCH_LANES == 16
-    __m512i all;
-    __asm__("vpbroadcastd %1, %0" : "=v"(all) : "m"(*value));
-    return (lanes)all;
-#elif SWITCH_LANES == 8
-    __m256i all;
-    __asm__("vpbroadcastd %1, %0" : "=x"(all) : "m"(*value));
-    return (lanes)all;
-#else
-    return splat(*value);
-#endif
-}
-
 INLINE words splat_word(uint64_t value)
 {
     return value - (words){0};
@@ -79,24 +70,14 @@ INLINE lanes max_lanes(lanes a, lanes b)
 #endif
 }
 
-/* Adds `more` where mask > pivot. */
-INLINE lanes add_after(lanes sum, lanes key, lanes pivot, lanes more)
+INLINE lanes min_lanes(lanes a, lanes b)
 {
 #if SWITCH_LANES == 16
-    __mmask16 after = _mm512_cmpgt_epi32_mask((__m512i)key, (__m512i)pivot);
-    return (lanes)_mm512_mask_add_epi32((__m512i)sum, after, (__m512i)sum, (__m512i)more);
+    return (lanes)_mm512_min_epi32((__m512i)a, (__m512i)b);
+#elif SWITCH_LANES == 8
+    return (lanes)_mm256_min_epi32((__m256i)a, (__m256i)b);
 #else
-    return sum + (more & (key > pivot));
-#endif
-}
-
-INLINE lanes max_after(lanes top, lanes key, lanes pivot, lanes other)
-{
-#if SWITCH_LANES == 16
-    __mmask16 after = _mm512_cmpgt_epi32_mask((__m512i)key, (__m512i)pivot);
-    return (lanes)_mm512_mask_max_epi32((__m512i)top, after, (__m512i)top, (__m512i)other);
-#else
-    return pick(key > pivot, max_lanes(top, other), top);
+    return pick(a < b, a, b);
 #endif
 }
 
@@ -129,32 +110,23 @@ INLINE int32_t sum_lanes(lanes a)
 #endif
 }
 
-INLINE int32_t top_lane(lanes a)
-{
-#if SWITCH_LANES == 16
-    return _mm512_reduce_max_epi32((__m512i)a);
-#else
-    int32_t top = a[0];
-    for (uint32_t i = 1; i < LANES; i++) {
-        top = a[i] > top ? a[i] : top;
-    }
-    return top;
-#endif
-}
-
 /* ---- routing ---------------------------------------------------------------------------------------------- */
 
 /* The low and the high words of GROUP packets; the numbers of the lanes. */
 #if SWITCH_LANES == 16
 #define LANE_IDS   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#define EACH(f, d) f(0, d), f(1, d), f(2, d), f(3, d), f(4, d), f(5, d), f(6, d), f(7, d), f(8, d), f(9, d), f(10, d), \
+                   f(11, d), f(12, d), f(13, d), f(14, d), f(15, d)
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #elif SWITCH_LANES == 8
 #define LANE_IDS   0, 1, 2, 3, 4, 5, 6, 7
+#define EACH(f, d) f(0, d), f(1, d), f(2, d), f(3, d), f(4, d), f(5, d), f(6, d), f(7, d)
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7)
 #else
 #define LANE_IDS   0, 1, 2, 3
+#define EACH(f, d) f(0, d), f(1, d), f(2, d), f(3, d)
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3)
 #endif
@@ -178,15 +150,26 @@ INLINE words path_hash(words low, words high, uint64_t salt)
     return x ^ x >> 32;
 }
 
+/* Of the low halves: one instruction, where a product of 64 bits takes three and more. */
+INLINE words product(words a, words b)
+{
+#if SWITCH_LANES == 16
+    return (words)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif SWITCH_LANES == 8
+    return (words)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#else
+    return (a & splat_word(UINT32_MAX)) * (b & splat_word(UINT32_MAX));
+#endif
+}
+
 /* hash * count >> 64 for counts below 2^16. */
 INLINE words choose(words hash, words count)
 {
-    words low = (hash & splat_word(UINT32_MAX)) * count;
-    return ((hash >> 32) * count + (low >> 32)) >> 32;
+    return (product(hash >> 32, count) + (product(hash, count) >> 32)) >> 32;
 }
 
-/* Output ports (within the node) and sizes of GROUP packets. */
-INLINE void group_route(const struct window_node *node, const struct packet *packets, int32_t *outs, int32_t *sizes)
+/* Output ports (within the node) of GROUP packets. */
+INLINE void group_route(const struct window_node *node, const struct packet *packets, int32_t *outs)
 {
     const words_loose *in = (const words_loose *)packets;
     words low = EVEN((words)in[0], (words)in[1]), high = ODD((words)in[0], (words)in[1]);
@@ -194,324 +177,775 @@ INLINE void group_route(const struct window_node *node, const struct packet *pac
     words hash = path_hash(low, high, node->salt);
     words into = (low & splat_word(WORD_HOST_MASK)) - splat_word(route->down_first); /* wraps below */
     words is_down = (words)(into < splat_word(route->down_last - route->down_first));
-    words child = ((into & splat_word(WORD_HOST_MASK)) * splat_word(node->stride_reciprocal)) >> node->stride_shift;
-    words first = (is_down & (splat_word(route->down_port) + child * splat_word(route->down_width))) |
+    words child = product(into & splat_word(WORD_HOST_MASK), splat_word(node->stride_reciprocal)) >> node->stride_shift;
+    words first = (is_down & (splat_word(route->down_port) + product(child, splat_word(route->down_width)))) |
                   (~is_down & splat_word(route->up_port));
     words count = (is_down & splat_word(route->down_width)) | (~is_down & splat_word(route->up_count));
     words out = first + choose(hash, count);
-    words size = high >> WORD_SIZE_SHIFT & splat_word(PACKET_BYTES_MAX);
     *(half_loose *)outs = __builtin_convertvector(out, half);
-    *(half_loose *)sizes = __builtin_convertvector(size, half);
 }
 
 INLINE void chunk_route(const struct window_core *core, const struct window_node *node, const struct chunk *chunk,
-                        uint32_t room, int32_t *outs, int32_t *sizes)
+                        int32_t *outs)
 {
-    for (uint32_t lane = room; lane < CHUNK_PACKETS && __builtin_expect(!node->is_tree, 0); lane++) {
-        outs[lane] = (int32_t)(node_route(core, node, &chunk->packets[lane]) - node->port_first);
-        sizes[lane] = chunk->packets[lane].size_bytes;
-    }
     if (__builtin_expect(!node->is_tree, 0)) {
+        for (uint32_t lane = 0; lane < chunk->count; lane++) {
+            outs[lane] = (int32_t)(node_route(core, node, &chunk->packets[lane]) - node->port_first);
+        }
         return;
     }
-    for (uint32_t at = 0; at + GROUP <= CHUNK_PACKETS; at += GROUP) {
-        group_route(node, &chunk->packets[at], outs + at, sizes + at);
-    }
-    if (CHUNK_PACKETS % GROUP != 0) {
-        uint32_t at = CHUNK_PACKETS - GROUP;
-        group_route(node, &chunk->packets[at], outs + at, sizes + at);
+    _Static_assert(CHUNK_PACKETS % GROUP == 0, "groups stay inside the chunk");
+    for (uint32_t at = 0; at < chunk->count; at += GROUP) {
+        group_route(node, &chunk->packets[at], outs + at);
     }
 }
 
 /* ---- dealing ---------------------------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void batch_more_put(struct worker *worker, uint32_t port, int32_t key, uint32_t meta)
+static __attribute__((noinline)) void batch_more_put(struct worker *worker, uint32_t port, int32_t key,
+                                                     const struct packet *packet)
 {
-    struct batch_more more = {port, key, meta};
+    struct batch_more more = {port, key, *packet};
     vec_push(worker->arena, worker->more, worker->more_count, worker->more_capacity) = more;
 }
 
-INLINE void chunk_deal(struct worker *worker, const struct window_node *node, const struct chunk *chunk,
-                       uint32_t chunk_id, uint32_t room)
+INLINE void chunk_deal(struct worker *worker, const struct window_node *node, const struct chunk *chunk)
 {
-    int32_t outs[CHUNK_PACKETS], sizes[CHUNK_PACKETS];
-    chunk_route(worker->core, node, chunk, room, outs, sizes);
+    int32_t outs[CHUNK_PACKETS];
+    chunk_route(worker->core, node, chunk, outs);
     /* The compiler must not suspect these stores of changing the worker. */
-    uint32_t *counts = worker->batch_count;
+    uint32_t *counts = worker->batch_count, lanes_used = chunk->count;
     struct port_batch *batches = worker->batches;
-    uint32_t meta_chunk = chunk_id << (4 + META_SIZE_BITS);
-    for (uint32_t lane = room; lane < CHUNK_PACKETS; lane++) {
+    for (uint32_t lane = 0; lane < lanes_used; lane++) {
         uint32_t port = (uint32_t)outs[lane], count = counts[port];
         int32_t key = (int32_t)(chunk->keys[lane] >> 1);
-        uint32_t meta = meta_chunk | lane << META_SIZE_BITS | (uint32_t)sizes[lane];
         counts[port] = count + 1;
         if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
-            batch_more_put(worker, port, key, meta);
+            batch_more_put(worker, port, key, &chunk->packets[lane]);
             continue;
         }
+        batches[port].packets[count] = chunk->packets[lane];
         batches[port].keys[count] = key;
-        batches[port].metas[count] = meta;
     }
-}
-
-static __attribute__((noinline)) void chunks_reserve(struct worker *worker)
-{
-    uint32_t capacity = worker->chunk_capacity == 0 ? 64 : worker->chunk_capacity * 2;
-    struct chunk **chunks = arena_array(worker->arena, capacity, struct chunk *);
-    for (uint32_t i = 0; i < worker->chunk_capacity; i++) {
-        chunks[i] = worker->chunks[i];
-    }
-    worker->chunks = chunks;
-    worker->chunk_capacity = capacity;
 }
 
 static void node_deal(struct worker *worker, const struct window_node *node, uint32_t node_id)
 {
     struct window_core *core = worker->core;
-    uint32_t chunk_count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        uint32_t room;
-        struct chunk *chunk = inbox_take(&core->workers[i], node_id, worker->slot, &room);
+        struct chunk *chunk = inbox_take(&core->workers[i], node_id, worker->slot);
         worker->taken[i] = chunk;
-        for (; chunk != NULL; chunk = chunk->older, room = 0) {
-            if (chunk_count == worker->chunk_capacity) {
-                chunks_reserve(worker);
-            }
-            worker->chunks[chunk_count] = chunk;
+        for (; chunk != NULL; chunk = chunk->older) {
             next_chunk_prefetch(worker);
-            chunk_deal(worker, node, chunk, chunk_count++, room);
+            chunk_deal(worker, node, chunk);
         }
+    }
+    arrivals_release(worker); /* to be filled again while they are in the first-level cache */
+}
+
+/* ---- what waits ------------------------------------------------------------------------------------------- */
+
+#define AGE_PS_MAX (1 << 29) /* of what takes part in a scan of 32 bits */
+
+INLINE bool is_waiting_short(const struct worker *worker, const struct window_port *port)
+{
+    return port->count <= BATCH_WAITING_MAX && port->head + port->count <= port->capacity &&
+           worker->start_ps - port_since(port)[port->head] < AGE_PS_MAX;
+}
+
+INLINE void waiting_copy(struct port_batch *batch, const struct packet *queue, const uint64_t *since_ps, uint32_t first,
+                         uint64_t start_ps)
+{
+    memcpy(&batch->packets[first], &queue[first], BATCH_WAITING_MAX / 2 * sizeof *queue);
+    for (uint32_t at = first; at < first + BATCH_WAITING_MAX / 2; at += GROUP) {
+        words age = *(const words_loose *)&since_ps[at] - splat_word(start_ps);
+        *(half_loose *)&batch->times_ps[at] = __builtin_convertvector(age, half);
     }
 }
 
-INLINE struct packet *meta_packet(struct chunk *const *chunks, uint32_t meta)
+/* A short queue becomes the front of its port's batch; it stays where it is too, for the general code. */
+INLINE void waiting_deal(struct worker *worker, uint32_t port_local, const struct window_port *port)
 {
-    return &chunks[meta >> (META_SIZE_BITS + 4)]->packets[meta >> META_SIZE_BITS & 15];
+    struct port_batch *batch = &worker->batches[port_local];
+    bool is_short = is_waiting_short(worker, port);
+    batch->waiting_count = is_short ? port->count : 0;
+    if (!is_short) {
+        return;
+    }
+    const uint64_t *since_ps = port_since(port) + port->head;
+    const struct packet *queue = port->queue + port->head;
+    worker->batch_count[port_local] = port->count;
+    if (__builtin_expect(port->head != 0, 0)) {
+        for (uint32_t i = 0; i < port->count; i++) {
+            batch->packets[i] = queue[i];
+            batch->times_ps[i] = (int32_t)(int64_t)(since_ps[i] - worker->start_ps);
+        }
+    } else { /* what is too much does no harm, but fetches lines */
+        waiting_copy(batch, queue, since_ps, 0, worker->start_ps);
+        if (__builtin_expect(port->count > BATCH_WAITING_MAX / 2, 0)) {
+            waiting_copy(batch, queue, since_ps, BATCH_WAITING_MAX / 2, worker->start_ps);
+        }
+    }
+    for (uint32_t at = 0; at < BATCH_WAITING_MAX; at += LANES) {
+        *(lanes *)&batch->keys[at] = lane_ids(at / LANES) - splat(BATCH_WAITING_MAX);
+    }
 }
 
 /* ---- one port, packet by packet --------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void batch_serve_slow(struct worker *worker, uint32_t node_id, uint32_t port_local,
-                                                       uint32_t count)
+                                                       uint32_t waiting, uint32_t count)
 {
-    const struct port_batch *batch = &worker->batches[port_local];
+    struct port_batch *batch = &worker->batches[port_local];
     struct arrivals *arrivals = &worker->arrivals;
     arrivals->count = 0;
     arrivals_reserve(worker, count);
     uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS;
-    for (uint32_t i = inside; i-- > 0;) { /* chunks are read from the newest packet on: so they are nearly sorted */
-        arrivals_add(arrivals, batch->keys[i], meta_packet(worker->chunks, batch->metas[i]));
+    for (uint32_t i = waiting; i < inside; i++) {
+        arrivals_add(arrivals, batch->keys[i], &batch->packets[i]);
     }
     for (size_t i = 0; count > inside && i < worker->more_count; i++) {
         if (worker->more[i].port == port_local) {
-            arrivals_add(arrivals, worker->more[i].key, meta_packet(worker->chunks, worker->more[i].meta));
+            arrivals_add(arrivals, worker->more[i].key, &worker->more[i].packet);
         }
     }
     port_serve(worker, node_id, port_local, arrivals->items, arrivals->count);
 }
 
-/* ---- one port, all lanes at once -------------------------------------------------------------------------- */
+/* ---- sorting ---------------------------------------------------------------------------------------------- */
 
 union block {
     lanes v[VECTORS_MAX];
     int32_t each[BATCH_PACKETS];
 };
 
-struct served {
-    union block start_ps, departure_ps, key_out;
-    uint32_t starts[3]; /* lanes that start in this window, by the window of their arrival */
-    uint32_t waits;     /* the others */
-    uint32_t start_count;
-    uint32_t last;         /* lane that starts last */
-    int32_t departure_last; /* when it is gone; -1: none starts */
-    int32_t busy_ps, wait_ps, bytes;
-    int32_t work_ps_max; /* no packet finds more work than that in the port, itself counted */
-};
-
-INLINE void service_load(const struct window_port *port, const union block *size, uint32_t vectors,
-                         union block *service)
+#define TURNED(lane, d) ((lane) ^ (d))
+INLINE lanes turned(lanes a, uint32_t distance)
 {
-    if (__builtin_expect(port->ps_per_byte != 0, 1)) {
-        for (uint32_t v = 0; v < vectors; v++) {
-            service->v[v] = size->v[v] * splat((int32_t)port->ps_per_byte);
+    switch (distance) {
+    case 1:
+        return __builtin_shufflevector(a, a, EACH(TURNED, 1));
+    case 2:
+        return __builtin_shufflevector(a, a, EACH(TURNED, 2));
+#if SWITCH_LANES >= 8
+    case 4:
+        return __builtin_shufflevector(a, a, EACH(TURNED, 4));
+#endif
+    default:
+#if SWITCH_LANES == 16
+        return __builtin_shufflevector(a, a, EACH(TURNED, 8));
+#else
+        return a;
+#endif
+    }
+}
+
+/* A bit per lane of a vector: whether its place in the block has this bit. */
+INLINE uint32_t places_with(uint32_t vector, uint32_t bit)
+{
+    static const uint32_t patterns[] = {[1] = 0xaaaa, [2] = 0xcccc, [4] = 0xf0f0, [8] = 0xff00};
+    return bit < LANES ? patterns[bit] : (vector * LANES & bit) != 0 ? 0xffff : 0;
+}
+
+INLINE lanes mixed(lanes low, lanes high, uint32_t takes_high)
+{
+#if SWITCH_LANES == 16
+    return (lanes)_mm512_mask_mov_epi32((__m512i)low, (__mmask16)takes_high, (__m512i)high);
+#else
+    lanes bit = splat(1) << lane_ids(0);
+    lanes mask = (splat((int32_t)takes_high) & bit) != splat(0);
+    return pick(mask, high, low);
+#endif
+}
+
+/* One step of the bitonic sort (Batcher 1968): blocks of `size` places, partners `distance` apart. */
+INLINE void sort_step(lanes *v, uint32_t vectors, uint32_t size, uint32_t distance)
+{
+    uint32_t apart = distance / LANES;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < vectors; i++) {
+        if (apart > 0 && (i & apart) != 0) {
+            continue;
+        }
+        if (apart > 0) {
+            lanes low = min_lanes(v[i], v[i + apart]), high = max_lanes(v[i], v[i + apart]);
+            bool is_down = (i * LANES & size) != 0;
+            v[i] = is_down ? high : low;
+            v[i + apart] = is_down ? low : high;
+            continue;
+        }
+        lanes other = turned(v[i], distance);
+        v[i] = mixed(min_lanes(v[i], other), max_lanes(v[i], other), places_with(i, distance) ^ places_with(i, size));
+    }
+}
+
+/* Written out, so that all is known when it is compiled. */
+INLINE void sort_block(lanes *v, uint32_t vectors)
+{
+    sort_step(v, vectors, 2, 1);
+    sort_step(v, vectors, 4, 2);
+    sort_step(v, vectors, 4, 1);
+    if (vectors * LANES >= 8) {
+        sort_step(v, vectors, 8, 4);
+        sort_step(v, vectors, 8, 2);
+        sort_step(v, vectors, 8, 1);
+    }
+    if (vectors * LANES >= 16) {
+        sort_step(v, vectors, 16, 8);
+        sort_step(v, vectors, 16, 4);
+        sort_step(v, vectors, 16, 2);
+        sort_step(v, vectors, 16, 1);
+    }
+    if (vectors * LANES >= 32) {
+        sort_step(v, vectors, 32, 16);
+        sort_step(v, vectors, 32, 8);
+        sort_step(v, vectors, 32, 4);
+        sort_step(v, vectors, 32, 2);
+        sort_step(v, vectors, 32, 1);
+    }
+}
+
+/* Keys without room for a place. */
+static __attribute__((noinline)) void rank_block(const int32_t *keys, uint32_t count, int32_t *places)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t before = 0;
+        for (uint32_t j = 0; j < count; j++) {
+            before += keys[j] < keys[i];
+        }
+        places[before] = (int32_t)i;
+    }
+    for (uint32_t i = count; i < BATCH_PACKETS; i++) {
+        places[i] = 0;
+    }
+}
+
+/* The places of the batch in the order of service, and their keys in this order. */
+INLINE void batch_order(const struct window_core *core, const struct port_batch *batch, uint32_t vectors, lanes *place,
+                        lanes *key)
+{
+    uint32_t count = batch->count;
+    if (__builtin_expect(!core->has_place_bits, 0)) {
+        union block places, keys;
+        rank_block(batch->keys, count, places.each);
+        for (uint32_t i = 0; i < vectors * LANES; i++) {
+            keys.each[i] = batch->keys[places.each[i]];
+        }
+        for (uint32_t i = 0; i < vectors; i++) {
+            place[i] = places.v[i];
+            key[i] = keys.v[i];
         }
         return;
     }
-    for (uint32_t i = 0; i < vectors * LANES; i++) { /* no packet has size 0, and that takes no time */
-        service->each[i] = (int32_t)port->service_ps[size->each[i]];
+    lanes v[VECTORS_MAX];
+    for (uint32_t i = 0; i < vectors; i++) {
+        lanes is_packet = lane_ids(i) < splat((int32_t)count);
+        v[i] = *(const lanes *)&batch->keys[i * LANES] << PLACE_BITS | lane_ids(i);
+        v[i] = pick(is_packet, v[i], splat(INT32_MAX));
+    }
+    sort_block(v, vectors);
+    for (uint32_t i = 0; i < vectors; i++) {
+        place[i] = v[i] & splat(BATCH_PACKETS - 1);
+        key[i] = v[i] >> PLACE_BITS;
     }
 }
 
-/* S, M and the departures. */
-INLINE void scan(const union block *key, const union block *time, const union block *service, uint32_t vectors,
-                 uint32_t count, int32_t base_ps, union block *departure)
+/* ---- packets in the order of service ---------------------------------------------------------------------- */
+
+/* Puts the packets of a batch into this order, and finds their sizes. */
+#if SWITCH_LANES == 16
+#define PAIR(q) 4 * q, 4 * q, 4 * q, 4 * q, 4 * q + 1, 4 * q + 1, 4 * q + 1, 4 * q + 1, 4 * q + 2, 4 * q + 2, 4 * q + 2, \
+                4 * q + 2, 4 * q + 3, 4 * q + 3, 4 * q + 3, 4 * q + 3
+/* The words of four packets whose places are in the lanes 4 quarter .. of a vector. */
+INLINE __m512i quarter_words(lanes place, uint32_t quarter)
 {
-    union block before, level;
-    for (uint32_t v = 0; v < vectors; v++) {
-        before.v[v] = splat(0);
-    }
-    for (uint32_t j = 0; j < count; j += 4) {
-#pragma GCC unroll 4
-        for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat_at(&key->each[k]), more = splat_at(&service->each[k]);
-            for (uint32_t v = 0; v < vectors; v++) {
-                before.v[v] = add_after(before.v[v], key->v[v], pivot, more);
+    static const int32_t pairs[4][16] __attribute__((aligned(64))) = {{PAIR(0)}, {PAIR(1)}, {PAIR(2)}, {PAIR(3)}};
+    __m512i twice = _mm512_slli_epi32((__m512i)place, 1);
+    __m512i words_of = _mm512_permutexvar_epi32(_mm512_load_si512(pairs[quarter]), twice);
+    return _mm512_or_si512(words_of, _mm512_set_epi64(1, 0, 1, 0, 1, 0, 1, 0));
+}
+
+INLINE void batch_sort(struct port_batch *batch, const lanes *place, uint32_t vectors, lanes *size)
+{
+    __m512i *packets = (__m512i *)batch->packets, sorted[4 * VECTORS_MAX];
+    __m512i sizes_at = (__m512i)(lanes){2, 6, 10, 14, 18, 22, 26, 30, 2, 6, 10, 14, 18, 22, 26, 30};
+    for (uint32_t i = 0; i < vectors; i++) {
+        __m512i *to = &sorted[4 * i];
+        for (uint32_t q = 0; q < 4; q++) {
+            __m512i at = quarter_words(place[i], q);
+            if (vectors == 1) {
+                __m512i low = _mm512_permutex2var_epi64(packets[0], at, packets[1]);
+                __m512i high = _mm512_permutex2var_epi64(packets[2], at, packets[3]);
+                to[q] = _mm512_mask_blend_epi64(_mm512_test_epi64_mask(at, _mm512_set1_epi64(16)), low, high);
+            } else {
+                at = _mm512_and_si512(at, _mm512_set1_epi64(2 * BATCH_PACKETS - 1));
+                to[q] = _mm512_i64gather_epi64(at, packets, 8);
             }
         }
+        __m512i low = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[0], WORD_SIZE_SHIFT), sizes_at,
+                                                _mm512_srli_epi64(to[1], WORD_SIZE_SHIFT));
+        __m512i high = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[2], WORD_SIZE_SHIFT), sizes_at,
+                                                 _mm512_srli_epi64(to[3], WORD_SIZE_SHIFT));
+        size[i] = (lanes)_mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1) & splat(PACKET_BYTES_MAX);
     }
-    lanes top[VECTORS_MAX];
-    for (uint32_t v = 0; v < vectors; v++) {
-        level.v[v] = time->v[v] - before.v[v];
-        top[v] = max_lanes(level.v[v], splat(base_ps));
+    for (uint32_t q = 0; q < 4 * vectors; q++) {
+        packets[q] = sorted[q];
     }
-    for (uint32_t j = 0; j < count; j += 4) {
+}
+
+/* As many as there is room for: 16 at most. */
+INLINE void packets_move(const struct packet *from, uint32_t count, struct packet *to)
+{
+    uint32_t mask = (UINT32_C(1) << (count & 15) << (count & 15)) - 1; /* two bits a packet */
+    mask = count == 16 ? UINT32_MAX : mask;
+    for (uint32_t q = 0; q < 4; q++) {
+        __mmask8 part = (__mmask8)(mask >> 8 * q);
+        _mm512_mask_storeu_epi64(to + 4 * q, part, _mm512_loadu_si512(from + 4 * q));
+    }
+}
+
+INLINE void keys_move(const uint32_t *from, uint32_t count, uint32_t *to)
+{
+    _mm512_mask_storeu_epi32(to, (__mmask16)((UINT32_C(1) << count) - 1), _mm512_loadu_si512(from));
+}
+
+INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, uint64_t *to)
+{
+    __m512i start = _mm512_set1_epi64((int64_t)start_ps), times = _mm512_loadu_si512(from);
+    uint32_t mask = (UINT32_C(1) << count) - 1;
+    __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(times));
+    __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(times, 1));
+    _mm512_mask_storeu_epi64(to, (__mmask8)mask, _mm512_add_epi64(low, start));
+    _mm512_mask_storeu_epi64(to + 8, (__mmask8)(mask >> 8), _mm512_add_epi64(high, start));
+}
+#else
+INLINE void batch_sort(struct port_batch *batch, const lanes *place, uint32_t vectors, lanes *size)
+{
+    struct packet sorted[BATCH_PACKETS];
+    union block places, sizes;
+    for (uint32_t i = 0; i < vectors; i++) {
+        places.v[i] = place[i];
+    }
+    for (uint32_t i = 0; i < vectors * LANES; i++) {
+        sorted[i] = batch->packets[places.each[i]];
+        sizes.each[i] = (int32_t)sorted[i].size_bytes;
+    }
+    memcpy(batch->packets, sorted, vectors * LANES * sizeof *sorted);
+    for (uint32_t i = 0; i < vectors; i++) {
+        size[i] = sizes.v[i];
+    }
+}
+
+INLINE void packets_move(const struct packet *from, uint32_t count, struct packet *to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = from[i];
+    }
+}
+
+INLINE void keys_move(const uint32_t *from, uint32_t count, uint32_t *to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = from[i];
+    }
+}
+
+INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, uint64_t *to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = start_ps + (uint64_t)(int64_t)from[i];
+    }
+}
+#endif
+
+/* ---- one port, all lanes at once -------------------------------------------------------------------------- */
+
+#define UP(lane, d) ((lane) < (d) ? (lane) : LANES + (lane) - (d))
+INLINE lanes moved_up(lanes a, uint32_t distance, lanes fill)
+{
+    switch (distance) {
+    case 1:
+        return __builtin_shufflevector(fill, a, EACH(UP, 1));
+    case 2:
+        return __builtin_shufflevector(fill, a, EACH(UP, 2));
+#if SWITCH_LANES >= 8
+    case 4:
+        return __builtin_shufflevector(fill, a, EACH(UP, 4));
+#endif
+    default:
+#if SWITCH_LANES == 16
+        return __builtin_shufflevector(fill, a, EACH(UP, 8));
+#else
+        return a;
+#endif
+    }
+}
+
+INLINE void prefix_sum(lanes *v, uint32_t vectors)
+{
+    for (uint32_t i = 0; i < vectors; i++) {
 #pragma GCC unroll 4
-        for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat_at(&key->each[k]), other = splat_at(&level.each[k]);
-            for (uint32_t v = 0; v < vectors; v++) {
-                top[v] = max_after(top[v], key->v[v], pivot, other);
-            }
+        for (uint32_t distance = 1; distance < LANES; distance *= 2) {
+            v[i] += moved_up(v[i], distance, splat(0));
         }
+        v[i] += i > 0 ? splat(v[i - 1][LANES - 1]) : splat(0);
+    }
+}
+
+INLINE void prefix_max(lanes *v, uint32_t vectors)
+{
+    for (uint32_t i = 0; i < vectors; i++) {
+#pragma GCC unroll 4
+        for (uint32_t distance = 1; distance < LANES; distance *= 2) {
+            v[i] = max_lanes(v[i], moved_up(v[i], distance, splat(INT32_MIN)));
+        }
+        v[i] = i > 0 ? max_lanes(v[i], splat(v[i - 1][LANES - 1])) : v[i];
+    }
+}
+
+INLINE void service_find(const struct window_port *port, const lanes *size, uint32_t vectors, lanes *service)
+{
+    if (__builtin_expect(port->ps_per_byte != 0, 1)) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            service[v] = size[v] * splat((int32_t)port->ps_per_byte);
+        }
+        return;
+    }
+    union block sizes, services;
+    for (uint32_t v = 0; v < vectors; v++) {
+        sizes.v[v] = size[v];
+    }
+    for (uint32_t i = 0; i < vectors * LANES; i++) { /* no packet has size 0, and that takes no time */
+        services.each[i] = (int32_t)port->service_ps[sizes.each[i]];
     }
     for (uint32_t v = 0; v < vectors; v++) {
-        departure->v[v] = before.v[v] + service->v[v] + top[v];
+        service[v] = services.v[v];
     }
+}
+
+INLINE uint32_t lanes_first(uint32_t count)
+{
+    return (uint32_t)((UINT64_C(1) << count) - 1);
+}
+
+/* Where the packets that start will be, and when. */
+INLINE void arrivals_find(const struct worker *worker, const struct window_port *port, struct port_batch *batch,
+                          uint32_t vectors, const lanes *size, const lanes *start, const lanes *departure)
+{
+    const struct window_core *core = worker->core;
+    lanes width = splat((int32_t)core->width_ps);
+    uint32_t starts = 0, here = 0, near = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes ahead = departure[v], whole = splat(1);
+        if (__builtin_expect(port->is_peer_cut, 0)) {
+            lanes is_cut = size[v] > splat((int32_t)core->config.cut_through_bytes);
+            ahead = pick(is_cut, start[v] + splat((int32_t)port->cut_service_ps), ahead);
+            whole &= ~is_cut;
+        }
+        ahead += splat((int32_t)port->reach_ps);
+        lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
+        *(lanes *)&batch->keys_out[v * LANES] =
+            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
+        starts |= bits_less(start[v], width) << v * LANES;
+        here |= bits_less(ahead, width) << v * LANES;
+        near |= bits_less(ahead, width + width) << v * LANES;
+    }
+    starts &= lanes_first(batch->count);
+    batch->start_count = (uint32_t)__builtin_popcount(starts); /* times ascend: these are the first lanes */
+    batch->here = (uint32_t)__builtin_popcount(starts & here);
+    batch->near = (uint32_t)__builtin_popcount(starts & near);
 }
 
 /* Bytes in the port as each packet arrives, itself counted; the largest. Exact, all that waits included. */
-static __attribute__((noinline)) int32_t queue_top(const struct worker *worker, const struct window_port *port, const union block *key,
-                         const union block *time, const union block *size, const struct served *served,
-                         uint32_t vectors, uint32_t count)
+static __attribute__((noinline)) uint64_t queue_top(const struct worker *worker, const struct window_port *port,
+                                                    const struct port_batch *batch, const int32_t *sizes)
 {
-    lanes queued[VECTORS_MAX], top = splat(0);
-    for (uint32_t v = 0; v < vectors; v++) {
-        queued[v] = size->v[v];
+    uint32_t left = port->count - batch->waiting_count, at = port->head, gone = 0;
+    int64_t bytes = port->in_service_bytes, first = bytes, top = 0;
+    uint64_t leaves_ps = port->free_ps; /* when the first of `bytes` is gone */
+    for (uint32_t i = 0; i < left; i++) {
+        bytes += port->queue[(at + i) & (port->capacity - 1)].size_bytes;
     }
-    for (uint32_t j = 0; j < count; j++) {
-        for (uint32_t v = 0; v < vectors; v++) {
-            lanes is_there = (key->v[v] > splat(key->each[j])) & (splat(served->departure_ps.each[j]) > time->v[v]);
-            queued[v] += is_there & splat(size->each[j]);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t now_ps = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
+        while (first > 0 && leaves_ps <= now_ps) {
+            bytes -= first;
+            first = 0;
+            if (left > 0) {
+                first = port->queue[at++ & (port->capacity - 1)].size_bytes;
+                leaves_ps += port_service_ps(port, (uint64_t)first);
+                left--;
+            }
         }
-    }
-    uint64_t leaves_ps = port->free_ps;
-    int32_t bytes = (int32_t)port->in_service_bytes;
-    for (uint32_t i = 0;; i++) { /* what was there before: in service, then the queue */
-        int32_t leaves = leaves_ps > worker->start_ps ? (int32_t)(leaves_ps - worker->start_ps) : 0;
-        for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] += (splat(leaves) > time->v[v]) & splat(bytes);
+        for (; gone < i && batch->departures_ps[gone] <= batch->times_ps[i]; gone++) {
+            bytes -= sizes[gone];
         }
-        if (i == port->count) {
-            break;
-        }
-        const struct packet *packet = &port->queue[(port->head + i) & (port->capacity - 1)].packet;
-        bytes = packet->size_bytes;
-        leaves_ps += port_service_ps(port, packet->size_bytes);
+        bytes += sizes[i];
+        top = i >= batch->waiting_count && bytes > top ? bytes : top;
     }
-    for (uint32_t v = 0; v < vectors; v++) {
-        top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)count)));
-    }
-    return top_lane(top);
+    return (uint64_t)top;
 }
 
-/* Everything about the batch that needs no memory but its own. slack_ps: service of the largest packet. */
-INLINE void batch_scan(const struct worker *worker, const struct window_port *port, const struct port_batch *batch,
-                       uint32_t vectors, uint32_t count, int32_t base_ps, int32_t slack_ps, union block *key,
-                       union block *time, union block *size, struct served *served)
+/* The same where nothing but the batch waits and a byte takes the same time everywhere, a vector at a time. */
+INLINE uint64_t queue_top_lanes(const struct worker *worker, const struct window_port *port,
+                                const struct port_batch *batch, uint32_t vectors)
+{
+    lanes gone[VECTORS_MAX], top = splat(0);
+    int32_t free_ps = port->free_ps > worker->start_ps ? (int32_t)(port->free_ps - worker->start_ps) : INT32_MIN;
+    int32_t in_service_ps = (int32_t)(port->in_service_bytes * port->ps_per_byte);
+    for (uint32_t v = 0; v < vectors; v++) {
+        gone[v] = splat(0);
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            lanes is_gone = *(const lanes *)&batch->times_ps[v * LANES] >= splat(batch->departures_ps[i]);
+            gone[v] = pick(is_gone, splat(batch->services_ps[i]), gone[v]);
+        }
+    }
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes is_new = (lane_ids(v) < splat((int32_t)batch->count)) & (lane_ids(v) >= splat((int32_t)batch->waiting_count));
+        lanes time = *(const lanes *)&batch->times_ps[v * LANES], to = *(const lanes *)&batch->services_ps[v * LANES];
+        lanes work = to - gone[v] + (splat(in_service_ps) & (time < splat(free_ps)));
+        top = max_lanes(top, work & is_new);
+    }
+    int32_t top_ps = top[0];
+    for (uint32_t i = 1; i < LANES; i++) {
+        top_ps = top[i] > top_ps ? top[i] : top_ps;
+    }
+    return (uint32_t)top_ps / port->ps_per_byte;
+}
+
+INLINE uint32_t lanes_marked(const struct window_port *port, const lanes *work, uint32_t vectors)
+{
+    lanes calm = splat(port->mark_calm_ps < INT32_MAX ? (int32_t)port->mark_calm_ps : INT32_MAX);
+    uint32_t marked = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        marked |= bits_less(calm, work[v]) << v * LANES;
+    }
+    return marked;
+}
+
+/* More work than ever may have been in the port. False: it must go packet by packet, as drops may be due. */
+INLINE bool batch_record(const struct worker *worker, struct window_port *port, const struct port_batch *batch,
+                         uint32_t vectors, const lanes *size)
+{
+    uint64_t top_bytes;
+    if (port->ps_per_byte != 0 && port->count == batch->waiting_count) {
+        top_bytes = queue_top_lanes(worker, port, batch, vectors);
+    } else {
+        union block sizes;
+        for (uint32_t v = 0; v < vectors; v++) {
+            sizes.v[v] = size[v];
+        }
+        top_bytes = queue_top(worker, port, batch, sizes.each);
+    }
+    if (top_bytes > port->capacity_bytes) {
+        return false;
+    }
+    port_record(port, top_bytes);
+    return true;
+}
+
+/* The lanes that start after the time that is asked for. */
+static __attribute__((noinline)) void batch_sample(struct worker *worker, const struct window_port *port,
+                                                   const struct port_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->start_count; i++) {
+        int32_t service_ps = batch->services_ps[i] - (i > 0 ? batch->services_ps[i - 1] : 0);
+        if ((uint64_t)(batch->departures_ps[i] - service_ps) > worker->sample_offset_ps) {
+            port_sample(worker->core, port, batch->packets[i].size_bytes);
+        }
+    }
+}
+
+/* False: the port must go packet by packet. slack_ps: service of the largest packet. */
+INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct port_batch *batch, uint32_t vectors,
+                       int32_t base_ps, int32_t slack_ps)
 {
     const struct window_core *core = worker->core;
-    union block service;
+    lanes place[VECTORS_MAX], key[VECTORS_MAX], size[VECTORS_MAX], time[VECTORS_MAX], service[VECTORS_MAX];
+    lanes to[VECTORS_MAX], top[VECTORS_MAX], start[VECTORS_MAX], departure[VECTORS_MAX];
+    batch_order(core, batch, vectors, place, key);
+    batch_sort(batch, place, vectors, size);
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_packet = lane_ids(v) < splat((int32_t)count);
-        key->v[v] = pick(is_packet, *(const lanes_loose *)&batch->keys[v * LANES], splat(INT32_MAX));
-        size->v[v] = *(const lanes_loose *)&batch->metas[v * LANES] & splat(PACKET_BYTES_MAX) & is_packet;
-        time->v[v] = key->v[v] >> (int32_t)(core->key_shift - 1);
+        lanes is_old = lane_ids(v) < splat((int32_t)batch->waiting_count);
+        size[v] &= lane_ids(v) < splat((int32_t)batch->count);
+        time[v] = key[v] >> (int32_t)(core->key_shift - 1);
+        if (v * LANES < BATCH_WAITING_MAX) {
+            time[v] = pick(is_old, *(const lanes *)&batch->times_ps[v * LANES], time[v]);
+        }
+        *(lanes *)&batch->keys[v * LANES] = key[v];
+        *(lanes *)&batch->times_ps[v * LANES] = time[v];
     }
-    service_load(port, size, vectors, &service);
-    scan(key, time, &service, vectors, count, base_ps, &served->departure_ps);
-    lanes busy = splat(0), wait = splat(0), bytes = splat(0), work = splat(0), latest = splat(-1);
-    lanes width = splat((int32_t)core->width_ps);
-    served->starts[0] = served->starts[1] = served->starts[2] = 0;
+    service_find(port, size, vectors, service);
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_packet = lane_ids(v) < splat((int32_t)count), departure = served->departure_ps.v[v];
-        lanes start = pick(is_packet, departure - service.v[v], width); /* empty lanes never start */
-        lanes is_started = start < width, waited = start - time->v[v];
-        served->start_ps.v[v] = start;
-        busy += service.v[v] & is_started;
-        wait += waited & is_started;
-        bytes += size->v[v] & is_started;
-        latest = max_lanes(latest, pick(is_started, departure, splat(-1)));
+        to[v] = service[v];
+    }
+    prefix_sum(to, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        top[v] = time[v] - (to[v] - service[v]);
+    }
+    prefix_max(top, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        departure[v] = to[v] + max_lanes(top[v], splat(base_ps));
+        start[v] = departure[v] - service[v];
+        *(lanes *)&batch->services_ps[v * LANES] = to[v];
+        *(lanes *)&batch->departures_ps[v * LANES] = departure[v];
+    }
+    lanes calm = splat(port->calm_ps < INT32_MAX ? (int32_t)port->calm_ps : INT32_MAX);
+    uint32_t raised = 0, arrived = lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
+    lanes work[VECTORS_MAX];
+    lanes wait = splat(0), bytes = splat(0), width = splat((int32_t)core->width_ps);
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes waited = start[v] - time[v];
         /* The packet in service may be counted whole though some of it has left. */
-        lanes slack = splat(slack_ps) & (waited > splat(0));
-        work = max_lanes(work, (departure - time->v[v] + slack) & is_packet);
-        lanes is_cut = splat(-(int32_t)port->is_peer_cut) & (size->v[v] > splat((int32_t)core->config.cut_through_bytes));
-        lanes ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), departure) + splat((int32_t)port->reach_ps);
-        lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
-        served->key_out.v[v] =
-            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | (splat(1) & ~is_cut);
-        uint32_t started = bits_less(start, width), here = bits_less(ahead, width), near = bits_less(ahead, width + width);
-        served->starts[0] |= (started & here) << v * LANES;
-        served->starts[1] |= (started & near & ~here) << v * LANES;
-        served->starts[2] |= (started & ~near) << v * LANES;
+        work[v] = departure[v] - time[v] + (splat(slack_ps) & (waited > splat(0)));
+        raised |= bits_less(calm, work[v]) << v * LANES;
+        lanes is_started = (start[v] < width) & (lane_ids(v) < splat((int32_t)batch->count));
+        wait += waited & is_started;
+        bytes += size[v] & is_started;
     }
-    uint32_t started = served->starts[0] | served->starts[1] | served->starts[2];
-    served->waits = (uint32_t)((UINT64_C(1) << count) - 1) & ~started;
-    served->start_count = (uint32_t)__builtin_popcount(started);
-    served->wait_ps = sum_lanes(wait);
-    served->bytes = sum_lanes(bytes);
-    served->busy_ps = port->ps_per_byte != 0 ? served->bytes * (int32_t)port->ps_per_byte : sum_lanes(busy);
-    served->work_ps_max = top_lane(work);
-    served->departure_last = top_lane(latest);
-    uint32_t earlier = 0;
-    for (uint32_t v = 0; v < vectors; v++) {
-        earlier |= bits_less(served->departure_ps.v[v], splat(served->departure_last)) << v * LANES;
+    batch->wait_ps = sum_lanes(wait);
+    batch->bytes = sum_lanes(bytes);
+    arrivals_find(worker, port, batch, vectors, size, start, departure);
+    if (__builtin_expect((raised & arrived) != 0, 0) &&
+        ((lanes_marked(port, work, vectors) & arrived) != 0 || !batch_record(worker, port, batch, vectors, size))) {
+        return false;
     }
-    served->last = (uint32_t)__builtin_ctz((started & ~earlier) | UINT32_C(1) << 31);
+    if (__builtin_expect(worker->sample_offset_ps < core->width_ps, 0)) {
+        batch_sample(worker, port, batch);
+    }
+    return true;
 }
 
-/* Sends some lanes to the peer in one of its windows. */
+/* calm_ps first: the other one is on a line that nothing else here needs. */
+INLINE bool may_mark(const struct window_port *port, uint64_t work_ps)
+{
+    return __builtin_expect(work_ps > port->calm_ps, 0) && work_ps > port->mark_calm_ps;
+}
+
+/* Of a port that the vector loops may serve. */
+static enum batch_way batch_scan(struct worker *worker, struct window_port *port, struct port_batch *batch)
+{
+    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    uint64_t work_ps = base_ps + port->waiting_ps;
+    if (__builtin_expect(batch->count > BATCH_PACKETS || work_ps >= BASE_PS_MAX || may_mark(port, work_ps), 0)) {
+        return BATCH_SLOW;
+    }
+    if (batch->count == 1 && port->count == 0) {
+        return BATCH_LONE;
+    }
+    peer_prefetch(worker, port);
+    int32_t base = (int32_t)(batch->waiting_count > 0 ? base_ps : work_ps);
+    int32_t slack_ps = (int32_t)port->service_ps[worker->packet_bytes_max];
+    bool is_done;
+    if (batch->count <= LANES) {
+        is_done = lanes_scan(worker, port, batch, 1, base, slack_ps);
+    } else if (batch->count <= 2 * LANES) {
+        is_done = lanes_scan(worker, port, batch, 2, base, slack_ps);
+    } else {
+        is_done = lanes_scan(worker, port, batch, VECTORS_MAX, base, slack_ps);
+    }
+    return is_done ? BATCH_SCANNED : BATCH_SLOW;
+}
+
+/* ---- what has been found happens -------------------------------------------------------------------------- */
+
+enum { MOVE_MAX = 16 };
+
+INLINE void chunk_fill(uintptr_t at, const struct port_batch *batch, uint32_t first, uint32_t count)
+{
+    struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+    packets_move(&batch->packets[first], count, &chunk->packets[lane]);
+    keys_move(&batch->keys_out[first], count, &chunk->keys[lane]);
+}
+
+/* Sends some packets of a batch to the peer in one of its windows: MOVE_MAX at most. */
 INLINE void lanes_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
-                       const struct served *served, uint32_t starts, uint32_t ahead)
+                       uint32_t first, uint32_t end, uint32_t ahead)
 {
     const struct window_core *core = worker->core;
-    struct chunk *const *chunks = worker->chunks;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
+    if (end - first == 1) {
+        inbox_put(worker, peer, slot, batch->keys_out[first], &batch->packets[first]);
+        return;
+    }
     uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
-    do {
-        uint32_t lane = (uint32_t)__builtin_ctz(starts);
-        starts &= starts - 1;
-        if (__builtin_expect((at & CHUNK_ROOM_MASK) == 0, 0)) {
-            *tail = at;
-            at = inbox_open(worker, peer, slot);
+    uint32_t room = at & CHUNK_ROOM_MASK;
+    if (room < end - first) {
+        if (room > 0) {
+            chunk_fill(at, batch, first, room);
+            first += room;
+            *tail = at - room;
         }
-        at--;
-        struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-        chunk->packets[at & CHUNK_ROOM_MASK] = *meta_packet(chunks, batch->metas[lane]);
-        chunk->keys[at & CHUNK_ROOM_MASK] = (uint32_t)served->key_out.each[lane];
-    } while (starts != 0);
-    *tail = at;
+        at = inbox_open(worker, peer, slot);
+    }
+    chunk_fill(at, batch, first, end - first);
+    *tail = at - (end - first);
 }
 
-/* Puts the lanes that do not start behind the queue, each at its place. */
-INLINE void lanes_wait(struct worker *worker, struct window_port *port, const struct port_batch *batch,
-                       const struct served *served, const union block *key, const union block *time, uint32_t vectors)
+INLINE void part_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch,
+                      uint32_t first, uint32_t end, uint32_t ahead)
 {
-    uint32_t more = (uint32_t)__builtin_popcount(served->waits);
-    while (__builtin_expect(port->count + more > port->capacity, 0)) {
+    while (__builtin_expect(end - first > MOVE_MAX, 0)) {
+        lanes_send(worker, port, batch, first, first + MOVE_MAX, ahead);
+        first += MOVE_MAX;
+    }
+    if (first < end) {
+        lanes_send(worker, port, batch, first, end, ahead);
+    }
+}
+
+/* Written out: each has its own way to be predicted. */
+INLINE void starts_send(struct worker *worker, const struct window_port *port, const struct port_batch *batch)
+{
+    part_send(worker, port, batch, 0, batch->here, 0);
+    part_send(worker, port, batch, batch->here, batch->near, 1);
+    part_send(worker, port, batch, batch->near, batch->start_count, 2);
+}
+
+/* What does not start is the queue, or goes behind it. */
+INLINE void rest_queue(struct worker *worker, struct window_port *port, const struct port_batch *batch)
+{
+    uint32_t first = batch->start_count, count = batch->count;
+    if (batch->waiting_count > 0) {
+        port->head = port->count = 0;
+        port->waiting_ps = 0;
+    }
+    if (first == count) {
+        return;
+    }
+    while (__builtin_expect(port->count + count - first > port->capacity, 0)) {
         port_queue_grow(worker, port);
     }
-    uint32_t first = port->head + port->count - served->start_count;
-    for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(waits);
-        uint32_t rank = 0; /* how many of the batch are before it */
-        for (uint32_t v = 0; v < vectors; v++) {
-            rank += (uint32_t)__builtin_popcount(bits_less(key->v[v], splat_at(&key->each[lane])));
+    port->waiting_ps += (uint64_t)(batch->services_ps[count - 1] - (first > 0 ? batch->services_ps[first - 1] : 0));
+    if (__builtin_expect(port->count > 0 || count - first > MOVE_MAX, 0)) {
+        for (uint32_t i = first; i < count; i++) {
+            uint32_t at = (port->head + port->count++) & (port->capacity - 1);
+            port->queue[at] = batch->packets[i];
+            port_since(port)[at] = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
         }
-        struct window_waiting *place = &port->queue[(first + rank) & (port->capacity - 1)];
-        place->packet = *meta_packet(worker->chunks, batch->metas[lane]);
-        place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
-        port->waiting_ps += (uint64_t)(served->departure_ps.each[lane] - served->start_ps.each[lane]);
+        return;
     }
-    port->count += more;
+    port->head = 0;
+    port->count = count - first;
+    packets_move(&batch->packets[first], count - first, port->queue);
+    times_move(&batch->times_ps[first], count - first, worker->start_ps, port_since(port));
+}
+
+INLINE void batch_send(struct worker *worker, struct window_port *port, const struct port_batch *batch)
+{
+    starts_send(worker, port, batch);
+    if (__builtin_expect(batch->start_count > 0, 1)) {
+        uint32_t last = batch->start_count - 1;
+        struct port_sent sent = {batch->start_count, (uint64_t)batch->bytes, (uint64_t)batch->services_ps[last],
+                                 (uint64_t)batch->wait_ps};
+        port->in_service_bytes = (uint32_t)batch->packets[last].size_bytes;
+        port->free_ps = worker->start_ps + (uint64_t)batch->departures_ps[last];
+        sent_count(worker, port, &sent);
+    }
+    rest_queue(worker, port, batch);
 }
 
 /* What waited and starts in this window, of a port that has been up. */
@@ -521,10 +955,10 @@ INLINE void waiting_send(struct worker *worker, struct window_port *port)
     uint32_t head = port->head, count = port->count, mask = port->capacity - 1, size = 0;
     struct port_sent sent = {0};
     for (; count > 0 && now_ps < worker->core->width_ps; count--, head++) {
-        const struct window_waiting *first = &port->queue[head & mask];
-        size = (uint32_t)first->packet.size_bytes;
-        uint64_t service_ps = packet_send(worker, port, &first->packet, now_ps);
-        sent.wait_ps += now_ps + worker->start_ps - first->since_ps;
+        const struct packet *first = &port->queue[head & mask];
+        size = (uint32_t)first->size_bytes;
+        uint64_t service_ps = packet_send(worker, port, first, now_ps);
+        sent.wait_ps += now_ps + worker->start_ps - port_since(port)[head & mask];
         sent.busy_ps += service_ps;
         sent.bytes += size;
         now_ps += service_ps;
@@ -545,15 +979,17 @@ INLINE void waiting_send(struct worker *worker, struct window_port *port)
 static bool lone_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch)
 {
     const struct window_core *core = worker->core;
-    const struct packet *packet = meta_packet(worker->chunks, batch->metas[0]);
+    const struct packet *packet = &batch->packets[0];
     uint64_t time_ps = (uint64_t)(batch->keys[0] >> (core->key_shift - 1)), size = packet->size_bytes;
     uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
-    if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
-        return false;
-    }
-    port_record(port, bytes);
     uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
+    if (bytes > port->queue_max_bytes || start_ps + port->service_ps[size] - time_ps > port->calm_ps) {
+        if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
+            return false;
+        }
+        port_record(port, bytes);
+    }
     if (start_ps >= core->width_ps) {
         port_push(worker, port, packet, worker->start_ps + time_ps);
         return true;
@@ -566,100 +1002,13 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
     return true;
 }
 
-/* The lanes that start after the time that is asked for. */
-static __attribute__((noinline)) void batch_sample(struct worker *worker, const struct window_port *port,
-                                                   const struct served *served, const union block *size)
-{
-    uint32_t starts = served->starts[0] | served->starts[1] | served->starts[2];
-    for (; starts != 0; starts &= starts - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(starts);
-        if ((uint64_t)served->start_ps.each[lane] > worker->sample_offset_ps) {
-            port_sample(worker->core, port, (uint64_t)size->each[lane]);
-        }
-    }
-}
-
-INLINE void batch_count(struct worker *worker, struct window_port *port, const struct served *served,
-                        const union block *size)
-{
-    if (__builtin_expect(worker->sample_offset_ps < worker->core->width_ps, 0)) {
-        batch_sample(worker, port, served, size);
-    }
-    if (served->start_count > 0) {
-        struct port_sent sent = {served->start_count, (uint64_t)served->bytes, (uint64_t)served->busy_ps,
-                            (uint64_t)served->wait_ps};
-        port->in_service_bytes = (uint32_t)size->each[served->last];
-        port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
-        sent_count(worker, port, &sent);
-    }
-}
-
-/* False: this port must go packet by packet. */
-INLINE bool batch_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch,
-                        uint32_t vectors, uint32_t count, int32_t base_ps, int32_t slack_ps)
-{
-    union block key, time, size;
-    struct served served;
-    if (count == 0 || count > vectors * LANES) {
-        __builtin_unreachable(); /* told, the compiler sees that every lane in use has been set */
-    }
-    peer_prefetch(worker, port);
-    batch_scan(worker, port, batch, vectors, count, base_ps, slack_ps, &key, &time, &size, &served);
-    if ((uint64_t)served.work_ps_max > port->mark_calm_ps) {
-        return false;
-    }
-    if ((uint64_t)served.work_ps_max > port->calm_ps) {
-        uint64_t top_bytes = (uint64_t)queue_top(worker, port, &key, &time, &size, &served, vectors, count);
-        if (top_bytes > port->capacity_bytes) {
-            return false;
-        }
-        port_record(port, top_bytes);
-    }
-    waiting_send(worker, port);
-    for (uint32_t i = 0; i < 3; i++) {
-        if (served.starts[i] != 0) {
-            lanes_send(worker, port, batch, &served, served.starts[i], i);
-        }
-    }
-    batch_count(worker, port, &served, &size);
-    if (served.waits != 0) {
-        lanes_wait(worker, port, batch, &served, &key, &time, vectors);
-    }
-    return true;
-}
-
 INLINE bool is_vector_port(const struct worker *worker, struct window_port *port)
 {
     if (__builtin_expect(port->is_dark, 0)) {
         port->is_dark = port->up_ps > worker->start_ps ||
-                        (port->count > 0 && port->queue[port->head].since_ps < port->up_ps);
+                        (port->count > 0 && port_since(port)[port->head] < port->up_ps);
     }
     return port_is_near(worker, port);
-}
-
-static void port_batch_serve(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port,
-                             uint32_t count)
-{
-    const struct port_batch *batch = &worker->batches[port_local];
-    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
-    base_ps += port->waiting_ps;
-    bool is_fast = worker->core->class_ports == NULL && is_vector_port(worker, port) && count <= BATCH_PACKETS &&
-                   base_ps < BASE_PS_MAX && base_ps <= port->mark_calm_ps;
-    uint32_t slack_ps = is_fast ? port->service_ps[worker->packet_bytes_max] : 0;
-    if (__builtin_expect(is_fast, 1)) {
-        if (count == 1 && port->count == 0) {
-            is_fast = lone_serve(worker, port, batch);
-        } else if (count <= LANES) {
-            is_fast = batch_serve(worker, port, batch, 1, count, (int32_t)base_ps, (int32_t)slack_ps);
-        } else if (count <= 2 * LANES) {
-            is_fast = batch_serve(worker, port, batch, 2, count, (int32_t)base_ps, (int32_t)slack_ps);
-        } else {
-            is_fast = batch_serve(worker, port, batch, VECTORS_MAX, count, (int32_t)base_ps, (int32_t)slack_ps);
-        }
-    }
-    if (__builtin_expect(!is_fast, 0)) {
-        batch_serve_slow(worker, node_id, port_local, count);
-    }
 }
 
 /* ---- the node --------------------------------------------------------------------------------------------- */
@@ -675,27 +1024,81 @@ INLINE uint64_t ports_with_batch(const struct worker *worker, uint32_t word)
     return ports;
 }
 
-static void port_turn(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t *wake_ps)
+/* First: what becomes of the packets of a port. */
+INLINE void port_scan(struct worker *worker, const struct window_node *node, uint32_t port_local)
 {
     struct window_core *core = worker->core;
-    const struct window_node *node = &core->nodes[node_id];
     struct window_port *port = &core->ports[node->port_first + port_local];
-    uint32_t count = worker->batch_count[port_local];
-    worker->batch_count[port_local] = 0;
-    if (count > 0) {
-        port_batch_serve(worker, node_id, port_local, port, count);
-    } else if (core->class_ports == NULL && is_vector_port(worker, port) && port->waiting_ps <= port->mark_calm_ps) {
-        waiting_send(worker, port);
+    struct port_batch *batch = &worker->batches[port_local];
+    batch->count = worker->batch_count[port_local];
+    batch->waiting_count = port->count > 0 && core->class_ports == NULL ? batch->waiting_count : 0;
+    bool is_vector = core->class_ports == NULL && is_vector_port(worker, port);
+    if (batch->count > 0) {
+        batch->way = is_vector ? batch_scan(worker, port, batch) : BATCH_SLOW;
     } else {
-        port_serve(worker, node_id, port_local, NULL, 0);
+        batch->way = is_vector && !may_mark(port, port->waiting_ps) ? BATCH_SENT : BATCH_SLOW;
     }
-    uint64_t *word = &core->waiting[node->waiting_first + port_local / 64], bit = UINT64_C(1) << (port_local % 64);
-    if (port->count == 0) {
-        *word &= ~bit;
+}
+
+/* Second: it happens. */
+INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port)
+{
+    struct port_batch *batch = &worker->batches[port_local];
+    if (__builtin_expect(batch->way == BATCH_LONE, 0)) {
+        batch->way = lone_serve(worker, port, batch) ? BATCH_SENT : BATCH_SLOW;
+        if (batch->way == BATCH_SENT) {
+            return;
+        }
+    }
+    if (__builtin_expect(batch->way == BATCH_SLOW, 0)) {
+        batch_serve_slow(worker, node_id, port_local, batch->waiting_count, batch->count);
         return;
     }
-    *word |= bit;
-    *wake_ps = port->free_ps < *wake_ps ? port->free_ps : *wake_ps;
+    if (__builtin_expect(port->count > batch->waiting_count, 0)) { /* a long queue, which is not in the batch */
+        waiting_send(worker, port);
+    }
+    if (batch->way == BATCH_SCANNED) {
+        batch_send(worker, port, batch);
+    }
+}
+
+/* What the next node will need of one of its ports, whose lines have been fetched. */
+INLINE void queue_prefetch(const struct window_core *core, const struct window_node *next, uint32_t port_local)
+{
+    if (core->class_ports != NULL || port_local >= next->port_count) {
+        return;
+    }
+    const struct window_port *port = &core->ports[next->port_first + port_local];
+    if (port->count > 0) {
+        lines_prefetch(&port->queue[port->head], 2);
+        lines_prefetch(&port_since(port)[port->head], 1);
+    }
+}
+
+INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id,
+                      const struct window_node *next)
+{
+    struct window_core *core = worker->core;
+    uint64_t wake_ps = TIME_NEVER_PS;
+    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
+        uint64_t *waiting = &core->waiting[node->waiting_first + word], waits = *waiting;
+        uint64_t ports = ports_with_batch(worker, word) | waits;
+        for (; ports != 0; ports &= ports - 1) {
+            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
+            struct window_port *port = &core->ports[node->port_first + port_local];
+            worker->batch_count[port_local] = 0;
+            queue_prefetch(core, next, port_local);
+            port_send(worker, node_id, port_local, port);
+            uint64_t bit = UINT64_C(1) << (port_local % 64);
+            uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
+            waits = port->count > 0 ? waits | bit : waits & ~bit;
+            wake_ps = free_ps < wake_ps ? free_ps : wake_ps;
+        }
+        *waiting = waits;
+    }
+    if (wake_ps != TIME_NEVER_PS) {
+        node_wake(worker, node_id, wake_ps);
+    }
 }
 
 /* What will be sent first, and the place of what comes last. */
@@ -709,16 +1112,17 @@ INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port
     }
 }
 
-static void waiting_prefetch(const struct window_core *core, const struct window_node *node)
+/* Queues come before the arrivals. */
+INLINE void node_waiting_deal(struct worker *worker, const struct window_node *node)
 {
+    const struct window_core *core = worker->core;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
-            uint32_t port_id = node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports);
-            const struct window_port *port = &core->ports[port_id];
+            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             if (core->class_ports != NULL) {
-                class_waiting_prefetch(core, port_id);
+                class_waiting_prefetch(core, node->port_first + port_local);
             } else {
-                lines_prefetch(&port->queue[port->head], 2);
+                waiting_deal(worker, port_local, &core->ports[node->port_first + port_local]);
             }
         }
     }
@@ -732,27 +1136,22 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
         switch_serve_scalar(worker, node_id);
         return;
     }
+    const struct window_node *next = &core->nodes[worker->node_next == ID_NONE ? node_id : worker->node_next];
     next_node_prefetch(worker);
-    waiting_prefetch(core, node);
+    node_waiting_deal(worker, node);
     node_deal(worker, node, node_id);
-    const struct window_port *next_ports = worker->node_next == ID_NONE
-                                               ? core->ports
-                                               : &core->ports[core->nodes[worker->node_next].port_first];
-    uint64_t wake_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
+        core->touched[node->waiting_first + word] |= ports;
         for (; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
-            lines_prefetch(&next_ports[port_local], 2);
-            if (core->class_ports != NULL && worker->node_next != ID_NONE) {
-                class_port_prefetch(core, &core->nodes[worker->node_next], port_local);
+            lines_prefetch(&core->ports[next->port_first + port_local], 2); /* or of a node behind it */
+            if (core->class_ports != NULL) {
+                class_port_prefetch(core, next, port_local);
             }
-            port_turn(worker, node_id, port_local, &wake_ps);
+            port_scan(worker, node, port_local);
         }
     }
-    if (wake_ps != TIME_NEVER_PS) {
-        node_wake(worker, node_id, wake_ps);
-    }
+    node_send(worker, node, node_id, next);
     worker->more_count = 0;
-    arrivals_release(worker);
 }
