@@ -54,7 +54,7 @@ static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t 
         return false;
     }
     if (host->ack_count > 0) {
-        *packet = host->acks[host->ack_head];
+        packet_copy(packet, &host->acks[host->ack_head]);
         host->ack_head = (host->ack_head + 1) & host->ack_mask;
         host->ack_count--;
         return true;

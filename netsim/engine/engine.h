@@ -43,6 +43,8 @@
 #include "netsim/route/way.h"
 #include "photonet/fabric.h"
 
+#include <string.h>
+
 enum packet_kind { PACKET_DATA, PACKET_ACK, PACKET_NACK, PACKET_CONTROL };
 
 /* 16 bytes, all that moves through the engine. Anything else about a message is looked up at its ends. */
@@ -54,6 +56,15 @@ struct packet {
         generation : 3;
 };
 _Static_assert(sizeof(struct packet) == 16, "a packet is two words");
+
+/* Word by word: a load of the whole would have to wait until fields that were just written have left the store buffer. */
+static inline void packet_copy(struct packet *to, const struct packet *from)
+{
+    uint64_t words[2];
+    memcpy(words, from, sizeof words);
+    __asm__("" : "+r"(words[0]), "+r"(words[1])); /* the compiler would make it one load again */
+    memcpy(to, words, sizeof words);
+}
 
 #define PACKET_BYTES_MAX 16383
 #define FLOW_SLOTS_MAX (1u << 17)

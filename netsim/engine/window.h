@@ -127,7 +127,7 @@ struct window_port {
     bool is_dark;
     const uint32_t *service_ps; /* by size; NULL: computed */
 
-    uint64_t calm_ps; /* work up to here cannot raise queue_max_bytes */
+    uint64_t calm_ps; /* work up to here neither raises queue_max_bytes nor is marked */
     uint64_t queued_bytes;
     uint32_t in_service_bytes;
     bool is_busy, is_transit_next; /* hosts only: their departures are events */
@@ -302,6 +302,7 @@ struct worker {
     size_t due_count, due_capacity;
     struct arrivals arrivals;
     struct chunk **taken;          /* per writer: chunks that `arrivals` points into */
+    struct chunk *chain;           /* the one of these that is not empty, if there is but one */
     uint32_t *outs;
     uint32_t out_capacity;
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
@@ -415,7 +416,7 @@ static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot
     }
     struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
-    chunk->packets[lane] = *packet;
+    packet_copy(&chunk->packets[lane], packet);
     chunk->keys[lane] = key;
     *tail = at - 1;
 }
@@ -466,6 +467,7 @@ static inline void port_record(struct window_port *port, uint64_t bytes)
     if (bytes > port->queue_max_bytes) {
         port->queue_max_bytes = bytes;
         port->calm_ps = serialisation_ps(bytes, port->rate_bps) - 1; /* rounded down */
+        port->calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
     }
 }
 
@@ -681,8 +683,11 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 /* ---- nodes ------------------------------------------------------------------------------------------------ */
 
 void arrivals_take(struct worker *worker, uint32_t node); /* newest first (C3 of window_class.h) */
-/* The same, sorted: what one link has brought is so already. No frames, no groups. */
-void arrivals_take_oldest(struct worker *worker, uint32_t node);
+/* The same in two steps, of which the second is seldom needed: takes the chains, oldest first, and tells whether there is
+ * but one (worker->chain) whose keys ascend, as they do where one link has brought them; makes sorted arrivals of
+ * them. No frames, no groups. */
+bool chains_take(struct worker *worker, uint32_t node);
+void arrivals_sort_chains(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
 static inline void arrivals_add(struct arrivals *arrivals, int32_t key, struct packet *packet)
 {
@@ -739,8 +744,9 @@ static inline void next_node_prefetch(struct worker *worker)
         return;
     }
     uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
+    size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
     worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    lines_prefetch(worker->chunk_next, CHUNK_BYTES / 64);
+    lines_prefetch(worker->chunk_next, (uint32_t)(used + 63) / 64);
 }
 
 /* The lines that packets will be written to, if they come soon. */

@@ -4,23 +4,9 @@
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-static bool port_pull(struct worker *worker, const struct window_node *host, uint32_t port_local,
-                      struct window_port *port, uint64_t now_ps, struct packet *packet)
-{
-    const struct window_core *core = worker->core;
-    if (!core->config.ops->pull(core->config.context, host->id, port_local, now_ps, packet)) {
-        return false;
-    }
-    port_queued(port, packet->size_bytes);
-    worker->in_flight++;
-    if (__builtin_expect(packet->size_bytes > worker->packet_bytes_max, 0)) {
-        worker->packet_bytes_max = packet->size_bytes;
-    }
-    return true;
-}
-
 /* What the host itself sends has not waited. */
-static void pulled_transmit(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t now_ps)
+static inline void pulled_transmit(struct worker *worker, struct window_port *port, const struct packet *packet,
+                                   uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     uint64_t offset_ps = now_ps - worker->start_ps;
@@ -35,6 +21,27 @@ static void pulled_transmit(struct worker *worker, struct window_port *port, con
     port->in_service_bytes = (uint32_t)packet->size_bytes;
 }
 
+/* Asks a port that is free for a packet of the host's own, and sends it. */
+static inline __attribute__((always_inline)) bool own_start(struct worker *worker, const struct window_node *host,
+                                                            uint32_t port_local, struct window_port *port,
+                                                            uint64_t now_ps)
+{
+    const struct engine_config *config = &worker->core->config;
+    struct packet packet;
+    if (!config->ops->pull(config->context, host->id, port_local, now_ps, &packet)) {
+        return false;
+    }
+    port_queued(port, packet.size_bytes);
+    worker->in_flight++;
+    if (__builtin_expect(packet.size_bytes > worker->packet_bytes_max, 0)) {
+        worker->packet_bytes_max = packet.size_bytes;
+    }
+    port->is_transit_next = true;
+    port->is_busy = true;
+    pulled_transmit(worker, port, &packet, now_ps);
+    return true;
+}
+
 static void transit_start(struct worker *worker, struct window_port *port, uint64_t now_ps)
 {
     struct window_waiting first = port_pop(port);
@@ -46,28 +53,28 @@ static void transit_start(struct worker *worker, struct window_port *port, uint6
 }
 
 /* Transit and own packets take turns. */
-static void port_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
+static inline __attribute__((always_inline)) void port_start(struct worker *worker, uint32_t node, uint32_t port_local,
+                                                             uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     const struct window_node *host = &core->nodes[node];
     struct window_port *port = &core->ports[host->port_first + port_local];
-    struct packet packet;
     if (port->is_busy || port->is_dark) {
         return;
     }
     bool is_transit = port->count > 0 && port->is_transit_next;
-    if (!is_transit && port_pull(worker, host, port_local, port, now_ps, &packet)) {
-        port->is_transit_next = true;
-        port->is_busy = true;
-        pulled_transmit(worker, port, &packet, now_ps);
-    } else if (port->count > 0) {
+    if ((is_transit || !own_start(worker, host, port_local, port, now_ps)) && port->count > 0) {
         transit_start(worker, port, now_ps);
-    } else {
-        return;
     }
-    if (__builtin_expect(worker->super_now != SUPER_NONE, 0) && port->free_ps < worker->end_ps) {
+    if (__builtin_expect(worker->super_now != SUPER_NONE, 0) && port->is_busy && port->free_ps < worker->end_ps) {
         super_expect(worker, node, port_local, STEP_DEPARTED, port->free_ps);
     }
+}
+
+static __attribute__((noinline)) void port_start_any(struct worker *worker, uint32_t node, uint32_t port_local,
+                                                     uint64_t now_ps)
+{
+    port_start(worker, node, port_local, now_ps);
 }
 
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps)
@@ -253,37 +260,45 @@ void host_leave(struct worker *worker, uint32_t node)
     worker->host_now = ID_NONE;
 }
 
-/* The usual host: one port, nothing due, nothing in transit. Leaves the rest to the general loop where that changes;
- * returns how many arrivals are done, and whether that is all. */
-static uint32_t host_serve_usual(struct worker *worker, uint32_t node, bool *is_all)
+/* The usual host: one port, one link that has brought all in order, nothing due, nothing in transit. Leaves the rest to the
+ * general loop where that changes; returns how many arrivals are done, and whether that is all. */
+static uint32_t host_serve_usual(struct worker *worker, uint32_t node, struct chunk *chunk, bool *is_all)
 {
     const struct window_core *core = worker->core;
     const struct engine_config *config = &core->config;
-    uint32_t id = core->nodes[node].id, arrived = 0, count = worker->arrivals.count;
-    struct window_port *port = &core->ports[core->nodes[node].port_first];
+    const struct window_node *host = &core->nodes[node];
+    struct window_port *port = &core->ports[host->port_first];
+    uint32_t id = host->id, arrived = 0, lane = 0;
     uint64_t start_ps = worker->start_ps, end_ps = worker->end_ps;
+    uint64_t arrival_ps = chunk != NULL ? start_ps + (chunk->keys[0] >> core->key_shift) : TIME_NEVER_PS;
     while (worker->local.count == 0 && !port->is_dark) {
-        uint64_t departure_ps = port->is_busy ? port->free_ps : TIME_NEVER_PS, item = 0, arrival_ps = TIME_NEVER_PS;
-        if (arrived < count) {
-            item = worker->arrivals.items[arrived];
-            arrival_ps = start_ps + arrival_offset_ps(core, item);
-        }
+        uint64_t departure_ps = port->is_busy ? port->free_ps : TIME_NEVER_PS;
         if (departure_ps <= arrival_ps) {
             if (departure_ps >= end_ps) {
-                *is_all = arrived == count;
+                *is_all = chunk == NULL;
                 break;
             }
             port->is_busy = false;
             port->queued_bytes -= port->in_service_bytes;
             port->in_service_bytes = 0;
-            port_start(worker, node, 0, departure_ps);
+            if (__builtin_expect(port->count > 0, 0)) {
+                port_start_any(worker, node, 0, departure_ps);
+            } else {
+                own_start(worker, host, 0, port, departure_ps);
+            }
             continue;
         }
-        if (arrival_ps >= end_ps || !(item & ARRIVAL_IS_FINAL)) {
+        const struct packet *packet = &chunk->packets[lane];
+        if (arrival_ps >= end_ps || packet->dst != id) {
             break;
         }
-        config->ops->receive(config->context, id, worker->arrivals.where[arrival_at(item)], arrival_ps);
+        config->ops->receive(config->context, id, packet, arrival_ps);
         arrived++;
+        if (++lane == chunk->count) {
+            chunk = chunk->older;
+            lane = 0;
+        }
+        arrival_ps = chunk != NULL ? start_ps + (chunk->keys[lane] >> core->key_shift) : TIME_NEVER_PS;
     }
     worker->in_flight -= arrived;
     return arrived;
@@ -320,10 +335,13 @@ void host_serve(struct worker *worker, uint32_t node)
     }
     node_touch(worker->core, host);
     node_due_take(worker, host);
-    arrivals_take_oldest(worker, node);
-    bool is_all = false;
-    uint32_t arrived = host->port_count == 1 && !host->is_cut ? host_serve_usual(worker, node, &is_all) : 0;
+    bool is_sorted = chains_take(worker, node), is_all = false;
+    uint32_t arrived = 0;
+    if (is_sorted && host->port_count == 1 && !host->is_cut) {
+        arrived = host_serve_usual(worker, node, worker->chain, &is_all);
+    }
     if (!is_all) {
+        arrivals_sort_chains(worker, node);
         host_serve_rest(worker, node, arrived);
     }
     arrivals_release(worker);

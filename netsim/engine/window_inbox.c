@@ -188,16 +188,40 @@ static struct chunk *chain_reverse(struct chunk *newest)
     return oldest;
 }
 
-void arrivals_take_oldest(struct worker *worker, uint32_t node)
+static bool chain_is_sorted(const struct chunk *chunk)
+{
+    uint32_t before = 0, falls = 0;
+    for (; chunk != NULL; chunk = chunk->older) {
+        for (uint32_t lane = 0; lane < chunk->count; lane++) {
+            falls |= chunk->keys[lane] < before;
+            before = chunk->keys[lane];
+        }
+    }
+    return !falls;
+}
+
+bool chains_take(struct worker *worker, uint32_t node)
+{
+    struct window_core *core = worker->core;
+    uint32_t chains = 0;
+    worker->chain = NULL;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        struct chunk *chunk = chain_reverse(inbox_take(&core->workers[i], node, worker->slot));
+        worker->taken[i] = chunk;
+        worker->chain = chunk != NULL ? chunk : worker->chain;
+        chains += chunk != NULL;
+    }
+    return chains <= 1 && chain_is_sorted(worker->chain);
+}
+
+void arrivals_sort_chains(struct worker *worker, uint32_t node)
 {
     struct window_core *core = worker->core;
     struct arrivals *arrivals = &worker->arrivals;
     uint32_t id = core->nodes[node].id;
     arrivals->count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        struct chunk *chunk = chain_reverse(inbox_take(&core->workers[i], node, worker->slot));
-        worker->taken[i] = chunk;
-        for (; chunk != NULL; chunk = chunk->older) {
+        for (struct chunk *chunk = worker->taken[i]; chunk != NULL; chunk = chunk->older) {
             arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS);
             for (uint32_t lane = 0; lane < chunk->count; lane++) {
                 lane_gather(arrivals, chunk, lane, id, UINT32_MAX);

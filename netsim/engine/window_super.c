@@ -169,7 +169,8 @@ static void member_enter(struct worker *worker, uint32_t node_id)
 
 static void member_leave(struct worker *worker, uint32_t node_id)
 {
-    const struct window_core *core = worker->core;
+    struct window_core *core = worker->core;
+    node_touch(core, &core->nodes[node_id]);
     if (core->class_ports != NULL) {
         coupled_leave(worker, node_id);
     } else if (core->nodes[node_id].is_host) {

@@ -253,6 +253,16 @@ INLINE bool is_waiting_short(const struct worker *worker, const struct window_po
            worker->start_ps - port_since(port)[port->head] < AGE_PS_MAX;
 }
 
+INLINE void waiting_copy(struct port_batch *batch, const struct packet *queue, const uint64_t *since_ps, uint32_t first,
+                         uint64_t start_ps)
+{
+    memcpy(&batch->packets[first], &queue[first], BATCH_WAITING_MAX / 2 * sizeof *queue);
+    for (uint32_t at = first; at < first + BATCH_WAITING_MAX / 2; at += GROUP) {
+        words age = *(const words_loose *)&since_ps[at] - splat_word(start_ps);
+        *(half_loose *)&batch->times_ps[at] = __builtin_convertvector(age, half);
+    }
+}
+
 /* A short queue becomes the front of its port's batch; it stays where it is too, for the general code. */
 INLINE void waiting_deal(struct worker *worker, uint32_t port_local, const struct window_port *port)
 {
@@ -265,17 +275,16 @@ INLINE void waiting_deal(struct worker *worker, uint32_t port_local, const struc
     const uint64_t *since_ps = port_since(port) + port->head;
     const struct packet *queue = port->queue + port->head;
     worker->batch_count[port_local] = port->count;
-    uint32_t count = port->head == 0 ? BATCH_WAITING_MAX : port->count; /* what is too much does no harm */
-    if (__builtin_expect(count == BATCH_WAITING_MAX, 1)) {
-        memcpy(batch->packets, queue, BATCH_WAITING_MAX * sizeof *queue);
-        for (uint32_t at = 0; at < BATCH_WAITING_MAX; at += GROUP) {
-            words age = *(const words_loose *)&since_ps[at] - splat_word(worker->start_ps);
-            *(half_loose *)&batch->times_ps[at] = __builtin_convertvector(age, half);
+    if (__builtin_expect(port->head != 0, 0)) {
+        for (uint32_t i = 0; i < port->count; i++) {
+            batch->packets[i] = queue[i];
+            batch->times_ps[i] = (int32_t)(int64_t)(since_ps[i] - worker->start_ps);
         }
-    }
-    for (uint32_t i = 0; i < count && count < BATCH_WAITING_MAX; i++) {
-        batch->packets[i] = queue[i];
-        batch->times_ps[i] = (int32_t)(int64_t)(since_ps[i] - worker->start_ps);
+    } else { /* what is too much does no harm, but fetches lines */
+        waiting_copy(batch, queue, since_ps, 0, worker->start_ps);
+        if (__builtin_expect(port->count > BATCH_WAITING_MAX / 2, 0)) {
+            waiting_copy(batch, queue, since_ps, BATCH_WAITING_MAX / 2, worker->start_ps);
+        }
     }
     for (uint32_t at = 0; at < BATCH_WAITING_MAX; at += LANES) {
         *(lanes *)&batch->keys[at] = lane_ids(at / LANES) - splat(BATCH_WAITING_MAX);
@@ -706,6 +715,16 @@ INLINE uint64_t queue_top_lanes(const struct worker *worker, const struct window
     return (uint32_t)top_ps / port->ps_per_byte;
 }
 
+INLINE uint32_t lanes_marked(const struct window_port *port, const lanes *work, uint32_t vectors)
+{
+    lanes calm = splat(port->mark_calm_ps < INT32_MAX ? (int32_t)port->mark_calm_ps : INT32_MAX);
+    uint32_t marked = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        marked |= bits_less(calm, work[v]) << v * LANES;
+    }
+    return marked;
+}
+
 /* More work than ever may have been in the port. False: it must go packet by packet, as drops may be due. */
 INLINE bool batch_record(const struct worker *worker, struct window_port *port, const struct port_batch *batch,
                          uint32_t vectors, const lanes *size)
@@ -773,17 +792,15 @@ INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct p
         *(lanes *)&batch->services_ps[v * LANES] = to[v];
         *(lanes *)&batch->departures_ps[v * LANES] = departure[v];
     }
-    uint64_t calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
-    lanes calm = splat(calm_ps < INT32_MAX ? (int32_t)calm_ps : INT32_MAX);
-    lanes marks = splat(port->mark_calm_ps < INT32_MAX ? (int32_t)port->mark_calm_ps : INT32_MAX);
-    uint32_t raised = 0, marked = 0, arrived = lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
+    lanes calm = splat(port->calm_ps < INT32_MAX ? (int32_t)port->calm_ps : INT32_MAX);
+    uint32_t raised = 0, arrived = lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
+    lanes work[VECTORS_MAX];
     lanes wait = splat(0), bytes = splat(0), width = splat((int32_t)core->width_ps);
     for (uint32_t v = 0; v < vectors; v++) {
         lanes waited = start[v] - time[v];
         /* The packet in service may be counted whole though some of it has left. */
-        lanes work = departure[v] - time[v] + (splat(slack_ps) & (waited > splat(0)));
-        raised |= bits_less(calm, work) << v * LANES;
-        marked |= bits_less(marks, work) << v * LANES;
+        work[v] = departure[v] - time[v] + (splat(slack_ps) & (waited > splat(0)));
+        raised |= bits_less(calm, work[v]) << v * LANES;
         lanes is_started = (start[v] < width) & (lane_ids(v) < splat((int32_t)batch->count));
         wait += waited & is_started;
         bytes += size[v] & is_started;
@@ -792,7 +809,7 @@ INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct p
     batch->bytes = sum_lanes(bytes);
     arrivals_find(worker, port, batch, vectors, size, start, departure);
     if (__builtin_expect((raised & arrived) != 0, 0) &&
-        ((marked & arrived) != 0 || !batch_record(worker, port, batch, vectors, size))) {
+        ((lanes_marked(port, work, vectors) & arrived) != 0 || !batch_record(worker, port, batch, vectors, size))) {
         return false;
     }
     if (__builtin_expect(worker->sample_offset_ps < core->width_ps, 0)) {
@@ -801,12 +818,18 @@ INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct p
     return true;
 }
 
+/* calm_ps first: the other one is on a line that nothing else here needs. */
+INLINE bool may_mark(const struct window_port *port, uint64_t work_ps)
+{
+    return __builtin_expect(work_ps > port->calm_ps, 0) && work_ps > port->mark_calm_ps;
+}
+
 /* Of a port that the vector loops may serve. */
 static enum batch_way batch_scan(struct worker *worker, struct window_port *port, struct port_batch *batch)
 {
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t work_ps = base_ps + port->waiting_ps;
-    if (__builtin_expect(batch->count > BATCH_PACKETS || work_ps >= BASE_PS_MAX || work_ps > port->mark_calm_ps, 0)) {
+    if (__builtin_expect(batch->count > BATCH_PACKETS || work_ps >= BASE_PS_MAX || may_mark(port, work_ps), 0)) {
         return BATCH_SLOW;
     }
     if (batch->count == 1 && port->count == 0) {
@@ -960,11 +983,13 @@ static bool lone_serve(struct worker *worker, struct window_port *port, const st
     uint64_t time_ps = (uint64_t)(batch->keys[0] >> (core->key_shift - 1)), size = packet->size_bytes;
     uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
-    if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
-        return false;
-    }
-    port_record(port, bytes);
     uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
+    if (bytes > port->queue_max_bytes || start_ps + port->service_ps[size] - time_ps > port->calm_ps) {
+        if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
+            return false;
+        }
+        port_record(port, bytes);
+    }
     if (start_ps >= core->width_ps) {
         port_push(worker, port, packet, worker->start_ps + time_ps);
         return true;
@@ -1011,7 +1036,7 @@ INLINE void port_scan(struct worker *worker, const struct window_node *node, uin
     if (batch->count > 0) {
         batch->way = is_vector ? batch_scan(worker, port, batch) : BATCH_SLOW;
     } else {
-        batch->way = is_vector && port->waiting_ps <= port->mark_calm_ps ? BATCH_SENT : BATCH_SLOW;
+        batch->way = is_vector && !may_mark(port, port->waiting_ps) ? BATCH_SENT : BATCH_SLOW;
     }
 }
 
@@ -1045,7 +1070,7 @@ INLINE void queue_prefetch(const struct window_core *core, const struct window_n
     }
     const struct window_port *port = &core->ports[next->port_first + port_local];
     if (port->count > 0) {
-        lines_prefetch(&port->queue[port->head], 1);
+        lines_prefetch(&port->queue[port->head], 2);
         lines_prefetch(&port_since(port)[port->head], 1);
     }
 }
