@@ -157,7 +157,7 @@ static struct toy_event toy_pop(struct toy *toy)
 static void toy_send(void *context, const struct message *message_, uint64_t now_ps)
 {
     struct toy *toy = context;
-    uint64_t there_ps = now_ps + toy->alpha_ps + toy->beta_ps * message_->bytes;
+    uint64_t there_ps = now_ps + message_post_ps(message_) + toy->alpha_ps + toy->beta_ps * message_->bytes;
     CHECK_EQUAL(message_->posted_ps, now_ps);
     vec_push(toy->arena, toy->sent, toy->sent_count, toy->sent_capacity) = *message_;
     toy_push(toy, (struct toy_event){.time_ps = there_ps, .kind = TOY_DELIVERED, .message = *message_});
@@ -189,6 +189,8 @@ struct toy_options {
     uint64_t alpha_ps, beta_ps, ack_ps, chunk_bytes;
     uint32_t iterations, ranks_per_host; /* 0 = 1 */
     const struct collective_algorithm *all_reduce, *algorithm; /* the second for its own kind */
+    const struct collective_policy *policy; /* instead of them */
+    struct collective_machine machine;
 };
 
 static struct toy *toy_new(struct arena *arena, const struct job *job, const struct toy_options *options)
@@ -205,6 +207,7 @@ static struct toy *toy_new(struct arena *arena, const struct job *job, const str
         .job = job, .rank_host = rank_host, .host_count = job->rank_count / share + 1,
         .chunk_bytes = options->chunk_bytes == 0 ? 512 : options->chunk_bytes, .all_to_all_concurrency = 2,
         .iterations = options->iterations == 0 ? 1 : options->iterations,
+        .policy = options->policy, .machine = options->machine,
         .net = {.context = toy, .send = toy_send, .timer = toy_timer}};
     config.algorithm[COLLECTIVE_ALL_REDUCE] = options->all_reduce;
     if (options->algorithm != NULL) {
@@ -905,7 +908,37 @@ static void test_unequal_parts_are_sent(void)
     arena_free(arena);
 }
 
-TEST_MAIN("replay", TEST(test_one_stream_is_serial_two_overlap), TEST(test_ready_at_once_starts_in_canonical_order),
+/* A ring with LL128 in a server, on links of 500 GB/s. A chunk takes chunk / rate at the protocol's rate, however many channels
+ * share it out; they move side by side, so that the next one of each can begin when that time is over, and no earlier. One
+ * channel: hop and chunk, step after step. Several, on this network, which has a link for each: the link takes each for the
+ * last part of that time alone, which hides the hop behind all steps but the last. */
+static void test_channels_share_a_protocol_s_rate(void)
+{
+    static const uint32_t channels[] = {1, 2, 6, 24};
+    const uint64_t bytes = 9600000;
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
+        struct arena *arena = arena_new("test");
+        struct making making = make(arena, 4);
+        uint32_t all = group(&making, "all", 0, 4);
+        for (uint32_t rank = 0; rank < 4; rank++) {
+            rank_begin(&making, rank);
+            collective(&making, all, COLLECTIVE_ALL_REDUCE, bytes);
+            rank_end(&making);
+        }
+        const struct collective_policy policy = {.protocol = PROTOCOL_LL128, .generation = GENERATION_HOPPER,
+                                                 .channels = channels[i], .ring_bytes = bytes,
+                                                 .algorithm[COLLECTIVE_ALL_REDUCE] = collective_find(COLLECTIVE_ALL_REDUCE, "ring")};
+        const struct toy_options options = {.policy = &policy, .beta_ps = 2,
+                                            .machine = {.server_hosts = 4, .rate_bps = {UINT64_C(4000000000000), 0}}};
+        struct toy *toy = toy_finish(arena, made(&making), &options);
+        double chunk_us = (double)bytes / 4 / (500e3 * 0.824 * 0.92), link_us = (double)bytes / 4 * 16 / 15 / 500e3;
+        double early_us = link_us * (1 - 1.0 / channels[i]), step_us = channels[i] == 1 ? 1.9 + chunk_us : chunk_us;
+        CHECK_NEAR((double)toy->end_ps * 1e-6, 14 + 5 * step_us + 1.9 + chunk_us - early_us, 1e-3);
+        arena_free(arena);
+    }
+}
+
+TEST_MAIN("replay", TEST(test_channels_share_a_protocol_s_rate), TEST(test_one_stream_is_serial_two_overlap), TEST(test_ready_at_once_starts_in_canonical_order),
           TEST(test_markers_take_no_turn), TEST(test_a_stream_is_a_queue_by_order), TEST(test_exposed_communication),
           TEST(test_overlapping_communication_counts_once), TEST(test_equal_tags_match_in_order),
           TEST(test_early_messages), TEST(test_iterations_do_not_mix), TEST(test_iterations_of_collectives),

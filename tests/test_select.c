@@ -58,6 +58,46 @@ static void test_the_model_has_nccl_s_ceilings(void)
     CHECK(nccl_time_us(&of, NCCL_PAT, PROTOCOL_SIMPLE) < 0);
 }
 
+/* Figures that follow from src/graph/tuning.cc of NCCL 2.30.7 line by line. */
+static void test_the_model_s_rows(void)
+{
+    struct nccl_case of = {.machine = &dgx_h100, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE,
+                           .members = 16, .local = 8, .channels = 16, .bytes = UINT64_C(1) << 40};
+    /* LL over two servers with Intel's CPUs: at most 39 GB/s, over three 20.4 */
+    CHECK_NEAR(1.875 * (double)of.bytes / nccl_time_us(&of, NCCL_RING, PROTOCOL_LL) / 1000, 39, 0.01);
+    of.members = 24;
+    CHECK_NEAR(2 * 23 / 24.0 * (double)of.bytes / nccl_time_us(&of, NCCL_RING, PROTOCOL_LL) / 1000, 20.4, 0.01);
+    /* one GPU a server: hops of the tree; 2 (n - 1) of them; base and hops of LL128 are 14 and 8.5 us */
+    of = (struct nccl_case){.machine = &dgx_h100, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE,
+                            .members = 4, .local = 1, .channels = 16, .bytes = 8};
+    CHECK_NEAR(nccl_time_us(&of, NCCL_RING, PROTOCOL_LL128), 14 + 6 * 8.5, 1e-3);
+    /* trees of six servers: log2 is rounded down */
+    of.members = 6;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_TREE, PROTOCOL_LL), 6.8 + 2 * 2 * 5.0, 1e-3);
+    /* PAT: bus bandwidth as it stands, 0.75 of 50 GB/s */
+    of.kind = COLLECTIVE_ALL_GATHER;
+    of.bytes = UINT64_C(1) << 40;
+    CHECK_NEAR((double)of.bytes / nccl_time_us(&of, NCCL_PAT, PROTOCOL_SIMPLE) / 1000, 37.5, 1e-3);
+    /* a broadcast inside a server is one hop, over two a hop a member, of the tree's latency with Simple */
+    of = (struct nccl_case){.machine = &dgx_h100, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_BROADCAST,
+                            .members = 8, .local = 8, .channels = 24, .bytes = 8};
+    CHECK_NEAR(nccl_time_us(&of, NCCL_RING, PROTOCOL_LL), 6.6 + 0.6, 1e-3);
+    of.members = 16;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_RING, PROTOCOL_SIMPLE), 8.4 + 16 * 14.0, 1e-3);
+    CHECK_NEAR(nccl_time_us(&of, NCCL_RING, PROTOCOL_LL), 6.6 + 16 * 2.7, 1e-3);
+}
+
+/* The tree's correction ends at 256 MiB: from 512 MiB on there is none. */
+static void test_the_tree_s_correction_ends(void)
+{
+    struct nccl_case of = {.machine = &dgx_h100, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE,
+                           .members = 8, .local = 8, .channels = 24, .bytes = UINT64_C(512) << 20};
+    double gbps = 370.8 * 0.92 / 2, latency_us = 8.4 + 2 * 7 * 4.0;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_TREE, PROTOCOL_SIMPLE), latency_us + (double)of.bytes / gbps / 1000, 1e-6);
+    of.bytes = (UINT64_C(512) << 20) - 64;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_TREE, PROTOCOL_SIMPLE), latency_us + (double)of.bytes / gbps / 0.9 / 1000, 1e-6);
+}
+
 static void test_small_calls_get_ll_and_few_channels(void)
 {
     struct collective_policy policy = nccl_policy();
@@ -72,7 +112,8 @@ static void test_small_calls_get_ll_and_few_channels(void)
     CHECK_TEXT(large.algorithm->name, "ring");
     CHECK_NEAR((double)large.rate_bps[MEDIUM_SCALE_UP] / 8e9, 370.8, 0.1);
     CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_REDUCE, 256, 8, 65536).algorithm->name, "tree");
-    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 64, 1, 16).algorithm->name, "ring");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 4, 1, 16).algorithm->name, "ring");
+    CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 64, 1, 16).algorithm->name, "pat"); /* ring: 63 hops of 5 us */
     CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_GATHER, 512, 1, 65536).algorithm->name, "pat");
     CHECK_TEXT(choose(&policy, COLLECTIVE_ALL_TO_ALL, 8, 8, 512).algorithm->name, "window");
     CHECK_TEXT(choose(&policy, COLLECTIVE_BROADCAST, 8, 8, 512).algorithm->name, "chain");
@@ -144,5 +185,6 @@ static void test_bad_rules_are_refused(void)
 }
 
 TEST_MAIN("select", TEST(test_without_a_selector_the_first_row), TEST(test_the_model_has_nccl_s_ceilings),
+          TEST(test_the_model_s_rows), TEST(test_the_tree_s_correction_ends),
           TEST(test_small_calls_get_ll_and_few_channels), TEST(test_wire_bytes_come_back),
           TEST(test_the_first_rule_that_fits), TEST(test_bad_rules_are_refused))

@@ -313,9 +313,9 @@ static double busbw(const char *fabric, const char *settings, const char *op, ui
     struct ran ran = good(trace, fabric, settings);
     const struct replay_call *call = replay_calls(ran.sim->replay);
     CHECK_TEXT(call->algorithm->name, algorithm);
-    double time_ps = (double)(call->end_ps - call->first_start_ps);
+    double time_ps = (double)(call->end_ps - call->first_start_ps), factor = collective_bus_factor(call->kind, 8);
     arena_free(ran.arena);
-    return (double)bytes / time_ps * 1e3 * collective_bus_factor(call->kind, 8);
+    return (double)bytes / time_ps * 1e3 * factor;
 }
 
 /* 480 GB/s with NVLS and 370 without on 8 H100: NVIDIA in nccl-tests issue 212. */

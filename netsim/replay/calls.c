@@ -197,6 +197,15 @@ void calls_init(struct replay *replay)
         group_init(replay, group);
     }
     call_teams_init(replay);
+    for (uint32_t i = 0; i < replay->call_count; i++) { /* two-way rings have two a channel, and trees two at least */
+        const struct collective_choice *choice = &replay->calls[i].choice;
+        uint32_t channels = choice->protocol == PROTOCOL_NONE ? 0 : 2 * choice->channels;
+        replay->channel_count = channels > replay->channel_count ? channels : replay->channel_count;
+    }
+    for (uint32_t rank = 0; rank < job->rank_count; rank++) {
+        size_t count = MEDIUM_COUNT * (size_t)replay->channel_count;
+        replay->ranks[rank].channel_free_ps = count == 0 ? NULL : arena_array(replay->arena, count, uint64_t);
+    }
 }
 
 /* Of members 0 and 1: where steps depend on the member at all, the root has more or fewer. */
@@ -268,27 +277,47 @@ static enum medium medium_between(const struct replay *replay, const struct rank
     return width > 0 && host / width == rank->host / width ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT;
 }
 
-/* What the protocol does to a message: it starts when the call's base time is over and the rank has pushed what it had before
- * (at the protocol's rate; its last byte leaves then at the earliest), and takes the hop's time. */
+/* When a message leaves whose sender is ready at start_ps, at the protocol's rate.
+ *
+ *      channel 0   |======== its share of the rate ========|        Channels run side by side, each at its share. The link is
+ *      channel 1   |======== its share of the rate ========|        faster than all of them: what they send together takes it
+ *      link                        |=01010101010101010101==|        for the last part of that time.
+ *
+ * One after the other they would hide their latencies behind each other's bytes, which the rows of NCCL's model do not: there
+ * time is latency and bytes over rate, one plus the other. Algorithms without channels do send one message after the other. */
+static uint64_t leave_at(const struct replay *replay, struct rank *rank, const struct slot *slot, enum medium medium,
+                         const struct collective_step *step, uint64_t wire_bytes, uint64_t start_ps)
+{
+    uint64_t rate_bps = slot->call->choice.rate_bps[medium], *free_ps = &rank->send_free_ps[medium];
+    uint32_t local = slot->call->call.local, shares = step->channels > 0 ? step->channels : 1;
+    if (step->channels > 0 && medium == MEDIUM_SCALE_OUT) { /* a member's part of the channels of its server */
+        shares = (shares + local - 1) / local;
+    }
+    if (step->channels > 0) {
+        free_ps = &rank->channel_free_ps[medium * replay->channel_count + step->channel];
+    }
+    start_ps = *free_ps > start_ps ? *free_ps : start_ps;
+    uint64_t link_ps = serialisation_ps(wire_bytes * shares, replay->config.machine.rate_bps[medium]);
+    *free_ps = start_ps + serialisation_ps(step->send_bytes * shares, rate_bps);
+    return *free_ps > start_ps + link_ps ? *free_ps - link_ps : start_ps;
+}
+
+/* What the protocol does to a message: it starts when the call's base time is over, its last byte leaves no earlier than the
+ * protocol's rate allows, and it takes the hop's time. */
 static struct message_extra extra_of(const struct replay *replay, struct rank *rank, const struct slot *slot,
-                                     enum medium medium, uint64_t bytes, uint64_t now_ps)
+                                     enum medium medium, const struct collective_step *step, uint64_t now_ps)
 {
     const struct collective_choice *choice = &slot->call->choice;
     const struct replay_config *config = &replay->config;
     if (choice->protocol == PROTOCOL_NONE) {
         return (struct message_extra){0};
     }
-    uint64_t wire_bytes = choice_wire_bytes(choice, bytes), start_ps = slot->start_ps + choice->base_ps, leave_ps;
+    uint64_t bytes = step->send_bytes, wire_bytes = choice_wire_bytes(choice, bytes);
     uint64_t hop_ps = choice->hop_ps[medium], idle_ps = replay->idle_ps[medium];
-    start_ps = now_ps > start_ps ? now_ps : start_ps;
-    leave_ps = start_ps;
+    uint64_t leave_ps = slot->start_ps + choice->base_ps;
+    leave_ps = now_ps > leave_ps ? now_ps : leave_ps;
     if (choice->rate_bps[medium] > 0 && config->machine.rate_bps[medium] > 0) {
-        uint64_t free_ps = rank->send_free_ps[medium];
-        start_ps = free_ps > start_ps ? free_ps : start_ps;
-        uint64_t link_ps = serialisation_ps(wire_bytes, config->machine.rate_bps[medium]);
-        rank->send_free_ps[medium] = start_ps + serialisation_ps(bytes, choice->rate_bps[medium]);
-        leave_ps = rank->send_free_ps[medium] > link_ps ? rank->send_free_ps[medium] - link_ps : 0;
-        leave_ps = leave_ps > start_ps ? leave_ps : start_ps;
+        leave_ps = leave_at(replay, rank, slot, medium, step, wire_bytes, leave_ps);
     }
     uint64_t post_ns = (leave_ps - now_ps + (hop_ps > idle_ps ? hop_ps - idle_ps : 0) + 500) / 1000;
     return (struct message_extra){wire_bytes - bytes, post_ns < UINT32_MAX ? (uint32_t)post_ns : UINT32_MAX};
@@ -318,7 +347,7 @@ static bool sends_advance(struct replay *replay, struct rank *rank, struct slot 
         struct message_to where = {to, team_address(replay, record->group, &call, &step)};
         struct match_key key =
             collective_key(rank->iteration, record->group, step_key(step.send_lane, slot->next, step.send_as), rank->id);
-        message_post(replay, rank, where, key, step.send_bytes, extra_of(replay, rank, slot, medium, step.send_bytes, now_ps),
+        message_post(replay, rank, where, key, step.send_bytes, extra_of(replay, rank, slot, medium, &step, now_ps),
                      slot_id, now_ps);
     }
     return lane->step_next > before;

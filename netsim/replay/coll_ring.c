@@ -144,6 +144,8 @@ static void ring_step(const struct collective_call *call, const struct ring_use 
     step->send_to = ring_member(&ring, 1);
     step->recv_from = ring_member(&ring, -1);
     step->send_bytes = ring_piece(&ring).bytes;
+    step->channel = ring.channel * use->ways + ring.way;
+    step->channels = call->channels * use->ways;
     step->after_recv = k < round ? 0 : k - round + 1;
 }
 

@@ -294,6 +294,8 @@ static void tree_step(const struct collective_call *call, uint32_t lane, uint64_
     (place.is_down ? down_step : up_step)(call, &place, &kin, k, step);
     tree_piece(call, lane, k, 0, &piece);
     step->send_bytes = step->send_to == ID_NONE ? 0 : piece.bytes;
+    step->channel = place.channel;
+    step->channels = (uint32_t)shares_of(call);
     uint64_t under_way = (uint64_t)STEPS_UNDER_WAY * channels_of_tree(call) * arity_of(call);
     step->after_send = k < under_way ? 0 : k - under_way + 1;
 }

@@ -70,6 +70,7 @@ struct collective_step {
     uint64_t wait_recv;
     uint64_t wait_steps; /* and steps of it that must be through: sent, if they send */
     uint32_t send_lane;  /* lane of the receive at send_to */
+    uint32_t channel, channels; /* which of how many that a member sends on side by side; 0, 0: the algorithm has none */
 };
 
 /* A range of what a step sends, and what its receiver does with it. */

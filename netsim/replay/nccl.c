@@ -4,7 +4,7 @@
  *
  * Scope: ring, tree and PAT with LL, LL128 and Simple, NVLS with Simple, over NVLink and a network, one GPU generation in all servers; chosen
  * before the run, once a call. The numbers are those of NCCL 2.30.7, src/graph/tuning.cc, unless a row says otherwise.
- * Not modelled: CollNet (sharp and nvls_sharp have to be named, and get the rows of NVLS); PCIe inside servers; the search for rings and trees in the real topology (all scale-up and
+ * Not modelled: the latency that a network plug-in reports; CollNet (sharp and nvls_sharp have to be named, and get the rows of NVLS); PCIe inside servers; the search for rings and trees in the real topology (all scale-up and
  * network bandwidth counts); NCCL's tuner plug-ins and environment variables.
  * Checked against: tests/test_select.c. */
 #include "netsim/replay/nccl.h"
@@ -26,7 +26,8 @@ static const double hop_us[MEDIUM_COUNT][NCCL_ALGORITHM_COUNT][PROTOCOL_COUNT] =
                           [NCCL_NVLS] = {0, 0, 0, 18}, [NCCL_NVLS_TREE] = {0, 0, 0, 20.9}},
 };
 
-/* GB/s that LL reaches at most with 1, 2, and 4 or more servers. */
+/* GB/s that LL reaches at most with 1, 2, and more servers. Several servers go by the CPU and not by the GPU: Intel's have the
+ * row of Volta (ncclTopoTuneModel, index1). */
 static const double ll_max_gbps[GENERATION_COUNT][3] = {
     {39.0, 39.0, 20.4}, {87.7, 22.5, 19.0}, {141.0, 45.0, 35.0}, {282.0, 90.0, 70.0}};
 static const double ring_ll128_channel_gbps[GENERATION_COUNT] = {20.0, 20.0, 36.7, 40.0};
@@ -46,8 +47,9 @@ static const double nvls_share[GENERATION_COUNT] = {0, 0, 0.85, 0.74};
  * to SM100_NVLINK_BW of src/graph/topo.h. Not used to calibrate against: they were NCCL's before any table here. */
 static const double nvlink_share[GENERATION_COUNT] = {0.8, 0.8, 0.824, 0.802};
 
-/* Tree: how far the model is off by size, 64 B .. 512 MiB in powers of two. */
-static const double tree_correction[PROTOCOL_COUNT][24] = {
+/* Tree: how far the model is off by size, 64 B .. 256 MiB in powers of two (ncclTopoGetAlgoTime does not reach the last). */
+#define TREE_CORRECTIONS 23
+static const double tree_correction[PROTOCOL_COUNT][TREE_CORRECTIONS + 1] = {
     [PROTOCOL_LL] = {1.0, 1.0, 1.0, 1.0, .9, .8, .7, .7, .7, .7, .6, .5, .4, .4, .5, .6, .7, .8, .9, 1.0, 1.0, 1.0, 1.0,
                      1.0},
     [PROTOCOL_LL128] = {1.0, 1.0, 1.0, 1.0, 1.0, .9, .8, .8, .8, .7, .6, .6, .6, .6, .6, .6, .8, .9, .9, .9, .9, 1.0, 1.0,
@@ -72,7 +74,12 @@ static uint32_t servers_of(const struct nccl_case *of)
 static uint32_t size_class(const struct nccl_case *of)
 {
     uint32_t servers = servers_of(of);
-    return servers == 1 ? 0 : servers < 4 ? 1 : 2;
+    return servers == 1 ? 0 : servers == 2 ? 1 : 2;
+}
+
+static double ll_max(const struct nccl_case *of)
+{
+    return ll_max_gbps[servers_of(of) == 1 ? of->generation : GENERATION_VOLTA][size_class(of)];
 }
 
 static double scale_up_gbps(const struct nccl_case *of)
@@ -103,7 +110,7 @@ static double ring_gbps(const struct nccl_case *of, enum protocol protocol)
     double bus = bus_gbps(of);
     switch (protocol) {
     case PROTOCOL_LL:
-        return least(bus * 0.5, ll_max_gbps[of->generation][size_class(of)]);
+        return least(bus * 0.5, ll_max(of));
     case PROTOCOL_LL128:
         return least(bus * 0.92, of->channels * ring_ll128_channel_gbps[of->generation]);
     default:
@@ -117,7 +124,7 @@ static double tree_gbps(const struct nccl_case *of, enum protocol protocol)
     double bus = least(bus_gbps(of) * 0.92, of->channels * tree_channel_gbps[of->generation][class]);
     switch (protocol) {
     case PROTOCOL_LL:
-        return least(bus / 3.8, ll_max_gbps[of->generation][class]);
+        return least(bus / 3.8, ll_max(of));
     case PROTOCOL_LL128:
         return least(bus * (class == 0 ? 7.0 / 9 : 120.0 / 128),
                      of->channels * tree_ll128_channel_gbps[of->generation][class]);
@@ -163,7 +170,7 @@ static double algorithm_gbps(const struct nccl_case *of, enum nccl_algorithm alg
     case NCCL_NVLS_TREE:
         return nvls_gbps(of, algorithm) * (is_of_shares(of->kind) ? 1 : of->members / ring_steps(of));
     case NCCL_PAT:
-        return bus_gbps(of) * 0.75 * of->members / (of->members - 1.0);
+        return bus_gbps(of) * 0.75; /* of the result: NCCL turns bus into algorithm bandwidth for rings only */
     default:
         return ring_gbps(of, protocol) * of->members / ring_steps(of);
     }
@@ -171,9 +178,10 @@ static double algorithm_gbps(const struct nccl_case *of, enum nccl_algorithm alg
 
 /* ---- latency ---------------------------------------------------------------------------------------------- */
 
+/* NCCL's log2i: rounded down. */
 static double log2_of(uint32_t value)
 {
-    return log2_ceil(value);
+    return 31 - __builtin_clz(value);
 }
 
 static double inside_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
@@ -183,10 +191,30 @@ static double inside_us(const struct nccl_case *of, enum nccl_algorithm algorith
     return servers_of(of) > 1 && hop < floor ? floor : hop;
 }
 
+/* With one GPU a server latencies of the network are fully exposed: those of the tree. */
+static double outside_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
+{
+    return hop_us[MEDIUM_SCALE_OUT][of->local == 1 ? NCCL_TREE : algorithm][protocol];
+}
+
+/* A broadcast or reduce is one hop where all channels are one ring, as in a server; else as many as members, of the tree's with
+ * Simple. */
+static double chain_us(const struct nccl_case *of, enum protocol protocol)
+{
+    enum medium medium = servers_of(of) == 1 ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT;
+    if (servers_of(of) == 1 || of->local == 1) {
+        return hop_us[medium][NCCL_RING][protocol];
+    }
+    return of->members * hop_us[medium][protocol == PROTOCOL_SIMPLE ? NCCL_TREE : NCCL_RING][protocol];
+}
+
 static double latency_us(const struct nccl_case *of, enum nccl_algorithm algorithm, enum protocol protocol)
 {
-    double inside = inside_us(of, algorithm, protocol), outside = hop_us[MEDIUM_SCALE_OUT][algorithm][protocol];
+    double inside = inside_us(of, algorithm, protocol), outside = outside_us(of, algorithm, protocol);
     double base = base_us[algorithm][protocol], servers = servers_of(of);
+    if (of->kind == COLLECTIVE_BROADCAST || of->kind == COLLECTIVE_REDUCE) {
+        return base + chain_us(of, protocol);
+    }
     if (algorithm == NCCL_TREE) {
         return base + 2 * ((of->local - 1.0) * inside + log2_of(servers_of(of)) * outside);
     }
@@ -236,7 +264,7 @@ double nccl_time_us(const struct nccl_case *of, enum nccl_algorithm algorithm, e
     }
     double gbps = algorithm_gbps(of, algorithm, protocol), latency = latency_us(of, algorithm, protocol);
     uint32_t size = of->bytes >= 64 ? 63u - (uint32_t)__builtin_clzll(of->bytes / 64) : 24;
-    if (algorithm == NCCL_TREE && size < 24) {
+    if (algorithm == NCCL_TREE && size < TREE_CORRECTIONS) {
         gbps *= tree_correction[protocol][size];
     }
     if (algorithm == NCCL_RING && protocol == PROTOCOL_SIMPLE && servers_of(of) > 1 &&
@@ -261,7 +289,7 @@ static void rates_set(const struct nccl_case *of, enum nccl_algorithm algorithm,
 {
     enum protocol protocol = choice->protocol;
     double up = scale_up_gbps(of), out = (double)of->machine->rate_bps[MEDIUM_SCALE_OUT] / 8e9;
-    double ll = ll_max_gbps[of->generation][size_class(of)];
+    double ll = ll_max(of);
     up *= algorithm == NCCL_TREE ? 0.92 : 1;
     if (protocol == PROTOCOL_LL) {
         up = least(up * 0.5, ll);
@@ -283,7 +311,7 @@ void nccl_protocol(const struct nccl_case *of, enum nccl_algorithm algorithm, st
     enum protocol protocol = choice->protocol;
     choice->base_ps = (uint64_t)(base_us[algorithm][protocol] * 1e6);
     choice->hop_ps[MEDIUM_SCALE_UP] = (uint64_t)(inside_us(of, algorithm, protocol) * 1e6);
-    choice->hop_ps[MEDIUM_SCALE_OUT] = (uint64_t)(hop_us[MEDIUM_SCALE_OUT][algorithm][protocol] * 1e6);
+    choice->hop_ps[MEDIUM_SCALE_OUT] = (uint64_t)(outside_us(of, algorithm, protocol) * 1e6);
     if (algorithm == NCCL_NVLS || algorithm == NCCL_NVLS_TREE) { /* what NCCL counts once a call */
         choice->base_ps = choice->hop_ps[MEDIUM_SCALE_UP];
         choice->hop_ps[MEDIUM_SCALE_UP] = 0;
@@ -294,8 +322,10 @@ void nccl_protocol(const struct nccl_case *of, enum nccl_algorithm algorithm, st
     rates_set(of, algorithm, choice);
 }
 
-/* As the logs of NCCL 2.18 and later say for DGX V100, A100, H100 ("24 coll channels"), recalled; over several servers those
- * of nccl issue 1218 (H100: 16). */
+/* What NCCL 2.30.7 comes to: rings of the fastest speed in the list that links carry (src/graph/search.cc: H100 6 rings of 60
+ * GB/s, A100 6 of 40, B100 8 of 90, V100 3 of 40), doubled where one is of 25 GB/s or more (ncclTopoDupChannels), and again
+ * (ncclTopoPostset in connect.cc): 24, 24, 32, 12. Over several servers a ring a NIC of 48 or 45 GB/s, doubled once: 16 with
+ * eight NICs, as in nccl issue 1218; Volta's is recalled. */
 uint32_t nccl_channels_max(enum generation generation, bool is_one_server)
 {
     static const uint32_t channels[GENERATION_COUNT][2] = {{12, 10}, {24, 16}, {24, 16}, {32, 16}};

@@ -66,6 +66,7 @@ struct rank {
     uint64_t since_ps;
     uint32_t compute_running, communication_running;
     uint64_t send_free_ps[MEDIUM_COUNT]; /* from when on the rank can push more; where a protocol limits it */
+    uint64_t *channel_free_ps; /* the same of a medium's channels, replay->channel_count each */
     struct replay_rank result;
 };
 
@@ -82,6 +83,7 @@ struct replay {
     uint32_t *group_team;       /* per group and kind of team: the first of its teams, ID_NONE: it needs none */
     uint32_t team_count;
     uint64_t idle_ps[MEDIUM_COUNT];
+    uint32_t channel_count; /* most of any call that a protocol paces */
 };
 
 /* Second word of a collective's key: lane, number of the call on its group, step. */

@@ -251,6 +251,23 @@ static void nccl_choose(const struct nccl_case *of, struct collective_choice *ch
     }
 }
 
+/* Small enough that the tree is full of chunks: calcCollChunking in src/enqueue.cc of NCCL 2.30.7, its steps in tenths. */
+static uint64_t tree_ll128_chunk(const struct nccl_case *of, uint64_t channels, uint64_t chunk_bytes)
+{
+    uint32_t servers = of->members / of->local;
+    uint64_t tenths = 10 + 10 * (31 - (uint64_t)__builtin_clz(servers)) + of->local;
+    static const struct {
+        uint64_t chunks, least_bytes;
+    } rounds[] = {{64, 128 << 10}, {16, 32 << 10}};
+    for (int i = 0; i < 2; i++) {
+        while (of->bytes / (channels * chunk_bytes) * 10 * of->local < tenths * rounds[i].chunks &&
+               chunk_bytes > rounds[i].least_bytes) {
+            chunk_bytes /= 2;
+        }
+    }
+    return chunk_bytes;
+}
+
 /* NCCL's chunks: 8 steps a buffer of 4 MiB (Simple), 512 KiB (LL, half of it flags), 4,915,200 B (LL128, 15/16 of it data);
  * a ring of Simple moves 4 steps a chunk in slices of 2, everything else one step a chunk (src/include/device.h). */
 static void chunks_set(const struct collective_policy *policy, const struct nccl_case *of, struct collective_choice *choice)
@@ -260,12 +277,12 @@ static void chunks_set(const struct collective_policy *policy, const struct nccl
     uint64_t step = step_bytes[choice->protocol];
     choice->slices = policy->slices > 0 ? policy->slices : is_simple_ring ? 2 : 1;
     choice->ring_bytes = policy->ring_bytes > 0 ? policy->ring_bytes : is_simple_ring ? 4 * step : step;
-    if (nccl_of(choice->algorithm) == NCCL_TREE) {
-        /* Small enough that the tree is full of chunks (calcCollChunking in src/enqueue.cc, simplified). */
-        uint64_t depth = of->local - 1 + log2_ceil(of->members / of->local);
-        while (step > 32 << 10 && of->bytes / (choice->channels * step) < 4 * depth) {
-            step /= 2;
-        }
+    if (nccl_of(choice->algorithm) == NCCL_TREE && choice->protocol == PROTOCOL_LL128) {
+        step = tree_ll128_chunk(of, choice->channels, step);
+    }
+    if (of->kind == COLLECTIVE_BROADCAST || of->kind == COLLECTIVE_REDUCE) { /* a channel's share in one chunk, if it fits */
+        uint64_t share = (of->bytes + choice->channels - 1) / choice->channels;
+        step = share > 0 && share < step ? share : step;
     }
     bool is_nvls = nccl_of(choice->algorithm) == NCCL_NVLS || nccl_of(choice->algorithm) == NCCL_NVLS_TREE;
     choice->chunk_bytes = is_nvls ? nccl_nvls_chunk(of, nccl_of(choice->algorithm), choice->channels) : step;
