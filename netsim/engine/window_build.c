@@ -325,6 +325,8 @@ static void plain_nodes_find(struct window_core *core)
         node->waiting_first = words;
         words += (node->port_count + 63) / 64;
         node->is_plain = node_is_plain(core, node);
+        node->is_ordered = node->is_host && node->port_count == 1 && !node->is_cut &&
+                           core->fabric->node_latency_ps[node->id] == 0;
         node->is_tree = node->port_count > 0 && node_is_tree(core, node);
         if (node->is_tree) {
             node->route = core->fabric->route[node->id];
