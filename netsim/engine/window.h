@@ -294,7 +294,7 @@ struct worker {
     struct super_run *super_run;   /* window_super.c */
     struct steps steps;            /* of that one */
     uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
-    const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
+    const struct chunk **chunk_next; /* of that one, per writer: fetched into the cache meanwhile */
     uint32_t port_next;            /* the same, for nodes that are served whole */
     struct far_heap far;
     struct due *due;
@@ -705,26 +705,35 @@ static inline void lines_prefetch(const void *first, uint32_t lines)
     }
 }
 
-static inline void next_chunk_prefetch(struct worker *worker)
+static inline void writer_chunk_prefetch(struct worker *worker, uint32_t writer)
 {
-    const struct chunk *chunk = worker->chunk_next;
+    const struct chunk *chunk = worker->chunk_next[writer];
     if (chunk != NULL) {
-        worker->chunk_next = chunk->older;
+        worker->chunk_next[writer] = chunk->older;
         lines_prefetch(chunk->older, CHUNK_BYTES / 64);
     }
+}
+
+static inline void next_chunk_prefetch(struct worker *worker)
+{
+    writer_chunk_prefetch(worker, worker->id);
 }
 
 static inline void next_node_prefetch(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    worker->chunk_next = NULL;
-    if (worker->node_next == ID_NONE) {
-        return;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        worker->chunk_next[i] = NULL;
+        if (worker->node_next == ID_NONE) {
+            continue;
+        }
+        uintptr_t at = core->workers[i].tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
+        size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
+        worker->chunk_next[i] = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        if (at != 0) {
+            lines_prefetch(worker->chunk_next[i], (uint32_t)(used + 63) / 64);
+        }
     }
-    uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
-    size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
-    worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    lines_prefetch(worker->chunk_next, (uint32_t)(used + 63) / 64);
 }
 
 /* The lines that packets will be written to, if they come soon. */

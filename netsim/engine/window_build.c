@@ -388,6 +388,7 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->returned[0] = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
+    worker->chunk_next = arena_array(core->arena, core->worker_count, const struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);
     worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
     worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);

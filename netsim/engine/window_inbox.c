@@ -62,6 +62,7 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     }
     struct chunk *chunk = worker->chunk_free;
     worker->chunk_free = chunk->older;
+    __builtin_prefetch(chunk->older, 1);
     uintptr_t at = worker->tails[(size_t)node << worker->core->slot_bits | slot];
     struct chunk *older = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     chunk->older = older;

@@ -236,7 +236,7 @@ static void node_deal(struct worker *worker, const struct window_node *node, uin
         struct chunk *chunk = inbox_take(&core->workers[i], node_id, worker->slot);
         worker->taken[i] = chunk;
         for (; chunk != NULL; chunk = chunk->older) {
-            next_chunk_prefetch(worker);
+            writer_chunk_prefetch(worker, i);
             chunk_deal(worker, node, chunk);
         }
     }
@@ -560,21 +560,26 @@ INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, u
 
 /* ---- one port, all lanes at once -------------------------------------------------------------------------- */
 
-#define UP(lane, d) ((lane) < (d) ? (lane) : LANES + (lane) - (d))
+#if SWITCH_LANES == 16
+#define MOVED_UP(a, d, fill) ((lanes)_mm512_alignr_epi32((__m512i)(a), (__m512i)(fill), 16 - (d)))
+#else
+#define UP(lane, d)          ((lane) < (d) ? (lane) : LANES + (lane) - (d))
+#define MOVED_UP(a, d, fill) __builtin_shufflevector(fill, a, EACH(UP, d))
+#endif
 INLINE lanes moved_up(lanes a, uint32_t distance, lanes fill)
 {
     switch (distance) {
     case 1:
-        return __builtin_shufflevector(fill, a, EACH(UP, 1));
+        return MOVED_UP(a, 1, fill);
     case 2:
-        return __builtin_shufflevector(fill, a, EACH(UP, 2));
+        return MOVED_UP(a, 2, fill);
 #if SWITCH_LANES >= 8
     case 4:
-        return __builtin_shufflevector(fill, a, EACH(UP, 4));
+        return MOVED_UP(a, 4, fill);
 #endif
     default:
 #if SWITCH_LANES == 16
-        return __builtin_shufflevector(fill, a, EACH(UP, 8));
+        return MOVED_UP(a, 8, fill);
 #else
         return a;
 #endif
