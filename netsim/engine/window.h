@@ -163,6 +163,10 @@ struct window_node {
     struct combine_table combine; /* of groups */
 };
 
+struct chunk_list {
+    struct chunk *first, *last;
+};
+
 /* Timers: a binary heap by (time, payload). */
 struct timer {
     uint64_t time_ps;
@@ -283,7 +287,7 @@ struct worker {
     uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
-    struct chunk **returned[2];    /* per owner: chunks of others that are read, by parity of the window */
+    struct chunk_list *returned[2]; /* per owner: chunks of others that are read, by parity of the window */
     uint32_t parity;
     struct timer_heap timers;      /* of this worker's nodes */
     struct tell_heap tells;        /* of this worker's hosts to the controller */

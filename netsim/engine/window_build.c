@@ -385,8 +385,8 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
     worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
-    worker->returned[0] = arena_array(core->arena, core->worker_count, struct chunk *);
-    worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
+    worker->returned[0] = arena_array(core->arena, core->worker_count, struct chunk_list);
+    worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk_list);
     worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
     worker->chunk_next = arena_array(core->arena, core->worker_count, const struct chunk *);
     worker->port_end = arena_array(core->arena, ports_max, uint32_t);

@@ -62,7 +62,9 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     }
     struct chunk *chunk = worker->chunk_free;
     worker->chunk_free = chunk->older;
-    __builtin_prefetch(chunk->older, 1);
+    for (uint32_t i = 0; i < CHUNK_BYTES / 64; i++) { /* the next one, which another core may have read last */
+        __builtin_prefetch((const uint8_t *)chunk->older + 64 * i, 1);
+    }
     uintptr_t at = worker->tails[(size_t)node << worker->core->slot_bits | slot];
     struct chunk *older = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     chunk->older = older;
@@ -80,10 +82,15 @@ void chunks_free(struct worker *worker, struct chunk *chunk)
 {
     while (chunk != NULL) {
         struct chunk *older = chunk->older;
-        struct chunk **list = chunk->owner == worker->id ? &worker->chunk_free
-                                                         : &worker->returned[worker->parity][chunk->owner];
-        chunk->older = *list;
-        *list = chunk;
+        if (chunk->owner == worker->id) {
+            chunk->older = worker->chunk_free;
+            worker->chunk_free = chunk;
+        } else {
+            struct chunk_list *list = &worker->returned[worker->parity][chunk->owner];
+            list->last = list->first == NULL ? chunk : list->last;
+            chunk->older = list->first;
+            list->first = chunk;
+        }
         chunk = older;
     }
 }
@@ -93,12 +100,11 @@ void chunks_collect(struct worker *worker)
 {
     struct window_core *core = worker->core;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        struct chunk **list = &core->workers[i].returned[worker->parity][worker->id];
-        while (i != worker->id && *list != NULL) {
-            struct chunk *chunk = *list;
-            *list = chunk->older;
-            chunk->older = worker->chunk_free;
-            worker->chunk_free = chunk;
+        struct chunk_list *list = &core->workers[i].returned[worker->parity][worker->id];
+        if (i != worker->id && list->first != NULL) {
+            list->last->older = worker->chunk_free;
+            worker->chunk_free = list->first;
+            list->first = NULL;
         }
     }
     worker->parity ^= 1;
