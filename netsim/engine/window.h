@@ -269,25 +269,27 @@ struct batch_more {
 };
 
 struct worker {
+    /* Read by all, written by none while they run: whatever is written beside it would be fetched again and again. */
     struct window_core *core;
     uint32_t id;
     pthread_t thread;
+    uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
+    uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
+    struct chunk_list *returned[2]; /* per owner: chunks of others that are read, by parity of the window */
     struct { /* written before a barrier, read by all after it */
         uint64_t ahead;
         uint64_t control_ps;       /* of the first tell that is due */
         uint32_t packet_bytes_max;
         bool is_interrupted;
-    } public;
-    bool is_idle;                  /* the run has ended because nothing is left until its end */
+    } public __attribute__((aligned(128))); /* lines are fetched in pairs */
+    /* Of this worker alone. */
+    bool is_idle __attribute__((aligned(128))); /* the run has ended because nothing is left until its end */
     uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
     uint64_t sample_offset_ps;     /* core->sample_ps - start_ps */
-    uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
-    uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
-    struct chunk_list *returned[2]; /* per owner: chunks of others that are read, by parity of the window */
     uint32_t parity;
     struct timer_heap timers;      /* of this worker's nodes */
     struct tell_heap tells;        /* of this worker's hosts to the controller */
@@ -319,7 +321,7 @@ struct worker {
     uint64_t hop_count;
     struct arena *arena;
     uint8_t *pool, *pool_end;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(128)));
 
 struct window_core {
     struct engine base; /* first: an engine is one of these */
