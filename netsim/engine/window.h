@@ -152,6 +152,7 @@ struct window_node {
     uint32_t owner; /* worker */
     bool is_host, is_cut;
     bool is_plain;                /* no packet waits for its tail: the vector loops may serve it */
+    bool is_ordered;              /* a host to which one link brings everything in the order in which it was sent */
     bool is_tree;                 /* `route` finds the way, else the tables or rails do */
     uint32_t super;               /* of core->supers, ID_NONE: served alone */
     uint32_t waiting_first;       /* word of core->waiting */
@@ -162,6 +163,10 @@ struct window_node {
     uint64_t used_bytes; /* buffered, for shared buffers */
     uint64_t far_wake_ps; /* of a gate, in worker.timers; 0: none */
     struct combine_table combine; /* of groups */
+};
+
+struct chunk_list {
+    struct chunk *first, *last;
 };
 
 /* Timers: a binary heap by (time, payload). */
@@ -266,25 +271,27 @@ struct batch_more {
 };
 
 struct worker {
+    /* Read by all, written by none while they run: whatever is written beside it would be fetched again and again. */
     struct window_core *core;
     uint32_t id;
     pthread_t thread;
+    uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
+    uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
+    struct chunk_list *returned[2]; /* per owner: chunks of others that are read, by parity of the window */
     struct { /* written before a barrier, read by all after it */
         uint64_t ahead;
         uint64_t control_ps;       /* of the first tell that is due */
         uint32_t packet_bytes_max;
         bool is_interrupted;
-    } public;
-    bool is_idle;                  /* the run has ended because nothing is left until its end */
+    } public __attribute__((aligned(128))); /* lines are fetched in pairs */
+    /* Of this worker alone. */
+    bool is_idle __attribute__((aligned(128))); /* the run has ended because nothing is left until its end */
     uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
     uint64_t sample_offset_ps;     /* core->sample_ps - start_ps */
-    uintptr_t *tails;              /* [node << slot_bits | slot]: chunk that is filled | room left in it */
-    uint64_t *active;              /* [slot][node / 64]: nodes with something to do then */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
-    struct chunk **returned[2];    /* per owner: chunks of others that are read, by parity of the window */
     uint32_t parity;
     struct timer_heap timers;      /* of this worker's nodes */
     struct tell_heap tells;        /* of this worker's hosts to the controller */
@@ -295,7 +302,7 @@ struct worker {
     struct super_run *super_run;   /* window_super.c */
     struct steps steps;            /* of that one */
     uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
-    const struct chunk *chunk_next; /* of that one: fetched into the cache meanwhile */
+    const struct chunk **chunk_next; /* of that one, per writer: fetched into the cache meanwhile */
     uint32_t port_next;            /* the same, for nodes that are served whole */
     struct far_heap far;
     struct due *due;
@@ -316,7 +323,7 @@ struct worker {
     uint64_t hop_count;
     struct arena *arena;
     uint8_t *pool, *pool_end;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(128)));
 
 struct window_core {
     struct engine base; /* first: an engine is one of these */
@@ -684,8 +691,8 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 
 void arrivals_take(struct worker *worker, uint32_t node); /* newest first (C3 of window_class.h) */
 /* The same in two steps, of which the second is seldom needed: takes the chains, oldest first, and tells whether there is
- * but one (worker->chain) whose keys ascend, as they do where one link has brought them; makes sorted arrivals of
- * them. No frames, no groups. */
+ * but one (worker->chain), whose keys ascend if the node is ordered; makes sorted arrivals of them. No frames, no
+ * groups. */
 bool chains_take(struct worker *worker, uint32_t node);
 void arrivals_sort_chains(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
@@ -727,26 +734,35 @@ static inline void lines_prefetch(const void *first, uint32_t lines)
     }
 }
 
-static inline void next_chunk_prefetch(struct worker *worker)
+static inline void writer_chunk_prefetch(struct worker *worker, uint32_t writer)
 {
-    const struct chunk *chunk = worker->chunk_next;
+    const struct chunk *chunk = worker->chunk_next[writer];
     if (chunk != NULL) {
-        worker->chunk_next = chunk->older;
+        worker->chunk_next[writer] = chunk->older;
         lines_prefetch(chunk->older, CHUNK_BYTES / 64);
     }
+}
+
+static inline void next_chunk_prefetch(struct worker *worker)
+{
+    writer_chunk_prefetch(worker, worker->id);
 }
 
 static inline void next_node_prefetch(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    worker->chunk_next = NULL;
-    if (worker->node_next == ID_NONE) {
-        return;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        worker->chunk_next[i] = NULL;
+        if (worker->node_next == ID_NONE) {
+            continue;
+        }
+        uintptr_t at = core->workers[i].tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
+        size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
+        worker->chunk_next[i] = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        if (at != 0) {
+            lines_prefetch(worker->chunk_next[i], (uint32_t)(used + 63) / 64);
+        }
     }
-    uintptr_t at = worker->tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
-    size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
-    worker->chunk_next = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-    lines_prefetch(worker->chunk_next, (uint32_t)(used + 63) / 64);
 }
 
 /* The lines that packets will be written to, if they come soon. */

@@ -325,6 +325,8 @@ static void plain_nodes_find(struct window_core *core)
         node->waiting_first = words;
         words += (node->port_count + 63) / 64;
         node->is_plain = node_is_plain(core, node);
+        node->is_ordered = node->is_host && node->port_count == 1 && !node->is_cut &&
+                           core->fabric->node_latency_ps[node->id] == 0;
         node->is_tree = node->port_count > 0 && node_is_tree(core, node);
         if (node->is_tree) {
             node->route = core->fabric->route[node->id];
@@ -383,12 +385,13 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
     worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
-    worker->returned[0] = arena_array(core->arena, core->worker_count, struct chunk *);
-    worker->returned[1] = arena_array(core->arena, core->worker_count, struct chunk *);
-    worker->taken = arena_array(core->arena, core->worker_count, struct chunk *);
-    worker->port_end = arena_array(core->arena, ports_max, uint32_t);
+    worker->returned[0] = pool_alloc(worker, core->worker_count * sizeof *worker->returned[0]);
+    worker->returned[1] = pool_alloc(worker, core->worker_count * sizeof *worker->returned[1]);
+    worker->taken = pool_alloc(worker, core->worker_count * sizeof *worker->taken);
+    worker->chunk_next = pool_alloc(worker, core->worker_count * sizeof *worker->chunk_next);
+    worker->port_end = pool_alloc(worker, ports_max * sizeof *worker->port_end);
     worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
-    worker->batch_count = arena_array(core->arena, round_up_64(ports_max), uint32_t);
+    worker->batch_count = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->batch_count);
 }
 
 /* One FIFO a port that drops what does not fit, and marks at most. */
@@ -423,6 +426,12 @@ static void profiles_take(struct window_core *core)
     }
 }
 
+static struct worker *workers_alloc(struct arena *arena, uint32_t count)
+{
+    uint8_t *block = arena_alloc(arena, count * sizeof(struct worker) + _Alignof(struct worker));
+    return (struct worker *)(block + (-(uintptr_t)block & (_Alignof(struct worker) - 1)));
+}
+
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
     struct window_core *core = arena_one(arena, struct window_core);
@@ -433,7 +442,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     core->sample_ps = TIME_NEVER_PS;
     core->worker_count = config->thread_count < 1 ? 1 : config->thread_count;
     core->worker_count = core->worker_count < WORKERS_MAX ? core->worker_count : WORKERS_MAX;
-    core->workers = arena_array(arena, core->worker_count, struct worker);
+    core->workers = workers_alloc(arena, core->worker_count);
     for (uint32_t i = 0; i < core->worker_count; i++) {
         core->workers[i] = (struct worker){.core = core, .id = i, .arena = arena};
     }

@@ -335,9 +335,9 @@ void host_serve(struct worker *worker, uint32_t node)
     }
     node_touch(worker->core, host);
     node_due_take(worker, host);
-    bool is_sorted = chains_take(worker, node), is_all = false;
+    bool is_one = chains_take(worker, node), is_all = false;
     uint32_t arrived = 0;
-    if (is_sorted && host->port_count == 1 && !host->is_cut) {
+    if (is_one && host->is_ordered) {
         arrived = host_serve_usual(worker, node, worker->chain, &is_all);
     }
     if (!is_all) {

@@ -172,8 +172,8 @@ static void worker_hosts(struct worker *worker)
 
 /* ---- threads ---------------------------------------------------------------------------------------------- */
 
-#define YIELD_COUNT 16 /* then the core is wanted by others, and a waiting thread sleeps */
-#define SPIN_COUNT 200 /* pauses of up to 40 ns: then the others have more to do, or wait for this very core */
+#define YIELD_COUNT 1000 /* of some 300 ns: none lasts while nobody else wants the core; then a waiting thread sleeps */
+#define SPIN_COUNT 500  /* pauses of up to 40 ns: threads differ by a few per cent of a window, 10 us and more */
 
 static void cpu_relax(void)
 {

@@ -306,7 +306,7 @@ void supers_serve(struct worker *worker, uint32_t first, uint32_t end)
 {
     const struct window_core *core = worker->core;
     worker->node_next = ID_NONE;
-    worker->chunk_next = NULL;
+    worker->chunk_next[worker->id] = NULL;
     for (uint32_t word = first / 64; word < end / 64; word++) {
         uint64_t nodes = word_take(worker, word);
         while (nodes != 0) {

@@ -236,7 +236,7 @@ static void node_deal(struct worker *worker, const struct window_node *node, uin
         struct chunk *chunk = inbox_take(&core->workers[i], node_id, worker->slot);
         worker->taken[i] = chunk;
         for (; chunk != NULL; chunk = chunk->older) {
-            next_chunk_prefetch(worker);
+            writer_chunk_prefetch(worker, i);
             chunk_deal(worker, node, chunk);
         }
     }
@@ -560,21 +560,26 @@ INLINE void times_move(const int32_t *from, uint32_t count, uint64_t start_ps, u
 
 /* ---- one port, all lanes at once -------------------------------------------------------------------------- */
 
-#define UP(lane, d) ((lane) < (d) ? (lane) : LANES + (lane) - (d))
+#if SWITCH_LANES == 16
+#define MOVED_UP(a, d, fill) ((lanes)_mm512_alignr_epi32((__m512i)(a), (__m512i)(fill), 16 - (d)))
+#else
+#define UP(lane, d)          ((lane) < (d) ? (lane) : LANES + (lane) - (d))
+#define MOVED_UP(a, d, fill) __builtin_shufflevector(fill, a, EACH(UP, d))
+#endif
 INLINE lanes moved_up(lanes a, uint32_t distance, lanes fill)
 {
     switch (distance) {
     case 1:
-        return __builtin_shufflevector(fill, a, EACH(UP, 1));
+        return MOVED_UP(a, 1, fill);
     case 2:
-        return __builtin_shufflevector(fill, a, EACH(UP, 2));
+        return MOVED_UP(a, 2, fill);
 #if SWITCH_LANES >= 8
     case 4:
-        return __builtin_shufflevector(fill, a, EACH(UP, 4));
+        return MOVED_UP(a, 4, fill);
 #endif
     default:
 #if SWITCH_LANES == 16
-        return __builtin_shufflevector(fill, a, EACH(UP, 8));
+        return MOVED_UP(a, 8, fill);
 #else
         return a;
 #endif
@@ -909,10 +914,10 @@ INLINE void starts_send(struct worker *worker, const struct window_port *port, c
 INLINE void rest_queue(struct worker *worker, struct window_port *port, const struct port_batch *batch)
 {
     uint32_t first = batch->start_count, count = batch->count;
-    if (batch->waiting_count > 0) {
-        port->head = port->count = 0;
-        port->waiting_ps = 0;
-    }
+    uint32_t keep = -(uint32_t)(batch->waiting_count == 0); /* else the queue was in the batch */
+    port->head &= keep;
+    port->count &= keep;
+    port->waiting_ps &= (uint64_t)(int64_t)(int32_t)keep;
     if (first == count) {
         return;
     }
@@ -1031,7 +1036,7 @@ INLINE void port_scan(struct worker *worker, const struct window_node *node, uin
     struct window_port *port = &core->ports[node->port_first + port_local];
     struct port_batch *batch = &worker->batches[port_local];
     batch->count = worker->batch_count[port_local];
-    batch->waiting_count = port->count > 0 && core->class_ports == NULL ? batch->waiting_count : 0;
+    batch->waiting_count &= -(uint32_t)(port->count > 0 && core->class_ports == NULL); /* nobody can predict that */
     bool is_vector = core->class_ports == NULL && is_vector_port(worker, port);
     if (batch->count > 0) {
         batch->way = is_vector ? batch_scan(worker, port, batch) : BATCH_SLOW;
@@ -1041,24 +1046,30 @@ INLINE void port_scan(struct worker *worker, const struct window_node *node, uin
 }
 
 /* Second: it happens. */
-INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port)
+static __attribute__((noinline)) void port_send_unusual(struct worker *worker, uint32_t node_id, uint32_t port_local,
+                                                        struct window_port *port)
 {
     struct port_batch *batch = &worker->batches[port_local];
-    if (__builtin_expect(batch->way == BATCH_LONE, 0)) {
-        batch->way = lone_serve(worker, port, batch) ? BATCH_SENT : BATCH_SLOW;
-        if (batch->way == BATCH_SENT) {
-            return;
-        }
+    if (batch->way == BATCH_LONE && lone_serve(worker, port, batch)) {
+        return;
     }
-    if (__builtin_expect(batch->way == BATCH_SLOW, 0)) {
+    if (batch->way == BATCH_LONE || batch->way == BATCH_SLOW) {
         batch_serve_slow(worker, node_id, port_local, batch->waiting_count, batch->count);
         return;
     }
-    if (__builtin_expect(port->count > batch->waiting_count, 0)) { /* a long queue, which is not in the batch */
-        waiting_send(worker, port);
-    }
+    waiting_send(worker, port); /* a long queue, which is not in the batch */
     if (batch->way == BATCH_SCANNED) {
         batch_send(worker, port, batch);
+    }
+}
+
+INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port)
+{
+    const struct port_batch *batch = &worker->batches[port_local];
+    if (__builtin_expect(batch->way == BATCH_SCANNED && port->count == batch->waiting_count, 1)) {
+        batch_send(worker, port, batch);
+    } else {
+        port_send_unusual(worker, node_id, port_local, port);
     }
 }
 
@@ -1069,10 +1080,11 @@ INLINE void queue_prefetch(const struct window_core *core, const struct window_n
         return;
     }
     const struct window_port *port = &core->ports[next->port_first + port_local];
-    if (port->count > 0) {
-        lines_prefetch(&port->queue[port->head], 2);
-        lines_prefetch(&port_since(port)[port->head], 1);
-    }
+    const void *queue = port->count > 0 ? (const void *)&port->queue[port->head] : port; /* no branch */
+    const void *since = port->count > 0 ? (const void *)&port_since(port)[port->head] : port;
+    __builtin_prefetch(queue);
+    __builtin_prefetch((const uint8_t *)queue + 64 * (port->count > 4));
+    __builtin_prefetch(since);
 }
 
 INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id,
