@@ -385,6 +385,7 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);
     worker->active = pool_alloc(worker, sizeof(uint64_t) * core->word_count << core->slot_bits);
+    memset(worker->tails, 0, sizeof(uintptr_t) * core->node_count << core->slot_bits); /* pages are made now */
     worker->returned[0] = pool_alloc(worker, core->worker_count * sizeof *worker->returned[0]);
     worker->returned[1] = pool_alloc(worker, core->worker_count * sizeof *worker->returned[1]);
     worker->taken = pool_alloc(worker, core->worker_count * sizeof *worker->taken);

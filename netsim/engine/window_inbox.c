@@ -77,7 +77,7 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
 }
 
 /* Chunks go back to whoever fills them, at the latest two windows later: else a thread that only sends would take new
- * memory for ever. */
+ * memory for ever (I7). */
 void chunks_free(struct worker *worker, struct chunk *chunk)
 {
     while (chunk != NULL) {

@@ -1087,30 +1087,34 @@ INLINE void queue_prefetch(const struct window_core *core, const struct window_n
     __builtin_prefetch(since);
 }
 
-INLINE void node_send(struct worker *worker, const struct window_node *node, uint32_t node_id,
-                      const struct window_node *next)
+/* The ports of a word: all are scanned, then all send. */
+INLINE void ports_serve(struct worker *worker, const struct window_node *node, uint32_t node_id, uint32_t word,
+                        const struct window_node *next, uint64_t *wake_ps)
 {
     struct window_core *core = worker->core;
-    uint64_t wake_ps = TIME_NEVER_PS;
-    for (uint32_t word = 0; word * 64 < node->port_count; word++) {
-        uint64_t *waiting = &core->waiting[node->waiting_first + word], waits = *waiting;
-        uint64_t ports = ports_with_batch(worker, word) | waits;
-        for (; ports != 0; ports &= ports - 1) {
-            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
-            struct window_port *port = &core->ports[node->port_first + port_local];
-            worker->batch_count[port_local] = 0;
-            queue_prefetch(core, next, port_local);
-            port_send(worker, node_id, port_local, port);
-            uint64_t bit = UINT64_C(1) << (port_local % 64);
-            uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
-            waits = port->count > 0 ? waits | bit : waits & ~bit;
-            wake_ps = free_ps < wake_ps ? free_ps : wake_ps;
+    uint64_t *waiting = &core->waiting[node->waiting_first + word], waits = *waiting;
+    const uint64_t ports = ports_with_batch(worker, word) | waits;
+    core->touched[node->waiting_first + word] |= ports;
+    for (uint64_t left = ports; left != 0; left &= left - 1) {
+        uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(left);
+        lines_prefetch(&core->ports[next->port_first + port_local], 2); /* or of a node behind it */
+        if (core->class_ports != NULL) {
+            class_port_prefetch(core, next, port_local);
         }
-        *waiting = waits;
+        port_scan(worker, node, port_local);
     }
-    if (wake_ps != TIME_NEVER_PS) {
-        node_wake(worker, node_id, wake_ps);
+    for (uint64_t left = ports; left != 0; left &= left - 1) {
+        uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(left);
+        struct window_port *port = &core->ports[node->port_first + port_local];
+        worker->batch_count[port_local] = 0;
+        queue_prefetch(core, next, port_local);
+        port_send(worker, node_id, port_local, port);
+        uint64_t bit = UINT64_C(1) << (port_local % 64);
+        uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
+        waits = port->count > 0 ? waits | bit : waits & ~bit;
+        *wake_ps = free_ps < *wake_ps ? free_ps : *wake_ps;
     }
+    *waiting = waits;
 }
 
 /* What will be sent first, and the place of what comes last. */
@@ -1152,18 +1156,12 @@ void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
     next_node_prefetch(worker);
     node_waiting_deal(worker, node);
     node_deal(worker, node, node_id);
+    uint64_t wake_ps = TIME_NEVER_PS;
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
-        uint64_t ports = ports_with_batch(worker, word) | core->waiting[node->waiting_first + word];
-        core->touched[node->waiting_first + word] |= ports;
-        for (; ports != 0; ports &= ports - 1) {
-            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
-            lines_prefetch(&core->ports[next->port_first + port_local], 2); /* or of a node behind it */
-            if (core->class_ports != NULL) {
-                class_port_prefetch(core, next, port_local);
-            }
-            port_scan(worker, node, port_local);
-        }
+        ports_serve(worker, node, node_id, word, next, &wake_ps);
     }
-    node_send(worker, node, node_id, next);
+    if (wake_ps != TIME_NEVER_PS) {
+        node_wake(worker, node_id, wake_ps);
+    }
     worker->more_count = 0;
 }
