@@ -51,7 +51,14 @@ static uint32_t first_incapable(const struct fabric *fabric, const struct tree *
     return ID_NONE;
 }
 
-bool teams_scale_up_reduces(const struct fabric *fabric)
+/* Either way. */
+static bool link_loses(const struct fabric *fabric, uint32_t port)
+{
+    const struct frame_loss *loss = fabric->port_frame_loss;
+    return loss != NULL && (loss[port].chance > 0 || loss[fabric->port_peer[port]].chance > 0);
+}
+
+bool teams_scale_up_reduces(const struct fabric *fabric, bool links_repeat)
 {
     if (fabric->server_hosts < 2 || fabric->server_ports == 0) {
         return false;
@@ -59,7 +66,7 @@ bool teams_scale_up_reduces(const struct fabric *fabric)
     for (uint32_t port = fabric->port_first[0]; port < fabric->port_first[0] + fabric->server_ports; port++) {
         uint32_t peer = fabric->port_peer[port], node = peer == ID_NONE ? ID_NONE : fabric->port_node[peer];
         bool is_able = node != ID_NONE && fabric->node_kind[node] == NODE_SWITCH && entries_of(fabric, node) > 0 &&
-                       fabric->port_queue_bytes[peer] == UINT64_MAX;
+                       fabric->port_queue_bytes[peer] == UINT64_MAX && (links_repeat || !link_loses(fabric, port));
         if (!is_able) {
             return false;
         }
@@ -83,7 +90,6 @@ const char *teams_hindrance(const struct teams_request *request)
         }
     }
     return queues->shared_bytes > 0 ? "a shared buffer that drops (queue.shared)"
-           : request->can_lose      ? "links that lose packets"
            : request->can_fail      ? "links that fail"
            : request->has_circuits  ? "circuits that change while the job runs"
                                     : NULL;
@@ -91,9 +97,13 @@ const char *teams_hindrance(const struct teams_request *request)
 
 /* ---- trees ------------------------------------------------------------------------------------------------ */
 
-static bool is_scale_up(const struct fabric *fabric, uint32_t member_port)
+/* Of a host: a scale-up port inside a server, a network port outside, if it has any. */
+static bool port_is_right(const struct fabric *fabric, uint32_t host, uint32_t port, bool is_in_server)
 {
-    return fabric->server_hosts > 1 && member_port < fabric->server_ports;
+    uint32_t ports = fabric->port_first[host + 1] - fabric->port_first[host];
+    bool has_network = fabric->server_hosts <= 1 || ports > fabric->server_ports;
+    bool is_scale_up = fabric->server_hosts > 1 && port < fabric->server_ports;
+    return is_scale_up == is_in_server || (!is_in_server && !has_network);
 }
 
 /* Links of the members are free, of the right kind, and of the rate of those of the first tree. */
@@ -104,7 +114,7 @@ static bool tree_is_wanted(const struct teams *teams, const struct team *team, c
     uint64_t rate_bps = fabric->rate_bps[fabric->port_first[team->host[0]] + port[0]];
     for (uint32_t i = 0; i < team->member_count; i++) {
         uint32_t at = tree->member_port[i];
-        bool is_right = is_scale_up(fabric, at) == is_in_server && !(used[i] >> at & 1) &&
+        bool is_right = port_is_right(fabric, team->host[i], at, is_in_server) && !(used[i] >> at & 1) &&
                         (team->tree_count == 0 || fabric->rate_bps[fabric->port_first[team->host[i]] + at] == rate_bps);
         if (!is_right) {
             return false;
@@ -148,13 +158,30 @@ struct trees {
     struct tree tree[TEAM_TREES_MAX];
     uint8_t *port;
     uint32_t incapable; /* a switch that a tree would have needed, ID_NONE: none so far */
+    bool has_lossy;     /* and whether there was one over links that lose packets */
 };
+
+static bool tree_loses(const struct fabric *fabric, const struct tree *tree)
+{
+    bool loses = false;
+    for (uint32_t i = 0; i < tree->hop_count && fabric->port_frame_loss != NULL; i++) {
+        const struct tree_hop *hop = &tree->hops[i];
+        for (uint32_t down = hop->down_first; down < hop->down_first + hop->down_count; down++) {
+            loses |= link_loses(fabric, fabric->port_first[hop->node] + tree->ports[down]);
+        }
+    }
+    return loses;
+}
 
 static void tree_take(struct trees *trees, const struct tree *tree)
 {
     struct team *team = trees->team;
     uint32_t incapable = first_incapable(trees->teams->request->fabric, tree);
     if (!tree_is_wanted(trees->teams, team, tree, trees->is_in_server, trees->used, trees->port)) {
+        return;
+    }
+    if (!trees->teams->request->links_repeat && tree_loses(trees->teams->request->fabric, tree)) {
+        trees->has_lossy = true;
         return;
     }
     if (incapable != ID_NONE) {
@@ -188,15 +215,27 @@ static void stars_take(struct trees *trees)
     }
 }
 
+static bool has_free_port(const struct trees *trees)
+{
+    const struct fabric *fabric = trees->teams->request->fabric;
+    uint32_t host = trees->team->host[0];
+    for (uint32_t port = 0; port < fabric->port_first[host + 1] - fabric->port_first[host]; port++) {
+        if (port_is_right(fabric, host, port, trees->is_in_server) && !(trees->used[0] >> port & 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Root by root and link by link, from another root on for every team. */
 static void searched_take(struct trees *trees)
 {
     struct teams *teams = trees->teams;
     struct team *team = trees->team;
     struct tree tree;
-    uint32_t roots = 1, tried = 0, idle = 0;
-    for (uint32_t at = 0; at < roots && tried < TREES_TRIED_MAX && idle < 2; at++) {
-        uint32_t before = team->tree_count, lanes = 1;
+    uint32_t roots = 1, tried = 0;
+    for (uint32_t at = 0; at < roots && tried < TREES_TRIED_MAX && has_free_port(trees); at++) {
+        uint32_t lanes = 1;
         for (uint32_t lane = 0; lane < lanes && team->tree_count < TEAM_TREES_MAX; lane++, tried++) {
             uint32_t root = (teams->count + at) % roots;
             if (!tree_find(teams->request->fabric, team->host, team->member_count, root + roots * lane, teams->scratch, &tree)) {
@@ -210,7 +249,6 @@ static void searched_take(struct trees *trees)
             lanes = tree.lane_count;
             tree_take(trees, &tree);
         }
-        idle = team->tree_count > before ? 0 : idle + 1;
     }
 }
 
@@ -218,6 +256,11 @@ static enum status team_refuse(const struct trees *trees, const struct replay_te
 {
     const struct fabric *fabric = trees->teams->request->fabric;
     char text[48];
+    if (trees->has_lossy) {
+        return diag_set(trees->teams->diag, STATUS_INPUT,
+                        "switches are to combine for group \"%s\", which recovers from no loss, over links of %s that lose packets; "
+                        "expected links.retry, or another algorithm (collective.*)", wanted->group, fabric->name);
+    }
     if (trees->incapable == ID_NONE) {
         return diag_set(trees->teams->diag, STATUS_INPUT,
                         "switches are to combine for group \"%s\", but no tree of %sswitches of %s joins its %u ranks; expected "
