@@ -1,6 +1,8 @@
 /* The reader declared in reader.h. */
 #include "analysis/reader.h"
 
+#include "photonet/input.h"
+
 #include <errno.h>
 #include <hdf5.h>
 #include <math.h>
@@ -317,6 +319,9 @@ static enum status runs_load(struct reader *reader, struct diag *diag)
 static enum status file_open(struct reader *reader, struct diag *diag)
 {
     struct origin at = {reader->path, 0, 0};
+    if (input_check(reader->path, diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     if (access(reader->path, R_OK) != 0) {
         return diag_input(diag, at, "cannot be read: %s", strerror(errno));
     }

@@ -2,6 +2,7 @@
 #include "netsim/base/simd.h"
 #include "netsim/calls_table.h"
 #include "netsim/cli.h"
+#include "netsim/job_list.h"
 #include "netsim/run.h"
 #include "netsim/scenario.h"
 #include "netsim/summary.h"
@@ -188,10 +189,30 @@ static const struct argp argp = {
     "Several --trace are jobs on one fabric, each with options behind its SPEC: start=TIME; placement=linear, random "
     "(with seed=N, or random:N), rail:N (ranks next to each other on one of N rails) or file:PATH (a host a line); "
     "name=TEXT; ranks=N; trace.KEY=VALUE. For example: --trace a.job,start=1ms,placement=random,seed=3 --trace b.job. "
+    "They may stand in a YAML file too, given as --trace FILE, or in the fabric's file without a --trace: "
+    "jobs: [{trace: a.job, start: 1ms}, {trace: b.job}]. "
     "Noise on computations and slow ranks: --set noise.amount=5%, --set noise.slow_ranks=3, see --parameters.\n\n"
     "Sizes, times and rates carry their unit: 4MiB, 500ns, 400Gbps. `photonet fabric list` names the presets, "
     "`photonet run --parameters` the other parameters. The last line of a run is its digest: equal runs have equal "
     "digests.", NULL, NULL, NULL};
+
+/* Jobs in a fabric's file are what runs where no --trace says so. */
+static enum status scenario_find(struct arguments *arguments, struct diag *diag)
+{
+    for (size_t i = 0; i < arguments->fabric_count; i++) {
+        const char *path = arguments->fabrics[i];
+        if (!job_list_is_file(path)) {
+            continue;
+        }
+        if (arguments->request.trace != NULL) {
+            return diag_set(diag, STATUS_USAGE, "%s holds jobs; expected no %s beside it", path,
+                            arguments->request.is_scenario ? "other list of jobs" : "--trace");
+        }
+        arguments->request.trace = path;
+        arguments->request.is_scenario = true;
+    }
+    return STATUS_OK;
+}
 
 static enum status arguments_check(const struct arguments *arguments, struct diag *diag)
 {
@@ -455,7 +476,8 @@ enum status command_run(int argc, char **argv, struct diag *diag)
         arguments.request.more_trace_count = arguments.more_trace_count;
         arguments.request.settings = arguments.settings.items;
         arguments.request.setting_count = arguments.settings.count;
-        status = arguments_check(&arguments, diag);
+        status = scenario_find(&arguments, diag);
+        status = status == STATUS_OK ? arguments_check(&arguments, diag) : status;
         if (status == STATUS_OK) {
             status = request_serve(&arguments, diag);
         }

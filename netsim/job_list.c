@@ -3,6 +3,7 @@
 #include "netsim/base/job_mix.h"
 #include "netsim/base/job_open.h"
 #include "netsim/placement.h"
+#include "photonet/doc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,12 +20,15 @@ struct parsing {
     size_t capacity;
     const char *seed; /* of placement=random */
     bool is_synthetic;
+    struct origin at; /* of a list in a file; path NULL: `text` stands on the command line */
     struct diag *diag;
 };
 
 static struct origin origin_of(const struct parsing *parsing)
 {
-    return (struct origin){.path = arena_printf(parsing->arena, "--trace %s", parsing->text)};
+    return parsing->at.path != NULL
+               ? parsing->at
+               : (struct origin){.path = arena_printf(parsing->arena, "--trace %s", parsing->text)};
 }
 
 static bool is_file(const char *path)
@@ -168,6 +172,120 @@ enum status job_spec_parse(const char *text, struct arena *arena, struct job_spe
     return status == STATUS_OK ? seed_apply(&parsing) : status;
 }
 
+/* ---- lists in files -------------------------------------------------------------------------------------
+ */
+
+static const struct doc *jobs_of(const struct doc *root)
+{
+    const struct doc *jobs = doc_get(root, "jobs");
+    return jobs != NULL && jobs->kind == DOC_LIST ? jobs : NULL;
+}
+
+/* Text with a line "jobs:", or an object with "jobs" first, among its first few thousand characters. */
+static bool has_jobs(const char *path)
+{
+    char head[4096];
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+        return false;
+    }
+    FILE *file = fopen(path, "rb");
+    size_t got = file == NULL ? 0 : fread(head, 1, sizeof head - 1, file);
+    if (file != NULL) {
+        fclose(file);
+    }
+    head[got] = 0;
+    const char *word = head + strspn(head, " \t\r\n{");
+    return memchr(head, 0, got) == NULL &&
+           (strncmp(head, "jobs:", 5) == 0 || strstr(head, "\njobs:") != NULL || strncmp(word, "\"jobs\"", 6) == 0);
+}
+
+static enum status pair_take(struct parsing *parsing, const struct doc *pair)
+{
+    struct job_spec *spec = parsing->spec;
+    parsing->at = pair->at;
+    if (pair->kind != DOC_SCALAR) {
+        return diag_input(parsing->diag, pair->at, "%s of a job is a list or a map; expected a value", pair->key);
+    }
+    if (strcmp(pair->key, "trace") == 0) {
+        spec->spec = pair->text;
+        return STATUS_OK;
+    }
+    spec->has_options = true;
+    if (strncmp(pair->key, "trace.", 6) == 0) {
+        vec_push(parsing->arena, parsing->settings, spec->setting_count, parsing->capacity) =
+            (struct trace_setting){pair->key + 6, pair->text, pair->at};
+        spec->settings = parsing->settings;
+        return STATUS_OK;
+    }
+    const struct option *option = option_find(parsing, pair->key, strlen(pair->key));
+    return option != NULL ? option->take(parsing, pair->text)
+                          : diag_input(parsing->diag, pair->at,
+                                       "unknown key \"%s\" of a job; expected trace, start, placement, seed, name, ranks or "
+                                       "trace.KEY",
+                                       pair->key);
+}
+
+static enum status map_take(const struct doc *map, struct arena *arena, struct job_spec *spec, struct diag *diag)
+{
+    struct parsing parsing = {.arena = arena, .spec = spec, .at = map->at, .diag = diag};
+    *spec = (struct job_spec){0};
+    if (map->kind != DOC_MAP) {
+        return diag_input(diag, map->at, "a job is no map; expected {trace: SPEC, start: TIME, ...}");
+    }
+    enum status status = STATUS_OK;
+    for (const struct doc *pair = map->child; pair != NULL && status == STATUS_OK; pair = pair->next) {
+        status = pair_take(&parsing, pair);
+    }
+    parsing.at = map->at;
+    if (status == STATUS_OK && spec->spec == NULL) {
+        return diag_input(diag, map->at, "a job without a trace; expected trace: SPEC");
+    }
+    return status == STATUS_OK ? seed_apply(&parsing) : status;
+}
+
+/* Keys beside `jobs` are the fabric's and the run's, where the file is a scenario. */
+static enum status others_check(const struct doc *root, struct diag *diag)
+{
+    for (const struct doc *child = root->child; child != NULL; child = child->next) {
+        if (strcmp(child->key, "jobs") != 0) {
+            return diag_input(diag, child->at, "\"%s\" beside jobs; expected jobs alone, or the file behind --fabric without "
+                                               "a --trace", child->key);
+        }
+    }
+    return STATUS_OK;
+}
+
+struct spec_list {
+    struct job_spec *items;
+    size_t count, capacity;
+};
+
+static enum status file_specs(const char *path, bool is_scenario, struct arena *arena, struct spec_list *list,
+                              struct diag *diag)
+{
+    const struct doc *root;
+    enum status status = doc_load(path, arena, &root, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct doc *jobs = jobs_of(root);
+    if (jobs == NULL || jobs->child == NULL) {
+        return diag_input(diag, root->at, "jobs is no list, or an empty one; expected jobs: [{trace: SPEC}, ...]");
+    }
+    status = is_scenario ? STATUS_OK : others_check(root, diag);
+    for (const struct doc *item = jobs->child; item != NULL && status == STATUS_OK; item = item->next) {
+        struct job_spec *spec = &vec_push(arena, list->items, list->count, list->capacity);
+        status = map_take(item, arena, spec, diag);
+    }
+    return status;
+}
+
+bool job_list_is_file(const char *path)
+{
+    return has_jobs(path);
+}
+
 /* ---- reading --------------------------------------------------------------------------------------------
  */
 
@@ -197,32 +315,51 @@ static const char *part_name(const struct job_part *parts, size_t count, const c
     return name;
 }
 
+static enum status specs_find(const struct job_list_request *request, struct arena *arena, struct spec_list *list,
+                              struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < request->trace_count && status == STATUS_OK; i++) {
+        if (has_jobs(request->traces[i])) {
+            status = file_specs(request->traces[i], request->is_scenario, arena, list, diag);
+        } else {
+            struct job_spec *spec = &vec_push(arena, list->items, list->count, list->capacity);
+            status = job_spec_parse(request->traces[i], arena, spec, diag);
+        }
+    }
+    return status;
+}
+
 enum status job_list_read(const struct job_list_request *request, struct arena *arena, const struct job **job,
                           struct diag *diag)
 {
-    const struct job **jobs = arena_array(arena, request->trace_count, const struct job *);
-    struct job_part *parts = arena_array(arena, request->trace_count, struct job_part);
-    bool has_options = request->trace_count > 1;
-    if (request->trace_count > 1 && request->ranks > 0) {
+    struct spec_list list = {0};
+    enum status status = specs_find(request, arena, &list, diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct job **jobs = arena_array(arena, list.count, const struct job *);
+    struct job_part *parts = arena_array(arena, list.count, struct job_part);
+    bool has_options = list.count > 1;
+    if (list.count > 1 && request->ranks > 0) {
         return diag_set(diag, STATUS_USAGE,
                         "--ranks with several traces: expected ranks=N behind the trace it is for");
     }
-    for (size_t i = 0; i < request->trace_count; i++) {
-        struct job_spec spec;
-        enum status status = job_spec_parse(request->traces[i], arena, &spec, diag);
-        status = status == STATUS_OK ? spec_read(request, &spec, arena, &jobs[i], diag) : status;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct job_spec *spec = &list.items[i];
+        status = spec_read(request, spec, arena, &jobs[i], diag);
         if (status != STATUS_OK) {
             return status;
         }
         parts[i] = (struct job_part){
-            .name = part_name(parts, i, spec.name != NULL ? spec.name : jobs[i]->name, arena),
-            .spec = spec.spec,
-            .start_ps = spec.start_ps,
-            .placement = spec.placement,
+            .name = part_name(parts, i, spec->name != NULL ? spec->name : jobs[i]->name, arena),
+            .spec = spec->spec,
+            .start_ps = spec->start_ps,
+            .placement = spec->placement,
         };
-        has_options = has_options || spec.has_options;
+        has_options = has_options || spec->has_options;
     }
-    *job = has_options ? job_mix(arena, jobs, parts, (uint32_t)request->trace_count) : jobs[0];
+    *job = has_options ? job_mix(arena, jobs, parts, (uint32_t)list.count) : jobs[0];
     return STATUS_OK;
 }
 

@@ -4,7 +4,12 @@
  *
  * `seed` is that of placement=random. Synthetic descriptions (pattern:NAME,key=value) have ranks and seeds of
  * their own; of theirs only start, placement and name are taken. A file whose name is the whole text is that
- * file. */
+ * file. A YAML or JSON file with a list `jobs` stands for its jobs, each a map with the same keys:
+ *
+ *     jobs:
+ *       - {trace: a.job, start: 1ms, placement: random, seed: 3}
+ *       - {trace: "pattern:ring,ranks=8,bytes=1MiB", name: ring}
+ */
 #ifndef PHOTONET_JOB_LIST_H
 #define PHOTONET_JOB_LIST_H
 
@@ -29,7 +34,11 @@ struct job_list_request {
     uint32_t ranks;                       /* --ranks: of a lone trace */
     const struct trace_setting *settings; /* of all traces, without "trace." */
     size_t setting_count;
+    bool is_scenario; /* the file with the list of jobs says more, which is for others to read */
 };
+
+/* Whether the file holds a list of jobs. */
+bool job_list_is_file(const char *path);
 
 /* Reads all of them. One without options is the job as it was read; else they are parts of one (struct
  * job_part). */

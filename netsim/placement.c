@@ -2,6 +2,7 @@
 
 #include "netsim/base/rng.h"
 #include "netsim/replay/replay.h"
+#include "photonet/input.h"
 #include "photonet/units.h"
 
 #include <inttypes.h>
@@ -89,7 +90,10 @@ static enum status file_place(struct placing *placing, const struct job_part *pa
 {
     char text[256];
     uint32_t rank = 0;
-    enum status status = STATUS_OK;
+    enum status status = input_check(path, placing->diag);
+    if (status != STATUS_OK) {
+        return status;
+    }
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         return diag_set(placing->diag, STATUS_IO, "%s: cannot open the placement of job %s", path,

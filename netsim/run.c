@@ -46,7 +46,8 @@ static const struct trace_setting *settings_pick(const struct run_request *reque
 
 enum status run_read(const struct run_request *request, struct arena *arena, const struct job **job, struct diag *diag)
 {
-    struct job_list_request list = {.trace_count = 1 + request->more_trace_count, .ranks = request->ranks};
+    struct job_list_request list = {.trace_count = 1 + request->more_trace_count, .ranks = request->ranks,
+                                    .is_scenario = request->is_scenario};
     const char **traces = arena_array(arena, list.trace_count, const char *);
     traces[0] = request->trace;
     for (size_t i = 0; i < request->more_trace_count; i++) {
@@ -125,13 +126,17 @@ static enum status file_begin(const struct run_request *request, const struct jo
     for (const struct custom_entry *entry = parts->scenario.policy.custom; entry != NULL; entry = entry->next) {
         customs++;
     }
-    const char **traces = arena_array(arena, count + customs, const char *);
+    bool is_list = job->part_count > 0 && job_list_is_file(request->trace) && !request->is_scenario;
+    const char **traces = arena_array(arena, count + customs + 1, const char *);
     traces[0] = request->trace;
     for (uint32_t i = 0; i < job->part_count; i++) {
         traces[i] = job->parts[i].spec;
     }
     for (const struct custom_entry *entry = parts->scenario.policy.custom; entry != NULL; entry = entry->next) {
         traces[count++] = entry->algorithm->custom->source->path;
+    }
+    if (is_list) {
+        traces[count++] = request->trace;
     }
     inputs_find(traces, count, request->fabric, arena, &from.inputs, &from.input_count);
     return results_run_begin(results, parts->fabric.fabric->name, &from, run, diag);

@@ -17,6 +17,7 @@ struct run_request {
     const char *trace;      /* SPEC with options, see netsim/job_list.h */
     const char *const *more_traces; /* of further jobs on the same fabric */
     size_t more_trace_count;
+    bool is_scenario;       /* `trace` is the fabric's file, which holds the list of jobs */
     const char *fabric;     /* file, preset or family */
     const struct trace_setting *settings;
     size_t setting_count;

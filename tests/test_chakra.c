@@ -780,6 +780,25 @@ static void test_durations(void)
     refused(1, "lasts longer");
 }
 
+/* start_time_micros is 0 in every published file: order and time come from dependencies and durations alone. */
+static void test_start_times(void)
+{
+    uint64_t digest[2];
+    for (uint64_t start = 0; start < 2; start++) {
+        folder_make(start == 0 ? "start" : "start-late");
+        file_begin();
+        compute(1, "first", 5);
+        number(&node, 6, 1000000 * start + 1);
+        node_end();
+        compute(2, "second", 3);
+        number(&node, 6, 7);
+        node_end();
+        save_rank(0);
+        digest[start] = loads(1) ? program_of(0)->digest : start;
+    }
+    CHECK_EQUAL(digest[0], digest[1]);
+}
+
 /* ---- the wire ---------------------------------------------------------------------------------------- */
 
 static void test_integer_kinds(void)
@@ -1614,7 +1633,7 @@ static void test_corpus_refused(void)
 TEST_MAIN("chakra", TEST(test_omitted_zeros), TEST(test_ids), TEST(test_equal_tags), TEST(test_ctrl_deps),
           TEST(test_data_deps), TEST(test_missing_attributes), TEST(test_cpu_duplicates),
           TEST(test_group_file), TEST(test_group_world), TEST(test_group_metadata), TEST(test_group_number),
-          TEST(test_elements), TEST(test_durations), TEST(test_integer_kinds), TEST(test_bad_integers),
+          TEST(test_elements), TEST(test_durations), TEST(test_start_times), TEST(test_integer_kinds), TEST(test_bad_integers),
           TEST(test_wire), TEST(test_gzip), TEST(test_files), TEST(test_lone_messages), TEST(test_foreign),
           TEST(test_old_schemas), TEST(test_old_damage), TEST(test_empty_ranks), TEST(test_truncation), TEST(test_mutation),
           TEST(test_round_trip), TEST(test_round_trip_models), TEST(test_written_bytes),

@@ -153,5 +153,24 @@ static void test_published(void)
     trace_refused(file, 8, NULL, "is a PyTorch execution trace");
 }
 
-TEST_MAIN("chakra_json", TEST(test_nodes), TEST(test_set), TEST(test_refusals), TEST(test_sizeless),
+/* A collective in a trace lasts as long as its slowest rank let it: how long is for the simulation to find. And kernels are
+ * called after LL whatever their protocol is: a name says nothing. */
+static void test_what_is_not_believed(void)
+{
+    static const char *const names[] = {"ncclKernel_AllReduce_RING_LL_Sum_float", "ncclDevKernel_AllGather_TREE_LL128", "x"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char node[400];
+        snprintf(node, sizeof node, "{\"workload_graph\": [{\"Id\": 0, \"Name\": \"%s\", \"NodeType\": 7, \"comm_type\": 0, "
+                                    "\"comm_size\": 1048576, \"runtime\": %zu000, \"data_deps\": []}]}", names[i], i);
+        if (trace_loads(trace_text("n.0.json", node), 4, NULL, "chakra_json")) {
+            const struct program *program = trace_program(0);
+            CHECK_EQUAL(program->kind[0], OP_COLLECTIVE);
+            CHECK_EQUAL(program->collective[0], COLLECTIVE_ALL_REDUCE);
+            CHECK_EQUAL(program->bytes[0], 1048576);
+            CHECK_EQUAL(program->duration_ps[0], 0);
+        }
+    }
+}
+
+TEST_MAIN("chakra_json", TEST(test_nodes), TEST(test_what_is_not_believed), TEST(test_set), TEST(test_refusals), TEST(test_sizeless),
           TEST(test_damage), TEST(test_published))

@@ -791,7 +791,7 @@ static void test_run(void)
     code = test_shell(output, sizeof output, "mkfifo %s/fifo && timeout 20 %s run -q -t %s -f clos-dsp "
                       "--set collective.all_reduce=custom:%s/fifo", test_directory(), getenv("PHOTONET"), trace, test_directory());
     CHECK_EQUAL(code, 2);
-    CHECK_HOLDS(output, "is no regular file");
+    CHECK_HOLDS(output, "fifo: is a pipe; expected a regular file");
 }
 
 TEST_MAIN("custom", TEST(test_schedules), TEST(test_state), TEST(test_ring_is_the_ring), TEST(test_not_of_the_format),

@@ -391,8 +391,18 @@ static void test_load_failures(void)
     CHECK_HOLDS(diag.text, "cannot be read: Is a directory");
     if (access("/dev/zero", R_OK) == 0) {
         CHECK_EQUAL(doc_load("/dev/zero", arena, &root, &diag), STATUS_INPUT);
-        CHECK_TEXT(diag.text, "/dev/zero: larger than 64 MiB; expected a configuration");
+        CHECK_TEXT(diag.text, "/dev/zero: is a device; expected a regular file");
     }
+    char path[1024];
+    snprintf(path, sizeof path, "%s/pipe.yaml", test_directory());
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK_EQUAL(doc_load(path, arena, &root, &diag), STATUS_INPUT); /* and does not wait for a writer */
+    CHECK_HOLDS(diag.text, "pipe.yaml: is a pipe; expected a regular file");
+    snprintf(path, sizeof path, "%s/large.yaml", test_directory());
+    FILE *large = fopen(path, "wb");
+    CHECK(large != NULL && ftruncate(fileno(large), (64 << 20) + 1) == 0 && fclose(large) == 0);
+    CHECK_EQUAL(doc_load(path, arena, &root, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "large.yaml: larger than 64 MiB; expected a configuration");
     CHECK(root == NULL);
     arena_free(arena);
 }

@@ -575,6 +575,50 @@ static void test_routed_bytes(void)
     arena_free(arena);
 }
 
+/* Another seed draws other popular experts, and the same bytes; the same seed the same tables. */
+static void test_routing_seed(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    static const char common[] = "layers=2 micro_batches=1 pp=1 dp=8 ep=8 zipf=1";
+    const struct job *one = generate_of("mixtral-8x7b", common, arena, &diag);
+    const struct job *same = generate_of("mixtral-8x7b", arena_printf(arena, "%s routing_seed=1", common), arena, &diag);
+    const struct job *other = generate_of("mixtral-8x7b", arena_printf(arena, "%s routing_seed=2", common), arena, &diag);
+    uint32_t different = 0;
+    CHECK(one->pair_table_count > 0);
+    CHECK_EQUAL(same->pair_table_count, one->pair_table_count);
+    CHECK_EQUAL(other->pair_table_count, one->pair_table_count);
+    for (uint32_t i = 0; i < one->pair_table_count && i < other->pair_table_count; i++) {
+        size_t bytes = 64 * sizeof(uint64_t);
+        CHECK(memcmp(one->pair_tables[i].bytes, same->pair_tables[i].bytes, bytes) == 0);
+        CHECK_EQUAL(one->pair_tables[i].bytes_sum, other->pair_tables[i].bytes_sum);
+        different += memcmp(one->pair_tables[i].bytes, other->pair_tables[i].bytes, bytes) != 0;
+    }
+    CHECK(different > 0);
+    arena_free(arena);
+}
+
+/* What is gathered has the precision of parameters, what is reduced that of gradients. */
+static void test_precision_of_parameters(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    static const char *const names[] = {"fp8", "bf16", "fp32"};
+    uint64_t gathered[3], reduced[3];
+    for (int i = 0; i < 3; i++) {
+        const struct job *job =
+            generate(arena_printf(arena, "tp=1 pp=1 dp=8 layers=2 micro_batches=1 zero=2 parameters=%s", names[i]), arena, &diag);
+        struct sums sums = rank_sums(job, 3, 0);
+        gathered[i] = sums.bytes[COLLECTIVE_ALL_GATHER];
+        reduced[i] = sums.bytes[COLLECTIVE_REDUCE_SCATTER];
+    }
+    CHECK(gathered[0] > 0);
+    CHECK_EQUAL(gathered[1], 2 * gathered[0]);
+    CHECK_EQUAL(gathered[2], 4 * gathered[0]);
+    CHECK_EQUAL(reduced[0], reduced[2]);
+    arena_free(arena);
+}
+
 /* Gathered before use, forward and backward, and reduced behind it: 2 P / d in twice, 4 P once, every micro-batch. */
 static void test_zero_bytes(void)
 {
@@ -797,6 +841,6 @@ TEST_MAIN("generate", TEST(test_parameters), TEST(test_default_layout), TEST(tes
           TEST(test_compute_time), TEST(test_shrink), TEST(test_no_deadlock),
           TEST(test_stages_share_programs), TEST(test_refusals), TEST(test_roofline),
           TEST(test_context_parallel_bytes), TEST(test_ring_attention_bytes), TEST(test_expert_bytes),
-          TEST(test_routed_bytes), TEST(test_zero_bytes), TEST(test_prefetch), TEST(test_pipeline_bytes),
+          TEST(test_routed_bytes), TEST(test_routing_seed), TEST(test_precision_of_parameters), TEST(test_zero_bytes), TEST(test_prefetch), TEST(test_pipeline_bytes),
           TEST(test_schedules_compute_the_same), TEST(test_rank_orders), TEST(test_samples), TEST(test_large),
           TEST(test_texts), TEST(test_as_a_trace))

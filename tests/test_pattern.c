@@ -237,6 +237,67 @@ static void test_unknown_files(void)
     arena_free(arena);
 }
 
-TEST_MAIN("pattern", TEST(test_collectives), TEST(test_shifts), TEST(test_permutation), TEST(test_incast),
+/* Sizes as nccl-tests counts them: of all-gather and gather the result, of which a rank has its share, a multiple of 16 B and
+ * never none. A call of each size, `count` times, each behind the one before, on one group. */
+static void test_nccl(void)
+{
+    static const struct {
+        const char *op;
+        enum collective_kind kind;
+        uint64_t least, most; /* a rank's bytes of sizes 64 B and 64 KiB on six ranks */
+    } cases[] = {{"all_reduce", COLLECTIVE_ALL_REDUCE, 64, 65536},     {"all_gather", COLLECTIVE_ALL_GATHER, 16, 10912},
+                 {"reduce_scatter", COLLECTIVE_REDUCE_SCATTER, 64, 65536}, {"alltoall", COLLECTIVE_ALL_TO_ALL, 64, 65536},
+                 {"broadcast", COLLECTIVE_BROADCAST, 64, 65536},       {"reduce", COLLECTIVE_REDUCE, 64, 65536},
+                 {"gather", COLLECTIVE_GATHER, 16, 10912},             {"scatter", COLLECTIVE_SCATTER, 64, 65536}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena *arena = arena_new("test");
+        const struct job *job;
+        struct diag diag;
+        char spec[160];
+        snprintf(spec, sizeof spec, "pattern:nccl,op=%s,ranks=6,min=64B,max=64KiB,factor=32,count=3,root=5", cases[i].op);
+        CHECK_EQUAL(pattern(spec, 0, arena, &job, &diag), STATUS_OK);
+        CHECK_TEXT(diag.text, "");
+        const struct program *program = job_program(job, 3);
+        bool has_root = cases[i].kind == COLLECTIVE_BROADCAST || cases[i].kind == COLLECTIVE_REDUCE ||
+                        cases[i].kind == COLLECTIVE_GATHER || cases[i].kind == COLLECTIVE_SCATTER;
+        CHECK_EQUAL(job->rank_count, 6);
+        CHECK_EQUAL(job_group_size(job, 0), 6);
+        CHECK_EQUAL(program->op_count, 9); /* 64 B, 2 KiB, 64 KiB */
+        CHECK_EQUAL(program->dep_count, 8);
+        for (uint32_t op = 0; op < program->op_count; op++) {
+            CHECK_EQUAL(program->kind[op], OP_COLLECTIVE);
+            CHECK_EQUAL(program->collective[op], cases[i].kind);
+            CHECK_EQUAL(program->root[op], has_root ? 5 : 0);
+            CHECK(op == 0 || program->dep[program->dep_first[op]] == op - 1);
+        }
+        CHECK_EQUAL(program->bytes[0], cases[i].least);
+        CHECK_EQUAL(program->bytes[2], cases[i].least);
+        CHECK_EQUAL(program->bytes[8], cases[i].most);
+        arena_free(arena);
+    }
+}
+
+static void test_nccl_refusals(void)
+{
+    static const struct {
+        const char *spec, *part;
+    } bad[] = {{"pattern:nccl,op=all_reduced", "all_reduced"},
+               {"pattern:nccl,min=2MiB,max=1MiB", "min is above max"},
+               {"pattern:nccl,ranks=1", "nccl over 1 ranks; expected at least 2"},
+               {"pattern:nccl,bytes=1MiB", "unknown setting \"bytes=1MiB\" of nccl"},
+               {"pattern:nccl,factor=1", "factor"},
+               {"pattern:nccl,min=0B", "min"},
+               {"pattern:nccl,ranks=4,root=4,op=broadcast", "root is rank 4 of 4 ranks"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct arena *arena = arena_new("test");
+        const struct job *job;
+        struct diag diag;
+        CHECK_EQUAL(pattern(bad[i].spec, 0, arena, &job, &diag), STATUS_INPUT);
+        CHECK_HOLDS(diag.text, bad[i].part);
+        arena_free(arena);
+    }
+}
+
+TEST_MAIN("pattern", TEST(test_collectives), TEST(test_nccl), TEST(test_nccl_refusals), TEST(test_shifts), TEST(test_permutation), TEST(test_incast),
           TEST(test_random_partners), TEST(test_sendrecv), TEST(test_refusals),
           TEST(test_settings_and_text_combine), TEST(test_unknown_files))

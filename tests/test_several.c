@@ -395,6 +395,94 @@ static void test_specs(void)
     arena_free(arena);
 }
 
-TEST_MAIN("several", TEST(test_alone_and_later), TEST(test_peers), TEST(test_threads), TEST(test_simgrid),
+/* ---- lists in files ---------------------------------------------------------------------------------------
+ */
+
+static const char *list_write(const char *name, const char *text)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", test_directory(), name);
+    FILE *file = fopen(path, "wb");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+    return path;
+}
+
+/* The same jobs on the command line and in a file, YAML or JSON: one digest, one outcome for each. */
+static void test_list_in_a_file(void)
+{
+    struct outcome line = run((struct wish){.traces = {REDUCE ",start=1ms,placement=random:3,name=late", RING}});
+    struct outcome yaml = run((struct wish){.traces = {list_write("jobs.yaml", "# two jobs\njobs:\n"
+        "  - trace: " REDUCE "\n    start: 1ms\n    placement: random\n    seed: 3\n    name: late\n"
+        "  - {trace: \"" RING "\"}\n")}});
+    struct outcome json = run((struct wish){.traces = {list_write("jobs.json", "{\"jobs\": [{\"trace\": \"" REDUCE "\", "
+        "\"start\": \"1ms\", \"placement\": \"random:3\", \"name\": \"late\"}, {\"trace\": \"" RING "\"}]}")}});
+    struct outcome both = run((struct wish){.traces = {list_write("one.yaml", "jobs:\n- {trace: \"" REDUCE "\", start: 1ms, "
+        "placement: \"random:3\", name: late}\n"), RING}});
+    CHECK_EQUAL(line.status, STATUS_OK);
+    CHECK_EQUAL(line.job_count, 2);
+    const struct outcome *const others[] = {&yaml, &json, &both};
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_TEXT(others[i]->diag.text, "");
+        CHECK_EQUAL(others[i]->status, STATUS_OK);
+        CHECK_EQUAL(others[i]->digest, line.digest);
+        CHECK_EQUAL(others[i]->job_count, 2);
+        for (uint32_t job = 0; job < 2; job++) {
+            CHECK_EQUAL(others[i]->jobs[job].start_ps, line.jobs[job].start_ps);
+            CHECK_EQUAL(others[i]->jobs[job].end_ps, line.jobs[job].end_ps);
+        }
+    }
+    struct outcome ranks = run((struct wish){.traces = {list_write("ranks.yaml", "jobs: [{trace: \"" REDUCE "\", ranks: 8}]\n")}});
+    CHECK_EQUAL(ranks.digest, run((struct wish){.traces = {REDUCE ",start=0ns"}}).digest);
+}
+
+static void list_refused(const char *text, const char *part)
+{
+    struct outcome outcome = run((struct wish){.traces = {list_write("bad.yaml", text)}});
+    CHECK_EQUAL(outcome.status, STATUS_INPUT);
+    CHECK_HOLDS(outcome.diag.text, part);
+}
+
+static void test_bad_lists(void)
+{
+    list_refused("jobs:\n  - {start: 1ms}\n", "bad.yaml:2:5: a job without a trace; expected trace: SPEC");
+    list_refused("jobs:\n  - {trace: \"" RING "\", begin: 1ms}\n", "unknown key \"begin\" of a job; expected trace, start");
+    list_refused("jobs:\n  - {trace: \"" RING "\", start: 5}\n", "bad.yaml:2:");
+    list_refused("jobs:\n  - {trace: \"" RING "\", start: [1ms]}\n", "start of a job is a list or a map; expected a value");
+    list_refused("jobs:\n  - {trace: \"" RING "\", placement: north}\n", "placement north: expected linear, random");
+    list_refused("jobs:\n  - {trace: \"" RING "\", seed: 3}\n", "seed=3: expected it beside placement=random");
+    list_refused("jobs:\n  - {trace: \"" RING "\", ranks: 0}\n", "ranks 0: expected a number from 1");
+    list_refused("jobs:\n  - a.job\n", "a job is no map; expected {trace: SPEC, start: TIME, ...}");
+    list_refused("jobs: []\n", "jobs is no list, or an empty one");
+    list_refused("jobs: 5\n", "jobs is no list, or an empty one");
+    list_refused("jobs: [{trace: \"" RING "\"}]\nfabric: fat_tree\n", "\"fabric\" beside jobs; expected jobs alone");
+    list_refused("jobs: [{trace: /nowhere/a.job}]\n", "/nowhere/a.job");
+    list_refused("jobs: [{trace: \"" RING "\"}, {trace: \"" RING "\"\n", "bad.yaml:");
+}
+
+/* A scenario: fabric, parameters and jobs in one file, without a --trace. */
+static void test_scenario(void)
+{
+    if (getenv("PHOTONET") == NULL) {
+        test_skip("PHOTONET names no program to run");
+        return;
+    }
+    char output[8192], expected[64], apart[1024];
+    const char *program = getenv("PHOTONET");
+    snprintf(apart, sizeof apart, "%s", list_write("apart.yaml", "fabric: fat_tree\nhosts: 16\nreplay.receive: delivered\n"));
+    CHECK_EQUAL(test_shell(output, sizeof output, "%s run -q -t %s,start=1ms -t %s -f %s", program, REDUCE, RING, apart), 0);
+    const char *digest = strstr(output, "\ndigest  ");
+    CHECK(digest != NULL);
+    snprintf(expected, sizeof expected, "%.25s", digest == NULL ? "none" : digest);
+    const char *path = list_write("whole.yaml", "fabric: fat_tree\nhosts: 16\nreplay.receive: delivered\njobs:\n"
+                                                "  - {trace: \"" REDUCE "\", start: 1ms}\n  - {trace: \"" RING "\"}\n");
+    CHECK_EQUAL(test_shell(output, sizeof output, "%s run -q -f %s", program, path), 0);
+    CHECK_HOLDS(output, expected);
+    CHECK_EQUAL(test_shell(output, sizeof output, "%s run -q -f %s -t %s", program, path, RING), 1);
+    CHECK_HOLDS(output, "whole.yaml holds jobs; expected no --trace beside it");
+    CHECK_EQUAL(test_shell(output, sizeof output, "%s run -q -f %s -f %s", program, path, path), 1);
+    CHECK_HOLDS(output, "whole.yaml holds jobs; expected no other list of jobs beside it");
+}
+
+TEST_MAIN("several", TEST(test_list_in_a_file), TEST(test_bad_lists), TEST(test_scenario), TEST(test_alone_and_later), TEST(test_peers), TEST(test_threads), TEST(test_simgrid),
           TEST(test_tables), TEST(test_placements), TEST(test_placement_file), TEST(test_noise_moments),
           TEST(test_noise_in_a_run), TEST(test_refusals), TEST(test_specs))

@@ -224,7 +224,10 @@ static void test_refusals(void)
     trace_refused(trace_text("b.txt", "0 init\nx init\n"), 0, NULL, "b.txt:2: begins with no rank");
     trace_refused(trace_text("b.txt", "0 init\n9999999 init\n"), 0, NULL, "begins with no rank");
     trace_refused(trace_text("a.txt", small), 3, NULL, "--ranks asks for 3");
-    trace_refused("smpi_ti:/dev/null", 0, NULL, "holds no trace");
+    char path[1024];
+    snprintf(path, sizeof path, "smpi_ti:%s", trace_text("empty.txt", ""));
+    trace_refused(path, 0, NULL, "holds no trace");
+    trace_refused("smpi_ti:/dev/null", 0, NULL, "/dev/null: is a device; expected a regular file");
 }
 
 static void test_index(void)

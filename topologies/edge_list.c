@@ -24,6 +24,7 @@
  * Not modelled: other parts, latencies and queues at some switches than at others.
  * Checked against: fat trees and tori written out as lists, which route alike (tests/test_electrical.c). */
 #include "photonet/doc.h"
+#include "photonet/input.h"
 #include "topologies/imports.h"
 #include "topologies/routers.h"
 
@@ -278,6 +279,9 @@ static enum status yaml_read(struct list *list, const char *path)
 
 static enum status file_read(struct list *list, const char *path)
 {
+    if (input_check(path, list->diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         return diag_input(list->diag, build_origin(list->request, "file"),

@@ -27,10 +27,7 @@ enum status custom_read(const char *path, struct arena *arena, const struct cust
     bool is_xml = false;
     enum status status = STATUS_OK;
     if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) {
-        status = S_ISREG(info.st_mode)
-                     ? head_look(path, &is_xml, diag)
-                     : diag_input(diag, (struct origin){.path = path}, "is no regular file; expected MSCCL's XML or the "
-                                                                       "prefix of Chakra files, one a rank");
+        status = head_look(path, &is_xml, diag);
     }
     if (status != STATUS_OK) {
         return status;

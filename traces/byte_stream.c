@@ -1,6 +1,8 @@
 /* A file as a stream of bytes: see byte_stream.h. */
 #include "traces/byte_stream.h"
 
+#include "photonet/input.h"
+
 #include <string.h>
 #include <zlib.h>
 
@@ -30,6 +32,9 @@ enum status byte_stream_open(const char *path, struct arena *arena, struct byte_
                              struct diag *diag)
 {
     *stream = NULL;
+    if (input_check(path, diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     gzFile file = gzopen(path, "rb");
     if (file == NULL) {
         return diag_set(diag, STATUS_IO, "%s: cannot open for reading", path);

@@ -1,4 +1,5 @@
 /* The tables of formats and writers, and trace_read, which finds the format that a SPEC means. */
+#include "photonet/input.h"
 #include "photonet/trace.h"
 
 #include <dirent.h>
@@ -135,6 +136,9 @@ static enum status format_probe(const char *path, const struct trace_format **fo
 {
     char file[PATH_BYTES];
     struct origin at = {.path = path};
+    if (input_check(path, diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     if (!head_file(path, file)) {
         return is_directory(path)
                    ? diag_input(diag, at, "is a folder without files; expected one that holds PREFIX.0.et, PREFIX.1.et, ...")

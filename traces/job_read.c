@@ -8,6 +8,8 @@
 #include "traces/job_file.h"
 #include "traces/text_lines.h"
 
+#include "photonet/input.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -55,6 +57,9 @@ __attribute__((format(printf, 2, 3))) static enum status refuse(const struct rea
 static enum status head_check(const struct reading *reading)
 {
     char head[JOB_FILE_HEAD_BYTES + 1] = "", written[JOB_FILE_HEAD_BYTES] = "";
+    if (input_check(reading->path, reading->diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     FILE *file = fopen(reading->path, "rb");
     if (file == NULL) {
         return diag_set(reading->diag, STATUS_IO, "%s: cannot open for reading", reading->path);

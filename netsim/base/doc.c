@@ -10,6 +10,8 @@
  * A copy by alias keeps the position of the anchored text, since that is the text to correct. */
 #include "photonet/doc.h"
 
+#include "photonet/input.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -469,6 +471,9 @@ static enum status stream_read(FILE *stream, const char *path, struct arena *are
 enum status doc_load(const char *path, struct arena *arena, const struct doc **root, struct diag *diag)
 {
     *root = NULL;
+    if (input_check(path, diag) != STATUS_OK) {
+        return STATUS_INPUT;
+    }
     FILE *stream = fopen(path, "rb");
     if (stream == NULL) {
         return diag_set(diag, STATUS_IO, "%s: cannot be opened: %s", path, strerror(errno));
