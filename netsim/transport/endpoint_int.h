@@ -195,6 +195,7 @@ struct endpoint {
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
     uint32_t control_class;
     uint64_t rto_ps, segment_bytes;
+    uint64_t rto_low_ps;     /* while few packets are under way; 0: rto_ps */
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
