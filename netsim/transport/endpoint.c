@@ -44,11 +44,11 @@ void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot,
                  (uint64_t)kind << TIMER_KIND_BIT | (uint64_t)flow->generation << TIMER_GENERATION_BIT | slot);
 }
 
-/* A message between ranks of one host: a copy, which takes bytes / local_bps. */
+/* A message between ranks of one host: a copy, which takes local_ps and bytes / local_bps, whatever else is copied. */
 static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     flow->is_local = true;
-    uint64_t copy_ps = serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
+    uint64_t copy_ps = endpoint->config.local_ps + serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
     flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + message_post_ps(&flow->message) + copy_ps);
 }
 

@@ -70,7 +70,7 @@ struct endpoint_config {
     bool is_told_late; /* the owner hears of a delivery when the sender has the ACK: an idle way back later */
     uint32_t connections; /* for each pair of ranks, messages in order over each; 0: each message is one of its own */
     uint64_t segment_bytes; /* longer messages are carried in parts; 0: as long as sequence numbers reach */
-    uint64_t local_bps; /* copy rate of messages between ranks of one host */
+    uint64_t local_bps, local_ps; /* copies of messages between ranks of one host: rate, and time before the first byte */
     const struct team_table *teams; /* whose messages switches copy or combine; NULL: none */
     uint64_t seed;
     const struct endpoint_ops *ops;
