@@ -28,6 +28,9 @@
  *     numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile. The sender
  *     has read acked_count entries; received_count is written after its entry. An entry is overwritten n packets later,
  *     which by I1 have not left before the sender has read it.
+ * I6  Of a message that is complete the receiver only asks whether it is, since the sender may end it and use the slot again
+ *     in another thread: the generation changes first, so who finds it unchanged after the counts has the counts of its
+ *     message. A late packet of it has one answer, whether it is over at the sender or not.
  *
  * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
  * without an acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there

@@ -261,6 +261,7 @@ static inline uint64_t *received_bits(const struct flow *flow) /* receiver */
  * that reports it. The k-th one stands at k modulo the entries. */
 #define ARRIVAL_ACK_BITS 15
 #define ARRIVAL_ACK_MAX ((1u << ARRIVAL_ACK_BITS) - 1)
+#define ACK_OF_ALL (1u << ARRIVAL_ACK_BITS) /* in place of a number: the message is complete */
 static inline uint32_t *arrivals(const struct flow *flow)
 {
     return (uint32_t *)(flow->ring + 3 * ring_words(flow));
@@ -338,8 +339,10 @@ void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet 
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
-/* Acknowledges all of a message that has come whole, in answer to any packet of it (ACK_COALESCED). */
-void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
+/* All of the message of this packet has come; it may be over at the sender too. */
+bool flow_is_over(const struct flow *flow, const struct packet *packet);
+/* Says so, in answer to any packet of it. */
+void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
 /* ---- endpoint_pull.c: of receiver-driven transports only -------------------------------------------------- */
 

@@ -370,7 +370,7 @@ static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, ui
     uint64_t bytes = 0;
     while (flow->acked_count != end) {
         uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
-        if ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
+        if (!(number & ACK_OF_ALL) && (number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
             break;
         }
         bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
