@@ -63,7 +63,10 @@ struct flow {
     uint32_t packet_count;  /* both */
     uint32_t next_seq, base_seq, acked_count;
     uint32_t lost_count;    /* packets to be sent again */
-    uint32_t sent_end;      /* all before it were sent once, also where the sender has gone back */
+    union {
+        uint32_t sent_end;  /* ACK_IN_ORDER: all before it were sent once, also where the sender has gone back */
+        uint32_t gap_end;   /* repeats_gaps: what is missing before it has been sent again */
+    };
     uint32_t sent_count;    /* data packets sent, repeats counted */
     uint8_t generation;     /* both */
     uint8_t ring_log2;      /* both; ring_entries = 2^ring_log2 */
@@ -90,7 +93,6 @@ struct flow {
     uint64_t timer_ps;      /* when the timer that counts is due (I4) */
     uint32_t next_slot;     /* of the connection, or of the free ones */
     uint32_t lost_seq;      /* no packet to be sent again is before it */
-    uint32_t gap_end;       /* what is missing before it has been sent again (repeats_gaps) */
     uint32_t nacks;
     bool is_paced;          /* a timer is set to when the pace allows a packet */
     bool is_early;          /* software and NIC are still busy with it */

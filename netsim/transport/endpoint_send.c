@@ -213,14 +213,17 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     struct endpoint_counters *counters = &endpoint->hosts[flow->message.src_host].counters;
     uint32_t seq;
     flow_next(flow, &seq);
-    bool is_repeat = flow->lost_count > 0 || seq < flow->sent_end;
+    bool is_in_order = endpoint->ack == ACK_IN_ORDER;
+    bool is_repeat = flow->lost_count > 0 || (is_in_order && seq < flow->sent_end);
     packet_fill(endpoint, flow, slot, seq, now_ps, packet);
     if (flow->lost_count > 0) {
         lost_clear(flow, seq);
         flow->lost_seq++;
     } else {
         flow->next_seq++;
-        flow->sent_end = flow->next_seq > flow->sent_end ? flow->next_seq : flow->sent_end;
+        if (is_in_order && flow->next_seq > flow->sent_end) {
+            flow->sent_end = flow->next_seq;
+        }
     }
     counters->retransmissions += is_repeat;
     flow->steer->flight_bytes += packet->size_bytes;
