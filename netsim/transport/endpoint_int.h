@@ -350,7 +350,7 @@ void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t 
 
 void pull_begin(struct endpoint *endpoint, struct flow *flow);
 bool pull_may_send(const struct endpoint *endpoint, struct flow *flow);
-void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes);
+void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes, bool is_repeat);
 void pull_commit(struct endpoint *endpoint, struct flow *flow);
 /* Asks for credit where nothing is under way that could bring it. */
 void pull_ask(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);

@@ -230,7 +230,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     flow->sent_count++;
     counters->data_packets_sent++;
     if (transport->pull != NULL) {
-        pull_sent(endpoint, flow, seq, packet->size_bytes);
+        pull_sent(endpoint, flow, seq, packet->size_bytes, is_repeat);
     }
     if (endpoint->ack == ACK_COALESCED) {
         packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
