@@ -284,7 +284,10 @@ static void result_print(const struct job *job, const struct run_result *result)
 {
     printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
            result->wall_s);
-    if (result->host_count != result->rank_count) {
+    if (result->gpus_per_nic > 1) {
+        printf("        the fabric has %u hosts of %u GPUs each, the job has %u ranks; energy is that of all\n",
+               result->host_count, result->gpus_per_nic, result->rank_count);
+    } else if (result->host_count != result->rank_count) {
         printf("        the fabric has %u hosts, the job uses %u; energy is that of the whole fabric\n",
                result->host_count, result->rank_count);
     }

@@ -41,6 +41,7 @@ void facts_of_sim(struct sim *sim, uint64_t cut_ps, struct arena *arena, struct 
         .job = sim->job,
         .fabric = sim->fabric,
         .rank_host = sim->rank_host,
+        .gpus_per_nic = (uint32_t)sim->scenario.host->gpus_per_nic,
         .ranks = ranks,
         .calls = replay_calls(sim->replay),
         .call_count = replay_call_count(sim->replay),
@@ -124,6 +125,7 @@ static enum status ranks_collect(const struct facts *facts, uint64_t makespan_ps
             .operations = rank->done_ops,
             .sent_bytes = rank->sent_bytes,
             .received_bytes = rank->received_bytes,
+            .local_bytes = rank->local_bytes,
         };
         status = results_append(run, RESULT_TABLE_ranks, &row, 1, diag);
     }
@@ -264,7 +266,7 @@ static void energy_of(const struct facts *facts, uint64_t time_ps, uint64_t shar
         busy_ps[facts->rank_host[id]] += rank->compute_ps - (is_steady ? rank->first_compute_ps : 0);
     }
     const struct energy_input input = {
-        .time_ps = time_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps};
+        .time_ps = time_ps, .tx_bytes = tx_bytes, .host_compute_ps = busy_ps, .gpus_per_host = facts->gpus_per_nic};
     energy_account(fabric, &input, arena, rows, count);
 }
 
@@ -426,7 +428,7 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
     summary->gpu_compute_energy_j = compute_pj * 1e-12 / steps;
     summary->gpu_wait_energy_j = wait_pj * 1e-12 / steps;
     if (steady.time_ps > 0) {
-        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->fabric->host_count;
+        summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->fabric->host_count / facts->gpus_per_nic;
     }
     if (summary->useful_bytes > 0) {
         double useful_bits = (double)summary->useful_bytes * 8 * steps / (double)all;

@@ -10,6 +10,7 @@ struct facts {
     const struct job *job;
     const struct fabric *fabric;
     const uint32_t *rank_host;
+    uint32_t gpus_per_nic;             /* ranks that a host has room for */
     const struct replay_rank *ranks;   /* per rank */
     const struct replay_call *calls;
     uint32_t call_count;

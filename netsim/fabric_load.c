@@ -3,6 +3,7 @@
 #include "netsim/base/nearest.h"
 #include "netsim/circuit/planner.h"
 #include "netsim/optics/light.h"
+#include "netsim/replay/replay.h"
 #include "photonet/doc.h"
 
 #include <inttypes.h>
@@ -274,8 +275,24 @@ static enum status light_set_up(const struct loader *loader, struct fabric *fabr
     return light_check(fabric, light_origin(loader, fabric), loader->diag);
 }
 
-static enum status build(struct loader *loader, uint32_t hosts_wanted)
+/* Ranks that share a host. The setting is the scenario's, which says what is wrong with it; here it counts hosts. */
+static uint32_t gpus_per_nic_of(const struct loader *loader)
 {
+    uint64_t gpus = 1, value;
+    char why[160];
+    for (size_t i = 0; i < loader->left_count; i++) {
+        bool is_it = strcmp(loader->left[i].key, "host.gpus_per_nic") == 0;
+        if (is_it && quantity_parse_u64(QUANTITY_COUNT, loader->left[i].text, &value, why) && value > 0 && value <= RANKS_PER_HOST_MAX) {
+            gpus = value;
+        }
+    }
+    return (uint32_t)gpus;
+}
+
+static enum status build(struct loader *loader, uint32_t ranks_wanted)
+{
+    uint32_t gpus = gpus_per_nic_of(loader);
+    uint32_t hosts_wanted = (uint32_t)(((uint64_t)ranks_wanted + gpus - 1) / gpus);
     struct fabric *fabric = arena_one(loader->arena, struct fabric);
     struct fabric_request request = {
         .arena = loader->arena, .parts = loader->config->parts, .hosts_wanted = hosts_wanted,
@@ -286,6 +303,12 @@ static enum status build(struct loader *loader, uint32_t hosts_wanted)
     status = status == STATUS_OK ? planner_check(loader, fabric) : status;
     if (status != STATUS_OK) {
         return status;
+    }
+    if (fabric->host_count < hosts_wanted && gpus > 1) {
+        return diag_input(loader->diag, loader->family_at,
+                          "fabric %s has %" PRIu32 " hosts of %" PRIu32 " GPUs each, the job has %" PRIu32
+                          " ranks; expected at least %" PRIu32 " hosts", fabric->name, fabric->host_count, gpus, ranks_wanted,
+                          hosts_wanted);
     }
     if (fabric->host_count < hosts_wanted) {
         return diag_input(loader->diag, loader->family_at,
@@ -299,7 +322,7 @@ static enum status build(struct loader *loader, uint32_t hosts_wanted)
 }
 
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
-                        uint32_t hosts_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag)
+                        uint32_t ranks_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag)
 {
     struct loader loader = {.arena = arena, .diag = diag, .config = config};
     *config = (struct fabric_config){.parts = part_table_new(arena)};
@@ -323,7 +346,7 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
     config->left = loader.left;
     config->left_count = loader.left_count;
     config_text(&loader);
-    return build(&loader, hosts_wanted);
+    return build(&loader, ranks_wanted);
 }
 
 enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag)

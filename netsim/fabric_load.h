@@ -26,10 +26,10 @@ struct fabric_config {
     struct origin at;         /* the line that names the family */
 };
 
-/* `spec` is a preset, a family or a file, and perhaps ",KEY=VALUE"s behind it. hosts_wanted: ranks of the job, 0 = unknown; a fabric with fewer hosts is
- * refused. */
+/* `spec` is a preset, a family or a file, and perhaps ",KEY=VALUE"s behind it. ranks_wanted: of the job, 0 = unknown; a
+ * fabric with fewer hosts than they need (host.gpus_per_nic) is refused. */
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
-                        uint32_t hosts_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
+                        uint32_t ranks_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
 
 /* fabric_check_gates with the line of packet.size, or of the fabric, in front. */
 enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag);

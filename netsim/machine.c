@@ -1,11 +1,15 @@
 #include "netsim/machine.h"
 
-struct collective_machine machine_of(const struct fabric *fabric, uint32_t server_hosts)
+struct collective_machine machine_of(const struct fabric *fabric, uint32_t server_hosts, uint64_t local_bps)
 {
     struct collective_machine machine = {.server_hosts = server_hosts > 0 ? server_hosts : fabric->server_hosts};
     for (uint32_t port = fabric->port_first[0]; port < fabric->port_first[1]; port++) {
         bool is_scale_up = port - fabric->port_first[0] < fabric->server_ports;
         machine.rate_bps[is_scale_up ? MEDIUM_SCALE_UP : MEDIUM_SCALE_OUT] += fabric->rate_bps[port];
+    }
+    if (machine.server_hosts <= 1 && local_bps > 0) {
+        machine.server_hosts = 1;
+        machine.rate_bps[MEDIUM_SCALE_UP] = local_bps;
     }
     return machine;
 }

@@ -14,7 +14,7 @@ enum kind { KIND_LINEAR, KIND_RANDOM, KIND_RAIL, KIND_FILE };
 
 struct placing {
     const struct job *job;
-    uint32_t host_count;
+    uint32_t host_count, gpus_per_nic;
     uint8_t *is_taken; /* host_count */
     uint32_t *rank_host;
     struct arena *scratch;
@@ -143,20 +143,21 @@ static enum status hosts_give(struct placing *placing, uint32_t part_id, enum ki
     uint32_t *hosts = arena_array(placing->scratch, placing->host_count, uint32_t);
     uint64_t number = 1;
     number_parse(rest, &number);
-    uint32_t count = hosts_order(placing, kind, number, hosts);
-    if (count < part->rank_count) {
+    uint32_t count = hosts_order(placing, kind, number, hosts), gpus = placing->gpus_per_nic;
+    uint32_t wanted = (part->rank_count + gpus - 1) / gpus;
+    if (count < wanted) {
         return diag_set(
             placing->diag, STATUS_INPUT,
-            "job %s has %u ranks, but %u of the fabric's %u hosts are free; expected a larger fabric or a "
+            "job %s has %u ranks, %u a host, but %u of the fabric's %u hosts are free; expected a larger fabric or a "
             "placement by file",
-            part->name, part->rank_count, count, placing->host_count);
+            part->name, part->rank_count, gpus, count, placing->host_count);
     }
     if (kind == KIND_RANDOM) {
-        hosts_shuffle(hosts, count, part->rank_count, number, part_id);
+        hosts_shuffle(hosts, count, wanted, number, part_id);
     }
     for (uint32_t rank = 0; rank < part->rank_count; rank++) {
-        placing->rank_host[part->rank_first + rank] = hosts[rank];
-        placing->is_taken[hosts[rank]] = true;
+        placing->rank_host[part->rank_first + rank] = hosts[rank / gpus];
+        placing->is_taken[hosts[rank / gpus]] = true;
     }
     return STATUS_OK;
 }
@@ -199,19 +200,19 @@ static enum status parts_place(struct placing *placing)
     return status == STATUS_OK ? crowds_check(placing) : status;
 }
 
-enum status placement_make(const struct job *job, uint32_t host_count, struct arena *arena,
+enum status placement_make(const struct job *job, uint32_t host_count, uint32_t gpus_per_nic, struct arena *arena,
                            const uint32_t **rank_host, struct diag *diag)
 {
     uint32_t *hosts = arena_array(arena, job->rank_count, uint32_t);
     *rank_host = hosts;
     for (uint32_t rank = 0; rank < job->rank_count && job->part_count == 0; rank++) {
-        hosts[rank] = rank;
+        hosts[rank] = rank / gpus_per_nic;
     }
     if (job->part_count == 0) {
         return STATUS_OK;
     }
     struct arena *scratch = arena_new("placement");
-    struct placing placing = {job,   host_count, arena_array(scratch, host_count, uint8_t),
+    struct placing placing = {job,   host_count, gpus_per_nic, arena_array(scratch, host_count, uint8_t),
                               hosts, scratch,    diag};
     enum status status = parts_place(&placing);
     arena_free(scratch);

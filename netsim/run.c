@@ -433,6 +433,7 @@ enum status run_job(const struct run_request *request, const struct job *job, st
     }
     result->name = result->fabric = parts.fabric.fabric->name;
     result->host_count = parts.fabric.fabric->host_count;
+    result->gpus_per_nic = (uint32_t)parts.scenario.host->gpus_per_nic;
     result->bare = fabric_bare(parts.fabric.fabric);
     result->rank_count = job->rank_count;
     result->custom_text = collective_customs_text(&parts.scenario.policy, "        ", arena);

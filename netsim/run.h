@@ -39,6 +39,7 @@ struct run_result {
     const char *name;       /* of the run in the file */
     const char *fabric, *trace;
     uint32_t host_count, rank_count; /* of the fabric and of the job */
+    uint32_t gpus_per_nic;
     struct fabric_bare bare;         /* what the energy leaves out */
     const char *status;     /* complete, interrupted, deadlock */
     struct result_summary summary;

@@ -45,7 +45,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
     struct flow_result result = {0};
     struct noise noise;
     const uint32_t *rank_host;
-    enum status status = placement_make(job, fabric->host_count, arena, &rank_host, diag);
+    enum status status = placement_make(job, fabric->host_count, (uint32_t)scenario->host->gpus_per_nic, arena, &rank_host, diag);
     if (status == STATUS_OK) {
         status = noise_make(scenario->noise, request->seed, job->rank_count, arena, &noise, diag);
     }
@@ -62,7 +62,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .is_sprayed = !balance_has(balances[scenario->routing->balance], BALANCE_PINNED),
         .seed = request->seed,
         .policy = &scenario->policy,
-        .machine = machine_of(fabric, (uint32_t)scenario->collective->server_hosts),
+        .machine = machine_of(fabric, (uint32_t)scenario->collective->server_hosts, scenario_shared_bps(scenario)),
         .chunk_bytes = scenario->replay->chunk_bytes,
         .all_to_all_concurrency = (uint32_t)scenario->replay->all_to_all_concurrency,
         .noise = noise,
@@ -71,6 +71,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
         .nic_ps = scenario->host->nic_ps,
         .connections = (uint32_t)scenario->host->connections,
         .local_bps = scenario->host->local_bps,
+        .local_ps = scenario->host->local_ps,
         .until_ps = request->until_ps,
         .stats = stats,
         .interrupted = request->interrupted,
@@ -81,6 +82,7 @@ enum status run_flow(const struct run_request *request, const struct job *job, s
     status = flow_simgrid_run(arena, &config, &result, diag);
     if (status == STATUS_OK || status == STATUS_DEADLOCK || status == STATUS_INTERRUPTED) {
         facts_fill(&config, &result, arena, facts);
+        facts->gpus_per_nic = (uint32_t)scenario->host->gpus_per_nic;
         *digest = result.digest;
         *explanation = result.explanation;
     }

@@ -38,6 +38,10 @@ static const struct param host_rows[] = {
               "longer messages are carried as several, over the connections in turn; 0B: whole"),
     PARAM_U64(struct scenario_host, local_bps, RATE, "local_rate", "3600Gbps", "1Gbps", "1000Tbps",
               "copies between ranks of one host (one way of NVLink4, 450 GB/s)"),
+    PARAM_U64(struct scenario_host, local_ps, TIME, "local_latency", "0ns", "0ns", "1ms",
+              "before the first byte of such a copy"),
+    PARAM_U64(struct scenario_host, gpus_per_nic, COUNT, "gpus_per_nic", "1", "1", "256",
+              "ranks that share a host of the fabric, its ports and its NIC; messages between them are local copies"),
     PARAM_U64(struct scenario_host, rto_ps, TIME, "rto", "100us", "1us", "10s",
               "a message is repeated after so long without an acknowledgement, and twice the longest time that circuits are dark; where packets can be lost"),
 };

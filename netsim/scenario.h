@@ -25,7 +25,7 @@ struct scenario_routing {
 };
 
 struct scenario_host {
-    uint64_t post_ps, post_gap_ps, nic_ps, local_bps, rto_ps, connections, segment_bytes;
+    uint64_t post_ps, post_gap_ps, nic_ps, local_bps, local_ps, rto_ps, connections, segment_bytes, gpus_per_nic;
 };
 
 struct scenario_replay {
@@ -69,6 +69,12 @@ enum status scenario_load(const struct trace_setting *settings, size_t count, co
 
 /* All rows of all sections, transports and collective algorithms, for --help. */
 void scenario_help(FILE *stream);
+
+/* Rate of copies between ranks that share a host; 0: none do. */
+static inline uint64_t scenario_shared_bps(const struct scenario *scenario)
+{
+    return scenario->host->gpus_per_nic > 1 ? scenario->host->local_bps : 0;
+}
 
 static inline struct packet_shape scenario_shape(const struct scenario *scenario)
 {

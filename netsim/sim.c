@@ -139,14 +139,16 @@ static bool can_reduce(const struct sim *sim)
 static enum status replay_init(struct sim *sim, const struct sim_config *config, struct diag *diag)
 {
     struct noise noise;
-    enum status status = placement_make(sim->job, sim->fabric->host_count, sim->arena, &sim->rank_host, diag);
+    enum status status = placement_make(sim->job, sim->fabric->host_count, (uint32_t)sim->scenario.host->gpus_per_nic, sim->arena,
+                                        &sim->rank_host, diag);
     if (status == STATUS_OK) {
         status = noise_make(sim->scenario.noise, config->seed, sim->job->rank_count, sim->arena, &noise, diag);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts);
+    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts,
+                                                   scenario_shared_bps(&sim->scenario));
     machine.can_reduce = can_reduce(sim);
     struct replay_config replay_config = {
         .job = sim->job,
@@ -310,6 +312,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .segment_bytes = scenario->host->segment_bytes,
         .local_bps = scenario->host->local_bps,
         .teams = sim->teams,
+        .local_ps = scenario->host->local_ps,
         .seed = config->seed,
         .ops = &endpoint_ops,
         .context = sim,
@@ -347,7 +350,8 @@ static void network_init(struct sim *sim, const struct sim_config *config)
 static void idle_tell(struct sim *sim)
 {
     struct packet_shape shape = scenario_shape(&sim->scenario);
-    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts);
+    struct collective_machine machine = machine_of(sim->fabric, (uint32_t)sim->scenario.collective->server_hosts,
+                                                   scenario_shared_bps(&sim->scenario));
     uint64_t idle_ps[MEDIUM_COUNT];
     machine_idle(sim->fabric, sim->routes, &shape, &machine, idle_ps);
     replay_idle_set(sim->replay, idle_ps);

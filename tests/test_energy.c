@@ -51,7 +51,7 @@ static struct account account(const char *spec, const char *settings, uint32_t h
     for (uint32_t host = 0; host < config.fabric->host_count; host++) {
         account.compute_ps[host] = (uint64_t)(compute * SECOND_PS);
     }
-    struct energy_input input = {(uint64_t)SECOND_PS, account.tx_bytes, account.compute_ps};
+    struct energy_input input = {(uint64_t)SECOND_PS, account.tx_bytes, account.compute_ps, 1};
     energy_account(config.fabric, &input, account.arena, &account.rows, &account.count);
     return account;
 }
@@ -234,7 +234,7 @@ static void test_optical_patch(void)
     struct diag diag;
     CHECK_EQUAL(plan_circuits(patch.fabric, demand_build(builder), patch.arena, &plan, &diag), STATUS_OK);
     plan_apply(patch.fabric, &plan);
-    struct energy_input input = {(uint64_t)SECOND_PS, patch.tx_bytes, patch.compute_ps};
+    struct energy_input input = {(uint64_t)SECOND_PS, patch.tx_bytes, patch.compute_ps, 1};
     patch.tx_bytes[patch.fabric->port_first[3] + 1] = 1000; /* the second lane: the NIC of the first carries it */
     energy_account(patch.fabric, &input, patch.arena, &patch.rows, &patch.count);
     CHECK_NEAR(row(&patch, "palomar", ENERGY_NETWORK)->reconfigure_pj, 2000.0 * plan.count, 1e-9);
@@ -385,7 +385,7 @@ static void test_break_even(void)
 static double cluster_j(const char *spec, const char *settings, double time)
 {
     struct account all = account(spec, settings, 32, 0.1, 1);
-    struct energy_input input = {(uint64_t)(time * SECOND_PS), all.tx_bytes, all.compute_ps};
+    struct energy_input input = {(uint64_t)(time * SECOND_PS), all.tx_bytes, all.compute_ps, 1};
     energy_account(all.fabric, &input, all.arena, &all.rows, &all.count);
     double sum = 0;
     for (uint32_t i = 0; i < all.count; i++) {
@@ -453,10 +453,27 @@ static void test_cyclic_reconfigurations(void)
     arena_free(bypass.arena);
 }
 
+/* Two GPUs a host of which one half of the time one computes: the same compute, three times the waiting. */
+static void test_gpus_that_share_a_host(void)
+{
+    struct account all = account("clos-dsp", "", 16, 0.5, 0.5);
+    const struct energy_input input = {(uint64_t)SECOND_PS, all.tx_bytes, all.compute_ps, 2};
+    struct energy_row *rows;
+    uint32_t count;
+    energy_account(all.fabric, &input, all.arena, &rows, &count);
+    CHECK_EQUAL(count, all.count);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_gpu = rows[i].use != ENERGY_NETWORK, is_wait = rows[i].use == ENERGY_GPU_WAIT;
+        CHECK_EQUAL(rows[i].count, (is_gpu ? 2 : 1) * all.rows[i].count);
+        CHECK_NEAR(row_w(&rows[i]), (is_wait ? 3 : 1) * row_w(&all.rows[i]), 1e-6);
+    }
+    arena_free(all.arena);
+}
+
 TEST_MAIN("energy", TEST(test_three_tiers_at_full_load), TEST(test_two_tiers_at_full_load),
           TEST(test_energy_per_bit_against_load), TEST(test_nvl72_with_optics), TEST(test_static_power_dominates),
           TEST(test_cpo_saves_its_share), TEST(test_network_share), TEST(test_nothing_is_lost),
           TEST(test_optical_patch), TEST(test_bare_fabric_has_no_rows), TEST(test_zero_load_latency),
           TEST(test_large_messages_do_not_see_modules), TEST(test_optical_switch_removes_its_share),
           TEST(test_reconfiguration_sweep), TEST(test_break_even), TEST(test_waiting_against_watts),
-          TEST(test_tunable_lasers), TEST(test_rings_and_paths_are_held), TEST(test_cyclic_reconfigurations))
+          TEST(test_tunable_lasers), TEST(test_rings_and_paths_are_held), TEST(test_cyclic_reconfigurations), TEST(test_gpus_that_share_a_host))

@@ -200,7 +200,7 @@ static enum status place(const char *const *placements, uint32_t count, uint32_t
     const uint32_t *rank_host;
     job = job_mix(arena, jobs, parts, count);
     *diag = (struct diag){""};
-    enum status status = placement_make(job, host_count, arena, &rank_host, diag);
+    enum status status = placement_make(job, host_count, 1, arena, &rank_host, diag);
     if (status == STATUS_OK) {
         memcpy(hosts, rank_host, job->rank_count * sizeof *hosts);
     }
@@ -237,7 +237,7 @@ static void test_placements(void)
     CHECK_EQUAL(place((const char *[]){"rail:3", "rail:3"}, 2, 12, hosts, &diag), STATUS_OK);
     CHECK(memcmp(hosts, rails, sizeof rails) == 0);
     CHECK_EQUAL(place((const char *[]){"linear", "random", "linear"}, 3, 14, hosts, &diag), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "job ring has 5 ranks, but 4 of the fabric's 14 hosts are free");
+    CHECK_HOLDS(diag.text, "job ring has 5 ranks, 1 a host, but 4 of the fabric's 14 hosts are free");
 }
 
 static void placement_file(const char *text, char spec[600])

@@ -464,6 +464,36 @@ static void test_single_losses_are_repeated_singly(void)
     arena_free(arena);
 }
 
+/* 31 messages at once for one host, whose queue holds ten packets: the end of the last one. */
+static uint64_t crowd_ps(struct arena *arena, uint64_t bytes, const char *more)
+{
+    const char *settings = arena_printf(arena, "transport.name=dcqcn transport.repeat=selective queue.capacity=41000B "
+                                               "transport.rto=320us %s", more);
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings, 1, NULL);
+    for (uint32_t host = 1; host < 32; host++) {
+        net_post(net, net_add(net, host, 0, bytes), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK(net_counters_sum(net).dropped_packets > 0);
+    return net_end_ps(net);
+}
+
+/* IRN's two timeouts: what has no packet behind it that could tell is repeated after the short one, round by round. */
+static void test_few_packets_are_repeated_soon(void)
+{
+    struct arena *arena = arena_new("test");
+    uint64_t one_ps = crowd_ps(arena, 4000, ""), late_ps = crowd_ps(arena, 4000, "transport.rto_low=320us");
+    uint64_t soon_ps = crowd_ps(arena, 4000, "transport.rto_low=50us"), three_ps = crowd_ps(arena, 12000, "");
+    uint64_t rounds = late_ps / (320 * PS_PER_US);
+    CHECK(rounds >= 1 && rounds <= 3);
+    CHECK(late_ps - rounds * 320 * PS_PER_US < 30 * PS_PER_US);
+    CHECK_EQUAL(one_ps - rounds * 100 * PS_PER_US, late_ps - rounds * 320 * PS_PER_US);
+    CHECK_EQUAL(soon_ps - rounds * 50 * PS_PER_US, late_ps - rounds * 320 * PS_PER_US);
+    CHECK(three_ps > 320 * PS_PER_US); /* three are not few */
+    arena_free(arena);
+}
+
 /* Over many paths packets overtake each other, and go-back-N throws them away: slow, but every byte comes
  * once. */
 static void reorders(const struct subject *subject, struct arena *arena)
@@ -924,14 +954,18 @@ static void test_headroom_follows_the_cable(void)
 
 static void test_a_message_in_flight_is_small(void)
 {
-    CHECK(sizeof(struct flow) + sizeof(struct steer) <= 256);
+    CHECK(sizeof(struct flow) + sizeof(struct steer) <= 248);
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        size_t state_bytes = (*transport)->state_bytes + ((*transport)->pull != NULL ? sizeof(struct pull_state) : 0);
+        CHECK(sizeof(struct flow) + sizeof(struct steer) + state_bytes <= 344); /* nscc's, the largest */
+    }
 }
 
 TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_bound),
           TEST(test_incast_takes_the_last_link), TEST(test_long_messages_share_evenly),
           TEST(test_every_byte_once_under_drops), TEST(test_every_byte_once_under_bit_errors),
           TEST(test_links_that_repeat_lose_nothing), TEST(test_every_byte_once_under_trimming),
-          TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly),
+          TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly), TEST(test_few_packets_are_repeated_soon),
           TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
           TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),

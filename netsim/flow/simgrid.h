@@ -42,7 +42,7 @@ struct flow_config {
     uint64_t chunk_bytes;
     uint32_t all_to_all_concurrency, iterations;
     struct noise noise;
-    uint64_t post_ps, nic_ps, local_bps; /* as in struct endpoint_config */
+    uint64_t post_ps, nic_ps, local_bps, local_ps; /* as in struct endpoint_config */
     uint32_t connections;                /* likewise: messages of one follow each other, 0: none waits for another */
     uint64_t until_ps;               /* TIME_NEVER_PS: to the end */
     struct flowstats *stats;         /* is told of every finished message; may be NULL */

@@ -180,7 +180,7 @@ void flow_send(void *context, const struct message *message, uint64_t now_ps)
     task.message.posted_ps = now_ps;
     if (message->src_host == message->dst_host) {
         task.kind = TASK_LOCAL;
-        task.when_ps = now_ps + serialisation_ps(message->bytes, config->local_bps);
+        task.when_ps = now_ps + config->local_ps + serialisation_ps(message->bytes, config->local_bps);
     }
     if (config->connections > 0 && task.kind == TASK_MESSAGE) {
         struct lane *lane = lane_next(tasks, message, &task.lane);

@@ -197,14 +197,14 @@ static void gpu_rows(const struct account *account, uint32_t part, struct row_li
 {
     const struct fabric *fabric = account->fabric;
     double compute_ps = 0, wait_ps = 0;
-    uint64_t count = 0;
+    uint64_t count = 0, gpus = account->input->gpus_per_host > 0 ? account->input->gpus_per_host : 1;
     for (uint32_t host = 0; host < fabric->host_count; host++) {
         if (fabric->node_part[host] == part) {
-            uint64_t busy_ps = account->input->host_compute_ps[host], time_ps = account->input->time_ps;
+            uint64_t busy_ps = account->input->host_compute_ps[host], time_ps = gpus * account->input->time_ps;
             busy_ps = busy_ps < time_ps ? busy_ps : time_ps;
             compute_ps += (double)busy_ps;
             wait_ps += (double)(time_ps - busy_ps);
-            count++;
+            count += gpus;
         }
     }
     struct energy_row row = {.part = fabric->parts->parts[part].name, .class = part_class_name(PART_GPU),

@@ -15,7 +15,8 @@ enum energy_use { ENERGY_NETWORK, ENERGY_GPU_COMPUTE, ENERGY_GPU_WAIT };
 struct energy_input {
     uint64_t time_ps;
     const uint64_t *tx_bytes;        /* per port */
-    const uint64_t *host_compute_ps; /* per host: time in which its GPU computes */
+    const uint64_t *host_compute_ps; /* per host: times in which its GPUs compute, added */
+    uint32_t gpus_per_host;          /* 0 as 1 */
 };
 
 struct energy_row {

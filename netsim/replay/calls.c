@@ -82,7 +82,7 @@ static uint32_t local_of(const struct replay *replay, uint32_t group)
 {
     const struct replay_config *config = &replay->config;
     uint32_t members = job_group_size(config->job, group), local = 0, width = config->machine.server_hosts;
-    if (width < 2) {
+    if (width == 0) {
         return 1;
     }
     const uint32_t *ranks = config->job->group_rank + config->job->group_first[group], *host = config->rank_host;

@@ -71,6 +71,7 @@ void message_post(struct replay *replay, struct rank *rank, struct message_to to
         .posted_ps = now_ps,
     };
     rank->result.sent_bytes += bytes;
+    rank->result.local_bytes += message.src_host == message.dst_host ? bytes : 0;
     replay->config.net.send(replay->config.net.context, &message, now_ps);
 }
 

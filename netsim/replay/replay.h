@@ -91,6 +91,7 @@ struct replay_rank {
     uint64_t exposed_ps;       /* communication outstanding, compute stream idle */
     uint64_t done_ops, op_count;
     uint64_t sent_bytes, received_bytes; /* payload */
+    uint64_t local_bytes;      /* of what was sent: to ranks of the same host */
     uint64_t received_extra_bytes;       /* what protocols add to it on the wire */
 };
 /* As of `now_ps`, with what is under way then; 0: as of its last event. */

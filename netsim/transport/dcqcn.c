@@ -15,14 +15,14 @@
  * decides a time.
  * repeat=selective: as IRN (Mittal et al., SIGCOMM 2018): no pauses; receivers take packets in any order and acknowledge each
  * one; what was sent before an acknowledged packet and is missing is sent again, once, and after `rto` whenever it is
- * missing; at most a bandwidth-delay product (of the longest path) is in flight; queues of twice
- * that, marked from an eighth to a half of them (the ratio of the thresholds above). For one path a message.
+ * missing, or after `rto_low` where fewer than three packets of the message are under way; at most a bandwidth-delay
+ * product (of the longest path) is in flight; queues of twice that, marked from an eighth to a half of them (the ratio of
+ * the thresholds above). For one path a message.
  * clamp_target: the published configuration of HPCC has it off (CLAMP_TARGET_RATE 0), and so have ConnectX adapters
  * (clamp_tgt_rate 0, clamp_tgt_rate_after_time_inc 1 in NVIDIA's "DCQCN parameters"), which is what "no" does here. Thresholds
  * of pauses: HPCC's switches share 32 MB and pause an input at 11 % of what is free; ours have the figure for an empty switch.
  * Not modelled: CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of
- * marking below 1 at the upper threshold (it is linear up to 1); the shorter timeout of IRN for messages with
- * fewer than three packets under way (100 us); rates that outlive a message (each starts at the rate of the port; but see
+ * marking below 1 at the upper threshold (it is linear up to 1); rates that outlive a message (each starts at the rate of the port; but see
  * host.connections).
  * Checked against: the physics that hold of every transport, single losses repeated singly (tests/test_transport.c). No public completion
  * times of the scenarios of tests/peers are known to us. */
@@ -33,7 +33,7 @@ static const char *const repeat_names[] = {"go_back_n", "selective", NULL};
 
 struct dcqcn_params {
     uint32_t repeat;
-    uint64_t rto_ps;
+    uint64_t rto_ps, rto_low_ps;
     uint64_t xoff_bytes, xon_bytes;
     uint64_t cut_ps, alpha_ps, raise_ps, raise_bytes;
     uint64_t ai_bps, hai_bps, rate_bps_min;
@@ -45,6 +45,8 @@ static const struct param rows[] = {
                  "go_back_n: over pauses, nothing is lost; selective: over queues that drop (IRN)"),
     PARAM_U64(struct dcqcn_params, rto_ps, TIME, "rto", "0ns", "0ns", "10s",
               "selective: a packet is sent again after so long; 0ns = an idle round trip and six full queues (IRN: 320 us)"),
+    PARAM_U64(struct dcqcn_params, rto_low_ps, TIME, "rto_low", "0ns", "0ns", "10s",
+              "selective: the same while fewer than 3 packets are under way; 0ns = 5/16 of rto, not below the idle round trip (IRN: 100 us)"),
     PARAM_U64(struct dcqcn_params, xoff_bytes, SIZE, "xoff", "3520kB", "1B", NULL,
               "bytes from one link that a switch holds before it pauses the link (HPCC: 11 % of 32 MB)"),
     PARAM_U64(struct dcqcn_params, xon_bytes, SIZE, "xon", "3504kB", "0B", NULL,
@@ -133,6 +135,15 @@ static uint64_t rto_ps(const void *values, const struct transport_facts *facts, 
     }
     uint64_t full_ps = serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
     return params->rto_ps > 0 ? params->rto_ps : facts->base_rtt_ps + full_ps;
+}
+
+/* IRN: 100 us of 320. */
+static uint64_t rto_low_ps(const void *values, const struct transport_facts *facts, uint64_t rto_ps)
+{
+    const struct dcqcn_params *params = values;
+    uint64_t low_ps = rto_ps * 5 / 16 > facts->base_rtt_ps ? rto_ps * 5 / 16 : facts->base_rtt_ps;
+    low_ps = params->rto_low_ps > 0 ? params->rto_low_ps : low_ps;
+    return low_ps < rto_ps ? low_ps : rto_ps;
 }
 
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
@@ -240,6 +251,8 @@ const struct transport transport_dcqcn = {
     .queues = queues,
     .window_bytes_max = window_bytes_max,
     .rto_ps = rto_ps,
+    .rto_low_ps = rto_low_ps,
+    .rto_few = 3, /* IRN: N */
     .has_window = true,
     .prepare = prepare,
     .begin = begin,

@@ -44,11 +44,11 @@ void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot,
                  (uint64_t)kind << TIMER_KIND_BIT | (uint64_t)flow->generation << TIMER_GENERATION_BIT | slot);
 }
 
-/* A message between ranks of one host: a copy, which takes bytes / local_bps. */
+/* A message between ranks of one host: a copy, which takes local_ps and bytes / local_bps, whatever else is copied. */
 static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     flow->is_local = true;
-    uint64_t copy_ps = serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
+    uint64_t copy_ps = endpoint->config.local_ps + serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
     flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + message_post_ps(&flow->message) + copy_ps);
 }
 
@@ -89,7 +89,8 @@ static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slo
         pull_begin(endpoint, flow);
     }
     if (endpoint->can_lose) {
-        flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + endpoint->rto_ps);
+        uint64_t look_ps = endpoint->rto_low_ps > 0 ? endpoint->rto_low_ps : endpoint->rto_ps;
+        flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + look_ps);
     }
     flow_wake(endpoint, flow, slot, now_ps);
 }
@@ -327,16 +328,25 @@ static uint64_t flow_repeat(struct endpoint *endpoint, struct flow *flow, uint64
     return all_give_up(endpoint, flow);
 }
 
-/* The same for each packet by itself. */
+/* After which time a packet counts as lost now. */
+static uint64_t rto_now_ps(const struct endpoint *endpoint, const struct flow *flow)
+{
+    uint32_t under_way = flow->next_seq - flow->acked_count - flow->lost_count;
+    bool is_low = endpoint->rto_low_ps > 0 && under_way < endpoint->transport->rto_few;
+    return is_low ? endpoint->rto_low_ps : endpoint->rto_ps;
+}
+
+/* The same for each packet by itself. Where there is a shorter timeout for few packets, it is due soon enough to see that
+ * they have become few. */
 static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps, uint64_t *next_ps)
 {
-    uint64_t *times = sent_times(endpoint, flow), lost_bytes = 0;
-    *next_ps = now_ps + endpoint->rto_ps;
+    uint64_t *times = sent_times(endpoint, flow), lost_bytes = 0, rto_ps = rto_now_ps(endpoint, flow);
+    *next_ps = now_ps + (endpoint->rto_low_ps > 0 ? endpoint->rto_low_ps : endpoint->rto_ps);
     for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
         if (bit_get(flow, acked_bits(flow), seq) || bit_get(flow, lost_bits(flow), seq)) {
             continue;
         }
-        uint64_t *time = &times[ring_index(flow, seq)], due_ps = (*time & ~SENT_TWICE) + endpoint->rto_ps;
+        uint64_t *time = &times[ring_index(flow, seq)], due_ps = (*time & ~SENT_TWICE) + rto_ps;
         if (due_ps <= now_ps) {
             packet_give_up(endpoint, flow, seq);
             *time |= SENT_TWICE;
@@ -459,7 +469,6 @@ uint64_t endpoint_rto_ps(const struct endpoint *endpoint)
     return endpoint->can_lose ? endpoint->rto_ps : 0;
 }
 
-/* What the queues mean for the ends. */
 /* The longest that a packet may have to wait for light: until circuits are up, for a round of a schedule, for one
  * change of an optical switch. What waits in the dark is not lost. */
 static uint64_t dark_ps_max(const struct fabric *fabric)
@@ -479,6 +488,7 @@ static uint64_t dark_ps_max(const struct fabric *fabric)
     return dark_ps;
 }
 
+/* What the queues mean for the ends. */
 static void queues_look(struct endpoint *endpoint, const struct queue_profile *profile)
 {
     const struct fabric *fabric = endpoint->config.fabric;
@@ -498,6 +508,10 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
         endpoint->rto_ps = endpoint->transport->rto_ps(endpoint->config.transport_values, &endpoint->facts, profile);
     }
     endpoint->rto_ps = endpoint->rto_ps == 0 ? endpoint->config.rto_ps : endpoint->rto_ps;
+    if (endpoint->transport->rto_low_ps != NULL && endpoint->has_times && endpoint->ack != ACK_IN_ORDER) {
+        endpoint->rto_low_ps = endpoint->transport->rto_low_ps(endpoint->config.transport_values, &endpoint->facts, endpoint->rto_ps);
+        endpoint->rto_low_ps += 2 * dark_ps_max(endpoint->config.fabric);
+    }
     endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric);
 }
 

@@ -9,8 +9,9 @@
  *
  * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data
  * packet, or per some of them (enum ack_policy).
- * Memory: 256 B a message in flight, what its transport keeps of it (nscc 112 B, dcqcn 72, hpcc 40, swift 32, others
- * nothing) and a ring of 24 B or more (endpoint_flow.c); nothing for a finished one, whose slot and ring are used again.
+ * Memory: 248 B a message in flight, what its transport keeps of it (nscc 96 B, dcqcn 80, hpcc and eqds 40, swift 32, window
+ * 8, others nothing) and a ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing
+ * for a finished one, whose slot and ring are used again.
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
  *
@@ -28,6 +29,9 @@
  *     numbers, so the answer is that of the time when the ACK was sent, whatever the receiver does meanwhile. The sender
  *     has read acked_count entries; received_count is written after its entry. An entry is overwritten n packets later,
  *     which by I1 have not left before the sender has read it.
+ * I6  Of a message that is complete the receiver only asks whether it is, since the sender may end it and use the slot again
+ *     in another thread: the generation changes first, so who finds it unchanged after the counts has the counts of its
+ *     message. A late packet of it has one answer, whether it is over at the sender or not.
  *
  * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
  * without an acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there
@@ -70,7 +74,7 @@ struct endpoint_config {
     bool is_told_late; /* the owner hears of a delivery when the sender has the ACK: an idle way back later */
     uint32_t connections; /* for each pair of ranks, messages in order over each; 0: each message is one of its own */
     uint64_t segment_bytes; /* longer messages are carried in parts; 0: as long as sequence numbers reach */
-    uint64_t local_bps; /* copy rate of messages between ranks of one host */
+    uint64_t local_bps, local_ps; /* copies of messages between ranks of one host: rate, and time before the first byte */
     const struct team_table *teams; /* whose messages switches copy or combine; NULL: none */
     uint64_t seed;
     const struct endpoint_ops *ops;

@@ -37,9 +37,12 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     host->free_slot = is_new ? ID_NONE : flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
-    memset(flow, 0, endpoint->flow_bytes);
+    __atomic_store_n(&flow->generation, generation, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* I6 */
+    size_t after = offsetof(struct flow, generation) + 1;
+    memset(flow, 0, offsetof(struct flow, generation));
+    memset((uint8_t *)flow + after, 0, endpoint->flow_bytes - after);
     flow->steer = (struct steer *)((uint8_t *)flow + endpoint->steer_offset);
-    flow->generation = generation;
     flow->queued_ports = queued_ports;
     return slot;
 }

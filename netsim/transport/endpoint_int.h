@@ -63,7 +63,10 @@ struct flow {
     uint32_t packet_count;  /* both */
     uint32_t next_seq, base_seq, acked_count;
     uint32_t lost_count;    /* packets to be sent again */
-    uint32_t sent_end;      /* all before it were sent once, also where the sender has gone back */
+    union {
+        uint32_t sent_end;  /* ACK_IN_ORDER: all before it were sent once, also where the sender has gone back */
+        uint32_t gap_end;   /* repeats_gaps: what is missing before it has been sent again */
+    };
     uint32_t sent_count;    /* data packets sent, repeats counted */
     uint8_t generation;     /* both */
     uint8_t ring_log2;      /* both; ring_entries = 2^ring_log2 */
@@ -90,7 +93,6 @@ struct flow {
     uint64_t timer_ps;      /* when the timer that counts is due (I4) */
     uint32_t next_slot;     /* of the connection, or of the free ones */
     uint32_t lost_seq;      /* no packet to be sent again is before it */
-    uint32_t gap_end;       /* what is missing before it has been sent again (repeats_gaps) */
     uint32_t nacks;
     bool is_paced;          /* a timer is set to when the pace allows a packet */
     bool is_early;          /* software and NIC are still busy with it */
@@ -195,6 +197,7 @@ struct endpoint {
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
     uint32_t control_class;
     uint64_t rto_ps, segment_bytes;
+    uint64_t rto_low_ps;     /* while few packets are under way; 0: rto_ps */
     uint64_t window_packets; /* twice what may be in flight (I1) */
     struct pull_rule pull;
     bool recycles;           /* entropies */
@@ -260,6 +263,7 @@ static inline uint64_t *received_bits(const struct flow *flow) /* receiver */
  * that reports it. The k-th one stands at k modulo the entries. */
 #define ARRIVAL_ACK_BITS 15
 #define ARRIVAL_ACK_MAX ((1u << ARRIVAL_ACK_BITS) - 1)
+#define ACK_OF_ALL (1u << ARRIVAL_ACK_BITS) /* in place of a number: the message is complete */
 static inline uint32_t *arrivals(const struct flow *flow)
 {
     return (uint32_t *)(flow->ring + 3 * ring_words(flow));
@@ -337,14 +341,16 @@ void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet 
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
-/* Acknowledges all of a message that has come whole, in answer to any packet of it (ACK_COALESCED). */
-void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
+/* All of the message of this packet has come; it may be over at the sender too. */
+bool flow_is_over(const struct flow *flow, const struct packet *packet);
+/* Says so, in answer to any packet of it. */
+void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
 /* ---- endpoint_pull.c: of receiver-driven transports only -------------------------------------------------- */
 
 void pull_begin(struct endpoint *endpoint, struct flow *flow);
 bool pull_may_send(const struct endpoint *endpoint, struct flow *flow);
-void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes);
+void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes, bool is_repeat);
 void pull_commit(struct endpoint *endpoint, struct flow *flow);
 /* Asks for credit where nothing is under way that could bring it. */
 void pull_ask(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);

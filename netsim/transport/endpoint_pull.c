@@ -68,7 +68,7 @@ static int32_t target_now(const struct endpoint *endpoint, const struct flow *fl
     return (int32_t)((wanted_bytes + QUANTUM_BYTES - 1) / QUANTUM_BYTES);
 }
 
-void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes)
+void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t bytes, bool is_repeat)
 {
     struct pull_state *pull = pull_state(endpoint, flow);
     if (pull->credit_bytes > 0) {
@@ -76,7 +76,7 @@ void pull_sent(struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint6
     } else {
         pull->speculative_bytes -= (int64_t)bytes;
     }
-    if (!(sent_times(endpoint, flow)[ring_index(flow, seq)] & SENT_TWICE)) {
+    if (!is_repeat || !(sent_times(endpoint, flow)[ring_index(flow, seq)] & SENT_TWICE)) {
         pull_targets(endpoint, flow)[ring_index(flow, seq)] = target_now(endpoint, flow, pull);
     }
 }
@@ -229,11 +229,8 @@ void pull_delivered(struct endpoint *endpoint, struct flow *flow, const struct p
 static void ask_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
-    if (flow->generation != packet->generation) {
-        return;
-    }
-    if (flow->received_count == flow->packet_count) { /* the last ACK was lost, and without credit nothing is repeated */
-        ack_again(endpoint, flow, packet, now_ps);
+    if (flow_is_over(flow, packet)) { /* the last ACK was lost, and without credit nothing is repeated */
+        ack_again(endpoint, packet, now_ps);
         return;
     }
     struct pull_state *pull = pull_state(endpoint, flow);

@@ -59,9 +59,21 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
     }
 }
 
-void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
+/* Where the message is over at the sender too, nobody waits for the answer. It is sent all the same: whether that is so may
+ * be decided by another thread in this very window. */
+void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
-    answer(endpoint, packet, PACKET_ACK, flow->packet_count - 1, flow->ack_number & 0x7fff, now_ps);
+    bool is_cumulative = endpoint->ack == ACK_IN_ORDER;
+    uint16_t entropy = endpoint->ack == ACK_COALESCED ? (packet->entropy | ACK_OF_ALL) & UINT16_MAX : packet->entropy;
+    answer(endpoint, packet, PACKET_ACK, is_cumulative ? FLOW_PACKETS_MAX - 1 : packet->seq, entropy, now_ps);
+}
+
+bool flow_is_over(const struct flow *flow, const struct packet *packet)
+{
+    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_RELAXED);
+    uint32_t packets = __atomic_load_n(&flow->packet_count, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return received == packets || __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) != packet->generation; /* I6 */
 }
 
 /* Whether a new packet is answered. `is_first`: nothing came before it. */
@@ -93,11 +105,11 @@ static void delivered_check(struct endpoint *endpoint, struct flow *flow, const 
     }
 }
 
-/* A packet that comes in vain. Of a complete message it is the host's alone: the sender may be looking at the flow. */
-static void duplicate_note(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
+/* A packet that comes in vain. */
+static void duplicate_note(struct host *host, struct flow *flow)
 {
-    endpoint->hosts[packet->dst].counters.duplicates++;
-    flow->duplicates += flow->received_count < flow->packet_count;
+    host->counters.duplicates++;
+    flow->duplicates++;
 }
 
 /* Where a packet stands among those that came before it. */
@@ -119,7 +131,7 @@ static void order_note(struct host *host, struct flow *flow, uint32_t seq)
 /* Of go-back-N: a packet behind a gap. It is thrown away, so one of its copies comes in vain. */
 static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
 {
-    duplicate_note(endpoint, flow, packet);
+    duplicate_note(&endpoint->hosts[packet->dst], flow);
     uint32_t end = (uint32_t)packet->seq + 1;
     flow->received_end = end > flow->received_end ? end : flow->received_end;
     if (!flow->has_nacked) {
@@ -133,16 +145,14 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
     struct host *host = &endpoint->hosts[packet->dst];
     host->counters.marked_packets += packet->is_marked;
-    if (flow->generation != packet->generation) {
-        host->counters.duplicates++; /* of a message that is over: nobody waits for an answer */
-        if (endpoint->ack == ACK_EACH) {
-            ack_send(endpoint, flow, packet, now_ps);
-        }
+    if (flow_is_over(flow, packet)) {
+        host->counters.duplicates++;
+        ack_again(endpoint, packet, now_ps);
         return;
     }
     flow->unanswered_bytes += packet->is_trimmed ? 0 : packet->size_bytes;
     if (is_received(endpoint, flow, packet->seq)) {
-        duplicate_note(endpoint, flow, packet);
+        duplicate_note(host, flow);
         ack_send(endpoint, flow, packet, now_ps); /* its ACK may have been lost */
         return;
     }

@@ -213,21 +213,24 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     struct endpoint_counters *counters = &endpoint->hosts[flow->message.src_host].counters;
     uint32_t seq;
     flow_next(flow, &seq);
-    bool is_repeat = flow->lost_count > 0 || seq < flow->sent_end;
+    bool is_in_order = endpoint->ack == ACK_IN_ORDER;
+    bool is_repeat = flow->lost_count > 0 || (is_in_order && seq < flow->sent_end);
     packet_fill(endpoint, flow, slot, seq, now_ps, packet);
     if (flow->lost_count > 0) {
         lost_clear(flow, seq);
         flow->lost_seq++;
     } else {
         flow->next_seq++;
-        flow->sent_end = flow->next_seq > flow->sent_end ? flow->next_seq : flow->sent_end;
+        if (is_in_order && flow->next_seq > flow->sent_end) {
+            flow->sent_end = flow->next_seq;
+        }
     }
     counters->retransmissions += is_repeat;
     flow->steer->flight_bytes += packet->size_bytes;
     flow->sent_count++;
     counters->data_packets_sent++;
     if (transport->pull != NULL) {
-        pull_sent(endpoint, flow, seq, packet->size_bytes);
+        pull_sent(endpoint, flow, seq, packet->size_bytes, is_repeat);
     }
     if (endpoint->ack == ACK_COALESCED) {
         packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
@@ -370,7 +373,7 @@ static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, ui
     uint64_t bytes = 0;
     while (flow->acked_count != end) {
         uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
-        if ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
+        if (!(number & ACK_OF_ALL) && (number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
             break;
         }
         bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));

@@ -74,10 +74,10 @@ struct nscc_state {
     int64_t window_bytes, window_bytes_max; /* the first one never negative, and read by the endpoint */
     uint64_t base_rtt_ps, delay_ps_mean;
     int64_t increase;         /* bytes times bytes, to be divided by the window */
-    uint64_t received_bytes;  /* since the increase was applied */
-    uint64_t fast_bytes;      /* acknowledged with hardly any delay */
+    uint32_t received_bytes;  /* since the increase was applied: some packets, and what one ACK reports */
+    uint32_t fast_bytes;      /* acknowledged with hardly any delay; not beyond 2^31 */
     uint64_t achieved_bytes;  /* acknowledged in this period of quick adapt */
-    uint64_t ignored_bytes, to_ignore_bytes;
+    uint64_t to_ignore_bytes; /* that are still to be acknowledged before marks and NACKs count again */
     uint64_t adapt_ps, decreased_ps, adjusted_ps;
     bool is_fast, is_armed;
 };
@@ -195,7 +195,6 @@ static bool adapt_now(const struct nscc_shared *shared, struct nscc_state *state
         int64_t achieved_bytes = (int64_t)state->achieved_bytes;
         state->window_bytes = achieved_bytes > shared->packet_bytes ? achieved_bytes : shared->packet_bytes;
         state->to_ignore_bytes = news->flight_bytes;
-        state->ignored_bytes = 0;
         state->is_armed = false;
     }
     state->achieved_bytes = 0;
@@ -211,7 +210,7 @@ static bool quick_adapt(const struct nscc_shared *shared, struct nscc_state *sta
     if (!shared->has_quick_adapt) {
         return false;
     }
-    if (state->ignored_bytes < state->to_ignore_bytes && is_bad) {
+    if (state->to_ignore_bytes > 0 && is_bad) {
         is_taken = true;
     } else if (news->now_ps > state->adapt_ps) {
         bool is_wanted = state->is_armed || is_lost || delay_ps > 4 * shared->target_ps;
@@ -224,11 +223,14 @@ static bool quick_adapt(const struct nscc_shared *shared, struct nscc_state *sta
     return is_taken;
 }
 
+#define FAST_BYTES_MAX (UINT64_C(1) << 31) /* more than any window */
+
 static void increase_by_distance(const struct nscc_shared *shared, struct nscc_state *state, uint64_t bytes,
                                  uint64_t delay_ps)
 {
     if (delay_ps < PS_PER_US) {
-        state->fast_bytes += bytes;
+        uint64_t fast_bytes = state->fast_bytes + bytes;
+        state->fast_bytes = (uint32_t)(fast_bytes < FAST_BYTES_MAX ? fast_bytes : FAST_BYTES_MAX);
         if (state->fast_bytes > (uint64_t)state->window_bytes || state->is_fast) {
             state->window_bytes = (int64_t)((double)state->window_bytes + (double)bytes * shared->fast);
             state->is_fast = true;
@@ -288,13 +290,18 @@ static void window_update(const struct nscc_shared *shared, struct nscc_state *s
 
 /* ---- answers ---------------------------------------------------------------------------------------------- */
 
+static void ignored_count(struct nscc_state *state, uint64_t bytes)
+{
+    state->to_ignore_bytes -= bytes < state->to_ignore_bytes ? bytes : state->to_ignore_bytes;
+}
+
 static void acked(const void *shared_, void *state_, const struct ack_news *news)
 {
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
     state->achieved_bytes += news->bytes;
-    state->received_bytes += news->bytes;
-    state->ignored_bytes += news->bytes;
+    state->received_bytes += (uint32_t)news->bytes;
+    ignored_count(state, news->bytes);
     uint64_t delay_ps = state->delay_ps_mean;
     if (news->rtt_ps != 0) {
         base_rtt_update(shared, state, news->rtt_ps);
@@ -310,7 +317,7 @@ static void nacked(const void *shared_, void *state_, const struct ack_news *new
 {
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
-    state->ignored_bytes += news->bytes;
+    ignored_count(state, news->bytes);
     base_rtt_update(shared, state, news->rtt_ps);
     delay_mean_update(shared, state, shared->network_rtt_ps, true);
     state->is_armed = true;

@@ -76,6 +76,9 @@ struct transport {
     uint64_t (*window_bytes_max)(const void *values, const struct transport_facts *facts);
     /* Time after which a packet counts as lost; NULL or 0: host.rto. */
     uint64_t (*rto_ps)(const void *values, const struct transport_facts *facts, const struct queue_profile *profile);
+    /* The same while fewer than rto_few packets of a message are under way; rto_ps is the longer one. NULL: no other. */
+    uint64_t (*rto_low_ps)(const void *values, const struct transport_facts *facts, uint64_t rto_ps);
+    uint32_t rto_few;
     void (*prepare)(const void *values, const struct transport_facts *facts, void *shared);
     /* All of the following may be NULL. */
     void (*begin)(const void *shared, void *state, const struct flow_facts *facts);
