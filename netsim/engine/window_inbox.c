@@ -62,9 +62,7 @@ uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot)
     }
     struct chunk *chunk = worker->chunk_free;
     worker->chunk_free = chunk->older;
-    for (uint32_t i = 0; i < CHUNK_BYTES / 64; i++) { /* the next one, which another core may have read last */
-        __builtin_prefetch((const uint8_t *)chunk->older + 64 * i, 1);
-    }
+    __builtin_prefetch(chunk->older, 1); /* the next one, which another core may have read last */
     uintptr_t at = worker->tails[(size_t)node << worker->core->slot_bits | slot];
     struct chunk *older = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
     chunk->older = older;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <linux/futex.h>
@@ -172,8 +173,9 @@ static void worker_hosts(struct worker *worker)
 
 /* ---- threads ---------------------------------------------------------------------------------------------- */
 
-#define YIELD_COUNT 1000 /* of some 300 ns: none lasts while nobody else wants the core; then a waiting thread sleeps */
-#define SPIN_COUNT 500  /* pauses of up to 40 ns: threads differ by a few per cent of a window, 10 us and more */
+#define SPIN_COUNT  500  /* pauses of up to 40 ns: threads differ by a few per cent of a window, 10 us and more */
+#define YIELD_COUNT 1000 /* of some 300 ns, while nobody else wants the core; then a waiting thread sleeps */
+#define YIELD_NS    5000 /* a yield that takes longer has let somebody else run: then it sleeps at once */
 
 static void cpu_relax(void)
 {
@@ -211,6 +213,15 @@ static void sleepers_wake(struct window_core *core)
 }
 #endif
 
+static bool yield_is_long(void)
+{
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    sched_yield();
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    return (after.tv_sec - before.tv_sec) * 1000000000 + (after.tv_nsec - before.tv_nsec) > YIELD_NS;
+}
+
 static void barrier_wait(struct window_core *core)
 {
     if (core->worker_count == 1) {
@@ -223,11 +234,12 @@ static void barrier_wait(struct window_core *core)
         sleepers_wake(core);
         return;
     }
+    bool is_wanted = false; /* the core, by others */
     for (uint32_t spins = 0; atomic_load_explicit(&core->barrier_phase, memory_order_acquire) == phase; spins++) {
         if (spins < core->spin_count) {
             cpu_relax();
-        } else if (spins < core->spin_count + YIELD_COUNT) {
-            sched_yield();
+        } else if (spins < core->spin_count + YIELD_COUNT && !is_wanted) {
+            is_wanted = yield_is_long();
         } else {
             phase_sleep(core, phase);
         }

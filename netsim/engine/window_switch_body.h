@@ -840,7 +840,6 @@ static enum batch_way batch_scan(struct worker *worker, struct window_port *port
     if (batch->count == 1 && port->count == 0) {
         return BATCH_LONE;
     }
-    peer_prefetch(worker, port);
     int32_t base = (int32_t)(batch->waiting_count > 0 ? base_ps : work_ps);
     int32_t slack_ps = (int32_t)port->service_ps[worker->packet_bytes_max];
     bool is_done;
