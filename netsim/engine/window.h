@@ -61,9 +61,10 @@
  * array per inbox: its slack falls out of the second-level cache; chunks are reused while they are warm.
  *
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
- * Marks alone leave a port to the vector loops until a window brings it more than they begin at. Ports with classes, trims,
- * pauses, credits, shared buffers or adaptive choice are not served by vectors but one
- * packet after the other (window_class.h).
+ * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
+ * port gets one, and the vector loops are followed by an account of what the inputs hold. Packets with an adaptive choice
+ * go one after the other, in little more than twice the time. Ports with several classes, trims, credits or shared
+ * buffers are served packet by packet (window_class.h).
  *
  * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
  * then costs what visiting a node costs.
@@ -75,6 +76,7 @@
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
  *   window_host.c    a host, event by event
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
+ *   window_lazy.h, window_lazy*.[hc], window_apart_body.h   the same where nothing is unusual
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
  *   window_error.c   links that lose packets by bit errors
  *   window_count.c   what is asked between runs
@@ -95,6 +97,7 @@ enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1, CLASS_RING_MIN = 1 };
 #else
 enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
+enum { LAZY_PORTS_MAX = 512, HOST_LOOK_MAX = 8 }; /* beyond: all ports of a node are too many to be looked at again and again */
 enum { CHUNK_PACKETS = 24, CHUNK_BYTES = 512, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
 
 /* Packets on their way to one node in one window. */
@@ -161,6 +164,8 @@ struct window_node {
     uint32_t due_first; /* list in worker.due */
     uint64_t salt;
     uint64_t used_bytes; /* buffered, for shared buffers */
+    uint32_t near_bytes_max; /* no port takes longer than a window for so much, and `is_plain` holds for all; 0: never */
+    uint32_t pausing_count; /* classes of its inputs whose links it has paused */
     uint64_t far_wake_ps; /* of a gate, in worker.timers; 0: none */
     struct combine_table combine; /* of groups */
 };
@@ -247,6 +252,49 @@ struct steps {
     bool is_first_done; /* the first one is being served: the next to be pushed takes its place */
 };
 
+/* Pauses and credits that arrive in this window (window_lazy.h). */
+struct frames {
+    uint64_t *items, *spare; /* of the same capacity */
+    struct packet *packets;  /* by number */
+    uint32_t count, capacity;
+};
+
+/* What has left the ports of a node in this window, for the accounts of its inputs (window_apart_body.h). */
+struct left_log {
+    int32_t *when_ps;
+    uint32_t *what; /* port by which it came | bytes; 0: nothing */
+    uint32_t count, capacity;
+};
+
+/* What a port has sent in a window. */
+struct port_sent {
+    uint64_t packets, bytes, busy_ps, wait_ps;
+};
+
+/* Ports with an adaptive choice, while a node is served (window_apart_body.h). */
+struct choice_port {
+    uint64_t free_ps, waiting_bytes;
+    uint32_t first, last;    /* of what leaves in this window, in `leaves`; ID_NONE: nothing */
+    uint32_t in_port, bytes; /* of what was sent last */
+    struct port_sent sent;
+};
+struct choice_leave {
+    int32_t leave_ps;
+    uint32_t bytes, next;
+};
+
+/* What arrives for one output port in one window, unsorted, where ports are served apart (window_apart_body.h). */
+enum { META_SIZE_BITS = 14, META_LANE_BITS = 5 };
+struct apart_batch {
+    int32_t keys[1 << 5];   /* as those of port_batch */
+    uint32_t metas[1 << 5]; /* chunk << META_LANE_BITS + META_SIZE_BITS | lane << META_SIZE_BITS | size */
+};
+struct apart_more {
+    uint32_t port;
+    int32_t key;
+    uint32_t meta;
+};
+
 /* What waits for one output port, where that is little, and behind it what arrives there in one window. First unsorted, then
  * in the order of service, with what becomes of each. */
 enum { PLACE_BITS = 5, BATCH_PACKETS = 1 << PLACE_BITS, BATCH_WAITING_MAX = 16 };
@@ -308,6 +356,18 @@ struct worker {
     struct due *due;
     size_t due_count, due_capacity;
     struct arrivals arrivals;
+    struct frames frames;
+    struct apart_batch *apart_batches; /* per port of a switch, and one more */
+    struct apart_more *apart_more; /* arrivals beyond BATCH_PACKETS at a port */
+    size_t apart_more_count, apart_more_capacity;
+    struct chunk **chunks;         /* of the node that is served */
+    uint32_t chunk_capacity;
+    struct left_log left;
+    struct choice_port *choice_ports; /* per port of a node */
+    struct choice_leave *leaves;
+    uint32_t leave_count, leave_capacity;
+    uint32_t *came_bytes;          /* per port of a node: what arrives there in this window; all 0 between nodes */
+    int32_t *leave_ps, *backlog;   /* per port of a node, a vector's worth more (window_lazy.h); leave_ps: all never */
     struct chunk **taken;          /* per writer: chunks that `arrivals` points into */
     struct chunk *chain;           /* the one of these that is not empty, if there is but one */
     uint32_t *outs;
@@ -344,10 +404,14 @@ struct window_core {
     struct window_port *ports;
     struct class_port *class_ports; /* NULL: all ports are FIFOs */
     struct error_port *error_ports; /* NULL: no link loses packets by bit errors (window_error.c) */
+    struct input_class *inputs;     /* beside them: input_stride for each port */
+    uint32_t input_stride;
     struct gate_port *gate_ports;   /* NULL: no gates, failures, controller or groups (window_gate.h) */
     uint64_t control_ps;            /* of the control that runs */
     uint32_t *tell_count;           /* per host of the fabric */
     bool is_coupled;             /* switches are served whole (window_class.h) */
+    bool is_apart;               /* ports of its switches can be served one by one (window_apart_body.h) */
+    bool has_credits;            /* switches or hosts spend them */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */
@@ -616,11 +680,6 @@ static inline uint64_t packet_send(struct worker *worker, const struct window_po
     return service_ps;
 }
 
-/* What a port has sent in a window. */
-struct port_sent {
-    uint64_t packets, bytes, busy_ps, wait_ps;
-};
-
 static inline void sent_count(struct worker *worker, struct window_port *port, const struct port_sent *sent)
 {
     port->tx_packets += sent->packets;
@@ -823,7 +882,9 @@ void error_counters(const struct window_core *core, uint32_t port_id, struct por
 /* ---- ports with classes (window_class.c), nodes that are served whole (window_coupled.c) --------------------- */
 
 struct class_port;
+struct input_class;
 void class_ports_make(struct window_core *core);
+void inputs_make(struct window_core *core);
 /* Serves an uncoupled port on its own over its sorted arrivals. */
 void class_port_serve(struct worker *worker, struct window_node *node, uint32_t port_id, const uint64_t *items,
                       uint32_t count);
@@ -833,7 +894,17 @@ void coupled_enter(struct worker *worker, const struct window_node *node);
 void coupled_arrive(struct worker *worker, uint32_t node, const struct arrival *arrival, uint64_t now_ps);
 void coupled_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps);
 void coupled_leave(struct worker *worker, uint32_t node);
+/* The same for what is usual (window_lazy.h). */
+void lazy_serve_neon(struct worker *worker, uint32_t node);
+void lazy_serve_avx2(struct worker *worker, uint32_t node);
+void lazy_serve_avx512(struct worker *worker, uint32_t node);
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
+void lazy_host_serve(struct worker *worker, uint32_t node);
+/* For it: a timer that is due; a packet for the host, and one that goes on (is_direct). */
+void whole_due(struct worker *worker, uint32_t id);
+void whole_received(struct worker *worker, const struct window_node *node, uint32_t in_port, const struct packet *packet,
+                 uint64_t now_ps);
+void coupled_pass(struct worker *worker, uint32_t node, uint32_t in_port, const struct packet *packet, uint64_t now_ps);
 /* For window_gate.c: starts a port that is free and has something; has a step come in the window that is served, or the
  * node woken for it; keeps a port's bit. */
 void coupled_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps);
@@ -841,9 +912,8 @@ void coupled_expect(struct worker *worker, uint32_t node, uint32_t port_local, e
 /* The output port of a packet without detours, counted within the node, ID_NONE for no way. */
 uint32_t coupled_route(const struct window_core *core, const struct window_node *node, const struct packet *packet,
                        uint32_t towards, uint64_t now_ps);
-/* A packet has come by in_port into the node's buffers (input_left: and out of them). */
-void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint32_t bytes,
-                uint64_t now_ps);
+/* Least backlog among equal next hops; equal ones are decided by the hash of the packet. */
+uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash);
 uint32_t class_open_classes(const struct window_core *core, uint32_t port_id);
 void class_waiting_visit(const struct window_core *core, uint32_t port_id,
                          void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);

@@ -317,6 +317,23 @@ static void stride_invert(struct window_node *node)
     node->stride_reciprocal = (uint32_t)((UINT64_C(1) << node->stride_shift) / stride + 1);
 }
 
+/* Ports that lead nowhere never send. */
+static uint32_t node_near_bytes(const struct window_core *core, const struct window_node *node)
+{
+    uint32_t near_bytes = node->is_plain && node->port_count <= LAZY_PORTS_MAX ? PACKET_BYTES_MAX : 0;
+    for (uint32_t id = node->port_first; id < node->port_first + node->port_count; id++) {
+        const struct window_port *port = &core->ports[id];
+        if (port->peer == ID_NONE) {
+            continue;
+        }
+        near_bytes = port->is_plain ? near_bytes : 0;
+        while (near_bytes > 0 && port->service_ps[near_bytes] > core->width_ps) {
+            near_bytes--;
+        }
+    }
+    return near_bytes;
+}
+
 static void plain_nodes_find(struct window_core *core)
 {
     uint32_t words = 0;
@@ -327,6 +344,7 @@ static void plain_nodes_find(struct window_core *core)
         node->is_plain = node_is_plain(core, node);
         node->is_ordered = node->is_host && node->port_count == 1 && !node->is_cut &&
                            core->fabric->node_latency_ps[node->id] == 0;
+        node->near_bytes_max = node_near_bytes(core, node);
         node->is_tree = node->port_count > 0 && node_is_tree(core, node);
         if (node->is_tree) {
             node->route = core->fabric->route[node->id];
@@ -366,9 +384,18 @@ static void body_choose(struct window_core *core)
         enum status status = simd_parse(core->config.simd, &body, &diag);
         assert(status == STATUS_OK); /* whoever takes it from a user checks it */
     }
+    static void (*const lazy[SIMD_BODY_COUNT])(struct worker *, uint32_t) = {
+        [SIMD_SCALAR] = coupled_serve,
+        [SIMD_NEON] = lazy_serve_neon,
+#ifdef __x86_64__
+        [SIMD_AVX2] = lazy_serve_avx2,
+        [SIMD_AVX512] = lazy_serve_avx512,
+#endif
+    };
+    bool is_lazy = core->is_direct && core->gate_ports == NULL;
     core->body = body;
-    core->switch_serve = core->is_coupled ? coupled_serve : serve[body];
-    core->host_serve = core->class_ports != NULL ? coupled_serve : host_serve;
+    core->switch_serve = !core->is_coupled ? serve[body] : is_lazy ? lazy[body] : coupled_serve;
+    core->host_serve = core->class_ports == NULL ? host_serve : is_lazy ? lazy_host_serve : coupled_serve;
 }
 
 /* ---- workers ---------------------------------------------------------------------------------------------- */
@@ -391,7 +418,15 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->chunk_next = pool_alloc(worker, core->worker_count * sizeof *worker->chunk_next);
     worker->port_end = pool_alloc(worker, ports_max * sizeof *worker->port_end);
     worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
-    worker->batch_count = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->batch_count);
+    worker->batch_count = pool_alloc(worker, round_up_64(ports_max + 1) * sizeof *worker->batch_count);
+    worker->apart_batches = pool_alloc(worker, (ports_max + 1) * sizeof(struct apart_batch));
+    worker->came_bytes = pool_alloc(worker, round_up_64(ports_max + 1) * sizeof(uint32_t));
+    worker->choice_ports = pool_alloc(worker, ports_max * sizeof(struct choice_port));
+    worker->leave_ps = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->leave_ps);
+    worker->backlog = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->backlog);
+    for (uint32_t port = 0; port < round_up_64(ports_max); port++) {
+        worker->leave_ps[port] = INT32_MAX;
+    }
 }
 
 /* One FIFO a port that drops what does not fit, and marks at most. */
@@ -412,12 +447,23 @@ static bool switches_are_coupled(const struct engine_config *config)
            profile_has_credits(profile) || profile_has_credits(config->host_queues);
 }
 
+/* Ports of a switch see each other through pauses and adaptive choice only, and do nothing that takes more than an account
+ * of bytes (window_apart_body.h). */
+static bool ports_are_apart(const struct engine_config *config)
+{
+    const struct queue_profile *profile = config->switch_queues;
+    return profile->class_count == 1 && config->host_queues->class_count == 1 && profile->shared_bytes == 0 &&
+           profile->load_period_ps == 0 && profile->class[0].full == FULL_DROP;
+}
+
 static void profiles_take(struct window_core *core)
 {
     struct engine_config *config = &core->config;
     config->switch_queues = config->switch_queues != NULL ? config->switch_queues : &queue_profile_plain;
     config->host_queues = config->host_queues != NULL ? config->host_queues : &queue_profile_plain;
     core->is_coupled = gates_are_needed(config) || switches_are_coupled(config);
+    core->has_credits = profile_has_credits(config->switch_queues) || profile_has_credits(config->host_queues);
+    core->is_apart = ports_are_apart(config) && !core->has_credits;
     core->is_direct = (config->ways == NULL || config->ways->rule == WAY_MINIMAL) && config->fabric->detours == NULL &&
                       config->epochs == NULL && config->groups == NULL && config->switch_queues->lane_count <= 1 &&
                       config->host_queues->lane_count <= 1;
@@ -452,6 +498,9 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     ports_make(core);
     if (core->fabric->port_frame_loss != NULL) {
         error_ports_make(core);
+    }
+    if (core->class_ports != NULL) {
+        inputs_make(core);
     }
     if (gates_are_needed(config)) {
         gate_ports_make(core);

@@ -29,19 +29,19 @@ bool class_draw_mark(const struct window_core *core, uint32_t port_id, const str
 
 /* ---- what does not fit ------------------------------------------------------------------------------------ */
 
-void class_drop(struct worker *worker, const struct window_node *node, struct window_port *port,
+void class_drop(struct worker *worker, struct window_node *node, struct window_port *port,
                 const struct class_waiting *waiting, uint64_t now_ps, bool is_coupled)
 {
     port->dropped_packets++;
     port->dropped_bytes += waiting->packet.size_bytes;
     worker->in_flight--;
     if (is_coupled && waiting->in_port != ID_NONE) {
-        input_left(worker, worker->core->inner[node->id], waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+        input_left(worker, node, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
     }
 }
 
 /* Cuts the packet to a header and puts that into the trim class, where it still has to fit; false where it does not. */
-static bool packet_trim(struct worker *worker, const struct window_node *node, uint32_t port_id,
+static bool packet_trim(struct worker *worker, struct window_node *node, uint32_t port_id,
                         struct class_waiting waiting, uint32_t class, uint64_t now_ps, bool is_coupled)
 {
     struct window_port *port = &worker->core->ports[port_id];
@@ -204,6 +204,17 @@ CLASS_INLINE void near_stamp(struct worker *worker, uint32_t port_id, uint32_t c
     }
 }
 
+CLASS_INLINE void near_port_close(struct worker *worker, struct window_port *port, const struct port_sent *sent, uint64_t free_ps,
+                                  uint64_t queued_bytes, uint64_t queue_max_bytes)
+{
+    if (sent->packets > 0) {
+        sent_count(worker, port, sent);
+    }
+    port->free_ps = free_ps > port->free_ps ? free_ps : port->free_ps;
+    port->queued_bytes = queued_bytes;
+    port->queue_max_bytes = queue_max_bytes;
+}
+
 /* The hot loop: arrivals in order, and between them what leaves. Times count from the start of the window. Packets are
  * changed where they are: copied into a variable, their bits would be taken apart and put together again. */
 static void near_port_serve(struct worker *worker, struct window_node *node, uint32_t port_id, const uint64_t *items,
@@ -271,12 +282,7 @@ static void near_port_serve(struct worker *worker, struct window_node *node, uin
         sent.wait_ps += start_ps + free_ps - since_ps;
         free_ps += service_ps;
     }
-    if (sent.packets > 0) {
-        sent_count(worker, port, &sent);
-    }
-    port->free_ps = start_ps + free_ps > port->free_ps ? start_ps + free_ps : port->free_ps;
-    port->queued_bytes = queued_bytes;
-    port->queue_max_bytes = queue_max_bytes;
+    near_port_close(worker, port, &sent, start_ps + free_ps, queued_bytes, queue_max_bytes);
     port->in_service_bytes = (uint32_t)service_bytes;
     queues->service_class = (uint8_t)(service - rings);
 }

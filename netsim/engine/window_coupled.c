@@ -1,5 +1,5 @@
-/* A node that is served whole: all that happens there in a window goes through one list, in the order of the law. Every
- * host, and the switches of coupled profiles (window_class.h).
+/* A node that is served whole: all that happens there in a window goes through one list, in the order of the law. Hosts,
+ * and the switches of coupled profiles (window_class.h), where something is unusual; else window_lazy.h serves them.
  *
  *      inbox ──► sort ──► arrivals ─┐ next of both      link up, departed ──► start the port
  *                                   ├─────────────────► pause, credit ──────► start the port
@@ -63,20 +63,41 @@ static void upstream_tell(struct worker *worker, const struct window_port *in, c
     packet_put(worker, in->peer, now_ps + frame_delay_ps(in->delay_ps), in->peer_port << 1 | 1, frame);
 }
 
-void input_came(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint32_t bytes,
-                uint64_t now_ps)
+void input_full(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
-    struct class_port *input = &core->class_ports[node->port_first + in_port];
-    const struct queue_class *rule = &input->profile->class[class];
-    input->held_bytes[class] += bytes;
-    node->used_bytes += bytes;
-    if (rule->xoff_bytes > 0 && !node->is_host && input->held_bytes[class] > queue_xoff_bytes(rule, input->headroom_bytes) &&
-        !(input->pausing >> class & 1)) {
-        input->pausing |= (uint8_t)(1u << class);
-        struct packet frame = frame_make(FRAME_PAUSE, class, true, 0);
-        upstream_tell(worker, &core->ports[node->port_first + in_port], &frame, now_ps);
-    }
+    const struct class_port *queues = &core->class_ports[node->port_first + in_port];
+    struct input_class *input = input_of(core, node, in_port, class);
+    struct packet frame = frame_make(FRAME_PAUSE, class, true, 0);
+    input->high_bytes = INT64_MAX;
+    input->low_bytes = (int64_t)queue_xon_bytes(&queues->profile->class[class], queues->headroom_bytes);
+    node->pausing_count++;
+    upstream_tell(worker, &core->ports[node->port_first + in_port], &frame, now_ps);
+}
+
+/* What the class holds before its link is paused. */
+static int64_t input_high_bytes(const struct window_node *node, const struct class_port *queues, uint32_t class)
+{
+    const struct queue_class *rule = &queues->profile->class[class];
+    uint64_t high_bytes = queue_xoff_bytes(rule, queues->headroom_bytes);
+    return rule->xoff_bytes == 0 || node->is_host || high_bytes > INT64_MAX ? INT64_MAX : (int64_t)high_bytes;
+}
+
+void input_empty(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    struct input_class *input = input_of(core, node, in_port, class);
+    struct packet frame = frame_make(FRAME_PAUSE, class, false, 0);
+    input->high_bytes = input_high_bytes(node, &core->class_ports[node->port_first + in_port], class);
+    input->low_bytes = -1;
+    node->pausing_count--;
+    upstream_tell(worker, &core->ports[node->port_first + in_port], &frame, now_ps);
+}
+
+void input_credit(struct worker *worker, const struct window_port *in, uint32_t class, uint32_t bytes, uint64_t now_ps)
+{
+    struct packet frame = frame_make(FRAME_CREDIT, class, false, bytes);
+    upstream_tell(worker, in, &frame, now_ps);
 }
 
 /* The profile of the node behind the link of an input. */
@@ -85,31 +106,22 @@ static const struct queue_profile *upstream_profile(const struct window_core *co
     return in->peer_id != ID_NONE ? core->config.host_queues : core->config.switch_queues;
 }
 
-static void credit_return(struct worker *worker, const struct window_port *in, uint32_t class, uint32_t bytes,
-                          uint64_t now_ps)
+void inputs_make(struct window_core *core)
 {
-    if (upstream_profile(worker->core, in)->class[class].credit_bytes > 0) {
-        struct packet frame = frame_make(FRAME_CREDIT, class, false, bytes);
-        upstream_tell(worker, in, &frame, now_ps);
+    uint32_t host_classes = core->config.host_queues->class_count, classes = core->config.switch_queues->class_count;
+    core->input_stride = host_classes > classes ? host_classes : classes;
+    core->inputs = pool_alloc(&core->workers[0], (size_t)core->fabric->port_count * core->input_stride * sizeof *core->inputs);
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        const struct window_node *node = &core->nodes[core->inner[core->fabric->port_node[id]]];
+        const struct queue_profile *upstream = upstream_profile(core, &core->ports[id]);
+        for (uint32_t class = 0; class < core->input_stride; class++) {
+            struct input_class *input = input_of(core, node, id - node->port_first, class);
+            bool is_own = class < core->class_ports[id].profile->class_count;
+            input->high_bytes = is_own ? input_high_bytes(node, &core->class_ports[id], class) : INT64_MAX;
+            input->low_bytes = -1;
+            input->is_credited = class < upstream->class_count && upstream->class[class].credit_bytes > 0;
+        }
     }
-}
-
-void input_left(struct worker *worker, uint32_t node_id, uint32_t in_port, uint32_t class, uint32_t bytes,
-                uint64_t now_ps)
-{
-    const struct window_core *core = worker->core;
-    struct window_node *node = &core->nodes[node_id];
-    struct class_port *input = &core->class_ports[node->port_first + in_port];
-    assert(input->held_bytes[class] >= bytes);
-    input->held_bytes[class] -= bytes;
-    node->used_bytes -= bytes;
-    const struct window_port *in = &core->ports[node->port_first + in_port];
-    if ((input->pausing >> class & 1) && input->held_bytes[class] <= queue_xon_bytes(&input->profile->class[class], input->headroom_bytes)) {
-        input->pausing &= (uint8_t)~(1u << class);
-        struct packet frame = frame_make(FRAME_PAUSE, class, false, 0);
-        upstream_tell(worker, in, &frame, now_ps);
-    }
-    credit_return(worker, in, class, bytes, now_ps);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
@@ -248,9 +260,12 @@ void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local,
 
 void coupled_kick(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
 {
-    coupled_start(worker, node, port_local, now_ps);
     const struct window_port *port = &worker->core->ports[worker->core->nodes[node].port_first + port_local];
-    if (worker->whole_now != node && port->is_busy) {
+    if (port->is_busy) {
+        return; /* as most often */
+    }
+    coupled_start(worker, node, port_local, now_ps);
+    if (worker->host_now != node && port->is_busy) {
         node_wake(worker, node, port->free_ps);
     }
 }
@@ -281,43 +296,23 @@ static void on_departed(struct worker *worker, uint32_t node_id, uint32_t port_l
     core->ports[port_id].is_busy = false;
     class_leave(&core->ports[port_id], queues);
     if (queues->service_in_port != ID_NONE) {
-        input_left(worker, node_id, queues->service_in_port, queues->service_in_class, queues->service_in_bytes, now_ps);
+        input_left(worker, &core->nodes[node_id], queues->service_in_port, queues->service_in_class,
+                   queues->service_in_bytes, now_ps);
     }
     coupled_start(worker, node_id, port_local, now_ps);
-}
-
-static void on_pause(struct class_port *queues, uint32_t class, bool is_xoff, uint64_t now_ps)
-{
-    if (is_xoff) {
-        queues->pauses++;
-        queues->paused_since_ps = queues->paused == 0 ? now_ps : queues->paused_since_ps;
-        queues->paused |= (uint8_t)(1u << class);
-        return;
-    }
-    queues->paused &= (uint8_t)~(1u << class);
-    if (queues->paused == 0) {
-        queues->pause_ps += now_ps - queues->paused_since_ps;
-    }
 }
 
 static void on_frame(struct worker *worker, uint32_t node, uint32_t port, const struct packet *frame, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
-    struct class_port *queues = &core->class_ports[core->nodes[node].port_first + port];
-    if (frame->kind == FRAME_CREDIT) {
-        queues->credit_bytes[frame->class] += frame->flow;
-    } else {
-        on_pause(queues, frame->class, frame->is_marked, now_ps);
-    }
-    if (frame->kind == FRAME_CREDIT || !frame->is_marked) {
+    if (frame_obey(&core->class_ports[core->nodes[node].port_first + port], frame, now_ps)) {
         coupled_start(worker, node, port, now_ps);
     }
 }
 
 /* ---- arrivals --------------------------------------------------------------------------------------------- */
 
-/* Least backlog among equal next hops; equal ones are decided by the hash of the packet. */
-static uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash)
+uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash)
 {
     uint64_t least_bytes = UINT64_MAX;
     uint32_t ties = 0;
@@ -452,6 +447,15 @@ static void onward(struct worker *worker, uint32_t node_id, uint32_t in_port, ui
     }
 }
 
+void coupled_pass(struct worker *worker, uint32_t node_id, uint32_t in_port, const struct packet *packet, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    uint32_t out = direct_route(core, node, packet);
+    DASSERT(out != ID_NONE); /* base routes lead everywhere */
+    onward(worker, node_id, in_port, out, class_of(core->class_ports[node->port_first].profile, packet), packet, now_ps);
+}
+
 /* How many places of the list are done with: 0 where the packet arrives again within it. */
 static uint32_t on_transit(struct worker *worker, uint32_t node_id, uint32_t arrived, const struct packet *packet,
                            uint64_t now_ps)
@@ -507,13 +511,16 @@ static uint32_t on_group(struct worker *worker, uint32_t node_id, uint32_t arriv
 }
 
 /* What a host takes in leaves the buffer behind the link at once. */
-static void on_received(struct worker *worker, const struct window_node *node, uint32_t in_port,
+void whole_received(struct worker *worker, const struct window_node *node, uint32_t in_port,
                         const struct packet *packet, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     const struct window_port *in = &core->ports[node->port_first + in_port];
     worker->in_flight--;
-    credit_return(worker, in, class_of(upstream_profile(core, in), packet), packet->size_bytes, now_ps);
+    uint32_t class = class_of(upstream_profile(core, in), packet);
+    if (input_of(core, node, in_port, class)->is_credited) {
+        input_credit(worker, in, class, packet->size_bytes, now_ps);
+    }
     core->config.ops->receive(core->config.context, node->id, packet, now_ps);
 }
 
@@ -546,7 +553,7 @@ static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arr
         uint64_t wait_ps = tail_last_ps(core, &core->nodes[node_id], item_port(core, item), packet);
         return !arrival_repeats(worker, node_id, arrived, item_port(core, item), wait_ps);
     } else {
-        on_received(worker, &core->nodes[node_id], item_port(core, item), packet, now_ps);
+        whole_received(worker, &core->nodes[node_id], item_port(core, item), packet, now_ps);
     }
     return 1;
 }
@@ -674,7 +681,7 @@ static void on_step(struct worker *worker, uint32_t node_id, uint64_t step, uint
     }
 }
 
-static void on_due(struct worker *worker, uint32_t id)
+void whole_due(struct worker *worker, uint32_t id)
 {
     struct timer timer = timer_pop(&worker->local);
     const struct engine_config *config = &worker->core->config;
@@ -695,7 +702,7 @@ static uint32_t steps_walk(struct worker *worker, uint32_t node_id)
         next = next < end ? next : UINT64_MAX;
         uint64_t now_ps = worker->start_ps + (next >> offset_shift(core));
         if (worker->local.count > 0 && (next == UINT64_MAX || worker->local.items[0].time_ps < now_ps)) {
-            on_due(worker, core->nodes[node_id].id);
+            whole_due(worker, core->nodes[node_id].id);
         } else if (next == UINT64_MAX) {
             return arrived;
         } else if (step < arrival) {

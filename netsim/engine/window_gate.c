@@ -140,7 +140,7 @@ static struct class_waiting ring_take(struct window_port *port, struct class_por
 void gate_flush(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
-    const struct window_node *node = &core->nodes[node_id];
+    struct window_node *node = &core->nodes[node_id];
     uint32_t port_id = node->port_first + port_local;
     struct class_port *queues = &core->class_ports[port_id];
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
@@ -203,7 +203,7 @@ void gate_stray(struct worker *worker, uint32_t node_id, uint32_t in_port, const
     uint32_t class = class_of(core->class_ports[node->port_first].profile, packet);
     input_came(worker, node, in_port, class, packet->size_bytes, now_ps);
     stray_count(worker, node_id, in_port, packet);
-    input_left(worker, node_id, in_port, class, packet->size_bytes, now_ps);
+    input_left(worker, node, in_port, class, packet->size_bytes, now_ps);
 }
 
 static void route_again(struct worker *worker, uint32_t node_id, uint32_t port_local, struct class_waiting *waiting,
@@ -215,7 +215,7 @@ static void route_again(struct worker *worker, uint32_t node_id, uint32_t port_l
     uint32_t out = is_group ? port_local : coupled_route(core, &core->nodes[node_id], packet, packet->dst, now_ps);
     if (out == ID_NONE) {
         stray_count(worker, node_id, waiting->in_port, &waiting->packet);
-        input_left(worker, node_id, waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
+        input_left(worker, &worker->core->nodes[node_id], waiting->in_port, waiting->in_class, waiting->in_bytes, now_ps);
     } else {
         waiting_admit(worker, node_id, out, waiting, now_ps);
     }
@@ -281,7 +281,7 @@ static void input_pass(struct worker *worker, uint32_t node_id, uint32_t in_port
     struct window_node *node = &worker->core->nodes[node_id];
     uint32_t class = class_of(worker->core->class_ports[node->port_first].profile, packet);
     input_came(worker, node, in_port, class, packet->size_bytes, now_ps);
-    input_left(worker, node_id, in_port, class, packet->size_bytes, now_ps);
+    input_left(worker, node, in_port, class, packet->size_bytes, now_ps);
 }
 
 static void copies_make(struct worker *worker, uint32_t node_id, uint32_t in_port, const struct packet *packet_,

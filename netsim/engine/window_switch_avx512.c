@@ -2,5 +2,8 @@
 #ifdef __x86_64__
 #define SWITCH_LANES 16
 #define SWITCH_SERVE switch_serve_avx512
+#define LAZY_SERVE lazy_serve_avx512
 #include "netsim/engine/window_switch_body.h"
+#include "netsim/engine/window_lazy_body.h"
+#include "netsim/engine/window_apart_body.h"
 #endif

@@ -1,0 +1,807 @@
+/* A switch whose ports see each other through pauses and adaptive choice alone (window_core.is_apart): its ports are served one
+ * after the other, by vectors where they are FIFOs, and what its inputs hold is accounted for afterwards. Included behind
+ * window_lazy_body.h.
+ *
+ *      inbox ─► route ─┬─► batch per port ──────────────► vectors ─┬─► inbox of the peer
+ *                      ├─► to be chosen, sorted ─► one by one ─────┤
+ *                      └─► frames, sorted (their ports one by one) └─► log: when, by which port it came, bytes
+ *                                                                                  │
+ *                      bytes that came, per input ─────────────────────────────────┴─► accounts ─► pauses
+ *
+ * A pause that the node sends changes nothing at the node itself; one that it gets is in its inbox when the window begins,
+ * and concerns one port. So a port without frames either sends as a FIFO for the whole window, or (paused) nothing. The time
+ * of a pause to send matters only for an input that may pass a threshold in this window: one that has paused its link, or that
+ * holds, with all that arrives, more than it may. For those alone arrivals and departures are sorted and gone through. */
+#include "netsim/engine/window_apart_scan_body.h"
+
+/* ---- dealing ---------------------------------------------------------------------------------------------- */
+
+/* Output ports of GROUP packets in a tree; port_count where there is a choice by backlog. */
+INLINE void group_choose(const struct window_node *node, const struct packet *packets, int32_t *outs)
+{
+    const words_loose *in = (const words_loose *)packets;
+    words low = EVEN((words)in[0], (words)in[1]);
+    const struct route *route = &node->route;
+    words into = (low & splat_word(WORD_HOST_MASK)) - splat_word(route->down_first); /* wraps below */
+    words is_down = (words)(into < splat_word(route->down_last - route->down_first));
+    words child = product(into & splat_word(WORD_HOST_MASK), splat_word(node->stride_reciprocal)) >> node->stride_shift;
+    uint32_t up = route->up_count == 1 ? route->up_port : node->port_count;
+    words out = (is_down & (splat_word(route->down_port) + child)) | (~is_down & splat_word(up));
+    *(half_loose *)outs = __builtin_convertvector(out, half);
+}
+
+INLINE void chunk_choose(const struct lazy *at, const struct chunk *chunk, int32_t *outs)
+{
+    if (!at->is_adaptive) {
+        chunk_route(at->core, at->node, chunk, outs);
+        return;
+    }
+    for (uint32_t first = 0; first < chunk->count; first += GROUP) {
+        group_choose(at->node, &chunk->packets[first], outs + first);
+    }
+}
+
+/* What has a choice is dealt to no port, but put into the list behind `choices`; the new end of it. */
+INLINE uint64_t *apart_deal(const struct lazy *at, const struct chunk *chunk, uint32_t chunk_id, uint64_t *choices)
+{
+    struct worker *worker = at->worker;
+    int32_t outs[CHUNK_PACKETS];
+    chunk_choose(at, chunk, outs);
+    uint32_t *counts = worker->batch_count, *came_bytes = worker->came_bytes, none = at->node->port_count;
+    struct apart_batch *batches = worker->apart_batches;
+    uint32_t meta_chunk = chunk_id << (META_LANE_BITS + META_SIZE_BITS), port_mask = (1u << (at->core->key_shift - 1)) - 1;
+    for (uint32_t lane = chunk->count; lane-- > 0;) { /* newest first (C3) */
+        uint32_t key = chunk->keys[lane] >> 1, size = (uint32_t)chunk->packets[lane].size_bytes, out = (uint32_t)outs[lane];
+        uint32_t meta = meta_chunk | lane << META_SIZE_BITS | size, count;
+        if (__builtin_expect(size == 0, 0)) {
+            frame_add(worker, chunk->keys[lane], &chunk->packets[lane]);
+            continue;
+        }
+        came_bytes[key & port_mask] += size;
+        *choices = (uint64_t)key << 33 | meta; /* as lazy_item, and whole does not matter */
+        choices += out == none;
+        count = counts[out];
+        counts[out] = count + 1;
+        if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
+            apart_more_put(worker, out, (int32_t)key, meta);
+            continue;
+        }
+        batches[out].keys[count] = (int32_t)key;
+        batches[out].metas[count] = meta;
+    }
+    counts[none] = 0;
+    return choices;
+}
+
+/* Takes the inbox; how many packets it had. */
+static uint32_t apart_take(const struct lazy *at, uint32_t node_id)
+{
+    struct worker *worker = at->worker;
+    struct arrivals *arrivals = &worker->arrivals;
+    uint32_t chunk_count = 0, packet_count = 0;
+    arrivals->count = worker->frames.count = worker->left.count = 0;
+    for (uint32_t i = 0; i < at->core->worker_count; i++) {
+        struct chunk *chunk = inbox_take(&at->core->workers[i], node_id, worker->slot);
+        worker->taken[i] = chunk;
+        for (; chunk != NULL; chunk = chunk->older) {
+            if (chunk_count == worker->chunk_capacity) {
+                apart_chunks_reserve(worker);
+            }
+            worker->chunks[chunk_count] = chunk;
+            next_chunk_prefetch(worker);
+            arrivals_reserve(worker, arrivals->count + CHUNK_PACKETS + 1);
+            uint64_t *end = apart_deal(at, chunk, chunk_count++, &arrivals->items[arrivals->count]);
+            arrivals->count = (uint32_t)(end - arrivals->items);
+            packet_count += chunk->count;
+        }
+    }
+    return packet_count;
+}
+
+/* ---- ports in general ------------------------------------------------------------------------------------- */
+
+/* When what is in service leaves, into the vector. */
+INLINE void leave_load(const struct lazy *at, uint32_t local)
+{
+    const struct window_port *port = &at->ports[local];
+    uint64_t leave_ps = port->free_ps - at->worker->start_ps;
+    int32_t word_ps = leave_ps < INT32_MAX ? (int32_t)leave_ps : INT32_MAX - 1;
+    lane_set(at->leave_ps, local, port->is_busy ? word_ps : INT32_MAX);
+}
+
+/* What has been sent last. */
+INLINE void in_service_set(struct class_port *queues, uint32_t in_port, uint32_t bytes)
+{
+    queues->service_in_port = in_port;
+    queues->service_in_bytes = (uint16_t)bytes;
+    queues->service_in_class = 0;
+    queues->service_class = 0;
+}
+
+/* Not paused, and nothing has waited in the dark: without frames it is a FIFO for the whole window. */
+INLINE bool is_fifo_now(const struct window_port *port, const struct class_port *queues)
+{
+    return queues->paused == 0 && (port->count == 0 || class_head(queues->rings)->since_ps >= port->up_ps);
+}
+
+/* A port has sent what it can in this window, and knows what is in service and when that leaves. */
+INLINE void apart_port_close(const struct lazy *at, uint32_t local, uint64_t waiting_bytes)
+{
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    port->is_busy = port->free_ps >= at->worker->end_ps;
+    port->in_service_bytes = port->is_busy ? port->in_service_bytes : 0;
+    port->queued_bytes = queues->rings->bytes = waiting_bytes + port->in_service_bytes;
+    queues->ready = port->count > 0;
+    leave_load(at, local);
+}
+
+/* ---- one after the other, where nothing holds them up ----------------------------------------------------- */
+
+/* A packet leaves a port that has a choice: until then it counts there. */
+INLINE void choice_leaves(const struct lazy *at, uint32_t local, int32_t leave_ps, uint32_t in_port, uint32_t bytes)
+{
+    struct worker *worker = at->worker;
+    struct choice_port *choice = &worker->choice_ports[local];
+    left_put(worker, leave_ps, in_port, bytes);
+    if ((uint64_t)leave_ps >= at->core->width_ps) {
+        return;
+    }
+    uint32_t number = worker->leave_count++;
+    worker->leaves[number] = (struct choice_leave){leave_ps, bytes, ID_NONE};
+    if (choice->first == ID_NONE) {
+        choice->first = number;
+        lane_set(at->leave_ps, local, leave_ps);
+    } else {
+        worker->leaves[choice->last].next = number;
+    }
+    choice->last = number;
+}
+
+/* What waited and starts in this window; its bytes. */
+INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, bool is_choice)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    struct class_ring *ring = queues->rings;
+    uint64_t now_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    uint32_t mask = ring->capacity - 1, head = ring->head, left = ring->count;
+    const struct class_waiting *first = NULL;
+    struct port_sent sent = {0};
+    for (; left > 0 && now_ps < at->core->width_ps; left--, head++) {
+        first = &ring->items[head & mask];
+        uint32_t size = (uint32_t)first->packet.size_bytes;
+        uint64_t service_ps = packet_send(worker, port, &first->packet, now_ps);
+        sent.wait_ps += now_ps + worker->start_ps - first->since_ps;
+        sent.busy_ps += service_ps;
+        sent.bytes += size;
+        now_ps += service_ps;
+        if (is_choice) {
+            choice_leaves(at, local, (int32_t)now_ps, first->in_port, size);
+        } else {
+            left_put(worker, (int32_t)now_ps, first->in_port, size);
+        }
+    }
+    if (first == NULL) {
+        return 0;
+    }
+    sent.packets = ring->count - left;
+    in_service_set(queues, first->in_port, first->packet.size_bytes);
+    port->free_ps = worker->start_ps + now_ps;
+    port->in_service_bytes = (uint32_t)first->packet.size_bytes;
+    port->count = ring->count = left;
+    ring->head = head & mask;
+    sent_count(worker, port, &sent);
+    return sent.bytes;
+}
+
+static void choice_open(const struct lazy *at, uint32_t local)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    struct choice_port *choice = &worker->choice_ports[local];
+    *choice = (struct choice_port){.first = ID_NONE, .waiting_bytes = port->queued_bytes - port->in_service_bytes};
+    if (port->is_busy && port->free_ps < worker->end_ps) {
+        choice_leaves(at, local, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port,
+                      queues->service_in_bytes);
+    }
+    choice->waiting_bytes -= apart_waiting_send(at, local, true);
+    choice->free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+}
+
+/* What has left the ports by now no longer counts there. */
+INLINE void choices_catch_up(const struct lazy *at, int32_t until_ps)
+{
+    struct worker *worker = at->worker;
+    for (uint32_t v = 0; v < at->vectors; v++) {
+        for (uint32_t bits = bits_less(at->leave_ps[v], splat(until_ps + 1)); bits != 0; bits &= bits - 1) {
+            uint32_t local = v * LANES + (uint32_t)__builtin_ctz(bits), number = worker->choice_ports[local].first;
+            int32_t bytes = 0, next_ps;
+            do {
+                bytes += (int32_t)worker->leaves[number].bytes;
+                number = worker->leaves[number].next;
+                next_ps = number == ID_NONE ? INT32_MAX : worker->leaves[number].leave_ps;
+            } while (next_ps <= until_ps);
+            worker->choice_ports[local].first = number;
+            lane_set(at->leave_ps, local, next_ps);
+            lane_set(at->backlog, local, ((const int32_t *)at->backlog)[local] - bytes);
+        }
+    }
+}
+
+/* A packet has chosen its port, which is a FIFO: it is known when it leaves. */
+INLINE void choice_admit(const struct lazy *at, uint32_t local, struct packet *packet, uint32_t in_port, int32_t offset_ps)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    struct choice_port *choice = &worker->choice_ports[local];
+    const struct queue_class *rule = &queues->profile->class[0];
+    uint64_t held_bytes = (uint64_t)((const int32_t *)at->backlog)[local], size_bytes = packet->size_bytes;
+    queues->packet_number++;
+    if (__builtin_expect(held_bytes + size_bytes > class_limit_bytes(at->node, port, queues->profile, 0, false), 0)) {
+        apart_drop(at, local, packet, in_port, offset_ps);
+        return;
+    }
+    if (rule->mark == MARK_ENQUEUE) {
+        class_mark(at->core, at->port_first + local, queues, rule, packet, held_bytes);
+    }
+    lane_set(at->backlog, local, (int32_t)(held_bytes + size_bytes));
+    if (__builtin_expect(held_bytes + size_bytes > port->queue_max_bytes, 0)) {
+        port_record(port, held_bytes + size_bytes);
+    }
+    uint64_t start_ps = choice->free_ps > (uint64_t)offset_ps ? choice->free_ps : (uint64_t)offset_ps;
+    if (start_ps < at->core->width_ps) {
+        uint64_t service_ps = packet_send(worker, port, packet, start_ps);
+        choice->sent.packets++;
+        choice->sent.bytes += size_bytes;
+        choice->sent.busy_ps += service_ps;
+        choice->sent.wait_ps += start_ps - (uint64_t)offset_ps;
+        choice->free_ps = start_ps + service_ps;
+        choice->in_port = in_port;
+        choice->bytes = (uint32_t)size_bytes;
+        choice_leaves(at, local, (int32_t)choice->free_ps, in_port, choice->bytes);
+        return;
+    }
+    struct class_waiting *place = class_place(worker, port, queues, 0);
+    *place = (struct class_waiting){.packet = *packet, .since_ps = worker->start_ps + (uint64_t)offset_ps, .in_port = in_port,
+                                    .in_bytes = packet->size_bytes};
+    choice->waiting_bytes += size_bytes;
+}
+
+static void choice_close(const struct lazy *at, uint32_t local)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    const struct choice_port *choice = &worker->choice_ports[local];
+    if (choice->sent.packets > 0) {
+        port->free_ps = worker->start_ps + choice->free_ps;
+        port->in_service_bytes = choice->bytes;
+        in_service_set(&at->class_ports[local], choice->in_port, choice->bytes);
+        sent_count(worker, port, &choice->sent);
+    }
+    apart_port_close(at, local, choice->waiting_bytes);
+}
+
+/* The packets that have a choice, among ports that are FIFOs for the whole window. */
+static void choices_pass(const struct lazy *at)
+{
+    struct worker *worker = at->worker;
+    const struct route *route = &at->node->route;
+    const struct port_set ups = {.first = route->up_port, .count = route->up_count};
+    uint32_t count = worker->arrivals.count, waiting = 0;
+    bool is_one = (ups.first + ups.count - 1) / LANES == ups.first / LANES;
+    lanes place = lane_ids(ups.first / LANES) - splat((int32_t)ups.first);
+    lanes is_outside = (place < splat(0)) | (place >= splat((int32_t)ups.count));
+    for (uint32_t i = 0; i < ups.count; i++) {
+        waiting += 1 + at->ports[ups.first + i].count;
+    }
+    if (worker->leave_capacity < count + waiting) {
+        worker->leave_capacity = 2 * (count + waiting);
+        worker->leaves = arena_array(worker->arena, worker->leave_capacity, struct choice_leave);
+    }
+    worker->leave_count = 0;
+    for (uint32_t i = 0; i < ups.count; i++) {
+        choice_open(at, ups.first + i);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t item = worker->arrivals.items[i];
+        int32_t offset_ps = (int32_t)lazy_item_ps(at->core, item);
+        struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
+        choices_catch_up(at, offset_ps);
+        uint64_t hash = packet_path_hash(packet, at->node->salt); /* is_tree: no source routes */
+        uint32_t local = is_one ? lanes_least_of(at, ups.first / LANES, is_outside, hash)
+                                : lanes_least(at, ups.first, ups.count, packet);
+        choice_admit(at, local, packet, lazy_item_port(at->core, item), offset_ps);
+    }
+    for (uint32_t i = 0; i < ups.count; i++) {
+        choice_close(at, ups.first + i);
+    }
+}
+
+/* ---- one by one ------------------------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void apart_frame(const struct lazy *at, uint64_t item)
+{
+    struct worker *worker = at->worker;
+    uint32_t local = lazy_frame_port(at->core, item);
+    uint64_t offset_ps = lazy_frame_ps(at->core, item), now_ps = worker->start_ps + offset_ps;
+    port_catch_up(at, local, (int32_t)offset_ps, LAZY_APART);
+    if (frame_obey(&at->class_ports[local], lazy_frame_packet(&worker->frames, item), now_ps) &&
+        !at->ports[local].is_busy) {
+        lazy_start(at, local, now_ps, LAZY_APART);
+    }
+}
+
+/* The packets that have a choice, and the frames for the ports they have it among. Only those stand in `leave_ps` now. */
+static void choices_walk(const struct lazy *at)
+{
+    struct worker *worker = at->worker;
+    const struct frames *frames = &worker->frames;
+    const struct route *route = &at->node->route;
+    const struct port_set ups = {.first = route->up_port, .count = route->up_count};
+    uint32_t frame = 0, count = worker->arrivals.count;
+    for (uint32_t i = 0; i < ups.count; i++) {
+        leave_load(at, ups.first + i);
+    }
+    for (uint32_t i = 0;; i++) {
+        uint64_t item = i < count ? worker->arrivals.items[i] : UINT64_MAX;
+        int32_t offset_ps = (int32_t)(i < count ? lazy_item_ps(at->core, item) : at->core->width_ps - 1);
+        for (; frame < frames->count && (int32_t)lazy_frame_ps(at->core, frames->items[frame]) <= offset_ps; frame++) {
+            if (lazy_frame_port(at->core, frames->items[frame]) - ups.first < ups.count) {
+                apart_frame(at, frames->items[frame]);
+            }
+        }
+        ports_catch_up(at, offset_ps, LAZY_APART);
+        if (i == count) {
+            return;
+        }
+        const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
+        uint32_t local = choice_least(at, &ups, packet);
+        lazy_admit(at, local, packet, lazy_item_port(at->core, item), offset_ps, LAZY_APART);
+    }
+}
+
+/* The frames of one port, in order: the next one from `frame` on, which may be the end. */
+INLINE uint32_t frame_next(const struct lazy *at, uint32_t frame, uint32_t local)
+{
+    const struct frames *frames = &at->worker->frames;
+    while (frame < frames->count && lazy_frame_port(at->core, frames->items[frame]) != local) {
+        frame++;
+    }
+    return frame;
+}
+
+static __attribute__((noinline)) void apart_port_walk(const struct lazy *at, uint32_t local, uint32_t count)
+{
+    struct worker *worker = at->worker;
+    const struct apart_batch *batch = &worker->apart_batches[local];
+    struct arrivals *arrivals = &worker->arrivals;
+    const struct frames *frames = &worker->frames;
+    uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS, frame = frame_next(at, 0, local), items = 0;
+    arrivals->count = 0;
+    arrivals_reserve(worker, count + 1);
+    for (uint32_t i = inside; i-- > 0;) {
+        arrivals->items[items++] = (uint64_t)batch->keys[i] << 33 | batch->metas[i];
+    }
+    for (size_t i = 0; count > inside && i < worker->apart_more_count; i++) {
+        if (worker->apart_more[i].port == local) {
+            arrivals->items[items++] = (uint64_t)worker->apart_more[i].key << 33 | worker->apart_more[i].meta;
+        }
+    }
+    arrivals_sort(arrivals->items, items);
+    leave_load(at, local);
+    for (uint32_t i = 0; i < items; i++) {
+        int32_t offset_ps = (int32_t)lazy_item_ps(at->core, arrivals->items[i]);
+        while (frame < frames->count && (int32_t)lazy_frame_ps(at->core, frames->items[frame]) <= offset_ps) {
+            apart_frame(at, frames->items[frame]);
+            frame = frame_next(at, frame + 1, local);
+        }
+        port_catch_up(at, local, offset_ps, LAZY_APART);
+        lazy_admit(at, local, meta_packet(worker->chunks, (uint32_t)arrivals->items[i]),
+                   lazy_item_port(at->core, arrivals->items[i]), offset_ps, LAZY_APART);
+    }
+    for (; frame < frames->count; frame = frame_next(at, frame + 1, local)) {
+        apart_frame(at, frames->items[frame]);
+    }
+    port_catch_up(at, local, (int32_t)at->core->width_ps - 1, LAZY_APART);
+}
+
+/* ---- all lanes at once ------------------------------------------------------------------------------------ */
+
+/* As queue_top, over the ring. */
+static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const union apart_block *key,
+                                                   const union apart_block *time, const union apart_block *size,
+                                                   const struct apart_served *served, uint32_t vectors, uint32_t count)
+{
+    const struct window_port *port = &at->ports[local];
+    const struct class_ring *ring = at->class_ports[local].rings;
+    lanes queued[VECTORS_MAX_APART], top = splat(0);
+    for (uint32_t v = 0; v < vectors; v++) {
+        queued[v] = size->v[v];
+    }
+    for (uint32_t j = 0; j < count; j++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            lanes is_there = (key->v[v] > splat(key->each[j])) & (splat(served->departure_ps.each[j]) > time->v[v]);
+            queued[v] += is_there & splat(size->each[j]);
+        }
+    }
+    uint64_t leaves_ps = port->free_ps;
+    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
+    for (uint32_t i = 0;; i++) { /* what was there before: in service, then the queue */
+        int32_t leaves = leaves_ps > at->worker->start_ps ? (int32_t)(leaves_ps - at->worker->start_ps) : 0;
+        for (uint32_t v = 0; v < vectors; v++) {
+            queued[v] += (splat(leaves) > time->v[v]) & splat(bytes);
+        }
+        if (i == ring->count) {
+            break;
+        }
+        const struct packet *packet = &ring->items[(ring->head + i) & (ring->capacity - 1)].packet;
+        bytes = packet->size_bytes;
+        leaves_ps += port_service_ps(port, packet->size_bytes);
+    }
+    for (uint32_t v = 0; v < vectors; v++) {
+        top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)count)));
+    }
+    return top_lane(top);
+}
+
+/* Puts the lanes that do not start behind the queue, each at its place; their bytes. */
+INLINE uint64_t apart_lanes_wait(const struct lazy *at, uint32_t local, const struct apart_served *served, const union apart_block *key,
+                                 const union apart_block *time, uint32_t vectors)
+{
+    struct worker *worker = at->worker;
+    const struct apart_batch *batch = &worker->apart_batches[local];
+    struct class_ring *ring = at->class_ports[local].rings;
+    uint32_t more = (uint32_t)__builtin_popcount(served->waits), port_mask = (1u << (at->core->key_shift - 1)) - 1;
+    while (__builtin_expect(ring->count + more > ring->capacity, 0)) {
+        class_ring_grow(worker, ring);
+    }
+    uint32_t first = ring->head + ring->count - served->start_count;
+    uint64_t bytes = 0;
+    for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(waits);
+        uint32_t rank = 0; /* how many of the batch are before it */
+        for (uint32_t v = 0; v < vectors; v++) {
+            rank += (uint32_t)__builtin_popcount(bits_less(key->v[v], splat_at(&key->each[lane])));
+        }
+        struct class_waiting *place = &ring->items[(first + rank) & (ring->capacity - 1)];
+        place->packet = *meta_packet(worker->chunks, batch->metas[lane]);
+        place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
+        place->in_port = (uint32_t)key->each[lane] & port_mask;
+        place->in_bytes = place->packet.size_bytes;
+        place->in_class = 0;
+        bytes += place->packet.size_bytes;
+    }
+    ring->count += more;
+    at->ports[local].count += more;
+    return bytes;
+}
+
+/* What leaves in this window, lane by lane; 0 for the others. */
+INLINE void lanes_log(const struct lazy *at, const struct apart_served *served, const union apart_block *key, const union apart_block *size,
+                      uint32_t vectors)
+{
+    struct left_log *left = &at->worker->left;
+    lanes port_mask = splat((1 << (at->core->key_shift - 1)) - 1), width = splat((int32_t)at->core->width_ps);
+    if (__builtin_expect(left->count + vectors * LANES > left->capacity, 0)) {
+        left_reserve(at->worker, vectors * LANES);
+    }
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes what = (key->v[v] & port_mask) << LEFT_PORT_SHIFT | size->v[v];
+        lanes is_left = (served->departure_ps.v[v] < width) & (size->v[v] > splat(0));
+        *(lanes_loose *)&left->when_ps[left->count] = served->departure_ps.v[v];
+        *(lanes_loose *)&left->what[left->count] = what & is_left;
+        left->count += LANES;
+    }
+}
+
+/* One packet to a port where nothing waits: what most ports have where little goes on. False: not to be had that simply. */
+static bool apart_lone(const struct lazy *at, uint32_t local)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    const struct queue_class *rule = &queues->profile->class[0];
+    int32_t key = worker->apart_batches[local].keys[0];
+    struct packet *packet = meta_packet(worker->chunks, worker->apart_batches[local].metas[0]);
+    uint32_t in_port = (uint32_t)key & ((1u << (at->core->key_shift - 1)) - 1), size = (uint32_t)packet->size_bytes;
+    uint64_t time_ps = (uint64_t)(key >> (at->core->key_shift - 1));
+    uint64_t free_ps = port->is_busy ? port->free_ps - worker->start_ps : 0;
+    uint64_t held_bytes = free_ps > time_ps ? port->in_service_bytes : 0;
+    uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
+    if (start_ps >= at->core->width_ps || (rule->mark != MARK_NEVER && held_bytes > rule->mark_low_bytes) ||
+        held_bytes + size > class_limit_bytes(at->node, port, queues->profile, 0, false)) {
+        return false;
+    }
+    if (port->is_busy) {
+        left_put(worker, (int32_t)free_ps, queues->service_in_port, queues->service_in_bytes);
+    }
+    port_record(port, held_bytes + size);
+    struct port_sent sent = {.packets = 1, .bytes = size, .wait_ps = start_ps - time_ps};
+    sent.busy_ps = packet_send(worker, port, packet, start_ps);
+    left_put(worker, (int32_t)(start_ps + sent.busy_ps), in_port, size);
+    in_service_set(queues, in_port, size);
+    queues->packet_number++;
+    port->in_service_bytes = size;
+    port->free_ps = worker->start_ps + start_ps + sent.busy_ps;
+    sent_count(worker, port, &sent);
+    apart_port_close(at, local, 0);
+    return true;
+}
+
+/* False: this port must go packet by packet. */
+INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors, uint32_t count, int32_t base_ps,
+                        uint64_t mark_calm_ps)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    const struct apart_batch *batch = &worker->apart_batches[local];
+    union apart_block key, time, size;
+    struct apart_served served;
+    if (count == 0 || count > vectors * LANES) {
+        __builtin_unreachable(); /* told, the compiler sees that every lane in use has been set */
+    }
+    peer_prefetch(worker, port);
+    apart_scan(worker, port, batch, vectors, count, base_ps, (int32_t)port->service_ps[worker->packet_bytes_max], &key, &time,
+               &size, &served);
+    if ((uint64_t)served.work_ps_max > mark_calm_ps) {
+        return false;
+    }
+    if ((uint64_t)served.work_ps_max > port->calm_ps) {
+        uint64_t top_bytes = (uint64_t)apart_top(at, local, &key, &time, &size, &served, vectors, count);
+        if (top_bytes > class_limit_bytes(at->node, port, queues->profile, 0, false)) {
+            return false;
+        }
+        port_record(port, top_bytes);
+    }
+    uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+    if (port->is_busy && port->free_ps < worker->end_ps) {
+        left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
+    }
+    waiting_bytes -= apart_waiting_send(at, local, false);
+    lanes_log(at, &served, &key, &size, vectors);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (served.starts[i] != 0) {
+            apart_lanes_send(worker, port, batch, &served, served.starts[i], i);
+        }
+    }
+    apart_count(worker, port, &served, &size);
+    if (served.start_count > 0) {
+        in_service_set(queues, (uint32_t)key.each[served.last] & ((1u << (at->core->key_shift - 1)) - 1),
+                       port->in_service_bytes);
+    }
+    if (served.waits != 0) {
+        waiting_bytes += apart_lanes_wait(at, local, &served, &key, &time, vectors);
+    }
+    queues->packet_number += count;
+    apart_port_close(at, local, waiting_bytes);
+    return true;
+}
+
+static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t count, bool has_frames)
+{
+    const struct window_port *port = &at->ports[local];
+    const struct class_port *queues = &at->class_ports[local];
+    const struct queue_class *rule = &queues->profile->class[0];
+    bool is_fast = !has_frames && count > 1 && count <= BATCH_PACKETS && port->ps_per_byte != 0 && is_fifo_now(port, queues);
+    if (is_fast) {
+        uint64_t per_byte = port->ps_per_byte, free_ps = port->free_ps > at->worker->start_ps
+                                                             ? port->free_ps - at->worker->start_ps : 0;
+        uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+        uint64_t base_ps = waiting_bytes < BASE_PS_MAX_APART ? free_ps + waiting_bytes * per_byte : BASE_PS_MAX_APART;
+        uint64_t calm_ps = rule->mark == MARK_NEVER ? UINT64_MAX
+                           : rule->mark_low_bytes < UINT32_MAX ? rule->mark_low_bytes * per_byte : UINT32_MAX * per_byte;
+        is_fast = base_ps < BASE_PS_MAX_APART && base_ps <= calm_ps;
+        if (is_fast && count <= LANES) {
+            is_fast = apart_batch(at, local, 1, count, (int32_t)base_ps, calm_ps);
+        } else if (is_fast && count <= 2 * LANES) {
+            is_fast = apart_batch(at, local, 2, count, (int32_t)base_ps, calm_ps);
+        } else if (is_fast) {
+            is_fast = apart_batch(at, local, VECTORS_MAX_APART, count, (int32_t)base_ps, calm_ps);
+        }
+    }
+    if (count == 1 && !has_frames && port->count == 0 && queues->paused == 0) {
+        is_fast = apart_lone(at, local);
+    }
+    if (!is_fast) {
+        apart_port_walk(at, local, count);
+    }
+}
+
+/* ---- accounts --------------------------------------------------------------------------------------------- */
+
+/* An input that may pass a threshold: what came and left, in order. */
+static __attribute__((noinline)) void input_replay(const struct lazy *at, uint32_t in_port, uint32_t packet_count)
+{
+    enum { KIND_SHIFT = META_SIZE_BITS, WHEN_SHIFT = KIND_SHIFT + 2, LEFT = 0, CAME = 1, DROPPED = 2 };
+    struct worker *worker = at->worker;
+    struct arrivals *arrivals = &worker->arrivals;
+    const struct left_log *left = &worker->left;
+    uint32_t port_mask = (1u << (at->core->key_shift - 1)) - 1, bytes_mask = PACKET_BYTES_MAX;
+    arrivals->count = 0;
+    arrivals_reserve(worker, packet_count + left->count + 1);
+    uint64_t *items = arrivals->items;
+    for (uint32_t writer = 0; writer < at->core->worker_count; writer++) {
+        for (const struct chunk *chunk = worker->taken[writer]; chunk != NULL; chunk = chunk->older) {
+            for (uint32_t lane = 0; lane < chunk->count; lane++) {
+                uint64_t when_ps = chunk->keys[lane] >> at->core->key_shift, bytes = chunk->packets[lane].size_bytes;
+                items[arrivals->count] = when_ps << WHEN_SHIFT | (uint64_t)CAME << KIND_SHIFT | bytes;
+                arrivals->count += (chunk->keys[lane] >> 1 & port_mask) == in_port && bytes > 0;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < left->count; i++) {
+        uint32_t what = left->what[i], bytes = what & bytes_mask;
+        uint64_t kind = what & LEFT_DROPPED ? DROPPED : LEFT;
+        items[arrivals->count] = (uint64_t)(uint32_t)left->when_ps[i] << WHEN_SHIFT | kind << KIND_SHIFT | bytes;
+        bool is_here = (what & ~(uint32_t)LEFT_DROPPED) >> LEFT_PORT_SHIFT == in_port && bytes > 0;
+        arrivals->count += is_here && (uint64_t)left->when_ps[i] < at->core->width_ps;
+    }
+    arrivals_sort(items, arrivals->count);
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        uint64_t now_ps = worker->start_ps + (items[i] >> WHEN_SHIFT);
+        uint32_t bytes = (uint32_t)items[i] & bytes_mask;
+        if ((items[i] >> KIND_SHIFT & 3) == CAME) {
+            input_came(worker, at->node, in_port, 0, bytes, now_ps);
+        } else {
+            input_left(worker, at->node, in_port, 0, bytes, now_ps);
+        }
+    }
+}
+
+/* What came and left: of inputs that may pass a threshold in order, of the others at once. */
+static void accounts_settle(const struct lazy *at, uint32_t packet_count)
+{
+    struct worker *worker = at->worker;
+    const struct left_log *left = &worker->left;
+    struct input_class *inputs = input_of(at->core, at->node, 0, 0);
+    int64_t before_bytes[LAZY_PORTS_MAX], used_bytes = 0;
+    uint32_t width_ps = (uint32_t)at->core->width_ps;
+    for (uint32_t port = 0; port < at->node->port_count; port++) {
+        before_bytes[port] = inputs[port].held_bytes;
+        inputs[port].held_bytes += worker->came_bytes[port];
+        used_bytes += worker->came_bytes[port];
+    }
+    for (uint32_t i = 0; i < left->count; i++) {
+        uint32_t what = (uint32_t)left->when_ps[i] < width_ps ? left->what[i] & ~(uint32_t)LEFT_DROPPED : 0;
+        inputs[what >> LEFT_PORT_SHIFT].held_bytes -= what & PACKET_BYTES_MAX;
+        used_bytes -= what & PACKET_BYTES_MAX;
+    }
+    at->node->used_bytes += (uint64_t)used_bytes;
+    for (uint32_t port = 0; port < at->node->port_count; port++) {
+        struct input_class *input = &inputs[port];
+        int64_t came_bytes = worker->came_bytes[port];
+        bool is_open = input->low_bytes < 0;
+        worker->came_bytes[port] = 0;
+        if (is_open ? before_bytes[port] + came_bytes > input->high_bytes
+                    : input->held_bytes - came_bytes <= input->low_bytes) {
+            at->node->used_bytes -= (uint64_t)(input->held_bytes - before_bytes[port]);
+            input->held_bytes = before_bytes[port];
+            input_replay(at, port, packet_count);
+        }
+    }
+}
+
+/* ---- the node --------------------------------------------------------------------------------------------- */
+
+static bool has_dark_port(const struct lazy *at)
+{
+    const uint64_t *waiting = &at->core->waiting[at->node->waiting_first];
+    for (uint32_t word = 0; word * 64 < at->node->port_count; word++) {
+        for (uint64_t bits = waiting[word]; bits != 0; bits &= bits - 1) {
+            if (at->ports[word * 64 + (uint32_t)__builtin_ctzll(bits)].is_dark) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Ports that have something to do: packets, frames, or a departure in this window. */
+static void apart_ports_serve(const struct lazy *at, bool are_ups_done)
+{
+    struct worker *worker = at->worker;
+    const struct route *route = &at->node->route;
+    const struct frames *frames = &worker->frames;
+    uint64_t has_frames[LAZY_PORTS_MAX / 64] = {0};
+    for (uint32_t i = 0; i < frames->count; i++) {
+        uint32_t local = lazy_frame_port(at->core, frames->items[i]);
+        has_frames[local / 64] |= UINT64_C(1) << (local % 64);
+    }
+    for (uint32_t word = 0; word * 64 < at->node->port_count; word++) {
+        uint64_t ports = ports_with_batch(worker, word) | at->core->waiting[at->node->waiting_first + word] | has_frames[word];
+        for (; ports != 0; ports &= ports - 1) {
+            uint32_t local = word * 64 + (uint32_t)__builtin_ctzll(ports), count = worker->batch_count[local];
+            const struct window_port *port = &at->ports[local];
+            bool is_framed = has_frames[word] & ports & -ports;
+            worker->batch_count[local] = 0;
+            lazy_prefetch(worker);
+            if (are_ups_done && local - route->up_port < route->up_count) {
+                continue;
+            }
+            if (count > 0 || is_framed || (port->is_busy && port->free_ps < worker->end_ps)) {
+                apart_port_serve(at, local, count, is_framed);
+            } else {
+                leave_load(at, local);
+            }
+        }
+    }
+}
+
+/* Ports that packets can choose among are FIFOs for the whole window. */
+static bool are_ups_fifos(const struct lazy *at)
+{
+    const struct route *route = &at->node->route;
+    const struct frames *frames = &at->worker->frames;
+    bool are = at->class_ports->profile->class[0].mark != MARK_DEQUEUE;
+    for (uint32_t i = 0; i < frames->count; i++) {
+        are &= lazy_frame_port(at->core, frames->items[i]) - route->up_port >= route->up_count;
+    }
+    for (uint32_t i = route->up_port; i < route->up_port + route->up_count; i++) {
+        are &= is_fifo_now(&at->ports[i], &at->class_ports[i]);
+    }
+    return are;
+}
+
+static void choices_serve(struct lazy *at, uint32_t packet_count)
+{
+    struct arrivals *arrivals = &at->worker->arrivals;
+    at->has_backlogs = backlogs_load(at, packet_count);
+    lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
+    if (at->has_backlogs && are_ups_fifos(at)) {
+        choices_pass(at);
+    } else {
+        choices_walk(at);
+    }
+    at->has_backlogs = false;
+}
+
+static void apart_node(struct lazy *at, uint32_t node_id)
+{
+    struct worker *worker = at->worker;
+    next_node_prefetch(worker);
+    worker->port_next = 0;
+    apart_prefetch(at->core, at->node);
+    uint32_t packet_count = apart_take(at, node_id);
+    bool has_choices = worker->arrivals.count > 0;
+    frames_sort(worker);
+    if (has_choices) {
+        choices_serve(at, packet_count);
+    }
+    apart_ports_serve(at, has_choices);
+    accounts_settle(at, packet_count);
+    worker->apart_more_count = 0;
+    arrivals_release(worker);
+    lazy_close(at, node_id, true);
+}
+
+/* Where the choice is adaptive, only of the ports that lead up, and to those nothing leads without a choice. */
+static bool apart_can(const struct lazy *at)
+{
+    const struct window_node *node = at->node;
+    return at->core->is_apart && (!at->is_adaptive || (node->is_tree && node->route.down_width == 1)) && !has_dark_port(at);
+}
+
+void LAZY_SERVE(struct worker *worker, uint32_t node_id)
+{
+    const struct window_core *core = worker->core;
+    struct window_node *node = &core->nodes[node_id];
+    const struct queue_profile *profile = core->config.switch_queues;
+    struct lazy at = {.worker = worker, .core = core, .node = node, .ports = &core->ports[node->port_first],
+                      .class_ports = &core->class_ports[node->port_first], .leave_ps = (lanes *)worker->leave_ps,
+                      .backlog = (lanes *)worker->backlog, .vectors = (node->port_count + LANES - 1) / LANES,
+                      .port_first = node->port_first, .is_adaptive = profile->is_adaptive,
+                      .is_watched = profile->shared_bytes > 0 || core->has_credits};
+    node_touch(worker->core, node);
+    if (__builtin_expect(!lazy_can(worker, node), 0)) {
+        coupled_serve(worker, node_id);
+    } else if (apart_can(&at)) {
+        apart_node(&at, node_id);
+    } else {
+        lazy_node(&at, node_id);
+    }
+}
