@@ -75,7 +75,7 @@
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
  * port gets one, and the vector loops are followed by an account of what the inputs hold. Packets with an adaptive choice
- * go one after the other, in little more than twice the time. Ports with several classes, trims, credits or shared
+ * go one after the other, in some three times the time. Ports with several classes, trims, credits or shared
  * buffers are served packet by packet (window_class.h).
  *
  * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
@@ -88,7 +88,7 @@
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
  *   window_host.c    a host, event by event
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
- *   window_lazy.h, window_lazy*.[hc], window_apart_body.h   the same where nothing is unusual
+ *   window_lazy.h, window_lazy*.[hc], window_apart*_body.h   the same where nothing is unusual
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
  *   window_error.c   links that lose packets by bit errors
  *   window_count.c   what is asked between runs

@@ -449,8 +449,8 @@ static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32
 }
 
 /* Puts the lanes that do not start behind the queue, each at its place; their bytes. */
-INLINE uint64_t apart_lanes_wait(const struct lazy *at, uint32_t local, const struct apart_served *served, const union apart_block *key,
-                                 const union apart_block *time, uint32_t vectors)
+INLINE uint64_t apart_lanes_wait(const struct lazy *at, uint32_t local, const struct apart_served *served,
+                                 const union apart_block *key, const union apart_block *time, uint32_t vectors)
 {
     struct worker *worker = at->worker;
     const struct apart_batch *batch = &worker->apart_batches[local];
@@ -481,8 +481,8 @@ INLINE uint64_t apart_lanes_wait(const struct lazy *at, uint32_t local, const st
 }
 
 /* What leaves in this window, lane by lane; 0 for the others. */
-INLINE void lanes_log(const struct lazy *at, const struct apart_served *served, const union apart_block *key, const union apart_block *size,
-                      uint32_t vectors)
+INLINE void lanes_log(const struct lazy *at, const struct apart_served *served, const union apart_block *key,
+                      const union apart_block *size, uint32_t vectors)
 {
     struct left_log *left = &at->worker->left;
     lanes port_mask = splat((1 << (at->core->key_shift - 1)) - 1), width = splat((int32_t)at->core->width_ps);

@@ -105,7 +105,7 @@ struct apart_served {
 };
 
 INLINE void apart_services(const struct window_port *port, const union apart_block *size, uint32_t vectors,
-                         union apart_block *service)
+                           union apart_block *service)
 {
     if (__builtin_expect(port->ps_per_byte != 0, 1)) {
         for (uint32_t v = 0; v < vectors; v++) {
@@ -119,8 +119,8 @@ INLINE void apart_services(const struct window_port *port, const union apart_blo
 }
 
 /* S, M and the departures. */
-INLINE void apart_fifo(const union apart_block *key, const union apart_block *time, const union apart_block *service, uint32_t vectors,
-                 uint32_t count, int32_t base_ps, union apart_block *departure)
+INLINE void apart_fifo(const union apart_block *key, const union apart_block *time, const union apart_block *service,
+                       uint32_t vectors, uint32_t count, int32_t base_ps, union apart_block *departure)
 {
     union apart_block before, level;
     for (uint32_t v = 0; v < vectors; v++) {

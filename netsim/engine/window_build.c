@@ -420,9 +420,9 @@ static void worker_make(struct window_core *core, uint32_t id)
     worker->port_end = pool_alloc(worker, ports_max * sizeof *worker->port_end);
     worker->batches = pool_alloc(worker, ports_max * sizeof *worker->batches);
     worker->batch_count = pool_alloc(worker, round_up_64(ports_max + 1) * sizeof *worker->batch_count);
-    worker->apart_batches = arena_array(core->arena, ports_max + 1, struct apart_batch);
-    worker->came_bytes = arena_array(core->arena, round_up_64(ports_max + 1), uint32_t);
-    worker->choice_ports = arena_array(core->arena, ports_max, struct choice_port);
+    worker->apart_batches = pool_alloc(worker, (ports_max + 1) * sizeof(struct apart_batch));
+    worker->came_bytes = pool_alloc(worker, round_up_64(ports_max + 1) * sizeof(uint32_t));
+    worker->choice_ports = pool_alloc(worker, ports_max * sizeof(struct choice_port));
     worker->leave_ps = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->leave_ps);
     worker->backlog = pool_alloc(worker, round_up_64(ports_max) * sizeof *worker->backlog);
     for (uint32_t port = 0; port < round_up_64(ports_max); port++) {
