@@ -20,7 +20,7 @@
  *
  * Scope: NVLink, UALink and their like, one tier. Every link is a port of its own. What the transceivers of
  * copper links burn is in the watts of the chips at both ends.
- * Not modelled: credits of the links (their queues have no bound); multicast and reduction in the switches;
+ * Not modelled: credits of the links unless the transport has them (credit); multicast and reduction in the switches;
  * how addresses are spread over links (packets are, by hash). */
 #ifndef PHOTONET_TOPOLOGIES_SERVER_H
 #define PHOTONET_TOPOLOGIES_SERVER_H
