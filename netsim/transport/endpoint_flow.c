@@ -37,9 +37,12 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     host->free_slot = is_new ? ID_NONE : flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
-    memset(flow, 0, endpoint->flow_bytes);
+    const size_t before = offsetof(struct flow, generation), behind = before + sizeof flow->generation;
+    __atomic_store_n(&flow->generation, generation, __ATOMIC_RELAXED); /* first: message_is_whole */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    memset(flow, 0, before);
+    memset((uint8_t *)flow + behind, 0, endpoint->flow_bytes - behind);
     flow->steer = (struct steer *)((uint8_t *)flow + endpoint->steer_offset);
-    flow->generation = generation;
     flow->queued_ports = queued_ports;
     return slot;
 }

@@ -337,8 +337,11 @@ void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet 
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
-/* Acknowledges all of a message that has come whole, in answer to any packet of it (ACK_COALESCED). */
-void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
+/* A packet of a message that has come whole is answered by what it says itself: whether the sender knows by now and has
+ * finished is a matter of the order in which hosts are served, which nothing may depend on. */
+#define ACK_ALL (FLOW_PACKETS_MAX - 1) /* as seq: everything has come */
+bool message_is_whole(const struct flow *flow, const struct packet *packet);
+void whole_answer(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
 /* ---- endpoint_pull.c: of receiver-driven transports only -------------------------------------------------- */
 

@@ -229,11 +229,8 @@ void pull_delivered(struct endpoint *endpoint, struct flow *flow, const struct p
 static void ask_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
-    if (flow->generation != packet->generation) {
-        return;
-    }
-    if (flow->received_count == flow->packet_count) { /* the last ACK was lost, and without credit nothing is repeated */
-        ack_again(endpoint, flow, packet, now_ps);
+    if (message_is_whole(flow, packet)) { /* the last ACK may have been lost, and without credit nothing is repeated */
+        whole_answer(endpoint, packet, now_ps);
         return;
     }
     struct pull_state *pull = pull_state(endpoint, flow);

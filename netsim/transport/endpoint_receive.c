@@ -59,9 +59,19 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
     }
 }
 
-void ack_again(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
+/* Whether a packet's message has come whole, from what a sender that has finished with it leaves for all to see: it may be
+ * giving the slot to the next message, whose generation it writes before all else (slot_take). */
+bool message_is_whole(const struct flow *flow, const struct packet *packet)
 {
-    answer(endpoint, packet, PACKET_ACK, flow->packet_count - 1, flow->ack_number & 0x7fff, now_ps);
+    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_RELAXED);
+    bool is_whole = received == __atomic_load_n(&flow->packet_count, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return is_whole || __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) != packet->generation;
+}
+
+void whole_answer(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    answer(endpoint, packet, PACKET_ACK, endpoint->ack == ACK_EACH ? packet->seq : ACK_ALL, packet->entropy, now_ps);
 }
 
 /* Whether a new packet is answered. `is_first`: nothing came before it. */
@@ -93,11 +103,11 @@ static void delivered_check(struct endpoint *endpoint, struct flow *flow, const 
     }
 }
 
-/* A packet that comes in vain. Of a complete message it is the host's alone: the sender may be looking at the flow. */
+/* A packet that comes in vain, of a message that is not whole. */
 static void duplicate_note(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
 {
     endpoint->hosts[packet->dst].counters.duplicates++;
-    flow->duplicates += flow->received_count < flow->packet_count;
+    flow->duplicates++;
 }
 
 /* Where a packet stands among those that came before it. */
@@ -133,11 +143,9 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
     struct host *host = &endpoint->hosts[packet->dst];
     host->counters.marked_packets += packet->is_marked;
-    if (flow->generation != packet->generation) {
-        host->counters.duplicates++; /* of a message that is over: nobody waits for an answer */
-        if (endpoint->ack == ACK_EACH) {
-            ack_send(endpoint, flow, packet, now_ps);
-        }
+    if (message_is_whole(flow, packet)) {
+        host->counters.duplicates++;
+        whole_answer(endpoint, packet, now_ps); /* its ACK may have been lost */
         return;
     }
     flow->unanswered_bytes += packet->is_trimmed ? 0 : packet->size_bytes;

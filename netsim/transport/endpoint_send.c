@@ -364,13 +364,13 @@ static void base_advance(struct flow *flow)
 
 /* Everything that had come when the ACK was sent (I5). The receiver may be adding to its log meanwhile: what it adds is of
  * a later ACK. Looking through the window for what is newly acknowledged took 1800 of 2300 instructions an ACK. */
-static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
+static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number, bool is_all)
 {
     uint32_t end = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE), base = flow->base_seq;
     uint64_t bytes = 0;
     while (flow->acked_count != end) {
         uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
-        if ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
+        if (!is_all && ((number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1))) { /* by half of the numbers or more: of a later one */
             break;
         }
         bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
@@ -397,7 +397,7 @@ static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, const st
     case ACK_IN_ORDER:
         return acked_in_order(endpoint, flow, packet->seq + 1);
     case ACK_COALESCED:
-        bytes = acked_by_number(endpoint, flow, packet->entropy);
+        bytes = acked_by_number(endpoint, flow, packet->entropy, packet->seq == ACK_ALL);
         break;
     case ACK_EACH:
         bytes = packet_acked(endpoint, flow, packet->seq);
@@ -473,7 +473,7 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
         entropy_keep(endpoint, flow, packet->seq);
     }
     news.bytes = ack_apply(endpoint, flow, packet);
-    if (endpoint->repeats_gaps) {
+    if (endpoint->repeats_gaps && packet->seq != ACK_ALL) {
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
     news.flight_bytes = flow->steer->flight_bytes;
