@@ -24,6 +24,7 @@ struct net {
     const struct fabric *fabric;
     struct scenario scenario;
     struct routes *routes;
+    struct ways ways;
     struct transport_facts facts;
     struct queue_profile queues;
     struct endpoint *endpoint;

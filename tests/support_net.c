@@ -123,6 +123,7 @@ static void engine_make(struct net *net, uint64_t seed, const struct engine_clas
     const struct engine_config config = {
         .fabric = net->fabric,
         .routes = net->routes,
+        .ways = &net->ways,
         .seed = seed,
         .cut_through_bytes = (uint32_t)net->scenario.packet->header_bytes,
         .packet_bytes_max = (uint32_t)net->scenario.packet->size_bytes,
@@ -150,8 +151,11 @@ struct net *net_new(struct arena *arena, const struct fabric *fabric, const char
     must(links_errors(net->scenario.links, own, net->scenario.packet->size_bytes, &diag), &diag);
     struct packet_shape shape = scenario_shape(&net->scenario);
     net->facts = endpoint_facts(own, net->routes, &shape);
+    const struct scenario_routing *routing = net->scenario.routing;
+    must(ways_init(&net->ways, (enum way_rule)routing->paths, routing->ugal_threshold_bytes, net->routes, arena, &diag), &diag);
     queues_profile(net->scenario.queue, net->scenario.transport, net->scenario.transport_values, &net->facts,
                    &net->queues);
+    must(queues_lanes(net->scenario.queue, net->routes, net->ways.rule != WAY_MINIMAL, &net->queues, &diag), &diag);
     endpoint_make(net, seed);
     engine_make(net, seed, engine);
     vec_push(arena, net->messages, net->count, net->capacity) = (struct net_message){0}; /* number 0 is none */

@@ -447,6 +447,49 @@ static void test_pauses_and_credits_bite(void)
     arena_free(arena);
 }
 
+/* Links that were paused, by the tier of who was told to stop: 0 hosts, 1 leaves, 2 spines. */
+static uint64_t storm(struct arena *arena, const char *settings, uint32_t senders, uint64_t links[3], uint64_t *pause_ps)
+{
+    const struct fabric *fabric = net_fabric(arena, "fat_tree", TREE);
+    struct net *net = net_new(arena, fabric, settings, 1, NULL);
+    for (uint32_t i = 0; i < senders; i++) {
+        net_post(net, net_add(net, 8 + i, 0, 1000000), 0);
+    }
+    size_t victim = net_add(net, 8, 4, 1000000); /* from a sender's host to an idle one beside the crowded host's leaf */
+    net_post(net, victim, 0);
+    net_run(net);
+    net_check_drained(net);
+    CHECK_EQUAL(net_counters_sum(net).dropped_packets, 0);
+    *pause_ps = 0;
+    memset(links, 0, 3 * sizeof *links);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        struct port_counters counters = net_counters(net, port);
+        links[fabric->node_tier[fabric->port_node[port]]] += counters.pauses > 0;
+        CHECK((counters.pauses > 0) == (counters.pause_ps > 0));
+        CHECK(counters.pause_ps + counters.busy_ps <= net_end_ps(net) + counters.pauses * PACKET_PS); /* a packet is finished */
+        *pause_ps += counters.pause_ps;
+    }
+    return net->messages[victim].delivered_ps;
+}
+
+/* A crowd at one host pauses its leaf's inputs, then the spines', then those of the leaves where it sends, and holds up a
+ * message that goes elsewhere; without a crowd nobody is paused. All of it is counted where it happens. */
+static void test_pause_storms_spread_and_are_counted(void)
+{
+    struct arena *arena = arena_new("test");
+    const char *const tight = "transport.name=ideal queue.xoff=20000B queue.xon=12000B";
+    uint64_t links[3], calm_ps, pause_ps;
+    calm_ps = storm(arena, tight, 0, links, &pause_ps);
+    CHECK_EQUAL(links[0] + links[1] + links[2] + pause_ps, 0);
+    uint64_t stormy_ps = storm(arena, tight, 16, links, &pause_ps);
+    printf(" paused links of %" PRIu64 " hosts, %" PRIu64 " leaves, %" PRIu64 " spines; victim %.1f for %.1f us ...", links[0],
+           links[1], links[2], (double)stormy_ps * 1e-6, (double)calm_ps * 1e-6);
+    CHECK(links[2] == 4 && links[1] >= 8 && links[0] >= 8);
+    CHECK(pause_ps > 100 * PS_PER_US);
+    CHECK(stormy_ps > 3 * calm_ps);
+    arena_free(arena);
+}
+
 /* Over one path what is missing is lost: it is sent again by itself, long before the timeout, and nothing else is. */
 static void test_single_losses_are_repeated_singly(void)
 {
@@ -970,6 +1013,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
           TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),
           TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
+          TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),

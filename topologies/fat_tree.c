@@ -20,7 +20,7 @@
  *
  * Scope: one port a host and, in a server (server.h), its scale-up links; equal links between switches, all
  * shortest paths.
- * Not modelled: several planes or rails, failures of links, unequal switches in one tier.
+ * Not modelled: several planes or rails (families of their own), unequal switches in one tier.
  * Checked against: the k-ary fat tree of Al-Fares et al., SIGCOMM 2008, as in htsim (presets htsim-128 and
  * htsim-1024), and all routes against breadth-first search (tests/test_fabric.c). */
 #include "topologies/server.h"

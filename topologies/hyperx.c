@@ -6,10 +6,11 @@
  *                         3 ───── 4 ───── 5
  *                           ╲___________╱
  *
- * Packets go by all shortest ways: one hop for each place that differs, in any order.
+ * Packets go by all shortest ways: one hop for each place that differs, in any order; with routing.paths=valiant or ugal
+ * over a router drawn for each packet (every router is a region), with queue.adaptive by the least loaded hop.
  *
  * Scope: any number of dimensions, widths equal in all of them.
- * Not modelled: adaptive and non-minimal routing (DAL), unequal widths.
+ * Not modelled: detours that are chosen anew in every dimension (DAL), unequal widths.
  * Checked against: Ahn et al., "HyperX", SC 2009: links, diameter and bisection of regular HyperX
  * (tests/test_electrical.c). */
 #include "topologies/routers.h"

@@ -16,7 +16,7 @@
  *
  * Scope: leaves and spines, equal planes; with attach: every a host sends a message's packets over all
  * planes.
- * Not modelled: unequal planes, failures of planes, the reordering that NICs must undo.
+ * Not modelled: unequal planes, planes that fail as one (their switches may), what it costs NICs to undo reordering.
  * Checked against: DeepSeek-V3 (ISCA 2025): 8 planes of two tiers with 64-port switches hold 16,384 GPUs
  * (tests/test_electrical.c). */
 #include "topologies/planes.h"

@@ -26,7 +26,7 @@
  * Scope: both engines. Buffers: a contribution is out of the input's buffer as soon as it is in the table; of a packet that
  * is copied, the copy of the last port in the list holds the input's buffer until it leaves.
  * Not modelled: loss of a contribution (the entry then waits for ever, and the run ends as a deadlock): groups need queues
- * that lose nothing. Arithmetic: a combined packet is as large as each of its parts.
+ * that lose nothing, and links that lose nothing or repeat it (error.h). Arithmetic: a combined packet is as large as each of its parts.
  * Checked against: closed forms and conservation (tests/test_engine_group.c), one engine against the other. */
 #ifndef PHOTONET_ENGINE_GROUP_H
 #define PHOTONET_ENGINE_GROUP_H

@@ -11,7 +11,8 @@
  *
  * Scope: all shortest paths by the costs that the fabric gives its links (by hop count where it gives none),
  * parallel links counted singly.
- * Not modelled: weights by load; failures during a run. */
+ * Not modelled: weights by load (least backlog among equal next hops: queue.h; detours: way.h). Failures are routes of their
+ * own from then on (engine_config.epochs). */
 #ifndef PHOTONET_ROUTE_H
 #define PHOTONET_ROUTE_H
 

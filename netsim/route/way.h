@@ -16,8 +16,8 @@
  *            Kim et al., ISCA 2008). Backlogs are those of the deciding switch alone: no knowledge travels.
  *
  * Scope: switches with regions (fabric.node_region).
- * Not modelled: decisions behind the first switch (progressive UGAL); more than one middle drawn per packet. Between
- * regions nothing breaks the cycles that detours close: with credits or pauses give the lanes that the fabric needs.
+ * Not modelled: decisions behind the first switch (progressive UGAL); more than one middle drawn per packet.
+ * Detours can close circles of credits or pauses: lane.h has the virtual lanes that break them.
  * Checked against: throughput of adversarial traffic by hand (tests/test_way.c). */
 #ifndef PHOTONET_WAY_H
 #define PHOTONET_WAY_H

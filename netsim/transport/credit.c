@@ -5,8 +5,10 @@
  * fastest host port over the longest link and three packets (one that is sent, one that is sent on, one that
  * is next), the least with which a link runs full. Every packet is acknowledged, nothing waits
  * for it; a message keeps or leaves its path as routing.balance says.
- * Not modelled: virtual lanes (one class for data and ACKs); arbitration beyond FIFO; losses and link-level
- * retry.
+ * Virtual lanes break circles where a fabric has rings or regions (queue.lanes); links may lose packets and repeat them
+ * (links.retry), which gives no room back twice and takes none for what is lost.
+ * Not modelled: service levels (data and ACKs share one class in each lane); arbitration beyond FIFO; lost credits
+ * (counts are absolute, the next one mends them).
  * Checked against: no drop, no repeat, queues no longer than the buffers (tests/test_transport.c). */
 #include "netsim/transport/transport.h"
 

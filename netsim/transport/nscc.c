@@ -29,14 +29,14 @@
  *     permutation  128, 100 Gbit/s    180.1 / 179.4  202.9 / 204.0    226.4 / 229.9    241.2 / 232.0
  *     permutation 1024, 400 Gbit/s     44.9 / 44.9    62.3 / 62.2      67.9 / 68.7      69.2 / 70.2
  *     permutation 1024, 100 Gbit/s    167.9 / 167.7  206.5 / 207.0    227.5 / 226.9    253.6 / 271.8 (one straggler)
- *     ring 128, neighbours in order                 1376.8 / 1376.9  2721.8 / 2721.5  2749.3 / 2749.2
- *     ring 128, random order                        2229.7 / 2248.3  4404.5 / 4441.9  4454.9 / 4493.8
+ *     ring 128, neighbours in order                 1376.9 / 1376.9  2721.9 / 2721.5  2749.7 / 2749.2
+ *     ring 128, random order                        2229.6 / 2248.3  4404.3 / 4441.9  4455.0 / 4493.8
  *     all-to-all 128, 8 at a time      24.8 / 24.9   241.6 / 237.7    442.1 / 436.0    479.4 / 462.8
  *     all-to-all 128, all at once     332.3 / 333.2  354.8 / 354.3    359.3 / 358.5    361.0 / 359.1
  *
  * Ratios of the medians: 0.97, 0.99, 1.00, 1.00, 1.00, 0.99, 1.02, 1.00; of the maxima 1.01, 1.04, 0.99, 0.93, 1.00, 0.99,
- * 1.04, 1.01. The rings and all-to-alls once more through the replay, collectives of the name send_done, makespans of two
- * seeds: 2738 / 2749 (0.996), 4420 / 4494 (0.983), 467 / 463 (1.010), 361 / 359 (1.004). */
+ * 1.04, 1.01. The rings and all-to-alls once more through the replay, collectives of the name send_done, makespans of five
+ * seeds: 2738 / 2749 (0.996), 4441 / 4494 (0.988), 467 / 463 (1.010), 361 / 359 (1.004). */
 #include "netsim/transport/transport.h"
 
 enum profile { PROFILE_HTSIM, PROFILE_HARDWARE };

@@ -8,8 +8,10 @@
  * share one queue and are paused alike. As htsim's RoCE (htsim_roce of csg-htsim 841d9e7 and uet-htsim
  * 40ccb05) runs it without DCQCN: 15 and 12 packets (`-pfc_thresholds 12 15`), counted in payload bytes as
  * there.
- * Not modelled: buffers and their headroom (what is on the link when a pause is sent always finds room);
- * pause frames take a link's delay but no bandwidth, and never expire; selective repeat.
+ * Buffers are as large as what is on the link when a pause is sent needs; queue.pfc_buffer gives inputs a buffer
+ * instead, of which each link's headroom is kept free, and queue.capacity or queue.shared bound it (refused where
+ * that would drop).
+ * Not modelled: pause frames take a link's delay but no bandwidth, are not lost, and never expire; selective repeat.
  * Checked against: no drop and no repeat under PFC (tests/test_transport.c), and htsim_roce of csg-htsim
  * 841d9e7 and uet-htsim 40ccb05: microseconds to the last ACK of the messages that they had finished at the
  * end of their runs (245 us, 300 us), ours as the mean over five seeds / theirs of one run each (`make
