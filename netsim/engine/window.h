@@ -167,7 +167,7 @@ struct window_node {
     uint32_t owner; /* worker */
     bool is_host, is_cut;
     bool is_plain;                /* no packet waits for its tail: the vector loops may serve it */
-    bool is_ordered;              /* a host to which one link brings everything in the order in which it was sent */
+    bool is_ordered;              /* a host with one link, which brings nearly everything in the order in which it was sent */
     bool is_tree;                 /* `route` finds the way, else the tables or rails do */
     uint32_t super;               /* of core->supers, ID_NONE: served alone */
     uint32_t waiting_first;       /* word of core->waiting */
@@ -762,8 +762,7 @@ static inline uint64_t tail_last_ps(const struct window_core *core, const struct
 
 void arrivals_take(struct worker *worker, uint32_t node); /* newest first (C3 of window_class.h) */
 /* The same in two steps, of which the second is seldom needed: takes the chains, oldest first, and tells whether there is
- * but one (worker->chain), whose keys ascend if the node is ordered; makes sorted arrivals of them. No frames, no
- * groups. */
+ * but one (worker->chain) whose keys ascend; makes sorted arrivals of them. No frames, no groups. */
 bool chains_take(struct worker *worker, uint32_t node);
 void arrivals_sort_chains(struct worker *worker, uint32_t node);
 void arrivals_reserve(struct worker *worker, uint32_t count);
