@@ -184,6 +184,13 @@ static uint64_t all_in_servers_and_across(const struct collective_call *call)
     return (call->local > 1 ? (call->members + servers) * call->bytes : 0) + (servers > 1 ? servers * call->bytes : 0);
 }
 
+/* Between servers up and down. */
+static uint64_t all_in_servers_and_trees(const struct collective_call *call)
+{
+    uint64_t servers = call->members / call->local;
+    return (call->local > 1 ? (call->members + servers) * call->bytes : 0) + 2 * (servers - 1) * call->bytes;
+}
+
 struct closed_form {
     enum collective_kind kind;
     const char *name;
@@ -203,6 +210,7 @@ static const struct closed_form closed_forms[] = {
     {COLLECTIVE_ALL_REDUCE, "nvls", all_and_one, true},
     {COLLECTIVE_ALL_REDUCE, "sharp", all_of_them, true},
     {COLLECTIVE_ALL_REDUCE, "nvls_sharp", all_in_servers_and_across, true},
+    {COLLECTIVE_ALL_REDUCE, "nvls_tree", all_in_servers_and_trees, false},
     {COLLECTIVE_REDUCE_SCATTER, "nvls", all_of_them, true},
     {COLLECTIVE_REDUCE_SCATTER, "sharp", all_of_them, true},
     {COLLECTIVE_ALL_GATHER, "nvls", all_of_them, true},
@@ -327,9 +335,11 @@ struct mail {
     uint32_t from, to, lane;
     uint64_t as;
     size_t piece_count;
+    uint64_t bytes; /* of all pieces */
     struct collective_piece *pieces;
     set_t *content; /* of all pieces, one after the other; NULL where contents are not followed */
     bool is_delivered; /* and not yet acknowledged */
+    const set_t *given; /* of what is combined: the receiver's own part of it, which the sum replaces */
     set_t senders;     /* whose send is done when it is acknowledged; 0: that of `from` */
     uint32_t *copies;  /* how many are under way of what was sent once; NULL: it alone */
 };
@@ -341,6 +351,7 @@ struct pot {
     enum collective_team team;
     uint64_t as;
     set_t from;
+    const set_t *given[MEMBERS_MAX]; /* per member */
     struct mail sum;
 };
 
@@ -402,6 +413,7 @@ static void content_copy(struct network *network, const struct member *member, s
         bytes += mail->pieces[i].bytes;
         blame(network, mail->pieces[i].first_byte + mail->pieces[i].bytes <= space, "sends what is not in the buffer");
     }
+    mail->bytes = bytes;
     mail->content = arena_array(network->arena, bytes + 1, set_t);
     set_t *content = mail->content;
     for (size_t i = 0; i < mail->piece_count && network->wrong == NULL; i++) {
@@ -446,7 +458,11 @@ static struct pot *pot_of(struct network *network, const struct member *member, 
         }
     }
     struct pot *pot = &vec_push(network->arena, network->pots, network->pot_count, network->pot_capacity);
-    *pot = (struct pot){mail->lane, owner, 0, step->cast, step->team, mail->as, 0, *mail};
+    *pot = (struct pot){.lane = mail->lane, .owner = owner, .cast = step->cast, .team = step->team, .as = mail->as, .sum = *mail};
+    if (network->has_content) { /* of its own: the first sender's is kept as it was */
+        pot->sum.content = arena_array(network->arena, mail->bytes + 1, set_t);
+        memcpy(pot->sum.content, mail->content, mail->bytes * sizeof *mail->content);
+    }
     return pot;
 }
 
@@ -463,6 +479,7 @@ static void pot_add(struct network *network, struct pot *pot, const struct mail 
             pot->sum.content[at] |= mail->content[at];
         }
     }
+    pot->given[mail->from] = mail->content;
     pot->from |= set_one(mail->from);
     pot->count++;
 }
@@ -478,6 +495,7 @@ static void combined_send(struct network *network, const struct member *member, 
     for (uint32_t place = 0; place < pot->count; place++) {
         struct mail sum = pot->sum;
         sum.from = sum.to = team_at(member, step->team, place);
+        sum.given = pot->given[sum.to];
         sum.senders = step->cast == CAST_COMBINE ? set_one(sum.to) : pot->from;
         if (step->cast == CAST_COMBINE || sum.to == pot->owner) {
             vec_push(network->arena, network->mails, network->count, network->capacity) = sum;
@@ -517,9 +535,26 @@ static void byte_take(struct network *network, set_t *held, set_t content, bool 
     *held = is_added ? *held | content : content;
 }
 
+/* What has been added beside the own part stays. */
+static void sum_take(struct network *network, struct member *member, const struct mail *mail)
+{
+    size_t at = 0;
+    for (size_t i = 0; network->has_content && i < mail->piece_count; i++) {
+        for (uint64_t j = 0; j < mail->pieces[i].bytes; j++, at++) {
+            set_t *held = &member->held[mail->pieces[i].first_byte + j];
+            blame(network, (*held & mail->content[at] & ~mail->given[at]) == 0, "counts a contribution twice");
+            *held |= mail->content[at];
+        }
+    }
+}
+
 static void mail_take(struct network *network, struct member *member, const struct mail *mail)
 {
     const set_t *content = mail->content;
+    if (mail->senders != 0) {
+        sum_take(network, member, mail);
+        return;
+    }
     for (size_t i = 0; network->has_content && i < mail->piece_count; i++) {
         for (uint64_t j = 0; j < mail->pieces[i].bytes; j++) {
             byte_take(network, &member->held[mail->pieces[i].first_byte + j], *content++, mail->pieces[i].is_added);
@@ -556,9 +591,10 @@ static void sends_advance(struct network *network, struct member *member, uint32
     for (; lane->step_next < lane->step_count && network->wrong == NULL; lane->step_next++) {
         struct collective_step step;
         collective_step_of(network->algorithm, &member->call, lane_id, lane->step_next, &step);
-        blame(network, step.wait_lane < member->lane_count, "waits for a lane that does not exist");
+        blame(network, step.wait_lane < member->lane_count && step.also_lane < member->lane_count, "waits for a lane that does not exist");
         if (network->wrong != NULL || lane->recv_done < step.after_recv || lane->send_done < step.after_send ||
-            member->lanes[step.wait_lane].recv_done < step.wait_recv) {
+            member->lanes[step.wait_lane].recv_done < step.wait_recv ||
+            member->lanes[step.also_lane].recv_done < step.also_recv) {
             return;
         }
         if (step.send_to == ID_NONE) {

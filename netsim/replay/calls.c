@@ -163,7 +163,7 @@ static void slots_init(struct replay *replay, uint32_t group)
     for (uint32_t i = 0; lanes > 0 && i < job_group_size(job, group); i++) {
         struct rank *rank = &replay->ranks[job_group_rank(job, group, i)];
         uint32_t slot = slot_of_group(job, rank->id, group);
-        rank->slots[slot].self = i;
+        rank->slots[slot].self = i & (MEMBERS_MAX - 1);
         rank->slots[slot].lanes = arena_array(replay->arena, lanes, struct lane);
     }
 }
@@ -172,7 +172,7 @@ static void group_init(struct replay *replay, uint32_t group)
 {
     uint32_t first = replay->group_call[group], last = replay->group_call[group + 1];
     uint32_t local = first < last ? local_of(replay, group) : 1;
-    assert(last - first < ORDINALS_MAX);
+    assert(last - first < ORDINALS_MAX && job_group_size(replay->config.job, group) <= MEMBERS_MAX);
     for (uint32_t i = first; i < last; i++) {
         replay->calls[i].group = group;
         replay->calls[i].ordinal = i - first;
@@ -268,7 +268,8 @@ static bool step_may_go(const struct slot *slot, const struct lane *lane, const 
 {
     return lane->recv_done >= step->after_recv && lane->send_done >= step->after_send &&
            slot->lanes[step->wait_lane].recv_done >= step->wait_recv &&
-           slot->lanes[step->wait_lane].step_next >= step->wait_steps;
+           slot->lanes[step->wait_lane].step_next >= step->wait_steps &&
+           slot->lanes[step->also_lane].recv_done >= step->also_recv;
 }
 
 static enum medium medium_between(const struct replay *replay, const struct rank *rank, uint32_t to)
@@ -400,7 +401,7 @@ static void lanes_begin(const struct replay *replay, struct rank *rank, struct s
 {
     const struct replay_call *record = slot->call;
     const struct collective_call call = call_of(record, slot->self);
-    slot->lane_count = record->members > 1 ? collective_lanes(record->algorithm, &call) : 0;
+    slot->lane_count = (record->members > 1 ? collective_lanes(record->algorithm, &call) : 0) & (2 * LANES_MAX - 1);
     for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
         uint64_t steps = record->algorithm->step_count(&call, lane);
         assert(steps <= UINT32_MAX);

@@ -17,9 +17,11 @@
  * Checked against: those closed forms (tests/test_collective.c, tests/test_replay.c) and SimGrid (tests/test_simgrid.c). */
 #include "netsim/replay/collective.h"
 
+#define LANES_MAX 4
+
 static uint32_t lane_count(const struct collective_call *call)
 {
-    return call->channels < COLLECTIVE_LANES_MAX ? call->channels : COLLECTIVE_LANES_MAX;
+    return call->channels < LANES_MAX ? call->channels : LANES_MAX;
 }
 
 /* What a kind of collective does with a ring. */

@@ -6,7 +6,7 @@
  * million steps, costs some tens of bytes a rank.
  *
  *      step k of a lane:   wait until receives 0 .. after_recv-1 of the lane and 0 .. wait_recv-1 of lane wait_lane have
- *                          arrived, and after_send sends of the lane are done, then send send_bytes to send_to, as receive
+ *                          (and 0 .. also_recv-1 of lane also_lane) arrived, and after_send sends of the lane are done, then send send_bytes to send_to, as receive
  *                          send_as of that member's same lane;
  *                          receive k of the lane comes from recv_from (ID_NONE: step k has no receive)
  *
@@ -28,7 +28,7 @@
 
 #include "photonet/program.h"
 
-#define COLLECTIVE_LANES_MAX 4 /* of the algorithms that are built in */
+#define COLLECTIVE_LANES_MAX 6 /* of the algorithms that are built in */
 
 enum collective_team { TEAM_CALL, TEAM_SERVER, TEAM_RAIL, TEAM_COUNT };
 
@@ -71,6 +71,8 @@ struct collective_step {
     uint64_t wait_steps; /* and steps of it that must be through: sent, if they send */
     uint32_t send_lane;  /* lane of the receive at send_to */
     uint32_t channel, channels; /* which of how many that a member sends on side by side; 0, 0: the algorithm has none */
+    uint32_t also_lane;  /* and one more */
+    uint64_t also_recv;
 };
 
 /* A range of what a step sends, and what its receiver does with it. */
@@ -78,7 +80,7 @@ struct collective_piece {
     uint64_t first_byte, bytes;
     bool is_added; /* reduced into what is there, which must not hold any of it yet; else it replaces */
     bool is_input; /* what the member put in, whatever has been reduced since */
-    /* Of what is combined: the sum replaces what is there, of which it has all. */
+    /* Of what is combined the receiver keeps the sum instead of its own part, beside what it has added meanwhile. */
 };
 
 struct collective_algorithm {

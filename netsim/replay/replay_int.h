@@ -39,12 +39,11 @@ struct lane {
 /* The collectives of one group on one rank, one at a time. With its lanes this is all that a member keeps of a running
  * call: at most 128 B for the algorithms that are built in. */
 struct slot {
-    uint32_t next;       /* position in the plan's list of this slot: the call that runs or comes next */
-    uint32_t self;       /* member index of the rank in the group */
-    uint32_t lane_count; /* of the running call */
-    bool is_running;
-    struct lane *lanes;  /* as many as any call of the slot has */
-    const struct replay_call *call; /* the running one */
+    uint32_t next : 24, is_running : 1; /* position in the plan's list of this slot: the call that runs or comes next */
+    uint32_t self : 23;                 /* member index of the rank in the group */
+    uint32_t lane_count : 9;            /* of the running call */
+    struct lane *lanes;                 /* as many as any call of the slot has */
+    const struct replay_call *call;     /* the running one */
     uint64_t start_ps;
 };
 _Static_assert(sizeof(struct slot) + COLLECTIVE_LANES_MAX * sizeof(struct lane) <= 128, "state of a running collective");
@@ -89,6 +88,7 @@ struct replay {
 /* Second word of a collective's key: lane, number of the call on its group, step. */
 #define ORDINALS_MAX (1u << 24)
 #define LANES_MAX (1u << 8)
+#define MEMBERS_MAX (1u << 23) /* of a group that has calls */
 
 static inline uint64_t step_key(uint32_t lane, uint32_t ordinal, uint64_t step)
 {
