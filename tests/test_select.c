@@ -42,6 +42,33 @@ static void test_without_a_selector_the_first_row(void)
     CHECK_EQUAL(choice_wire_bytes(&choice, 12345), 12345);
 }
 
+/* NVLS by hand: 18 links of 20.6 GB/s, 0.85 of it, 15 of 16 channels, two operations at once; 25 us, nothing with a network. */
+static void test_nvls_by_hand(void)
+{
+    struct collective_machine machine = dgx_h100;
+    struct nccl_case of = {.machine = &machine, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE, .members = 8,
+                           .local = 8, .channels = 24, .bytes = 1000000000};
+    CHECK(nccl_time_us(&of, NCCL_NVLS, PROTOCOL_SIMPLE) < 0); /* switches that cannot */
+    machine.can_reduce = true;
+    double bus = 370.8 * 0.85 * 15 / 16 * 2;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_NVLS, PROTOCOL_SIMPLE), 25 + 1e6 / (bus * 8 / 14), 1e-9);
+    CHECK(nccl_time_us(&of, NCCL_NVLS, PROTOCOL_LL128) < 0);
+    CHECK(nccl_time_us(&of, NCCL_NVLS_TREE, PROTOCOL_SIMPLE) < 0); /* one server */
+    of.kind = COLLECTIVE_ALL_GATHER;
+    CHECK_NEAR(nccl_time_us(&of, NCCL_NVLS, PROTOCOL_SIMPLE), 25 + 1e6 / (bus / 2 * 7 / 8), 1e-9);
+    of = (struct nccl_case){.machine = &machine, .generation = GENERATION_HOPPER, .kind = COLLECTIVE_ALL_REDUCE, .members = 16,
+                            .local = 8, .channels = 16, .bytes = 1000000000};
+    CHECK(nccl_time_us(&of, NCCL_NVLS, PROTOCOL_SIMPLE) < 0);
+    CHECK_NEAR(nccl_time_us(&of, NCCL_NVLS_TREE, PROTOCOL_SIMPLE), 25 + 2 * 20.9 + 1e6 / (bus * 16 / 30), 1e-9);
+    of.generation = GENERATION_AMPERE;
+    CHECK(nccl_time_us(&of, NCCL_NVLS_TREE, PROTOCOL_SIMPLE) < 0);
+    CHECK_EQUAL(nccl_nvls_chunk(&of, NCCL_NVLS, 16), 64 << 10);
+    of.bytes = UINT64_C(1) << 30;
+    CHECK_EQUAL(nccl_nvls_chunk(&of, NCCL_NVLS, 16), 128 << 10);
+    of.bytes = 1 << 20;
+    CHECK_EQUAL(nccl_nvls_chunk(&of, NCCL_NVLS, 16), 16 << 10);
+}
+
 /* NCCL's own ceiling for a ring on 18 NVLinks of an H100: 370.8 GB/s; LL at most 141. */
 static void test_the_model_has_nccl_s_ceilings(void)
 {
@@ -184,7 +211,7 @@ static void test_bad_rules_are_refused(void)
     arena_free(arena);
 }
 
-TEST_MAIN("select", TEST(test_without_a_selector_the_first_row), TEST(test_the_model_has_nccl_s_ceilings),
+TEST_MAIN("select", TEST(test_nvls_by_hand), TEST(test_without_a_selector_the_first_row), TEST(test_the_model_has_nccl_s_ceilings),
           TEST(test_the_model_s_rows), TEST(test_the_tree_s_correction_ends),
           TEST(test_small_calls_get_ll_and_few_channels), TEST(test_wire_bytes_come_back),
           TEST(test_the_first_rule_that_fits), TEST(test_bad_rules_are_refused))

@@ -4,13 +4,10 @@
  * in servers with a network; that windows keep to tables, however small; the same digest for any number of threads; what NCCL's
  * model chooses on machines with such switches and without; the plateau of 8 H100; that what cannot be is refused in one line.
  * Not asserted: the algebra (test of the collectives), the engine's primitive by itself (test of groups). */
-#include "netsim/base/rng.h"
 #include "netsim/fabric_load.h"
 #include "netsim/sim.h"
 #include "photonet/trace.h"
 #include "tests/check.h"
-
-#include "netsim/calls_table.h"
 
 #define PAYLOAD (4096 - 64)
 
@@ -264,6 +261,27 @@ static void test_bytes_of_both(void)
     arena_free(ran.arena);
 }
 
+/* The same inside with trees between two servers: of the two one is the root of each tree, so that a share goes once each way
+ * by every network port, but for acknowledgements. */
+static void test_bytes_of_trees(void)
+{
+    uint64_t bytes = 8 * 40 * PAYLOAD, share = wire_bytes(bytes / 8);
+    char trace[128];
+    snprintf(trace, sizeof trace, "pattern:all_reduce,ranks=16,bytes=%" PRIu64 "B", bytes);
+    struct ran ran = good(trace, "clos-h100", "packet.size=4096B|packet.header=64B|replay.chunk=16128B|collective.all_reduce=nvls_tree");
+    const struct fabric *fabric = ran.sim->fabric;
+    for (uint32_t host = 0; host < 16; host++) {
+        uint64_t inside = 0, outside = 0;
+        for (uint32_t port = fabric->port_first[host]; port < fabric->port_first[host + 1]; port++) {
+            uint64_t sent = counters(&ran, port).tx_bytes;
+            *(port - fabric->port_first[host] < fabric->server_ports ? &inside : &outside) += sent;
+        }
+        CHECK(outside >= share && (double)outside < 1.03 * (double)share);
+        CHECK(inside >= wire_bytes(bytes) + share && (double)inside < 1.05 * (double)(wire_bytes(bytes) + share));
+    }
+    arena_free(ran.arena);
+}
+
 /* Every kind and size ends, in any number of threads with the same digest. */
 static void test_every_kind(void)
 {
@@ -334,6 +352,10 @@ static void test_dgx_h100(void)
 /* No such switches, queues that drop, links that fail: a ring, as before. */
 static void test_chosen_where_it_can_be(void)
 {
+    const char nccl[] = "collective.select=nccl";
+    struct ran ran = good("pattern:nccl,op=all_reduce,ranks=16,min=64MiB,max=64MiB", "clos-h100", nccl);
+    CHECK_TEXT(replay_calls(ran.sim->replay)->algorithm->name, "nvls_tree"); /* two servers */
+    arena_free(ran.arena);
     busbw("dgx-a100", "collective.select=nccl|collective.generation=ampere", "all_reduce", 64 << 20, "ring");
     busbw("dgx-h100", "collective.select=nccl|queue.capacity=1MiB", "all_reduce", 64 << 20, "ring");
     busbw("dgx-h100", "collective.select=nccl|part.nvswitch3.reduce_entries=0", "all_reduce", 64 << 20, "ring");
@@ -354,5 +376,5 @@ static void test_refused(void)
 }
 
 TEST_MAIN("switch_reduce", TEST(test_combined_in_closed_form), TEST(test_copied_in_closed_form), TEST(test_scattered_in_closed_form), TEST(test_nvls_in_closed_form),
-          TEST(test_bytes_of_nvls), TEST(test_bytes_of_a_tree), TEST(test_bytes_of_both), TEST(test_every_kind),
+          TEST(test_bytes_of_nvls), TEST(test_bytes_of_a_tree), TEST(test_bytes_of_both), TEST(test_bytes_of_trees), TEST(test_every_kind),
           TEST(test_small_tables), TEST(test_dgx_h100), TEST(test_chosen_where_it_can_be), TEST(test_refused))
