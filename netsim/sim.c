@@ -127,14 +127,13 @@ static bool can_reduce(const struct sim *sim)
     const struct scenario_failures *failures = scenario->failures;
     const struct teams_request request = {
         .fabric = sim->fabric, .queues = &queues, .has_circuits = sim->fabric->plan == PLAN_PER_PHASE,
-        .can_fail = failures->links > 0 || failures->switches > 0 || failures->list != NULL,
-        .can_lose = links_can_lose(scenario->links, sim->fabric)};
+        .can_fail = failures->links > 0 || failures->switches > 0 || failures->list != NULL};
     uint8_t *seen = arena_array(sim->arena, sim->fabric->host_count, uint8_t);
     bool is_alone = true; /* one rank a host */
     for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
         is_alone &= seen[sim->rank_host[rank]]++ == 0;
     }
-    return is_alone && teams_scale_up_reduces(sim->fabric) && teams_hindrance(&request) == NULL;
+    return is_alone && teams_scale_up_reduces(sim->fabric, scenario->links->retry != 0) && teams_hindrance(&request) == NULL;
 }
 
 static enum status replay_init(struct sim *sim, const struct sim_config *config, struct diag *diag)
@@ -277,8 +276,8 @@ static enum status teams_set(struct sim *sim, struct diag *diag)
         .shape = shape,
         .rtt_ps = path_rtt_max(sim->fabric, sim->routes, &shape).duplex_ps,
         .can_fail = sim->failures.change_count > 0,
-        .can_lose = links_can_lose(sim->scenario.links, sim->fabric),
         .has_circuits = sim->circuits != NULL,
+        .links_repeat = sim->scenario.links->retry != 0,
     };
     return teams_make(&request, sim->arena, &sim->teams, diag);
 }

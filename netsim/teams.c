@@ -51,7 +51,14 @@ static uint32_t first_incapable(const struct fabric *fabric, const struct tree *
     return ID_NONE;
 }
 
-bool teams_scale_up_reduces(const struct fabric *fabric)
+/* Either way. */
+static bool link_loses(const struct fabric *fabric, uint32_t port)
+{
+    const struct frame_loss *loss = fabric->port_frame_loss;
+    return loss != NULL && (loss[port].chance > 0 || loss[fabric->port_peer[port]].chance > 0);
+}
+
+bool teams_scale_up_reduces(const struct fabric *fabric, bool links_repeat)
 {
     if (fabric->server_hosts < 2 || fabric->server_ports == 0) {
         return false;
@@ -59,7 +66,7 @@ bool teams_scale_up_reduces(const struct fabric *fabric)
     for (uint32_t port = fabric->port_first[0]; port < fabric->port_first[0] + fabric->server_ports; port++) {
         uint32_t peer = fabric->port_peer[port], node = peer == ID_NONE ? ID_NONE : fabric->port_node[peer];
         bool is_able = node != ID_NONE && fabric->node_kind[node] == NODE_SWITCH && entries_of(fabric, node) > 0 &&
-                       fabric->port_queue_bytes[peer] == UINT64_MAX;
+                       fabric->port_queue_bytes[peer] == UINT64_MAX && (links_repeat || !link_loses(fabric, port));
         if (!is_able) {
             return false;
         }
@@ -83,7 +90,6 @@ const char *teams_hindrance(const struct teams_request *request)
         }
     }
     return queues->shared_bytes > 0 ? "a shared buffer that drops (queue.shared)"
-           : request->can_lose      ? "links that lose packets"
            : request->can_fail      ? "links that fail"
            : request->has_circuits  ? "circuits that change while the job runs"
                                     : NULL;
@@ -148,13 +154,30 @@ struct trees {
     struct tree tree[TEAM_TREES_MAX];
     uint8_t *port;
     uint32_t incapable; /* a switch that a tree would have needed, ID_NONE: none so far */
+    bool has_lossy;     /* and whether there was one over links that lose packets */
 };
+
+static bool tree_loses(const struct fabric *fabric, const struct tree *tree)
+{
+    bool loses = false;
+    for (uint32_t i = 0; i < tree->hop_count && fabric->port_frame_loss != NULL; i++) {
+        const struct tree_hop *hop = &tree->hops[i];
+        for (uint32_t down = hop->down_first; down < hop->down_first + hop->down_count; down++) {
+            loses |= link_loses(fabric, fabric->port_first[hop->node] + tree->ports[down]);
+        }
+    }
+    return loses;
+}
 
 static void tree_take(struct trees *trees, const struct tree *tree)
 {
     struct team *team = trees->team;
     uint32_t incapable = first_incapable(trees->teams->request->fabric, tree);
     if (!tree_is_wanted(trees->teams, team, tree, trees->is_in_server, trees->used, trees->port)) {
+        return;
+    }
+    if (!trees->teams->request->links_repeat && tree_loses(trees->teams->request->fabric, tree)) {
+        trees->has_lossy = true;
         return;
     }
     if (incapable != ID_NONE) {
@@ -218,6 +241,11 @@ static enum status team_refuse(const struct trees *trees, const struct replay_te
 {
     const struct fabric *fabric = trees->teams->request->fabric;
     char text[48];
+    if (trees->has_lossy) {
+        return diag_set(trees->teams->diag, STATUS_INPUT,
+                        "switches are to combine for group \"%s\", which recovers from no loss, over links of %s that lose packets; "
+                        "expected links.retry, or another algorithm (collective.*)", wanted->group, fabric->name);
+    }
     if (trees->incapable == ID_NONE) {
         return diag_set(trees->teams->diag, STATUS_INPUT,
                         "switches are to combine for group \"%s\", but no tree of %sswitches of %s joins its %u ranks; expected "

@@ -14,7 +14,7 @@ struct teams_request {
     struct packet_shape shape;
     uint64_t rtt_ps;   /* of a full packet, the longest */
     bool can_fail;     /* links may */
-    bool can_lose;     /* so may packets on them, by bit errors */
+    bool links_repeat; /* what they lose by bit errors */
     bool has_circuits; /* that a controller sets while the job runs */
 };
 
@@ -26,7 +26,7 @@ const char *teams_hindrance(const struct teams_request *request);
 enum status teams_make(const struct teams_request *request, struct arena *arena, const struct team_table **table,
                        struct diag *diag);
 
-/* A team of hosts under a switch of theirs can be had over scale-up links. */
-bool teams_scale_up_reduces(const struct fabric *fabric);
+/* Hosts of a server can be a team over its scale-up links. */
+bool teams_scale_up_reduces(const struct fabric *fabric, bool links_repeat);
 
 #endif

@@ -361,6 +361,17 @@ static void test_chosen_where_it_can_be(void)
     busbw("dgx-h100", "collective.select=nccl|part.nvswitch3.reduce_entries=0", "all_reduce", 64 << 20, "ring");
 }
 
+/* Links that repeat lose nothing. */
+static void test_links_that_repeat(void)
+{
+    const char trace[] = "pattern:all_reduce,ranks=8,bytes=1MiB";
+    struct ran clean = good(trace, "dgx-h100", "collective.all_reduce=nvls");
+    struct ran noisy = good(trace, "dgx-h100", "collective.all_reduce=nvls|links.frame_loss=0.01|links.retry=go_back_n");
+    CHECK(makespan_ps(&noisy) > makespan_ps(&clean));
+    arena_free(clean.arena);
+    arena_free(noisy.arena);
+}
+
 /* ---- bad input ---------------------------------------------------------------------------------------------- */
 
 static void test_refused(void)
@@ -372,9 +383,10 @@ static void test_refused(void)
     refused(eight, "dgx-h100", "collective.all_reduce=nvls|queue.capacity=1MiB", "over queues that drop");
     refused(eight, "dgx-h100", "collective.all_reduce=nvls|queue.shared=1MiB", "over a shared buffer that drops");
     refused(eight, "dgx-h100", "collective.all_reduce=nvls|failures.links=1", "over links that fail");
+    refused(eight, "dgx-h100", "collective.all_reduce=nvls|links.frame_loss=0.001", "that lose packets; expected links.retry");
     refused("pattern:all_reduce,ranks=16,bytes=1MiB", "tpu-v4-cube", "collective.all_reduce=sharp", "no tree of switches");
 }
 
 TEST_MAIN("switch_reduce", TEST(test_combined_in_closed_form), TEST(test_copied_in_closed_form), TEST(test_scattered_in_closed_form), TEST(test_nvls_in_closed_form),
           TEST(test_bytes_of_nvls), TEST(test_bytes_of_a_tree), TEST(test_bytes_of_both), TEST(test_bytes_of_trees), TEST(test_every_kind),
-          TEST(test_small_tables), TEST(test_dgx_h100), TEST(test_chosen_where_it_can_be), TEST(test_refused))
+          TEST(test_small_tables), TEST(test_dgx_h100), TEST(test_chosen_where_it_can_be), TEST(test_links_that_repeat), TEST(test_refused))
