@@ -97,9 +97,13 @@ const char *teams_hindrance(const struct teams_request *request)
 
 /* ---- trees ------------------------------------------------------------------------------------------------ */
 
-static bool is_scale_up(const struct fabric *fabric, uint32_t member_port)
+/* Of a host: a scale-up port inside a server, a network port outside, if it has any. */
+static bool port_is_right(const struct fabric *fabric, uint32_t host, uint32_t port, bool is_in_server)
 {
-    return fabric->server_hosts > 1 && member_port < fabric->server_ports;
+    uint32_t ports = fabric->port_first[host + 1] - fabric->port_first[host];
+    bool has_network = fabric->server_hosts <= 1 || ports > fabric->server_ports;
+    bool is_scale_up = fabric->server_hosts > 1 && port < fabric->server_ports;
+    return is_scale_up == is_in_server || (!is_in_server && !has_network);
 }
 
 /* Links of the members are free, of the right kind, and of the rate of those of the first tree. */
@@ -110,7 +114,7 @@ static bool tree_is_wanted(const struct teams *teams, const struct team *team, c
     uint64_t rate_bps = fabric->rate_bps[fabric->port_first[team->host[0]] + port[0]];
     for (uint32_t i = 0; i < team->member_count; i++) {
         uint32_t at = tree->member_port[i];
-        bool is_right = is_scale_up(fabric, at) == is_in_server && !(used[i] >> at & 1) &&
+        bool is_right = port_is_right(fabric, team->host[i], at, is_in_server) && !(used[i] >> at & 1) &&
                         (team->tree_count == 0 || fabric->rate_bps[fabric->port_first[team->host[i]] + at] == rate_bps);
         if (!is_right) {
             return false;
@@ -211,15 +215,27 @@ static void stars_take(struct trees *trees)
     }
 }
 
+static bool has_free_port(const struct trees *trees)
+{
+    const struct fabric *fabric = trees->teams->request->fabric;
+    uint32_t host = trees->team->host[0];
+    for (uint32_t port = 0; port < fabric->port_first[host + 1] - fabric->port_first[host]; port++) {
+        if (port_is_right(fabric, host, port, trees->is_in_server) && !(trees->used[0] >> port & 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Root by root and link by link, from another root on for every team. */
 static void searched_take(struct trees *trees)
 {
     struct teams *teams = trees->teams;
     struct team *team = trees->team;
     struct tree tree;
-    uint32_t roots = 1, tried = 0, idle = 0;
-    for (uint32_t at = 0; at < roots && tried < TREES_TRIED_MAX && idle < 2; at++) {
-        uint32_t before = team->tree_count, lanes = 1;
+    uint32_t roots = 1, tried = 0;
+    for (uint32_t at = 0; at < roots && tried < TREES_TRIED_MAX && has_free_port(trees); at++) {
+        uint32_t lanes = 1;
         for (uint32_t lane = 0; lane < lanes && team->tree_count < TEAM_TREES_MAX; lane++, tried++) {
             uint32_t root = (teams->count + at) % roots;
             if (!tree_find(teams->request->fabric, team->host, team->member_count, root + roots * lane, teams->scratch, &tree)) {
@@ -233,7 +249,6 @@ static void searched_take(struct trees *trees)
             lanes = tree.lane_count;
             tree_take(trees, &tree);
         }
-        idle = team->tree_count > before ? 0 : idle + 1;
     }
 }
 

@@ -240,6 +240,21 @@ static void test_bytes_of_a_tree(void)
     arena_free(ran.arena);
 }
 
+/* 256 GPUs under two tiers of scale-up switches: all 18 links of each are used alike. */
+static void test_bytes_of_two_tiers(void)
+{
+    uint64_t bytes = 18 * 8 * PAYLOAD;
+    char trace[128];
+    snprintf(trace, sizeof trace, "pattern:all_reduce,ranks=256,bytes=%" PRIu64 "B", bytes);
+    struct ran ran = good(trace, "gh200-256", "packet.size=4096B|replay.chunk=1MiB|packet.header=64B|collective.all_reduce=sharp");
+    const struct fabric *fabric = ran.sim->fabric;
+    for (uint32_t port = 0; port < fabric->port_first[256]; port++) {
+        CHECK_EQUAL(counters(&ran, port).tx_bytes, wire_bytes(bytes / 18));
+        CHECK_EQUAL(counters(&ran, fabric->port_peer[port]).tx_bytes, wire_bytes(bytes / 18));
+    }
+    arena_free(ran.arena);
+}
+
 /* In servers the buffer and a share, between them a share once each way. */
 static void test_bytes_of_both(void)
 {
@@ -388,5 +403,5 @@ static void test_refused(void)
 }
 
 TEST_MAIN("switch_reduce", TEST(test_combined_in_closed_form), TEST(test_copied_in_closed_form), TEST(test_scattered_in_closed_form), TEST(test_nvls_in_closed_form),
-          TEST(test_bytes_of_nvls), TEST(test_bytes_of_a_tree), TEST(test_bytes_of_both), TEST(test_bytes_of_trees), TEST(test_every_kind),
+          TEST(test_bytes_of_nvls), TEST(test_bytes_of_a_tree), TEST(test_bytes_of_two_tiers), TEST(test_bytes_of_both), TEST(test_bytes_of_trees), TEST(test_every_kind),
           TEST(test_small_tables), TEST(test_dgx_h100), TEST(test_chosen_where_it_can_be), TEST(test_links_that_repeat), TEST(test_refused))
