@@ -13,8 +13,8 @@
  * Scope: any number of GPUs, links and switches; every link a port of its own; switches 0: a mesh of direct
  * links.
  * Switches combine and copy where their part has reduce_entries (NVLink SHARP; netsim/engine/group.h).
- * Not modelled: credits of the links unless the transport has them (credit; else their queues have no bound), the NICs beside the domain (families with
- * server_gpus have both).
+ * Not modelled: credits of the links unless the transport has them (credit; else their queues have no bound), the NICs
+ * beside the domain (families with server_gpus have both).
  * Checked against: link counts of HGX A100, DGX H100, GH200 and NVL72 and their bandwidth per GPU
  * (tests/test_electrical.c). */
 #include "topologies/server.h"

@@ -21,8 +21,8 @@
  * Scope: NVLink, UALink and their like, one tier. Every link is a port of its own. What the transceivers of
  * copper links burn is in the watts of the chips at both ends.
  * Switches combine and copy where their part has reduce_entries (NVLink SHARP; netsim/engine/group.h).
- * Not modelled: credits of the links unless the transport has them (credit; else their queues have no bound); how addresses are spread over links
- * (packets are, by hash; those of teams in turn). */
+ * Not modelled: credits of the links unless the transport has them (credit; else their queues have no bound); how addresses
+ * are spread over links (packets are, by hash; those of teams in turn). */
 #ifndef PHOTONET_TOPOLOGIES_SERVER_H
 #define PHOTONET_TOPOLOGIES_SERVER_H
 

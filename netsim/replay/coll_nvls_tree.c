@@ -105,6 +105,7 @@ static void tree_step(const struct collective_call *call, uint32_t lane, uint64_
     step->recv_from = member_of(call, step->recv_from);
     step->send_bytes = step->send_to == ID_NONE ? 0 : bytes;
     step->send_lane = lane;
+    step->channel = step->channels = 0; /* all of a member's network port */
     step->wait_lane += TREE_LANE;
     step->after_send = under_way(call, ARITY, k);
     step->also_lane = REDUCE_LANE;
