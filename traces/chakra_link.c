@@ -8,7 +8,7 @@
 
 /* ---- nodes ---------------------------------------------------------------------------------------------- */
 
-/* What the head of a packed node says: the type in the lowest three bits, and what follows. */
+/* What the head of a packed node, behind its length and id, says: the type in the lowest three bits, and what follows. */
 enum { HEAD_TYPE = 7, HEAD_DURATION = 1 << 3, HEAD_OPS = 1 << 4, HEAD_BYTES = 1 << 5, HEAD_COMM = 1 << 6, HEAD_STREAM = 1 << 7 };
 enum { NODE_NUMBERS_MAX = 16 };
 
@@ -49,15 +49,15 @@ static void id_note(struct chakra_rank *rank, uint64_t id)
     rank->node_count++;
 }
 
-void chakra_rank_add(struct chakra_rank *rank, const struct chakra_node *node, const uint64_t *parents)
+/* Everything behind the length. */
+static uint8_t *node_pack(uint8_t *at, const struct chakra_node *node, const uint64_t *parents)
 {
     size_t parent_count = (size_t)node->ctrl_count + node->data_count;
-    uint8_t *at = packed_room(&rank->nodes, (NODE_NUMBERS_MAX + parent_count) * PACKED_NUMBER_BYTES_MAX);
+    at = packed_put(at, node->id);
     uint8_t *head = at++;
     *head = (uint8_t)(node->type | (node->duration_ps > 0 ? HEAD_DURATION : 0) | (node->num_ops > 0 ? HEAD_OPS : 0) |
                       (node->bytes > 0 ? HEAD_BYTES : 0) | (has_comm(node) ? HEAD_COMM : 0) |
                       (node->stream > 0 ? HEAD_STREAM : 0));
-    at = packed_put(at, node->id);
     at = packed_put(at, node->has);
     at = packed_put(at, node->name);
     at = packed_put(at, node->ctrl_count);
@@ -70,17 +70,33 @@ void chakra_rank_add(struct chakra_rank *rank, const struct chakra_node *node, c
     for (size_t i = 0; i < parent_count; i++) {
         at = packed_put_signed(at, (int64_t)(node->id - parents[i]));
     }
-    packed_end(&rank->nodes, at);
+    return at;
+}
+
+/* A node begins with its length, for those who want the id alone: mostly one byte, and moved up where it takes more. */
+void chakra_rank_add(struct chakra_rank *rank, const struct chakra_node *node, const uint64_t *parents)
+{
+    size_t parent_count = (size_t)node->ctrl_count + node->data_count;
+    uint8_t *at = packed_room(&rank->nodes, (NODE_NUMBERS_MAX + parent_count) * PACKED_NUMBER_BYTES_MAX);
+    size_t bytes = (size_t)(node_pack(at + 1, node, parents) - (at + 1));
+    uint8_t length[PACKED_NUMBER_BYTES_MAX];
+    size_t length_bytes = (size_t)(packed_put(length, bytes) - length);
+    if (length_bytes > 1) {
+        memmove(at + length_bytes, at + 1, bytes);
+    }
+    memcpy(at, length, length_bytes);
+    packed_end(&rank->nodes, at + length_bytes + bytes);
     id_note(rank, node->id);
 }
 
-/* Returns where its parents begin. */
-static const uint8_t *node_unpack(const uint8_t *at, struct chakra_node *node)
+/* From its length on. */
+static void node_unpack(const uint8_t *at, struct chakra_node *node)
 {
-    uint8_t head = *at++;
+    uint64_t bytes, id;
     uint32_t has, stream = 0;
-    *node = (struct chakra_node){.type = head & HEAD_TYPE};
-    at = packed_get(at, &node->id);
+    at = packed_get(packed_get(at, &bytes), &id);
+    uint8_t head = *at++;
+    *node = (struct chakra_node){.id = id, .type = head & HEAD_TYPE};
     at = packed_get_u32(at, &has);
     at = packed_get_u32(at, &node->name);
     at = packed_get_u32(at, &node->ctrl_count);
@@ -92,35 +108,34 @@ static const uint8_t *node_unpack(const uint8_t *at, struct chakra_node *node)
     at = (head & HEAD_STREAM) != 0 ? packed_get_u32(at, &stream) : at;
     node->has = (uint16_t)has;
     node->stream = (uint16_t)stream;
-    return node->parents = at;
+    node->parents = at;
 }
 
-/* In the order of the file, from a zeroed walk on. */
-static bool file_walk_next(const struct chakra_rank *rank, struct packed_walk *walk, struct chakra_node *node)
+/* The nodes in the order of the file, from a zeroed walk on: where each begins, NULL behind the last, and its id. */
+static const uint8_t *file_walk_next(const struct chakra_rank *rank, struct packed_walk *walk, uint64_t *id)
 {
     walk->packed = &rank->nodes;
     if (!packed_walk_on(walk)) {
-        return false;
+        return NULL;
     }
-    const uint8_t *at = node_unpack(walk->at, node);
-    for (size_t left = (size_t)node->ctrl_count + node->data_count; left > 0; at++) {
-        left -= *at < 0x80; /* the last byte of a number */
-    }
-    walk->at = at;
-    return true;
+    uint64_t bytes;
+    const uint8_t *begin = walk->at, *at = packed_get(begin, &bytes);
+    packed_get(at, id);
+    walk->at = at + bytes;
+    return begin;
 }
 
 bool chakra_walk_next(struct chakra_walk *walk, struct chakra_node *node)
 {
     const struct chakra_rank *rank = walk->rank;
-    if (rank->node_at == NULL) {
-        walk->next++;
-        return file_walk_next(rank, &walk->packed, node);
-    }
     if (walk->next == rank->node_count) {
         return false;
     }
-    node_unpack(rank->node_at[walk->next++], node);
+    uint64_t id;
+    const uint8_t *at =
+        rank->node_at != NULL ? rank->node_at[walk->next] : file_walk_next(rank, &walk->packed, &id);
+    walk->next++;
+    node_unpack(at, node);
     return true;
 }
 
@@ -181,30 +196,33 @@ static void map_open(struct chakra_rank *rank)
     map->before = arena_array(rank->arena, map->page_count, uint32_t);
 }
 
-static enum status twice_refuse(const struct chakra_rank *rank, const struct chakra_node *again, struct diag *diag)
+static enum status twice_refuse(const struct chakra_rank *rank, const uint8_t *again, struct diag *diag)
 {
     struct packed_walk walk = {0};
-    struct chakra_node first;
-    while (file_walk_next(rank, &walk, &first) && first.id != again->id) {
-    }
+    struct chakra_node first, second;
+    uint64_t id;
+    node_unpack(again, &second);
+    do {
+        node_unpack(file_walk_next(rank, &walk, &id), &first);
+    } while (first.id != second.id);
     return diag_input(diag, (struct origin){.path = rank->path},
-                      "node id %" PRIu64 " is given twice (\"%s\" and \"%s\"); expected unique ids", again->id,
-                      chakra_name_of(rank, &first), chakra_name_of(rank, again));
+                      "node id %" PRIu64 " is given twice (\"%s\" and \"%s\"); expected unique ids", first.id,
+                      chakra_name_of(rank, &first), chakra_name_of(rank, &second));
 }
 
 static enum status ids_enter(struct chakra_rank *rank, struct diag *diag)
 {
     struct packed_walk walk = {0};
-    struct chakra_node node;
-    while (file_walk_next(rank, &walk, &node)) {
-        size_t at = page_find(&rank->ids, node.id / PAGE_IDS);
-        uint64_t bit = UINT64_C(1) << node.id % PAGE_IDS;
+    uint64_t id;
+    for (const uint8_t *node; (node = file_walk_next(rank, &walk, &id)) != NULL;) {
+        size_t at = page_find(&rank->ids, id / PAGE_IDS);
+        uint64_t bit = UINT64_C(1) << id % PAGE_IDS;
         if ((rank->ids.bits[at] & bit) != 0) {
-            return twice_refuse(rank, &node, diag);
+            return twice_refuse(rank, node, diag);
         }
         rank->ids.bits[at] |= bit;
         if (rank->ids.is_hashed) {
-            rank->ids.page[at] = node.id / PAGE_IDS;
+            rank->ids.page[at] = id / PAGE_IDS;
         }
     }
     return STATUS_OK;
@@ -251,12 +269,10 @@ static void pages_count(struct chakra_rank *rank)
 static void nodes_order(struct chakra_rank *rank)
 {
     struct packed_walk walk = {0};
-    struct chakra_node node;
+    uint64_t id;
     rank->node_at = arena_array(rank->arena, rank->node_count, const uint8_t *);
-    for (walk.packed = &rank->nodes; packed_walk_on(&walk);) {
-        const uint8_t *at = walk.at;
-        file_walk_next(rank, &walk, &node);
-        rank->node_at[chakra_number(rank, node.id)] = at;
+    for (const uint8_t *node; (node = file_walk_next(rank, &walk, &id)) != NULL;) {
+        rank->node_at[chakra_number(rank, id)] = node;
     }
 }
 

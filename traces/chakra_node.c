@@ -65,7 +65,8 @@ enum status chakra_node_refuse(const struct chakra_reading *reading, const struc
                                const char *what)
 {
     return diag_input(reading->diag, (struct origin){.path = reading->rank->path},
-                      "node %" PRIu64 " \"%s\": %s", node->id, chakra_name_of(reading->rank, node), what);
+                      "node %" PRIu64 " \"%.*s\": %s", node->id, (int)wire_bytes(reading->name),
+                      reading->name.at == NULL ? "" : (const char *)reading->name.at, what);
 }
 
 bool chakra_integer_text(struct wire_span text, int64_t *value)
@@ -216,9 +217,10 @@ enum status chakra_node_open(struct chakra_reading *reading, uint64_t id, struct
 {
     struct chakra_rank *rank = reading->rank;
     struct chakra_node *node = *out = &reading->node;
-    *node = (struct chakra_node){
-        .id = id, .name = job_builder_name(rank->builder, (const char *)name.at, wire_bytes(name))};
+    *node = (struct chakra_node){.id = id};
+    reading->name = name;
     reading->parent_count = 0;
+    job_builder_name_expect(rank->builder, (const char *)name.at, wire_bytes(name));
     if (rank->node_count == ID_NONE - 1) {
         return chakra_node_refuse(reading, node, "is one more than 32 bits can count");
     }
@@ -250,6 +252,8 @@ void chakra_node_close(struct chakra_reading *reading, struct chakra_node *node,
         node->duration_ps = duration_us * PS_PER_US;
     }
     totals_add(reading->rank, node);
+    node->name =
+        job_builder_name(reading->rank->builder, (const char *)reading->name.at, wire_bytes(reading->name));
     chakra_rank_add(reading->rank, node, reading->parents);
 }
 

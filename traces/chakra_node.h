@@ -22,6 +22,7 @@ struct chakra_reading {
     struct chakra_stream *stream;
     struct chakra_names groups;
     struct chakra_node node;  /* the one that is open */
+    struct wire_span name;    /* of it, until it is closed */
     uint64_t *parents;        /* of it */
     size_t parent_count, parent_capacity;
     enum chakra_schema schema;

@@ -17,7 +17,8 @@
 #include <string.h>
 
 #define PACKED_NUMBER_BYTES_MAX 10
-#define PACKED_BLOCK_BYTES      ((size_t)64 << 10)
+#define PACKED_BLOCK_BYTES_MIN  ((size_t)64 << 10) /* doubling, */
+#define PACKED_BLOCK_BYTES_MAX  ((size_t)1 << 20)  /* so far */
 
 struct packed_block {
     struct packed_block *next;
@@ -37,7 +38,9 @@ static inline uint8_t *packed_block_next(struct packed *packed, size_t bytes)
 {
     struct packed_block *left = packed->last != NULL ? packed->last->next : packed->first;
     if (left == NULL || left->capacity < bytes) {
-        size_t capacity = bytes > PACKED_BLOCK_BYTES ? bytes : PACKED_BLOCK_BYTES;
+        size_t capacity = packed->last != NULL ? 2 * packed->last->capacity : PACKED_BLOCK_BYTES_MIN;
+        capacity = capacity < PACKED_BLOCK_BYTES_MAX ? capacity : PACKED_BLOCK_BYTES_MAX;
+        capacity = capacity < bytes ? bytes : capacity;
         struct packed_block *made =
             (struct packed_block *)arena_alloc(packed->arena, sizeof(struct packed_block) + capacity);
         made->capacity = capacity;

@@ -194,6 +194,7 @@ uint32_t job_builder_op(struct job_builder *builder, const struct op *op);
 /* Keeps a text of the rank that has been started, once, for op.name_id: for readers that meet names long before they can
  * tell what the operations are. 0 is "". */
 uint32_t job_builder_name(struct job_builder *builder, const char *text, size_t bytes);
+void job_builder_name_expect(const struct job_builder *builder, const char *text, size_t bytes); /* it comes soon */
 const char *job_builder_name_text(const struct job_builder *builder, uint32_t name_id); /* until the next name */
 /* `op` waits for `on`; forward references are allowed, duplicates are harmless. */
 void job_builder_dep(struct job_builder *builder, uint32_t op, uint32_t on);

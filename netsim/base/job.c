@@ -301,7 +301,7 @@ static enum status peers_check(const struct job_builder *builder, const char *pa
 {
     struct op_walk walk = {0};
     struct stored_op op;
-    while (builder->collected.has_messages && op_walk_next(builder, &walk, &op)) {
+    while (builder->collected.peer_max >= builder->rank_count && op_walk_next(builder, &walk, &op)) {
         bool is_message = op.kind == OP_SEND || op.kind == OP_RECV;
         if (is_message && op.peer >= builder->rank_count) {
             return diag_input(diag, (struct origin){.path = path},
@@ -333,6 +333,7 @@ enum status job_builder_rank_end(struct job_builder *builder, const char *path, 
         return status;
     }
     struct program program;
+    names_seal(builder);
     program_layout(builder, &program);
     collected_clear(builder);
     uint32_t id = program_find(builder, &program);

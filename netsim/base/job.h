@@ -96,6 +96,7 @@ struct job_builder {
         uint64_t op_count, dep_count;
         uint64_t source_id; /* of the last operation */
         uint64_t dep_op;    /* of the last dependency */
+        uint32_t peer_max;
         bool has_messages, has_pairs;
         bool is_unsorted; /* some dependency is of an operation before that of the last one */
         uint32_t slot_count;
@@ -118,6 +119,8 @@ struct job_builder {
 /* ---- job_rank.c
  * ------------------------------------------------------------------------------------------ */
 
+/* No names come any more. */
+void names_seal(struct job_builder *builder);
 /* Nothing is collected; gives back what a large rank has taken. */
 void collected_clear(struct job_builder *builder);
 void names_clear(struct job_builder *builder);

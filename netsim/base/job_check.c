@@ -8,6 +8,7 @@
 #include "netsim/base/job.h"
 
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* The collectives of a program on one of its group slots, in canonical order. */
@@ -34,7 +35,7 @@ struct run {
 };
 
 struct side {
-    struct message *message;
+    uint32_t message_count;
     struct run *run;
     uint32_t run_count;
 };
@@ -50,6 +51,8 @@ struct check {
     struct arena *scratch;
     struct summary *summaries; /* a program each */
     struct diag *diag;
+    uint32_t *sequence;             /* room for the longest program */
+    struct message *list, *sorting; /* room for the longest side of a program */
 };
 
 static uint64_t fold(uint64_t digest, uint64_t a, uint64_t b)
@@ -61,6 +64,23 @@ static uint64_t fold(uint64_t digest, uint64_t a, uint64_t b)
 static struct origin rank_origin(const struct check *check, uint32_t rank)
 {
     return (struct origin){.path = check->rank_path[rank]};
+}
+
+/* Operations in canonical order; NULL where that is the order in which they stand, as it mostly is. */
+static const uint32_t *sequence_of(const struct program *program, uint32_t *room)
+{
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        if (program->order[op] != op) {
+            program_sequence(program, room);
+            return room;
+        }
+    }
+    return NULL;
+}
+
+static inline uint32_t op_at(const uint32_t *sequence, uint32_t position)
+{
+    return sequence == NULL ? position : sequence[position];
 }
 
 /* ---- collectives
@@ -76,8 +96,8 @@ static void pair_members_note(struct slot_summary *slot, uint32_t members)
 static void slots_summarise(const struct job *job, const struct program *program, const uint32_t *sequence,
                             struct slot_summary *slots)
 {
-    for (uint32_t position = 0; position < program->op_count; position++) {
-        uint32_t op = sequence[position];
+    for (uint32_t position = 0; position < program->op_count && program->slot_count > 0; position++) {
+        uint32_t op = op_at(sequence, position);
         if (program->kind[op] == OP_COLLECTIVE) {
             struct slot_summary *slot = &slots[program->group_slot[op]];
             uint64_t what = (uint64_t)program->collective[op] << 32 | program->root[op];
@@ -243,21 +263,25 @@ static enum status collectives_check(const struct check *check)
 /* ---- messages
  * ----------------------------------------------------------------------------------------------- */
 
-/* Ascending by delta, then by tag. */
-static uint64_t message_key(const struct message *message)
+/* Ascending by delta, then by tag; counted from the lowest ones, so that few bytes of the keys differ. */
+struct base {
+    int32_t delta;
+    uint32_t tag;
+};
+
+static inline uint64_t message_key(const struct message *message, struct base base)
 {
-    return (uint64_t)((uint32_t)message->delta ^ UINT32_C(0x80000000)) << 32 | message->tag;
+    return (uint64_t)((uint32_t)message->delta - (uint32_t)base.delta) << 32 | (message->tag - base.tag);
 }
 
 /* Stable, so that messages of one key stay in the order of the program: a counting sort for each byte of the
  * keys in which they differ, mostly two of eight. With qsort, a schedule of two partners spent a third of its
- * reading here. */
-static void messages_sort(struct arena *scratch, struct message **messages, uint32_t count)
+ * reading here. Returns where the sorted ones are: in `from` or in `to`. */
+static struct message *messages_sort(struct message *from, struct message *to, uint32_t count, struct base base)
 {
-    struct message *from = *messages, *to = arena_array(scratch, count, struct message);
     uint64_t differing = 0;
     for (uint32_t i = 1; i < count; i++) {
-        differing |= message_key(&from[i]) ^ message_key(&from[0]);
+        differing |= message_key(&from[i], base) ^ message_key(&from[0], base);
     }
     for (unsigned shift = 0; shift < 64; shift += 8) {
         if ((differing >> shift & 0xff) == 0) {
@@ -265,19 +289,19 @@ static void messages_sort(struct arena *scratch, struct message **messages, uint
         }
         uint32_t first[257] = {0};
         for (uint32_t i = 0; i < count; i++) {
-            first[(message_key(&from[i]) >> shift & 0xff) + 1]++;
+            first[(message_key(&from[i], base) >> shift & 0xff) + 1]++;
         }
         for (unsigned byte = 0; byte < 256; byte++) {
             first[byte + 1] += first[byte];
         }
         for (uint32_t i = 0; i < count; i++) {
-            to[first[message_key(&from[i]) >> shift & 0xff]++] = from[i];
+            to[first[message_key(&from[i], base) >> shift & 0xff]++] = from[i];
         }
         struct message *swapped = from;
         from = to;
         to = swapped;
     }
-    *messages = from;
+    return from;
 }
 
 /* The delta as the sender sees it, in the builder's range (-ranks/2, ranks/2]. */
@@ -287,35 +311,56 @@ static int32_t sender_delta(int32_t receiver_delta, uint32_t ranks)
     return is_half ? receiver_delta : -receiver_delta;
 }
 
-static void messages_collect(const struct check *check, const struct program *program, enum op_kind kind,
-                             const uint32_t *sequence, struct side *side, uint32_t count)
+/* The messages of one kind in order, in `list` or `sorting`, which have room for them. */
+static const struct message *messages_list(const struct check *check, const struct program *program,
+                                           enum op_kind kind, const uint32_t *sequence, struct message *list,
+                                           struct message *sorting)
 {
-    side->message = arena_array(check->scratch, count, struct message);
-    uint32_t at = 0;
-    for (uint32_t position = 0; position < program->op_count; position++) {
-        uint32_t op = sequence[position];
-        if (program->kind[op] == kind) {
-            int32_t delta = program->peer_delta[op];
-            delta = kind == OP_SEND ? delta : sender_delta(delta, check->job->rank_count);
-            side->message[at++] = (struct message){delta, program->tag[op], op};
-        }
-    }
+    uint32_t count = 0;
+    struct base base = {INT32_MAX, UINT32_MAX};
     bool is_sorted = true; /* as a program with one partner a side mostly is */
-    for (uint32_t i = 1; i < count && is_sorted; i++) {
-        is_sorted = message_key(&side->message[i - 1]) <= message_key(&side->message[i]);
+    for (uint32_t position = 0; position < program->op_count; position++) {
+        uint32_t op = op_at(sequence, position);
+        if (program->kind[op] != kind) {
+            continue;
+        }
+        int32_t delta = program->peer_delta[op];
+        uint32_t tag = program->tag[op];
+        delta = kind == OP_SEND ? delta : sender_delta(delta, check->job->rank_count);
+        list[count] = (struct message){delta, tag, op};
+        if (count > 0) {
+            const struct message *before = &list[count - 1];
+            is_sorted = is_sorted && (before->delta < delta || (before->delta == delta && before->tag <= tag));
+        }
+        base.delta = delta < base.delta ? delta : base.delta;
+        base.tag = tag < base.tag ? tag : base.tag;
+        count++;
     }
-    if (!is_sorted) {
-        messages_sort(check->scratch, &side->message, count);
-    }
+    return is_sorted ? list : messages_sort(list, sorting, count, base);
 }
 
-static void runs_cut(const struct check *check, const struct program *program, struct side *side,
-                     uint32_t count)
+/* For reports, which are rare and want both sides at once. */
+static const struct message *messages_again(const struct check *check, uint32_t rank, enum op_kind kind)
+{
+    const struct program *program = job_program(check->job, rank);
+    const struct summary *summary = &check->summaries[check->job->rank_program[rank]];
+    uint32_t count = (kind == OP_SEND ? &summary->sends : &summary->receives)->message_count;
+    return messages_list(check, program, kind, sequence_of(program, check->sequence),
+                         arena_array(check->scratch, count, struct message),
+                         arena_array(check->scratch, count, struct message));
+}
+
+static void side_summarise(const struct check *check, const struct program *program, enum op_kind kind,
+                           const uint32_t *sequence, struct side *side)
 {
     size_t capacity = 0, run_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct message *message = &side->message[i];
-        if (i == 0 || message->delta != side->message[i - 1].delta) {
+    if (side->message_count == 0) {
+        return;
+    }
+    const struct message *messages = messages_list(check, program, kind, sequence, check->list, check->sorting);
+    for (uint32_t i = 0; i < side->message_count; i++) {
+        const struct message *message = &messages[i];
+        if (i == 0 || message->delta != messages[i - 1].delta) {
             vec_push(check->scratch, side->run, run_count, capacity) = (struct run){message->delta, i, 0, 0};
         }
         struct run *run = &side->run[run_count - 1];
@@ -323,17 +368,6 @@ static void runs_cut(const struct check *check, const struct program *program, s
         run->count++;
     }
     side->run_count = (uint32_t)run_count;
-}
-
-static void side_summarise(const struct check *check, const struct program *program, enum op_kind kind,
-                           const uint32_t *sequence, struct side *side)
-{
-    uint32_t count = 0;
-    for (uint32_t op = 0; op < program->op_count; op++) {
-        count += program->kind[op] == kind;
-    }
-    messages_collect(check, program, kind, sequence, side, count);
-    runs_cut(check, program, side, count);
 }
 
 static const struct run *run_find(const struct side *side, int32_t delta)
@@ -369,8 +403,8 @@ static enum status messages_differ(const struct check *check, uint32_t from, con
                                    uint32_t to, const struct run *received)
 {
     const struct program *a = job_program(check->job, from), *b = job_program(check->job, to);
-    const struct message *send = check->summaries[check->job->rank_program[from]].sends.message;
-    const struct message *receive = check->summaries[check->job->rank_program[to]].receives.message;
+    const struct message *send = messages_again(check, from, OP_SEND);
+    const struct message *receive = messages_again(check, to, OP_RECV);
     uint32_t i = sent == NULL ? 0 : sent->first, i_end = sent == NULL ? 0 : i + sent->count;
     uint32_t j = received == NULL ? 0 : received->first, j_end = received == NULL ? 0 : j + received->count;
     for (;; i++, j++) {
@@ -426,18 +460,37 @@ static enum status rank_check(const struct check *check, uint32_t rank)
 /* ---- all
  * ---------------------------------------------------------------------------------------------------- */
 
+/* Counts messages, and takes room for the longest program and its longest side. */
+static void rooms_take(struct check *check)
+{
+    uint32_t ops_max = 0, messages_max = 0;
+    for (uint32_t i = 0; i < check->job->program_count; i++) {
+        const struct program *program = &check->job->programs[i];
+        struct summary *summary = &check->summaries[i];
+        uint32_t sends = 0, receives = 0;
+        for (uint32_t op = 0; op < program->op_count; op++) {
+            sends += program->kind[op] == OP_SEND;
+            receives += program->kind[op] == OP_RECV;
+        }
+        summary->sends.message_count = sends;
+        summary->receives.message_count = receives;
+        uint32_t longest = sends > receives ? sends : receives;
+        messages_max = longest > messages_max ? longest : messages_max;
+        ops_max = program->op_count > ops_max ? program->op_count : ops_max;
+    }
+    check->sequence = arena_array(check->scratch, ops_max, uint32_t);
+    check->list = arena_array(check->scratch, messages_max, struct message);
+    check->sorting = arena_array(check->scratch, messages_max, struct message);
+}
+
 static void programs_summarise(struct check *check)
 {
     const struct job *job = check->job;
-    uint32_t ops_max = 0;
-    for (uint32_t i = 0; i < job->program_count; i++) {
-        ops_max = job->programs[i].op_count > ops_max ? job->programs[i].op_count : ops_max;
-    }
-    uint32_t *sequence = arena_array(check->scratch, ops_max, uint32_t);
+    rooms_take(check);
     for (uint32_t i = 0; i < job->program_count; i++) {
         const struct program *program = &job->programs[i];
         struct summary *summary = &check->summaries[i];
-        program_sequence(program, sequence);
+        const uint32_t *sequence = sequence_of(program, check->sequence);
         summary->slots = arena_array(check->scratch, program->slot_count, struct slot_summary);
         slots_summarise(job, program, sequence, summary->slots);
         side_summarise(check, program, OP_SEND, sequence, &summary->sends);
@@ -448,8 +501,8 @@ static void programs_summarise(struct check *check)
 enum status job_check(const struct job *job, const char *const *rank_path, struct diag *diag)
 {
     struct arena *scratch = arena_new("check of a job");
-    struct check check = {job, rank_path, scratch, arena_array(scratch, job->program_count, struct summary),
-                          diag};
+    struct check check = {.job = job, .rank_path = rank_path, .scratch = scratch, .diag = diag};
+    check.summaries = arena_array(scratch, job->program_count, struct summary);
     programs_summarise(&check);
     enum status status = collectives_check(&check);
     for (uint32_t rank = 0; rank < job->rank_count && status == STATUS_OK; rank++) {
