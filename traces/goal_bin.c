@@ -107,7 +107,7 @@ static inline void node_read(const uint8_t *at, uint32_t number, struct node *no
     node->goal.name = NULL;
 }
 
-static enum status node_check(const struct reading *reading, const struct section *section,
+static inline enum status node_check(const struct reading *reading, const struct section *section,
                               const struct node *node)
 {
     bool is_known = node->goal.kind >= GOAL_SEND && node->goal.kind <= GOAL_CALC;

@@ -1,8 +1,7 @@
 /* What the files of the job builder share: job.c (groups, ranks, sharing), job_program.c (one program's
  * columns) and job_check.c (does the whole fit together). Nobody else includes this.
  *
- * A rank's operations and dependencies are collected as packed numbers (op_pack, dep_pack in job_rank.c), some 10 bytes an
- * operation, in blocks that are reused from rank to rank. At its end they become one block of columns; where a program
+ * A rank's operations and dependencies are collected in a short form (job_rank.c), some 10 bytes each, in blocks that are reused from rank to rank. At its end they become one block of columns; where a program
  * with the same bytes exists, the rank takes that one and nothing is kept. What a large rank has taken ends before its
  * columns get their companions: one rank alone may have gigabytes, and the job keeps only the columns. Expected: up to
  * 16,384 ranks that share a few programs of 10^4 operations (generators), or some thousand ranks with programs of their
@@ -95,7 +94,7 @@ struct job_builder {
         struct packed ops, deps;
         uint64_t op_count, dep_count;
         uint64_t source_id; /* of the last operation */
-        uint64_t dep_op;    /* of the last dependency */
+        uint32_t dep_op;    /* of the last dependency */
         uint32_t peer_max;
         bool has_messages, has_pairs;
         bool is_unsorted; /* some dependency is of an operation before that of the last one */
@@ -132,9 +131,20 @@ struct op_walk {
 bool op_walk_next(const struct job_builder *builder, struct op_walk *walk, struct stored_op *op);
 struct dep_walk {
     struct packed_walk packed;
-    uint64_t op, on;
+    uint32_t op, on;
 };
-bool dep_walk_next(const struct job_builder *builder, struct dep_walk *walk);
+static inline bool dep_walk_next(const struct job_builder *builder, struct dep_walk *walk)
+{
+    walk->packed.packed = &builder->collected.deps;
+    if (!packed_walk_on(&walk->packed)) {
+        return false;
+    }
+    int64_t step, back;
+    walk->packed.at = packed_get_signed(packed_get_signed(walk->packed.at, &step), &back);
+    walk->op += (uint32_t)step;
+    walk->on = walk->op - (uint32_t)back;
+    return true;
+}
 
 /* ---- job_program.c
  * ------------------------------------------------------------------------------------------ */

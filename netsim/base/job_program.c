@@ -256,7 +256,7 @@ static void rows_fill(const struct job_builder *builder, size_t ops, uint32_t *f
         first[op + 1] += first[op];
     }
     while (dep_walk_next(builder, &filling)) {
-        dep[first[filling.op]++] = (uint32_t)filling.on;
+        dep[first[filling.op]++] = filling.on;
     }
 }
 
@@ -271,7 +271,7 @@ static void rows_append(const struct job_builder *builder, size_t ops, uint32_t 
         for (; op < walk.op; op++) {
             first[op] = at;
         }
-        dep[at++] = (uint32_t)walk.on;
+        dep[at++] = walk.on;
     }
     for (; op < ops; op++) {
         first[op] = at;
