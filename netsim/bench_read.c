@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,8 +208,10 @@ static bool reading_fork(const char *spec, bool is_trace, uint32_t ranks, struct
     pid_t child = fork();
     if (child == 0) {
         reading_run(spec, is_trace, ranks, reading);
-        ssize_t written = write(ends[1], reading, sizeof *reading);
-        _exit(written == (ssize_t)sizeof *reading ? 0 : 1);
+        if (write(ends[1], reading, sizeof *reading) >= 0) {
+            close(ends[1]); /* the other end finds out how much has come */
+        }
+        kill(getpid(), SIGKILL); /* nothing of the parent's, such as buffered output, is to be ended twice */
     }
     close(ends[1]);
     bool is_good = child > 0 && read(ends[0], reading, sizeof *reading) == (ssize_t)sizeof *reading;
