@@ -211,6 +211,7 @@ $(BUILD)/photonet-bench: $(BUILD)/netsim/main.o $(REFERENCE) $(BUILD)/libphotone
 bench: $(BUILD)/photonet-bench
 	$(BUILD)/photonet-bench bench queue
 	$(BUILD)/photonet-bench bench engine
+	$(BUILD)/photonet-bench bench read
 
 # ---- installing --------------------------------------------------------------------------------------------------
 # The installed libraries show the embedding API alone: hidden symbols are made local in the archive too.

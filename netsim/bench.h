@@ -7,6 +7,7 @@
 #define PHOTONET_BENCH_H
 
 #include "netsim/base/simd.h"
+#include "photonet/status.h"
 
 #include <jansson.h>
 #include <time.h>
@@ -16,6 +17,9 @@ struct bench_request {
     bool is_simd_given;     /* measure one body only, else every one that this machine has */
     enum simd_body simd;
     uint64_t pending;       /* queue: one size only, 0 = 10^3 to 10^6 */
+    const char *trace;      /* read: this trace only (SPEC), NULL for those that the benchmark writes */
+    uint32_t ranks;         /* read: of that trace, 0 = as it says */
+    struct diag *diag;      /* read: says why, where it could not */
 };
 
 /* Hold model of the event queue and of other pending-event sets, and a memory-latency probe. */
@@ -26,6 +30,10 @@ json_t *bench_queue(const struct bench_request *request);
  * where it is linked, and a memory-latency probe. A hop is one packet over one link; hops
  * of ACKs are counted in ns_per_hop, not in ns_per_data_hop. Times of several threads are wall clock. */
 json_t *bench_engine(const struct bench_request *request);
+
+/* Traces, written by every writer into a temporary folder and read back: megabytes (10^6) of the files per second of CPU
+ * time, and the most memory that reading took, in bytes per byte of the files; the plain bytes, hashed, beside. */
+json_t *bench_read(const struct bench_request *request);
 
 static inline double bench_thread_ns(void)
 {

@@ -14,14 +14,17 @@ static const struct {
 } benches[] = {
     {"queue", bench_queue},
     {"engine", bench_engine},
+    {"read", bench_read},
 };
-enum { BENCH_COUNT = sizeof benches / sizeof benches[0], OPT_FORMAT = 256, OPT_SIMD, OPT_ROUNDS, OPT_PENDING };
+enum { BENCH_COUNT = sizeof benches / sizeof benches[0], OPT_FORMAT = 256, OPT_SIMD, OPT_ROUNDS, OPT_PENDING, OPT_TRACE, OPT_RANKS };
 
 static const struct argp_option options[] = {
     {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
     {"simd", OPT_SIMD, "BODY", 0, "one body only: scalar neon avx2 avx512 (default: each that runs here)", 0},
     {"rounds", OPT_ROUNDS, "N", 0, "rounds that the medians are of (default: 5)", 0},
     {"pending", OPT_PENDING, "N", 0, "queue: one number of pending events only (default: 10^3 to 10^6)", 0},
+    {"trace", OPT_TRACE, "SPEC", 0, "read: this trace (default: traces made for the purpose)", 0},
+    {"ranks", OPT_RANKS, "N", 0, "read: ranks of that trace (default: as it says)", 0},
     {0},
 };
 
@@ -59,7 +62,7 @@ static error_t bench_parse(struct arguments *arguments, const char *text)
             return 0;
         }
     }
-    return usage(arguments, "bench", text, "queue or engine");
+    return usage(arguments, "bench", text, "queue, engine or read");
 }
 
 static error_t option_parse(int key, char *text, struct argp_state *state)
@@ -83,10 +86,17 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return error;
     case OPT_PENDING:
         return count_parse(arguments, "--pending", text, 100000000, &arguments->request.pending);
+    case OPT_TRACE:
+        arguments->request.trace = text;
+        return 0;
+    case OPT_RANKS:
+        error = count_parse(arguments, "--ranks", text, 1048576, &rounds);
+        arguments->request.ranks = (uint32_t)rounds;
+        return error;
     case ARGP_KEY_ARG:
         return bench_parse(arguments, text);
     case ARGP_KEY_NO_ARGS:
-        diag_set(arguments->diag, STATUS_USAGE, "bench: queue or engine was expected behind it");
+        diag_set(arguments->diag, STATUS_USAGE, "bench: queue, engine or read was expected behind it");
         return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -168,7 +178,7 @@ static void result_print(const struct arguments *arguments, json_t *rows)
 enum status command_bench(int argc, char **argv, struct diag *diag)
 {
     static const struct argp argp = {
-        options, option_parse, "queue|engine", "Measures parts of the simulator beside yardsticks, in the same run.", NULL,
+        options, option_parse, "queue|engine|read", "Measures parts of the simulator beside yardsticks, in the same run.", NULL,
         NULL, NULL};
     struct arguments arguments = {.diag = diag, .request.round_count = 5, .bench = BENCH_COUNT};
     bool is_done = false;
@@ -176,6 +186,13 @@ enum status command_bench(int argc, char **argv, struct diag *diag)
     if (status != STATUS_OK || is_done) {
         return status;
     }
-    result_print(&arguments, benches[arguments.bench].run(&arguments.request));
+    arguments.request.diag = diag;
+    diag->text[0] = '\0';
+    json_t *rows = benches[arguments.bench].run(&arguments.request);
+    if (diag->text[0] != '\0') {
+        json_decref(rows);
+        return STATUS_INPUT;
+    }
+    result_print(&arguments, rows);
     return STATUS_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "netsim/fabric_load.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 static void net_send(struct net *net, size_t index, uint64_t now_ps)
 {
@@ -56,19 +57,6 @@ static void on_event(void *context, uint32_t host, enum host_event kind, uint64_
 }
 
 /* ---- building --------------------------------------------------------------------------------------------- */
-
-#define SETTINGS_MAX 32
-
-static size_t settings_split(struct arena *arena, const char *text, struct trace_setting *settings)
-{
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(arena, text), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        settings[count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
-    }
-    return count;
-}
 
 static void must(enum status status, const struct diag *diag)
 {

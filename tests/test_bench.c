@@ -1,5 +1,6 @@
 /* The benchmarks' own soundness: the event queue, two heaps and the C library's tree give up the same million events
- * in the same order, and the rows have the columns that are promised. Not asserted: any speed. */
+ * in the same order, and the rows have the columns that are promised; a reading of a trace is told by the process that made it. Not asserted:
+ * any speed. */
 #include "netsim/bench.h"
 #include "tests/check.h"
 
@@ -28,4 +29,28 @@ static void test_queue_rows(void)
     json_decref(rows);
 }
 
-TEST_MAIN("bench", TEST(test_queue_rows))
+/* What a process of its own has read comes back, with its peak; a refusal too. */
+static void test_read_row(void)
+{
+    struct test_diag_row {
+        const char *spec;
+        const char *refusal; /* NULL: there is a row */
+    } rows[] = {{"pattern:ring_allreduce,ranks=8,bytes=1MiB,count=1000", NULL},
+                {"/no/such/trace", "/no/such/trace"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct diag diag = {0};
+        struct bench_request request = {.round_count = 2, .trace = rows[i].spec, .diag = &diag};
+        json_t *list = bench_read(&request), *row = json_array_get(list, 0);
+        CHECK_EQUAL(json_array_size(list), rows[i].refusal == NULL ? 1u : 0u);
+        CHECK_EQUAL(strstr(diag.text, rows[i].refusal == NULL ? "?" : rows[i].refusal) != NULL, rows[i].refusal != NULL);
+        if (row != NULL) {
+            CHECK_TEXT(json_string_value(json_object_get(row, "format")), "pattern");
+            CHECK(json_integer_value(json_object_get(row, "operations")) >= 1000);
+            CHECK(json_real_value(json_object_get(row, "MB_per_s_max")) >=
+                  json_real_value(json_object_get(row, "MB_per_s")));
+        }
+        json_decref(list);
+    }
+}
+
+TEST_MAIN("bench", TEST(test_queue_rows), TEST(test_read_row))

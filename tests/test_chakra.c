@@ -380,6 +380,46 @@ static void fifo_rank(uint32_t rank, uint64_t first, uint64_t second)
     save_rank(rank);
 }
 
+/* Ids near each other, far apart and in clusters, in the file's order at random: an operation's number is how many ids
+ * are lower, whatever the map of ids looks like. Each node waits for the one with the next higher id in the file's order. */
+static void test_ids_of_every_spread(void)
+{
+    enum { NODES = 300 };
+    static const char *const kinds[] = {"dense", "sparse", "clusters"};
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        uint64_t ids[NODES];
+        uint32_t lower[NODES] = {0}, wrong = 0;
+        for (uint32_t i = 0; i < NODES; i++) {
+            uint32_t shuffled = i * 77 % NODES; /* 77 and 300 have no common divisor */
+            ids[i] = kind == 0   ? 5 + 2 * shuffled
+                     : kind == 1 ? (uint64_t)shuffled * UINT64_C(60497000000000003)
+                                 : (uint64_t)(shuffled % 3) << 50 | shuffled;
+        }
+        folder_make(kinds[kind]);
+        file_begin();
+        for (uint32_t i = 0; i < NODES; i++) {
+            compute(ids[i], "x", i + 1);
+            if (i > 0 && ids[i - 1] < ids[i]) {
+                data_dep(ids[i - 1]);
+            }
+            node_end();
+            for (uint32_t j = 0; j < NODES; j++) {
+                lower[i] += ids[j] < ids[i];
+            }
+        }
+        save_rank(0);
+        CHECK(loads(1));
+        const struct program *program = program_of(0);
+        for (uint32_t i = 0; i < NODES; i++) {
+            uint32_t op = lower[i], deps = program->dep_first[op + 1] - program->dep_first[op];
+            bool has_dep = i > 0 && ids[i - 1] < ids[i];
+            wrong += program->source_id[op] != ids[i] || program->duration_ps[op] != (i + 1) * PS_PER_US ||
+                     deps != has_dep || (has_dep && program->dep[program->dep_first[op]] != lower[i - 1]);
+        }
+        CHECK_EQUAL(wrong, 0);
+    }
+}
+
 static void test_equal_tags(void)
 {
     folder_make("fifo");
@@ -1630,7 +1670,7 @@ static void test_corpus_refused(void)
     }
 }
 
-TEST_MAIN("chakra", TEST(test_omitted_zeros), TEST(test_ids), TEST(test_equal_tags), TEST(test_ctrl_deps),
+TEST_MAIN("chakra", TEST(test_omitted_zeros), TEST(test_ids), TEST(test_ids_of_every_spread), TEST(test_equal_tags), TEST(test_ctrl_deps),
           TEST(test_data_deps), TEST(test_missing_attributes), TEST(test_cpu_duplicates),
           TEST(test_group_file), TEST(test_group_world), TEST(test_group_metadata), TEST(test_group_number),
           TEST(test_elements), TEST(test_durations), TEST(test_start_times), TEST(test_integer_kinds), TEST(test_bad_integers),

@@ -9,6 +9,7 @@
 #include "netsim/route/shortest.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 struct loaded {
     struct arena *arena;
@@ -19,22 +20,11 @@ struct loaded {
 };
 
 /* `settings` is "key=value|key=value". */
-static size_t settings_split(struct arena *arena, const char *settings, struct trace_setting *sets)
-{
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(arena, settings), "|"); word != NULL; word = strtok(NULL, "|")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
-    return count;
-}
-
 static struct loaded load(const char *spec, const char *settings, uint32_t hosts_wanted)
 {
     struct loaded loaded = {.arena = arena_new("test")};
-    struct trace_setting sets[32];
-    size_t count = settings_split(loaded.arena, settings, sets);
+    struct trace_setting sets[SETTINGS_MAX];
+    size_t count = settings_split_at(loaded.arena, settings, "|", sets);
     loaded.status = fabric_load(spec, sets, count, hosts_wanted, loaded.arena, &loaded.config, &loaded.diag);
     loaded.fabric = loaded.config.fabric;
     return loaded;
@@ -66,20 +56,12 @@ static struct result_summary ran(const char *trace, const struct job *job, const
                                  uint32_t iterations)
 {
     struct arena *arena = arena_new("test");
-    struct diag diag = {""};
-    struct trace_setting sets[32];
-    struct run_result result = {.status = NULL};
-    struct run_request request = {.trace = trace, .fabric = fabric, .settings = sets, .seed = 1,
-                                  .iterations = iterations, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    request.setting_count = settings_split(arena, settings, sets);
-    enum status status = job != NULL ? STATUS_OK : run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    if (status != STATUS_OK) {
-        printf("%s on %s, %s: %s\n%s\n", trace, fabric, settings, diag.text,
-               result.explanation != NULL ? result.explanation : "");
-    }
-    CHECK_EQUAL(status, STATUS_OK);
-    struct result_summary summary = result.summary;
+    struct trace_setting sets[SETTINGS_MAX];
+    struct run_request request = whole_request(trace, fabric);
+    request.iterations = iterations;
+    request.settings = sets;
+    request.setting_count = settings_split_at(arena, settings, "|", sets);
+    struct result_summary summary = whole_run_good(request, job, NULL, arena).summary;
     arena_free(arena);
     return summary;
 }

@@ -10,6 +10,7 @@
 #include "netsim/run.h"
 #include "tests/check.h"
 #include "tests/net.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 
@@ -293,24 +294,7 @@ static void test_vlb_laws(void)
 
 static struct run_result job_run(struct arena *arena, const char *fabric, const char *trace, const char *settings)
 {
-    struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {.status = NULL};
-    struct trace_setting sets[16];
-    struct run_request request = {.trace = trace, .fabric = fabric, .settings = sets, .seed = 1, .iterations = 1,
-                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[request.setting_count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
-    enum status status = run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    if (status != STATUS_OK) {
-        printf("%s\n", diag.text);
-    }
-    CHECK_EQUAL(status, STATUS_OK);
-    return result;
+    return whole_run_good(whole_request(trace, fabric), NULL, settings, arena);
 }
 
 static uint64_t fct_ps(const char *settings)

@@ -7,6 +7,7 @@
  * path at pauses only. Not asserted: agreement with another simulator, of which none has been run on these. */
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 struct done {
     struct arena *arena;
@@ -19,19 +20,9 @@ struct done {
 static struct done run(const char *trace, const char *fabric, const char *transport, const char *settings)
 {
     struct done done = {.arena = arena_new("test")};
-    struct trace_setting sets[16];
-    struct run_request request = {.trace = trace, .fabric = fabric, .seed = 1, .iterations = 1, .transport = transport,
-                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true, .settings = sets};
-    for (char *word = strtok(arena_strdup(done.arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[request.setting_count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
-    }
-    const struct job *job;
-    done.status = run_read(&request, done.arena, &job, &done.diag);
-    if (done.status == STATUS_OK) {
-        done.status = run_job(&request, job, NULL, done.arena, &done.result, &done.diag);
-    }
+    struct run_request request = whole_request(trace, fabric);
+    request.transport = transport;
+    done.status = whole_run(request, NULL, settings, done.arena, &done.result, &done.diag);
     return done;
 }
 

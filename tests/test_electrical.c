@@ -14,6 +14,7 @@
 #include "netsim/route/shortest.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include <time.h>
 
@@ -33,14 +34,8 @@ struct loaded {
 static struct loaded load(const char *spec, const char *settings, uint32_t hosts_wanted)
 {
     struct loaded loaded = {.arena = arena_new("test")};
-    struct trace_setting sets[32];
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(loaded.arena, settings), "|"); word != NULL;
-         word = strtok(NULL, "|")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
+    struct trace_setting sets[SETTINGS_MAX];
+    size_t count = settings_split_at(loaded.arena, settings, "|", sets);
     loaded.status = fabric_load(spec, sets, count, hosts_wanted, loaded.arena, &loaded.config, &loaded.diag);
     loaded.fabric = loaded.config.fabric;
     return loaded;

@@ -12,6 +12,7 @@
 #include "netsim/route/path.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 
@@ -29,13 +30,8 @@ struct account {
 static struct account account(const char *spec, const char *settings, uint32_t hosts, double load, double compute)
 {
     struct account account = {.arena = arena_new("test")};
-    struct trace_setting sets[32];
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(account.arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
+    struct trace_setting sets[SETTINGS_MAX];
+    size_t count = settings_split(account.arena, settings, sets);
     struct fabric_config config;
     struct diag diag = {""};
     if (fabric_load(spec, sets, count, hosts, account.arena, &config, &diag) != STATUS_OK) {

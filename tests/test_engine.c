@@ -12,6 +12,7 @@
 #include "tests/check.h"
 #include "tests/hand.h"
 #include "tests/reference.h"
+#include "tests/support_run.h"
 
 /* Every test runs on both engines; the plain one is the specification. */
 static const struct engine_class *engine_class = &engine_plain;
@@ -241,14 +242,9 @@ static struct fabric *row(struct arena *arena, uint32_t switches, const uint64_t
 /* `settings` is "key=value key=value". */
 static struct fabric *family(struct arena *arena, const char *spec, const char *settings, struct fabric_config *config)
 {
-    struct trace_setting sets[32];
-    size_t count = 0;
+    struct trace_setting sets[SETTINGS_MAX];
     struct diag diag;
-    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
-    }
+    size_t count = settings_split(arena, settings, sets);
     if (fabric_load(spec, sets, count, 0, arena, config, &diag) != STATUS_OK) {
         printf("%s\n", diag.text);
         exit(1); /* what follows would walk a fabric that is not there */

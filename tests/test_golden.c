@@ -5,6 +5,7 @@
  * line. `make golden` (PHOTONET_GOLDEN_UPDATE=1) writes it anew. */
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #define GOLDEN "tests/golden.csv"
 #define HEAD "pattern,fabric,settings,iterations,makespan_ps,packets,packet_hops,drops,digest\n"
@@ -37,17 +38,6 @@ static const struct golden rows[] = {
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-static void settings_split(struct arena *arena, const char *settings, struct run_request *request)
-{
-    struct trace_setting *sets = arena_array(arena, 16, struct trace_setting);
-    request->settings = sets;
-    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[request->setting_count++] = (struct trace_setting){word, equals + 1, {"golden", 0, 0}};
-    }
-}
-
 static const char *trace_of(struct arena *arena, const char *pattern)
 {
     char *trace = arena_printf(arena, "pattern:%s", pattern);
@@ -62,14 +52,10 @@ static void row_run(const struct golden *row, char *line, size_t line_bytes)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *job;
-    struct run_result result = {0};
-    struct run_request request = {.trace = trace_of(arena, row->pattern), .fabric = row->fabric, .seed = 1,
-                                  .iterations = row->iterations, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    settings_split(arena, row->settings, &request);
-    enum status status = run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    CHECK_EQUAL(status, STATUS_OK);
+    struct run_result result;
+    struct run_request request = whole_request(trace_of(arena, row->pattern), row->fabric);
+    request.iterations = row->iterations;
+    CHECK_EQUAL(whole_run(request, NULL, row->settings, arena, &result, &diag), STATUS_OK);
     CHECK_TEXT(diag.text, "");
     const struct result_summary *summary = &result.summary;
     snprintf(line, line_bytes, "%s,%s,%s,%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%016" PRIx64 "\n",

@@ -544,10 +544,69 @@ static void test_large_job_is_cheap(void)
     arena_free(arena);
 }
 
+/* One program, three ways to hand it over: names as they come, names kept before in another order with some that nobody
+ * uses, and long rows of dependencies in disorder and twice. Numbers of every width come back as they were. */
+static void test_ways_to_hand_over(void)
+{
+    enum { OPS = 700, NAMES = 40, WAYS = 3, DEPS_MAX = 90 };
+    struct diag diag = {""};
+    struct arena *arena = arena_new("test");
+    struct job_builder *builder = job_builder_new(arena, "ways", "test", WAYS);
+    for (uint32_t way = 0; way < WAYS; way++) {
+        uint32_t name_id[NAMES];
+        char name[16];
+        job_builder_rank(builder, way);
+        for (uint32_t i = NAMES; i-- > 0 && way == 1;) {
+            snprintf(name, sizeof name, "unused %u", i);
+            job_builder_name(builder, name, strlen(name));
+            snprintf(name, sizeof name, "name %u?", i);
+            name_id[i] = job_builder_name(builder, name, strlen(name) - 1);
+            CHECK(strncmp(job_builder_name_text(builder, name_id[i]), name, strlen(name) - 1) == 0);
+        }
+        for (uint32_t i = 0; i < OPS; i++) {
+            snprintf(name, sizeof name, "name %u", i % NAMES);
+            struct op op = {.kind = i % 2 == 0 ? OP_COMPUTE : OP_MEMORY, .duration_ps = rng_draw(1, 0, i) >> i % 64,
+                            .bytes = rng_draw(1, 1, i) >> i % 61, .stream = (uint16_t)(i % 7),
+                            .source_id = rng_draw(1, 2, i) >> i % 60, .name = name};
+            if (way == 1) {
+                op.name = NULL;
+                op.name_id = name_id[i % NAMES];
+            }
+            job_builder_op(builder, &op);
+        }
+        for (uint32_t k = 0; k < OPS; k++) {
+            uint32_t op = way == 2 ? OPS - 1 - k : k, count = op < DEPS_MAX ? op : DEPS_MAX;
+            for (uint32_t d = 0; d < count; d++) {
+                uint32_t on = op - 1 - (way == 0 ? count - 1 - d : (d * 7 + op) % count);
+                job_builder_dep(builder, op, way > 0 && count % 7 == 0 ? op - 1 - d : on);
+                if (way == 2) {
+                    job_builder_dep(builder, op, op - 1 - d);
+                }
+            }
+        }
+        CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    CHECK_EQUAL(job->program_count, 1);
+    const struct program *program = &job->programs[0];
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < OPS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name %u", i % NAMES);
+        wrong += program->duration_ps[i] != rng_draw(1, 0, i) >> i % 64 || program->stream[i] != i % 7 ||
+                 program->source_id[i] != rng_draw(1, 2, i) >> i % 60 || strcmp(op_name(program, i), name) != 0 ||
+                 program->bytes[i] != (i % 2 == 0 ? 0 : rng_draw(1, 1, i) >> i % 61) ||
+                 program->dep_first[i + 1] - program->dep_first[i] != (i < DEPS_MAX ? i : DEPS_MAX);
+    }
+    CHECK_EQUAL(wrong, 0);
+    arena_free(arena);
+}
+
 TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content),
           TEST(test_sharing_ignores_source_ids), TEST(test_building_leaves_nothing_behind),
           TEST(test_duplicates_are_cut), TEST(test_order_is_canonical), TEST(test_cycles_are_named),
           TEST(test_collectives_must_agree), TEST(test_unequal_parts),
           TEST(test_collectives_match_in_order), TEST(test_groups),
           TEST(test_strangers_are_refused), TEST(test_missing_rank), TEST(test_messages_must_match),
-          TEST(test_large_job_is_cheap))
+          TEST(test_large_job_is_cheap), TEST(test_ways_to_hand_over))

@@ -6,6 +6,7 @@
 #include "netsim/metrics/energy.h"
 #include "netsim/optics/light.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 
@@ -20,13 +21,8 @@ struct loaded {
 static struct loaded load(const char *spec, const char *settings)
 {
     struct loaded loaded = {.arena = arena_new("test")};
-    struct trace_setting sets[16];
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(loaded.arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
+    struct trace_setting sets[SETTINGS_MAX];
+    size_t count = settings_split(loaded.arena, settings, sets);
     struct fabric_config config;
     loaded.status = fabric_load(spec, sets, count, 0, loaded.arena, &config, &loaded.diag);
     loaded.fabric = config.fabric;

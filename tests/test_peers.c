@@ -14,6 +14,7 @@
 #include "tests/check.h"
 #include "netsim/sim.h"
 #include "tests/net.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 
@@ -186,13 +187,8 @@ static void replay_run(const struct row *row, struct arena *arena, uint64_t seed
 {
     struct diag diag = {""};
     struct scenario scenario;
-    struct trace_setting settings[16];
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(arena, row->settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        settings[count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
-    }
+    struct trace_setting settings[SETTINGS_MAX];
+    size_t count = settings_split(arena, row->settings, settings);
     CHECK_EQUAL(scenario_load(settings, count, NULL, arena, &scenario, &diag), STATUS_OK);
     const struct sim_config config = {.job = peer_job(arena, row->scenario, seed),
                                       .fabric = net_fabric(arena, row->fabric, row->fabric_settings),

@@ -6,6 +6,7 @@
 #include "analysis/reader.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,27 +26,12 @@ struct done {
 };
 
 /* `settings` is "key=value key=value". */
-static void settings_split(struct arena *arena, const char *settings, struct run_request *request)
-{
-    struct trace_setting *sets = arena_array(arena, 32, struct trace_setting);
-    request->settings = sets;
-    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[request->setting_count++] = (struct trace_setting){word, equals + 1, {"test", 0, 0}};
-    }
-}
-
-static struct run_request request_of(const char *trace, const char *fabric)
-{
-    return (struct run_request){.trace = trace, .fabric = fabric, .seed = 1, .iterations = 1,
-                                .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-}
-
 static struct done run(struct run_request request, const char *settings)
 {
     struct done done = {.arena = arena_new("test")};
-    settings_split(done.arena, settings, &request);
+    struct trace_setting sets[SETTINGS_MAX];
+    request.settings = sets;
+    request.setting_count = settings_split(done.arena, settings, sets);
     done.status = run_read(&request, done.arena, &done.job, &done.diag);
     if (done.status == STATUS_OK) {
         CHECK_EQUAL(run_estimate(&request, done.job, done.arena, &done.estimate, &done.diag), STATUS_OK);
@@ -60,7 +46,7 @@ static struct done run(struct run_request request, const char *settings)
 
 static uint64_t digest_of(const char *trace, const char *fabric, const char *settings, uint64_t seed)
 {
-    struct run_request request = request_of(trace, fabric);
+    struct run_request request = whole_request(trace, fabric);
     request.seed = seed;
     struct done done = run(request, settings);
     CHECK_EQUAL(done.status, STATUS_OK);
@@ -87,7 +73,7 @@ static void test_equal_runs_have_equal_digests(void)
 static void test_summary_of_a_ring_all_reduce(void)
 {
     const uint64_t bytes = 8 << 20, chunk_bytes = 1 << 20, messages = 8 * 14;
-    struct done done = run(request_of("pattern:ring_allreduce,ranks=8,bytes=8MiB", "fat_tree"),
+    struct done done = run(whole_request("pattern:ring_allreduce,ranks=8,bytes=8MiB", "fat_tree"),
                            "tiers=1 hosts=8 link_delay=1us link_rate=400Gbps device_latency=no");
     const struct result_summary *summary = &done.result.summary;
     uint64_t packets = (chunk_bytes + 4085) / 4086 * messages, last_bytes = chunk_bytes % 4086 + 64;
@@ -123,7 +109,7 @@ static void test_bus_bandwidth_of_other_kinds(void)
                  {"pattern:alltoall,ranks=8,bytes=32MiB", 32 << 20, 0.875},
                  {"pattern:broadcast,ranks=4,bytes=64MiB", 64 << 20, 1}}; /* a pipeline of 128 steps and 2 more hops */
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        struct done done = run(request_of(kinds[i].trace, "fat_tree"), "tiers=1 hosts=8 link_delay=1us");
+        struct done done = run(whole_request(kinds[i].trace, "fat_tree"), "tiers=1 hosts=8 link_delay=1us");
         double busbw_gbps = done.result.summary.collective_busbw_gbps;
         double algbw_gbps = kinds[i].size_bytes / (double)done.result.summary.makespan_ps * 1e3;
         CHECK_NEAR(busbw_gbps, algbw_gbps * kinds[i].factor, 1e-9);
@@ -135,22 +121,22 @@ static void test_bus_bandwidth_of_other_kinds(void)
 /* An incast over priority flow control loses nothing, and pauses; with room in every queue and no PFC nobody does. */
 static void test_pauses_are_counted(void)
 {
-    struct done done = run(request_of("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"),
+    struct done done = run(whole_request("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"),
                            "transport.name=roce routing.balance=ecmp");
     CHECK(done.result.summary.pause_count > 0);
     CHECK_EQUAL(done.result.summary.drop_count, 0);
     arena_free(done.arena);
-    done = run(request_of("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"), "transport.name=window");
+    done = run(whole_request("pattern:incast,ranks=16,bytes=1MiB", "clos-dsp"), "transport.name=window");
     CHECK_EQUAL(done.result.summary.pause_count, 0);
     arena_free(done.arena);
 }
 
 static void test_compute_and_iterations(void)
 {
-    struct run_request request = request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB,count=3,compute=20us", "fat-tree-128");
+    struct run_request request = whole_request("pattern:ring_allreduce,ranks=4,bytes=1MiB,count=3,compute=20us", "fat-tree-128");
     struct done once = run(request, "");
     CHECK_EQUAL(once.result.summary.compute_ps, 60 * PS_PER_US);
-    struct done first = run(request_of("pattern:ring_allreduce,ranks=4,bytes=1MiB", "fat-tree-128"), "");
+    struct done first = run(whole_request("pattern:ring_allreduce,ranks=4,bytes=1MiB", "fat-tree-128"), "");
     CHECK_NEAR(once.result.summary.collective_busbw_gbps, first.result.summary.collective_busbw_gbps, 0.02);
     arena_free(first.arena);
     uint64_t time_ps = once.result.summary.iteration_time_ps;
@@ -174,7 +160,7 @@ static void test_estimate_counts_what_runs(void)
     static const char *const traces[] = {"pattern:ring_allreduce,ranks=24,bytes=3MB", "pattern:alltoall,ranks=13,bytes=1MB",
                                          "pattern:permutation,ranks=64,bytes=123457B,count=2"};
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
-        struct done done = run(request_of(traces[i], "fat-tree-128"), "");
+        struct done done = run(whole_request(traces[i], "fat-tree-128"), "");
         CHECK_EQUAL(done.estimate.messages, done.result.summary.message_count);
         CHECK_EQUAL(done.estimate.payload_bytes, done.result.summary.useful_bytes);
         CHECK_EQUAL(done.estimate.packets, done.result.summary.packet_count);
@@ -227,7 +213,7 @@ static const struct job *deadlock_job(struct arena *arena)
 static void test_deadlock_is_found_and_explained(void)
 {
     struct arena *arena = arena_new("test");
-    struct run_request request = request_of("test", "fat-tree-128");
+    struct run_request request = whole_request("test", "fat-tree-128");
     struct run_result result;
     struct diag diag;
     CHECK_EQUAL(run_job(&request, deadlock_job(arena), NULL, arena, &result, &diag), STATUS_DEADLOCK);
@@ -245,7 +231,7 @@ static void test_deadlock_is_found_and_explained(void)
 
 static void test_until_and_interruption_by_flag(void)
 {
-    struct run_request request = request_of("pattern:ring,ranks=32,bytes=4kB,count=1000", "fat-tree-128");
+    struct run_request request = whole_request("pattern:ring,ranks=32,bytes=4kB,count=1000", "fat-tree-128");
     request.until_ps = 23 * PS_PER_US; /* an operation every few microseconds */
     struct done done = run(request, "");
     CHECK_EQUAL(done.status, STATUS_OK);

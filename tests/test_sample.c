@@ -2,20 +2,14 @@
  * within 12 %; factor and estimate stand in the summary. Not asserted: how good samples of other steps are. */
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 static struct result_summary replayed(const char *trace)
 {
     struct arena *arena = arena_new("test");
-    struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {0};
-    struct run_request request = {.trace = trace, .fabric = "clos-h100", .seed = 1, .iterations = 1,
-                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
-    CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_OK);
-    CHECK_TEXT(diag.text, "");
+    struct result_summary summary = whole_run_good(whole_request(trace, "clos-h100"), NULL, NULL, arena).summary;
     arena_free(arena);
-    return result.summary;
+    return summary;
 }
 
 #define STEP "model:llama3-8b,tp=2,pp=2,dp=4,layers=16,micro_batches=8,sequence=4096,shrink=200"

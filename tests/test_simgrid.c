@@ -13,6 +13,7 @@
 #include "netsim/flow/simgrid.h"
 #include "netsim/sim.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 #include "topologies/build.h"
 
 struct both {
@@ -52,14 +53,8 @@ static struct both both_new(void)
 
 static void both_load(struct both *both, const char *spec, const char *settings)
 {
-    struct trace_setting sets[16];
-    size_t count = 0;
-    for (char *word = strtok(arena_strdup(both->arena, settings), " "); word != NULL;
-         word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
+    struct trace_setting sets[SETTINGS_MAX];
+    size_t count = settings_split(both->arena, settings, sets);
     struct fabric_config config;
     must(fabric_load(spec, sets, count, both->job->rank_count, both->arena, &config, &both->diag),
          &both->diag);

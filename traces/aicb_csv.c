@@ -217,8 +217,9 @@ static enum status line_read(struct reading *reading, char *line)
     return reading->has_names ? row_read(reading) : names_read(reading);
 }
 
-static enum status lines_read(struct reading *reading)
+static enum status lines_read(void *context)
 {
+    struct reading *reading = context;
     enum status status;
     char *line;
     while ((status = text_next(&reading->lines, &line, reading->diag)) == STATUS_OK && line != NULL) {
@@ -336,9 +337,7 @@ static enum status aicb_read(const struct trace_source *source, struct arena *ar
                              struct diag *diag)
 {
     struct reading reading = {.arena = arena_new_within(arena, "an AICB workload"), .diag = diag};
-    enum status status = text_open(source->path, reading.arena, &reading.lines, diag);
-    status = status == STATUS_OK ? lines_read(&reading) : status;
-    text_close(&reading.lines);
+    enum status status = text_read(source->path, reading.arena, &reading.lines, lines_read, &reading, diag);
     status = status == STATUS_OK ? job_make(&reading, source, arena, job) : status;
     arena_free(reading.arena);
     return status;

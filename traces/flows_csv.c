@@ -61,14 +61,13 @@ __attribute__((format(printf, 3, 4))) static enum status field_refuse(const stru
                                                                       const char *field, const char *format,
                                                                       ...)
 {
-    char what[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
-    va_end(arguments);
     struct origin at = {reading->lines.path, reading->lines.line,
                         (uint32_t)(field - reading->line_begin) + 1};
-    return diag_input(reading->diag, at, "%s", what);
+    va_list arguments;
+    va_start(arguments, format);
+    enum status status = diag_input_list(reading->diag, at, "", format, arguments);
+    va_end(arguments);
+    return status;
 }
 
 /* The next field without quotes and blanks around it; NULL behind the last. */
@@ -231,8 +230,9 @@ static enum status row_read(struct reading *reading, char *line)
     return status;
 }
 
-static enum status lines_read(struct reading *reading)
+static enum status lines_read(void *context)
 {
+    struct reading *reading = context;
     enum status status;
     char *line;
     while ((status = text_next(&reading->lines, &line, reading->diag)) == STATUS_OK && line != NULL) {
@@ -284,11 +284,7 @@ static enum status csv_read(const struct trace_source *source, struct arena *are
                             struct diag *diag)
 {
     struct reading reading = {.scratch = arena_new_within(arena, "a CSV of flows"), .diag = diag};
-    enum status status = text_open(source->path, reading.scratch, &reading.lines, diag);
-    if (status == STATUS_OK) {
-        status = lines_read(&reading);
-        text_close(&reading.lines);
-    }
+    enum status status = text_read(source->path, reading.scratch, &reading.lines, lines_read, &reading, diag);
     if (status == STATUS_OK) {
         status = job_make(&reading, source, arena, job);
     }

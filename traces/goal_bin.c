@@ -66,12 +66,12 @@ struct node {
 __attribute__((format(printf, 2, 3))) static enum status refuse(const struct reading *reading,
                                                                 const char *format, ...)
 {
-    char what[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
+    enum status status =
+        diag_input_list(reading->diag, (struct origin){.path = reading->path}, "", format, arguments);
     va_end(arguments);
-    return diag_input(reading->diag, (struct origin){.path = reading->path}, "%s", what);
+    return status;
 }
 
 static enum status truncated(const struct reading *reading, uint64_t wanted, size_t there)

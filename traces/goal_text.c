@@ -312,8 +312,9 @@ static char *comments_skip(struct reading *reading, char *line)
     }
 }
 
-static enum status lines_read(struct reading *reading)
+static enum status lines_read(void *context)
 {
+    struct reading *reading = context;
     enum status status;
     char *line;
     while ((status = text_next(&reading->lines, &line, reading->diag)) == STATUS_OK && line != NULL) {
@@ -337,11 +338,7 @@ static enum status goal_read(const struct trace_source *source, struct arena *ar
 {
     struct reading reading = {.arena = arena, .diag = diag};
     struct arena *file_arena = arena_new_within(arena, "a GOAL file");
-    enum status status = text_open(source->path, file_arena, &reading.lines, diag);
-    if (status == STATUS_OK) {
-        status = lines_read(&reading);
-        text_close(&reading.lines);
-    }
+    enum status status = text_read(source->path, file_arena, &reading.lines, lines_read, &reading, diag);
     if (status == STATUS_OK && source->ranks != 0 && source->ranks != reading.rank_count) {
         status = diag_input(diag, (struct origin){.path = source->path},
                             "has %u ranks, but --ranks asks for %u; expected no --ranks", reading.rank_count,

@@ -281,8 +281,9 @@ static enum status line_read(struct reading *reading, char *line)
     return status;
 }
 
-static enum status lines_read(struct reading *reading)
+static enum status lines_read(void *context)
 {
+    struct reading *reading = context;
     enum status status;
     char *line;
     while ((status = text_next(&reading->lines, &line, reading->diag)) == STATUS_OK && line != NULL) {
@@ -487,11 +488,7 @@ static enum status cm_read(const struct trace_source *source, struct arena *aren
 {
     struct reading reading = {
         .scratch = arena_new_within(arena, "a connection matrix"), .values = source->values, .diag = diag};
-    enum status status = text_open(source->path, reading.scratch, &reading.lines, diag);
-    if (status == STATUS_OK) {
-        status = lines_read(&reading);
-        text_close(&reading.lines);
-    }
+    enum status status = text_read(source->path, reading.scratch, &reading.lines, lines_read, &reading, diag);
     if (status == STATUS_OK) {
         status = job_make(&reading, source, arena, job);
     }

@@ -68,12 +68,13 @@ void ti_note(struct ti_reading *reading, enum ti_note which, uint64_t count, uin
 __attribute__((format(printf, 2, 3))) enum status ti_refuse(const struct ti_reading *reading,
                                                             const char *format, ...)
 {
-    char what[512];
+    char before[80];
     va_list arguments;
+    snprintf(before, sizeof before, "rank %u: %.40s: ", reading->rank, reading->action);
     va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
+    enum status status = diag_input_list(reading->diag, reading->at, before, format, arguments);
     va_end(arguments);
-    return diag_input(reading->diag, reading->at, "rank %u: %.40s: %s", reading->rank, reading->action, what);
+    return status;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------------- */

@@ -21,14 +21,25 @@ void text_close(struct text_lines *lines)
     byte_stream_close(lines->stream);
 }
 
+enum status text_read(const char *path, struct arena *arena, struct text_lines *lines,
+                      enum status (*lines_read)(void *reading), void *reading, struct diag *diag)
+{
+    enum status status = text_open(path, arena, lines, diag);
+    if (status == STATUS_OK) {
+        status = lines_read(reading);
+    }
+    text_close(lines);
+    return status;
+}
+
 enum status text_refuse(const struct text_lines *lines, struct diag *diag, const char *format, ...)
 {
-    char what[DIAG_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
+    enum status status =
+        diag_input_list(diag, (struct origin){.path = lines->path, .line = lines->line}, "", format, arguments);
     va_end(arguments);
-    return diag_input(diag, (struct origin){.path = lines->path, .line = lines->line}, "%s", what);
+    return status;
 }
 
 /* Finds the end of the line that begins at the stream's position; *is_last where the file ends it. */

@@ -19,6 +19,9 @@ struct text_lines {
 
 enum status text_open(const char *path, struct arena *arena, struct text_lines *lines, struct diag *diag);
 void text_close(struct text_lines *lines);
+/* Opens, lets `lines_read` read, closes. */
+enum status text_read(const char *path, struct arena *arena, struct text_lines *lines,
+                      enum status (*lines_read)(void *reading), void *reading, struct diag *diag);
 
 /* The next line without its end and the blanks before it; *line is NULL at the end of the file. */
 enum status text_next(struct text_lines *lines, char **line, struct diag *diag);

@@ -8,6 +8,7 @@
 #ifndef PHOTONET_STATUS_H
 #define PHOTONET_STATUS_H
 
+#include <stdarg.h>
 #include <stdint.h>
 
 enum status {
@@ -40,6 +41,10 @@ enum status diag_set(struct diag *diag, enum status status, const char *format, 
 /* The same with the origin in front; always STATUS_INPUT. */
 __attribute__((format(printf, 3, 4)))
 enum status diag_input(struct diag *diag, struct origin at, const char *format, ...);
+
+/* The same for functions that take a format themselves; `before` stands in front of what is formatted. */
+__attribute__((format(printf, 4, 0)))
+enum status diag_input_list(struct diag *diag, struct origin at, const char *before, const char *format, va_list arguments);
 
 /* DASSERT guards the inner loops; it is on in debug, sanitizer and stress builds. assert() is always on. */
 #include <assert.h>

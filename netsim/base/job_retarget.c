@@ -23,14 +23,15 @@ struct retarget {
 __attribute__((format(printf, 2, 3))) static enum status refuse(const struct retarget *retarget,
                                                                 const char *format, ...)
 {
-    char why[400];
+    char before[80];
     va_list arguments;
+    snprintf(before, sizeof before, "is a job of %u ranks and cannot be one of %u: ", retarget->from->rank_count,
+             retarget->rank_count);
     va_start(arguments, format);
-    vsnprintf(why, sizeof why, format, arguments);
+    enum status status = diag_input_list(retarget->diag, (struct origin){.path = retarget->from->name}, before, format,
+                                         arguments);
     va_end(arguments);
-    return diag_input(retarget->diag, (struct origin){.path = retarget->from->name},
-                      "is a job of %u ranks and cannot be one of %u: %s", retarget->from->rank_count,
-                      retarget->rank_count, why);
+    return status;
 }
 
 /* ---- is the meaning clear? ------------------------------------------------------------------------------

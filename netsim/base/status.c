@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Part of the text comes from input files; a newline or an escape sequence in it must not reach the terminal.
  */
@@ -81,12 +82,21 @@ static size_t origin_print(char *text, struct origin at)
     return (size_t)used;
 }
 
+enum status diag_input_list(struct diag *diag, struct origin at, const char *before, const char *format,
+                            va_list arguments)
+{
+    size_t used = origin_print(diag->text, at), room = DIAG_BYTES - used;
+    size_t bytes = strnlen(before, room - 1);
+    memcpy(diag->text + used, before, bytes);
+    text_write(diag, used + bytes, format, arguments);
+    return STATUS_INPUT;
+}
+
 enum status diag_input(struct diag *diag, struct origin at, const char *format, ...)
 {
-    size_t used = origin_print(diag->text, at);
     va_list arguments;
     va_start(arguments, format);
-    text_write(diag, used, format, arguments);
+    enum status status = diag_input_list(diag, at, "", format, arguments);
     va_end(arguments);
-    return STATUS_INPUT;
+    return status;
 }
