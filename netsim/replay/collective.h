@@ -73,8 +73,6 @@ struct collective_step {
     uint32_t also_lane;  /* and one more */
     uint64_t also_recv;
     uint32_t channel, channels; /* which of how many that a member sends on side by side; 0, 0: the algorithm has none */
-    uint32_t also_lane;  /* and one more */
-    uint64_t also_recv;
 };
 
 /* A range of what a step sends, and what its receiver does with it. */
