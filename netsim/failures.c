@@ -153,6 +153,9 @@ static uint32_t faults_apply(struct outages *outages, uint64_t spares, uint64_t 
     static void (*const fails[])(struct outages *, uint32_t, const struct fault *) = {
         [FAULT_LINK] = link_fails, [FAULT_NODE] = node_fails, [FAULT_LINE] = line_fails};
     uint32_t used = 0;
+    if (outages->fault_count == 0) {
+        return 0;
+    }
     qsort(outages->faults, outages->fault_count, sizeof *outages->faults, fault_order);
     for (size_t i = 0; i < outages->fault_count; i++) {
         struct fault *fault = &outages->faults[i];
