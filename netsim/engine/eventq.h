@@ -149,6 +149,9 @@ struct eventq *eventq_new(struct arena *arena, enum simd_body body);
 uint64_t eventq_count(const struct eventq *q);
 bool eventq_is_empty(const struct eventq *q);
 
+/* Every item, in no order. For questions that are rare. */
+void eventq_visit(const struct eventq *q, void (*visit)(void *context, const struct eventq_item *item), void *context);
+
 /* Time of the first item, TIME_NEVER_PS where there is none. Sorts the bucket that it lies in, which makes
  * pushes before that bucket slower (correct all the same); use eventq_floor_ps or pop with a bound where
  * many will follow. */
