@@ -43,7 +43,7 @@ static struct fabric *servers(struct arena *arena, uint32_t count, uint64_t insi
 static void test_servers(void)
 {
     struct arena *arena = arena_new("test");
-    const struct window_core *core = core_make(arena, servers(arena, 8, 20 * PS_PER_NS), 2, 0);
+    const struct window_core *core = core_make(arena, servers(arena, 8, 5 * PS_PER_NS), 2, 0);
     CHECK_EQUAL(core->super_count, 8);
     CHECK_EQUAL(core->lookahead_ps, 500 * PS_PER_NS + BYTE_PS);
     for (uint32_t i = 0; i < core->super_count; i++) {

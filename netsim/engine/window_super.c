@@ -153,7 +153,6 @@ static void member_enter(struct worker *worker, uint32_t node_id)
 {
     struct window_core *core = worker->core;
     struct window_node *node = &core->nodes[node_id];
-    node_touch(core, node);
     node_due_take(worker, node);
     inbox_enter(worker, node_id);
     worker->whole_now = node_id;
