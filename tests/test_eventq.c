@@ -1,7 +1,7 @@
 /* The event queue against a sorted array, on random operations, with every body that this machine runs (the NEON
  * text in plain vectors too).
  *
- * Asserted: items come out by (time, payload), equal ones all of them; bounds, peeks, floors and counts; times up to
+ * Asserted: items come out by (time, payload), equal ones all of them; bounds, peeks, floors, counts and visits; times up to
  * 2^63; pushes before a time that was looked at; buckets of 10^5 items and of one time; that memory is used again;
  * and that a queue with one wrong tie does not pass. Not asserted: speed (see `photonet bench queue`). */
 #include "netsim/base/rng.h"
@@ -132,8 +132,24 @@ static void game_pop_until(struct game *game)
     }
 }
 
+static void item_sum(void *sum, const struct eventq_item *item)
+{
+    *(uint64_t *)sum += rng_mix(rng_mix(item->time_ps) ^ item->payload);
+}
+
+static bool is_all_visited(const struct game *game)
+{
+    uint64_t visited = 0, pending = 0;
+    eventq_visit(game->q, item_sum, &visited);
+    for (size_t i = 0; i < game->sorted.count; i++) {
+        item_sum(&pending, &game->sorted.items[i]);
+    }
+    return visited == pending;
+}
+
 static void game_look(struct game *game)
 {
+    game->error_count += !is_all_visited(game);
     uint64_t first_ps = sorted_first_ps(&game->sorted);
     game->error_count += eventq_floor_ps(game->q) > first_ps;
     game->error_count += eventq_count(game->q) != game->sorted.count;

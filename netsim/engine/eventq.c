@@ -224,6 +224,23 @@ uint64_t eventq_count(const struct eventq *q)
     return count;
 }
 
+void eventq_visit(const struct eventq *q, void (*visit)(void *context, const struct eventq_item *item), void *context)
+{
+    for (const struct eventq_item *item = q->head; item < q->end; item++) {
+        visit(context, item);
+    }
+    for (size_t i = 0; i < q->late_count; i++) {
+        visit(context, &q->late[i]);
+    }
+    for (uint32_t slot = 0; slot < EVENTQ_SLOTS; slot++) {
+        for (uintptr_t tail = q->tail[slot]; tail != 0; tail = eventq_chunk_link(eventq_chunk(tail))) {
+            for (uint64_t i = 1; i <= eventq_chunk_count(tail); i++) {
+                visit(context, &eventq_chunk(tail)[i]);
+            }
+        }
+    }
+}
+
 bool eventq_is_empty(const struct eventq *q)
 {
     return q->head == q->end && q->late_count == 0 && q->near_summary == 0 && q->far_next == EVENTQ_NONE;

@@ -8,6 +8,10 @@
  * far from uniform: 40% one serialisation (82 ns), 40% serialisation plus propagation (582 ns), 20% timers
  * (1 to 20 us), a few operations of ms to s. Times never decrease as items come out. Equal times are common: a
  * pair in every third bucket at 10^5 pending, several in each at 10^6 and in symmetric traffic.
+ * The engine has two a worker: one for timers of later windows (10^2 to 10^5 pending, wake-ups beyond the ring among them),
+ * and one for the events of a super-node in a window (window_super.h: 10^2 to 10^3 pending, many pushed for the next few
+ * ns), which is empty at the end of each. The few timers of one host within a window stay in a heap, and so do packets
+ * beyond the ring of windows, which are rare.
  *
  * Shape. Time is cut into buckets of one width, any number of picoseconds: the bucket of a time is its product
  * with a 64-bit fraction. `base` is the first bucket that has not been taken yet.
@@ -148,6 +152,9 @@ struct eventq *eventq_new(struct arena *arena, enum simd_body body);
 /* Items pending. Walks the slots: for reports and tests. */
 uint64_t eventq_count(const struct eventq *q);
 bool eventq_is_empty(const struct eventq *q);
+
+/* Every item, in no order. For questions that are rare. */
+void eventq_visit(const struct eventq *q, void (*visit)(void *context, const struct eventq_item *item), void *context);
 
 /* Time of the first item, TIME_NEVER_PS where there is none. Sorts the bucket that it lies in, which makes
  * pushes before that bucket slower (correct all the same); use eventq_floor_ps or pop with a bound where

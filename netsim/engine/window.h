@@ -99,6 +99,7 @@
 
 #include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
+#include "netsim/engine/eventq.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -186,7 +187,7 @@ struct chunk_list {
     struct chunk *first, *last;
 };
 
-/* Timers: a binary heap by (time, payload). */
+/* Timers of the window that is served, of one node or super-node, so that they are few: a binary heap by (time, payload). */
 struct timer {
     uint64_t time_ps;
     uint64_t payload; /* inner number of the node << 42 | what << 40 | argument */
@@ -353,7 +354,7 @@ struct worker {
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
     uint32_t parity;
-    struct timer_heap timers;      /* of this worker's nodes */
+    struct eventq *timers;         /* of this worker's nodes, due in later windows; payload: timer_payload */
     struct tell_heap tells;        /* of this worker's hosts to the controller */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */

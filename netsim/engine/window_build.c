@@ -407,7 +407,8 @@ static void worker_make(struct window_core *core, uint32_t id)
     for (uint32_t node = 0; node < core->node_count; node++) {
         ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
     }
-    worker->timers.arena = worker->local.arena = worker->far.arena = core->arena;
+    worker->timers = eventq_new(core->arena, core->body);
+    worker->local.arena = worker->far.arena = core->arena;
     worker->host_now = worker->whole_now = ID_NONE;
     worker->end_ps = 1;
     worker->tails = pool_alloc(worker, sizeof(uintptr_t) * core->node_count << core->slot_bits);

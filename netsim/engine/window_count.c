@@ -120,13 +120,16 @@ static void first_of_packets(void *context, uint32_t node, uint32_t port, uint64
 }
 
 /* Wake-ups are not events: what they are for is. */
+static void first_of_timers(void *context, const struct eventq_item *timer)
+{
+    uint64_t *first_ps = context;
+    bool is_first = timer_what(timer->payload) != TIMER_WAKE && timer->time_ps < *first_ps;
+    *first_ps = is_first ? timer->time_ps : *first_ps;
+}
+
 static uint64_t timers_first_ps(const struct worker *worker, uint64_t first_ps)
 {
-    for (size_t i = 0; i < worker->timers.count; i++) {
-        const struct timer *timer = &worker->timers.items[i];
-        bool is_first = timer_what(timer->payload) != TIMER_WAKE && timer->time_ps < first_ps;
-        first_ps = is_first ? timer->time_ps : first_ps;
-    }
+    eventq_visit(worker->timers, first_of_timers, &first_ps);
     uint64_t control_ps = control_first_ps(worker);
     return control_ps < first_ps ? control_ps : first_ps;
 }

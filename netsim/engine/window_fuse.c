@@ -130,6 +130,7 @@ static void sets_make(struct fusion *fusion, uint64_t width_ps)
  * and 5 ns long, nearly as the root of the width; and in super-nodes of nine 110 to 125 ns, in one of all nodes 160 to 230
  * (on a busy machine, all of one hour). */
 #define HOP_SUPER        (UINT64_C(5) << 10)
+#define GAIN_LEAST       4   /* a quarter: such figures are rough */
 #define NODES_CHEAP_MAX  128 /* so many are cached: servers of any kind, cubes of 64 */
 
 static uint64_t hop_window(uint64_t width_ps)
@@ -176,7 +177,7 @@ static uint64_t width_from(const struct fusion *fusion, uint64_t bound_ps)
     return width_ps;
 }
 
-/* A few widths are tried: of those from which on fewer links would do, the least in each half octave. */
+/* A few widths are tried: the least lookahead of each half octave, from the shortest on. */
 static uint64_t width_cheapest(struct fusion *fusion, uint64_t limit_ps)
 {
     uint64_t best_ps = 0, best_cost = UINT64_MAX;
@@ -184,7 +185,7 @@ static uint64_t width_cheapest(struct fusion *fusion, uint64_t limit_ps)
         uint64_t width_ps = min_u64(width_from(fusion, bound_ps), limit_ps);
         sets_make(fusion, width_ps);
         uint64_t cost = fusion_cost(fusion, width_ps);
-        if (best_ps == 0 || cost < best_cost) {
+        if (best_ps == 0 || (cost < best_cost && best_cost - cost >= best_cost / GAIN_LEAST)) {
             best_ps = width_ps;
             best_cost = cost;
         }

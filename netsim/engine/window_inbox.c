@@ -393,7 +393,7 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 {
     struct worker *owner = &worker->core->workers[worker->core->nodes[node].owner];
     DASSERT(owner == worker || !worker->core->is_running);
-    timer_push(&owner->timers, time_ps, timer_payload(node, TIMER_WAKE, 0));
+    eventq_push(owner->timers, time_ps, timer_payload(node, TIMER_WAKE, 0));
 }
 
 void port_queue_grow(struct worker *worker, struct window_port *port)

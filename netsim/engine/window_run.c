@@ -20,6 +20,14 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* No timer is earlier: a window that is moved to for one that comes later is empty, once for a bucket of the queue. Nothing
+ * will be put before a bucket that begins in this window, so such a one may be sorted for the exact time. */
+static uint64_t timers_floor_ps(const struct worker *worker)
+{
+    uint64_t floor_ps = eventq_floor_ps(worker->timers);
+    return floor_ps < worker->end_ps ? eventq_peek_ps(worker->timers) : floor_ps;
+}
+
 /* How many windows ahead the worker has something to do, UINT64_MAX for never. */
 static uint64_t worker_next(const struct worker *worker)
 {
@@ -30,8 +38,9 @@ static uint64_t worker_next(const struct worker *worker)
         turned |= worker->slot == 0 ? 0 : worker->pending << (slots - worker->slot);
         ahead = (uint64_t)__builtin_ctzll(turned);
     }
-    if (worker->timers.count > 0) {
-        ahead = min_u64(ahead, windows_ahead(worker, worker->timers.items[0].time_ps));
+    uint64_t timer_ps = timers_floor_ps(worker);
+    if (timer_ps != TIME_NEVER_PS) {
+        ahead = min_u64(ahead, windows_ahead(worker, timer_ps));
     }
     if (worker->tells.count > 0) {
         ahead = min_u64(ahead, windows_ahead(worker, control_first_ps(worker)));
@@ -89,8 +98,9 @@ static void timers_take(struct worker *worker)
 {
     struct window_core *core = worker->core;
     worker->due_count = 0;
-    while (worker->timers.count > 0 && worker->timers.items[0].time_ps < worker->end_ps) {
-        struct timer timer = timer_pop(&worker->timers);
+    struct eventq_item item;
+    while (eventq_pop_before(worker->timers, worker->end_ps, &item)) {
+        struct timer timer = {item.time_ps, item.payload};
         uint32_t node = timer_node(timer.payload);
         node_activate(worker, node, worker->slot);
         if (timer_what(timer.payload) != TIMER_WAKE) {
@@ -423,7 +433,12 @@ static void window_timer(struct engine *engine, uint32_t host, uint64_t when_ps,
     struct worker *worker = &core->workers[core->nodes[node].owner];
     position_fix(core, when_ps);
     bool is_now = worker->host_now == node && when_ps < worker->end_ps;
-    timer_push(is_now ? &worker->local : &worker->timers, when_ps, timer_payload(node, kind, argument));
+    uint64_t payload = timer_payload(node, kind, argument);
+    if (is_now) {
+        timer_push(&worker->local, when_ps, payload);
+    } else {
+        eventq_push(worker->timers, when_ps, payload);
+    }
 }
 
 static uint64_t window_sent_bytes(const struct engine *engine, uint32_t port)

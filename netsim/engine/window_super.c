@@ -1,6 +1,5 @@
 /* Serves super-nodes: all that happens at their members in a window, in the order of time. */
 #include "netsim/engine/window_super.h"
-#include "netsim/engine/eventq.h"
 #include "netsim/engine/window_class.h"
 
 #include <string.h>
