@@ -218,8 +218,11 @@ struct waits {
 static void waits_follow(struct waits *waits, uint32_t node, uint32_t held)
 {
     const struct fabric *fabric = waits->net->fabric;
+    if (node == waits->dst) {
+        return;
+    }
     struct port_set set = routes_next(waits->net->ways.routes, node, waits->dst);
-    for (uint32_t k = 0; k < set.count && node != waits->dst; k++) {
+    for (uint32_t k = 0; k < set.count; k++) {
         uint32_t out = fabric->port_first[node] + port_set_at(&set, k), lane = 0;
         if (held != ID_NONE && waits->rule != LANES_NONE) {
             lane = lane_next(fabric, waits->rule, fabric->port_peer[held / waits->lanes], out, held % waits->lanes, waits->lanes, false);
