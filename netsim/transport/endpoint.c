@@ -124,7 +124,8 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     flow->message = *message;
     flow->message.posted_ps = now_ps;
     flow->parent = parent;
-    flow->packet_count = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
+    uint32_t packets = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
+    __atomic_store_n(&flow->packet_count, packets, __ATOMIC_RELEASE);
     flow->identity = (uint64_t)host_id << 40 | host->message_count++;
     flow->progress_ps = now_ps;
     if (message->dst_host == host_id) {

@@ -25,6 +25,25 @@ static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
         arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
 }
 
+/* What the receiver of a late packet looks at changes first, and whole (I6); in the order of the fields. */
+static void flow_clear(const struct endpoint *endpoint, struct flow *flow, uint8_t generation)
+{
+    static const struct {
+        size_t at, end;
+    } seen[] = {{offsetof(struct flow, packet_count), offsetof(struct flow, packet_count) + sizeof flow->packet_count},
+                {offsetof(struct flow, generation), offsetof(struct flow, generation) + sizeof flow->generation},
+                {offsetof(struct flow, received_count), offsetof(struct flow, received_count) + sizeof flow->received_count}};
+    size_t at = 0;
+    __atomic_store_n(&flow->generation, generation, __ATOMIC_RELAXED);
+    __atomic_store_n(&flow->received_count, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&flow->packet_count, 0, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++) {
+        memset((uint8_t *)flow + at, 0, seen[i].at - at);
+        at = seen[i].end;
+    }
+    memset((uint8_t *)flow + at, 0, endpoint->flow_bytes - at);
+}
+
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
@@ -37,11 +56,7 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     host->free_slot = is_new ? ID_NONE : flow->next_slot;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
-    __atomic_store_n(&flow->generation, generation, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* I6 */
-    size_t after = offsetof(struct flow, generation) + 1;
-    memset(flow, 0, offsetof(struct flow, generation));
-    memset((uint8_t *)flow + after, 0, endpoint->flow_bytes - after);
+    flow_clear(endpoint, flow, generation);
     flow->steer = (struct steer *)((uint8_t *)flow + endpoint->steer_offset);
     flow->queued_ports = queued_ports;
     return slot;

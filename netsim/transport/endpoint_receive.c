@@ -70,9 +70,8 @@ void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t 
 
 bool flow_is_over(const struct flow *flow, const struct packet *packet)
 {
-    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_RELAXED);
-    uint32_t packets = __atomic_load_n(&flow->packet_count, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE);
+    uint32_t packets = __atomic_load_n(&flow->packet_count, __ATOMIC_ACQUIRE);
     return received == packets || __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) != packet->generation; /* I6 */
 }
 
