@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* A job of nothing but collectives of one group, at least two: a benchmark. */
+/* A job of nothing but collectives of one group: a benchmark. */
 bool calls_are_benchmark(const struct job *job, const struct run_result *result);
 
 void calls_print(const struct run_result *result, FILE *stream);

@@ -372,5 +372,19 @@ static void test_refusals(void)
     }
 }
 
-TEST_MAIN("round_trip", TEST(test_patterns), TEST(test_samples), TEST(test_models), TEST(test_lowered),
+/* Only the job file has a place for what a sample stands for. */
+static void test_samples_are_told(void)
+{
+    char prefix[1024];
+    snprintf(prefix, sizeof prefix, "%s/sample", test_directory());
+    CHECK(trace_loads("model:llama3-8b,sample_layers=4,sample_ranks=8,shrink=1000", 0, NULL, "generated"));
+    for (size_t i = 0; trace_test.job != NULL && trace_writers[i] != NULL; i++) {
+        char wrote[4352] = "";
+        struct diag diag = {""};
+        CHECK_EQUAL(trace_writers[i]->write(trace_test.job, prefix, wrote, sizeof wrote, &diag), STATUS_OK);
+        CHECK((strstr(wrote, "is a sample of 32 ranks") != NULL) == (strcmp(trace_writers[i]->name, "job") != 0));
+    }
+}
+
+TEST_MAIN("round_trip", TEST(test_samples_are_told), TEST(test_patterns), TEST(test_samples), TEST(test_models), TEST(test_lowered),
           TEST(test_refusals))

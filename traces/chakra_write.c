@@ -462,6 +462,17 @@ static void parts_remove(const struct writing *writing)
     }
 }
 
+/* What the schema has no place for. */
+static void sample_tell(const struct job *job, char *wrote, size_t wrote_bytes)
+{
+    size_t used = strlen(wrote);
+    if (job_is_sample(job)) {
+        snprintf(wrote + used, wrote_bytes - used,
+                 "\n  the step is a sample of %" PRIu32 " ranks, whose time is to be multiplied by %.6g; these traces cannot say so",
+                 job->full_rank_count, job->time_factor);
+    }
+}
+
 static enum status chakra_write(const struct job *job, const char *prefix, char *wrote, size_t wrote_bytes,
                                 struct diag *diag)
 {
@@ -484,6 +495,7 @@ static enum status chakra_write(const struct job *job, const char *prefix, char 
     if (status == STATUS_OK) {
         snprintf(wrote, wrote_bytes, "%s.0.et to %s.%" PRIu32 ".et and %s.json", prefix, prefix,
                  job->rank_count - 1, prefix);
+        sample_tell(job, wrote, wrote_bytes);
     }
     arena_free(arena);
     return status;

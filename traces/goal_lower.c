@@ -389,4 +389,8 @@ void goal_losses_print(const struct goal_lowering *lowering, char *text, size_t 
         say(text, text_bytes, "\n  the step was scaled to %.4g of the full one, which a schedule cannot say",
             lowering->job->scale);
     }
+    if (job_is_sample(lowering->job)) {
+        say(text, text_bytes, "\n  the step is a sample of %" PRIu32 " ranks, whose time is to be multiplied by %.6g; a schedule "
+                              "cannot say so", lowering->job->full_rank_count, lowering->job->time_factor);
+    }
 }
