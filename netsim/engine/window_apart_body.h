@@ -374,15 +374,37 @@ INLINE uint32_t frame_next(const struct lazy *at, uint32_t frame, uint32_t local
     return frame;
 }
 
-static __attribute__((noinline)) void apart_port_walk(const struct lazy *at, uint32_t local, uint32_t count)
+/* The packets of a batch in the order of service, as items of `arrivals`: by the network where its keys have room for places. */
+INLINE void apart_lanes_order(const struct apart_batch *batch, uint32_t vectors, uint32_t count, uint64_t *items)
+{
+    union apart_block order;
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes keys = *(const lanes_loose *)&batch->keys[v * LANES] << PLACE_BITS | lane_ids(v);
+        order.v[v] = pick(lane_ids(v) < splat((int32_t)count), keys, splat(INT32_MAX));
+    }
+    sort_block(order.v, vectors);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t key = (uint32_t)order.each[i] >> PLACE_BITS, meta = batch->metas[order.each[i] & (BATCH_PACKETS - 1)];
+        items[i] = (uint64_t)key << 33 | meta;
+    }
+}
+
+static __attribute__((noinline)) void apart_order(const struct lazy *at, uint32_t local, uint32_t count)
 {
     struct worker *worker = at->worker;
     const struct apart_batch *batch = &worker->apart_batches[local];
     struct arrivals *arrivals = &worker->arrivals;
-    const struct frames *frames = &worker->frames;
-    uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS, frame = frame_next(at, 0, local), items = 0;
+    uint32_t inside = count < BATCH_PACKETS ? count : BATCH_PACKETS, items = 0;
     arrivals->count = 0;
     arrivals_reserve(worker, count + 1);
+    if (count <= BATCH_PACKETS && at->core->has_place_bits) {
+        if (count <= LANES) {
+            apart_lanes_order(batch, 1, count, arrivals->items);
+        } else {
+            apart_lanes_order(batch, VECTORS_MAX_APART, count, arrivals->items);
+        }
+        return;
+    }
     for (uint32_t i = inside; i-- > 0;) {
         arrivals->items[items++] = (uint64_t)batch->keys[i] << 33 | batch->metas[i];
     }
@@ -391,9 +413,18 @@ static __attribute__((noinline)) void apart_port_walk(const struct lazy *at, uin
             arrivals->items[items++] = (uint64_t)worker->apart_more[i].key << 33 | worker->apart_more[i].meta;
         }
     }
-    arrivals_sort(arrivals->items, items);
+    lazy_sort(at->core, &arrivals->items, &arrivals->spare, count, 32 + at->core->key_shift);
+}
+
+static __attribute__((noinline)) void apart_port_walk(const struct lazy *at, uint32_t local, uint32_t count)
+{
+    struct worker *worker = at->worker;
+    const struct arrivals *arrivals = &worker->arrivals;
+    const struct frames *frames = &worker->frames;
+    uint32_t frame = frame_next(at, 0, local);
+    apart_order(at, local, count);
     leave_load(at, local);
-    for (uint32_t i = 0; i < items; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         int32_t offset_ps = (int32_t)lazy_item_ps(at->core, arrivals->items[i]);
         while (frame < frames->count && (int32_t)lazy_frame_ps(at->core, frames->items[frame]) <= offset_ps) {
             apart_frame(at, frames->items[frame]);
@@ -407,6 +438,111 @@ static __attribute__((noinline)) void apart_port_walk(const struct lazy *at, uin
         apart_frame(at, frames->items[frame]);
     }
     port_catch_up(at, local, (int32_t)at->core->width_ps - 1, LAZY_APART);
+}
+
+/* ---- one by one, where the port sends all the time or not at all ------------------------------------------- */
+
+struct apart_pass {
+    uint64_t free_ps;    /* from the start of the window: when what comes next may start; UINT64_MAX: the port is paused */
+    uint64_t held_bytes; /* in the port, as far as `gone` has been looked at */
+    uint64_t limit_bytes, top_bytes;
+    uint32_t gone;       /* of the log, in which stands what leaves the port, in order */
+    uint32_t in_port, bytes; /* of what was sent last */
+    uint64_t waiting_bytes;
+    struct port_sent sent;
+};
+
+/* What has left by now. */
+INLINE void pass_catch_up(const struct worker *worker, struct apart_pass *pass, int32_t now_ps)
+{
+    const struct left_log *left = &worker->left;
+    for (; pass->gone < left->count && left->when_ps[pass->gone] <= now_ps; pass->gone++) {
+        uint32_t what = left->what[pass->gone];
+        pass->held_bytes -= what & LEFT_DROPPED ? 0 : what & PACKET_BYTES_MAX;
+    }
+}
+
+INLINE void pass_admit(const struct lazy *at, uint32_t local, struct apart_pass *pass, uint64_t item, bool is_marking)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    const struct queue_class *rule = &queues->profile->class[0];
+    struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
+    uint64_t time_ps = lazy_item_ps(at->core, item), start_ps = pass->free_ps > time_ps ? pass->free_ps : time_ps;
+    uint32_t in_port = lazy_item_port(at->core, item), size_bytes = (uint32_t)item & PACKET_BYTES_MAX;
+    pass_catch_up(worker, pass, (int32_t)time_ps);
+    queues->packet_number++;
+    if (__builtin_expect(pass->held_bytes + size_bytes > pass->limit_bytes, 0)) {
+        apart_drop(at, local, packet, in_port, (int32_t)time_ps);
+        return;
+    }
+    if (is_marking) {
+        class_mark(at->core, at->port_first + local, queues, rule, packet, pass->held_bytes);
+    }
+    pass->held_bytes += size_bytes;
+    pass->top_bytes = pass->held_bytes > pass->top_bytes ? pass->held_bytes : pass->top_bytes;
+    if (start_ps >= at->core->width_ps) {
+        struct class_waiting *place = class_place(worker, port, queues, 0);
+        *place = (struct class_waiting){.packet = *packet, .since_ps = worker->start_ps + time_ps, .in_port = in_port,
+                                        .in_bytes = packet->size_bytes};
+        pass->waiting_bytes += size_bytes;
+        return;
+    }
+    uint64_t service_ps = packet_send(worker, port, packet, start_ps);
+    pass->sent.packets++;
+    pass->sent.bytes += size_bytes;
+    pass->sent.busy_ps += service_ps;
+    pass->sent.wait_ps += start_ps - time_ps;
+    pass->free_ps = start_ps + service_ps;
+    pass->in_port = in_port;
+    pass->bytes = size_bytes;
+    left_put(worker, (int32_t)pass->free_ps, in_port, size_bytes);
+}
+
+static void pass_close(const struct lazy *at, uint32_t local, const struct apart_pass *pass)
+{
+    struct window_port *port = &at->ports[local];
+    port_record(port, pass->top_bytes);
+    if (pass->sent.packets > 0) {
+        port->free_ps = at->worker->start_ps + pass->free_ps;
+        port->in_service_bytes = pass->bytes;
+        in_service_set(&at->class_ports[local], pass->in_port, pass->bytes);
+        sent_count(at->worker, port, &pass->sent);
+    }
+    apart_port_close(at, local, pass->waiting_bytes);
+}
+
+/* A port without frames that is a FIFO for the whole window, or paused: as apart_port_walk, but nothing needs to be looked up
+ * that this packet has not changed. */
+static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uint32_t local, uint32_t count)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct class_port *queues = &at->class_ports[local];
+    const uint64_t *items;
+    struct apart_pass pass = {.free_ps = UINT64_MAX, .held_bytes = port->queued_bytes, .gone = worker->left.count};
+    pass.limit_bytes = class_limit_bytes(at->node, port, queues->profile, 0, false);
+    if (port->is_busy && port->free_ps < worker->end_ps) {
+        left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
+    }
+    pass.waiting_bytes = port->queued_bytes - port->in_service_bytes;
+    if (queues->paused == 0) {
+        pass.waiting_bytes -= apart_waiting_send(at, local, false);
+        pass.free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    }
+    apart_order(at, local, count);
+    items = worker->arrivals.items;
+    if (queues->profile->class[0].mark == MARK_ENQUEUE) {
+        for (uint32_t i = 0; i < count; i++) {
+            pass_admit(at, local, &pass, items[i], true);
+        }
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            pass_admit(at, local, &pass, items[i], false);
+        }
+    }
+    pass_close(at, local, &pass);
 }
 
 /* ---- all lanes at once ------------------------------------------------------------------------------------ */
@@ -607,49 +743,85 @@ static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t cou
     if (count == 1 && !has_frames && port->count == 0 && queues->paused == 0) {
         is_fast = apart_lone(at, local);
     }
-    if (!is_fast) {
+    if (is_fast) {
+        return;
+    }
+    if (!has_frames && rule->mark != MARK_DEQUEUE && (queues->paused != 0 || is_fifo_now(port, queues))) {
+        apart_port_pass(at, local, count);
+    } else {
         apart_port_walk(at, local, count);
     }
 }
 
 /* ---- accounts --------------------------------------------------------------------------------------------- */
 
-/* An input that may pass a threshold: what came and left, in order. */
-static __attribute__((noinline)) void input_replay(const struct lazy *at, uint32_t in_port, uint32_t packet_count)
+/* An item of a replay: when | what happens | port | bytes; at one time what leaves is before what comes. */
+enum { REPLAY_PORT_SHIFT = META_SIZE_BITS, REPLAY_KIND_SHIFT = REPLAY_PORT_SHIFT + 10, REPLAY_WHEN_SHIFT = REPLAY_KIND_SHIFT + 2 };
+enum replay_kind { REPLAY_LEFT, REPLAY_CAME, REPLAY_DROPPED };
+_Static_assert(LAZY_PORTS_MAX <= 1 << (REPLAY_KIND_SHIFT - REPLAY_PORT_SHIFT), "a replay has room for all ports");
+
+/* What came by the inputs that may pass a threshold, `is_near`, behind `items`; the new end. */
+INLINE uint64_t *came_collect(const struct lazy *at, const struct chunk *chunk, const uint8_t *is_near, uint64_t *items)
 {
-    enum { KIND_SHIFT = META_SIZE_BITS, WHEN_SHIFT = KIND_SHIFT + 2, LEFT = 0, CAME = 1, DROPPED = 2 };
+    uint32_t port_mask = (1u << (at->core->key_shift - 1)) - 1;
+    for (uint32_t lane = 0; lane < chunk->count; lane++) {
+        uint32_t key = chunk->keys[lane], port = key >> 1 & port_mask, bytes = (uint32_t)chunk->packets[lane].size_bytes;
+        *items = (uint64_t)(key >> at->core->key_shift) << REPLAY_WHEN_SHIFT | (uint64_t)REPLAY_CAME << REPLAY_KIND_SHIFT |
+                 port << REPLAY_PORT_SHIFT | bytes;
+        items += is_near[port] & (bytes > 0);
+    }
+    return items;
+}
+
+INLINE uint64_t *left_collect(const struct lazy *at, const uint8_t *is_near, uint64_t *items)
+{
+    const struct left_log *left = &at->worker->left;
+    uint32_t width_ps = (uint32_t)at->core->width_ps;
+    for (uint32_t i = 0; i < left->count; i++) {
+        uint32_t when_ps = (uint32_t)left->when_ps[i], what = left->what[i] & ~(uint32_t)LEFT_DROPPED;
+        uint64_t kind = left->what[i] & LEFT_DROPPED ? REPLAY_DROPPED : REPLAY_LEFT;
+        *items = (uint64_t)when_ps << REPLAY_WHEN_SHIFT | kind << REPLAY_KIND_SHIFT | what;
+        items += is_near[what >> LEFT_PORT_SHIFT] & (when_ps < width_ps) & ((what & PACKET_BYTES_MAX) > 0);
+    }
+    return items;
+}
+
+/* Inputs that may pass a threshold: what came and left there, in order. */
+static __attribute__((noinline)) void inputs_replay(const struct lazy *at, const uint8_t *is_near, uint32_t packet_count)
+{
     struct worker *worker = at->worker;
     struct arrivals *arrivals = &worker->arrivals;
-    const struct left_log *left = &worker->left;
-    uint32_t port_mask = (1u << (at->core->key_shift - 1)) - 1, bytes_mask = PACKET_BYTES_MAX;
     arrivals->count = 0;
-    arrivals_reserve(worker, packet_count + left->count + 1);
-    uint64_t *items = arrivals->items;
+    arrivals_reserve(worker, packet_count + worker->left.count + 1);
+    uint64_t *end = arrivals->items;
     for (uint32_t writer = 0; writer < at->core->worker_count; writer++) {
         for (const struct chunk *chunk = worker->taken[writer]; chunk != NULL; chunk = chunk->older) {
-            for (uint32_t lane = 0; lane < chunk->count; lane++) {
-                uint64_t when_ps = chunk->keys[lane] >> at->core->key_shift, bytes = chunk->packets[lane].size_bytes;
-                items[arrivals->count] = when_ps << WHEN_SHIFT | (uint64_t)CAME << KIND_SHIFT | bytes;
-                arrivals->count += (chunk->keys[lane] >> 1 & port_mask) == in_port && bytes > 0;
-            }
+            end = came_collect(at, chunk, is_near, end);
         }
     }
-    for (uint32_t i = 0; i < left->count; i++) {
-        uint32_t what = left->what[i], bytes = what & bytes_mask;
-        uint64_t kind = what & LEFT_DROPPED ? DROPPED : LEFT;
-        items[arrivals->count] = (uint64_t)(uint32_t)left->when_ps[i] << WHEN_SHIFT | kind << KIND_SHIFT | bytes;
-        bool is_here = (what & ~(uint32_t)LEFT_DROPPED) >> LEFT_PORT_SHIFT == in_port && bytes > 0;
-        arrivals->count += is_here && (uint64_t)left->when_ps[i] < at->core->width_ps;
-    }
-    arrivals_sort(items, arrivals->count);
-    for (uint32_t i = 0; i < arrivals->count; i++) {
-        uint64_t now_ps = worker->start_ps + (items[i] >> WHEN_SHIFT);
-        uint32_t bytes = (uint32_t)items[i] & bytes_mask;
-        if ((items[i] >> KIND_SHIFT & 3) == CAME) {
-            input_came(worker, at->node, in_port, 0, bytes, now_ps);
+    end = left_collect(at, is_near, end);
+    uint32_t count = (uint32_t)(end - arrivals->items);
+    lazy_sort(at->core, &arrivals->items, &arrivals->spare, count, REPLAY_WHEN_SHIFT);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t item = arrivals->items[i], now_ps = worker->start_ps + (item >> REPLAY_WHEN_SHIFT);
+        uint32_t bytes = (uint32_t)item & PACKET_BYTES_MAX;
+        uint32_t port = (uint32_t)item >> REPLAY_PORT_SHIFT & ((1u << (REPLAY_KIND_SHIFT - REPLAY_PORT_SHIFT)) - 1);
+        if ((item >> REPLAY_KIND_SHIFT & 3) == REPLAY_CAME) {
+            input_came(worker, at->node, port, 0, bytes, now_ps);
         } else {
-            input_left(worker, at->node, in_port, 0, bytes, now_ps);
+            input_left(worker, at->node, port, 0, bytes, now_ps);
         }
+    }
+}
+
+/* Bytes that have left, by the port through which they came. */
+INLINE void left_sum(const struct lazy *at, int32_t *left_bytes)
+{
+    const struct left_log *left = &at->worker->left;
+    uint32_t width_ps = (uint32_t)at->core->width_ps;
+    for (uint32_t i = 0; i < left->count; i++) {
+        uint32_t what = (uint32_t)left->when_ps[i] < width_ps ? left->what[i] & ~(uint32_t)LEFT_DROPPED : 0;
+        left_bytes[what >> LEFT_PORT_SHIFT] += (int32_t)(what & PACKET_BYTES_MAX);
     }
 }
 
@@ -657,32 +829,28 @@ static __attribute__((noinline)) void input_replay(const struct lazy *at, uint32
 static void accounts_settle(const struct lazy *at, uint32_t packet_count)
 {
     struct worker *worker = at->worker;
-    const struct left_log *left = &worker->left;
     struct input_class *inputs = input_of(at->core, at->node, 0, 0);
-    int64_t before_bytes[LAZY_PORTS_MAX], used_bytes = 0;
-    uint32_t width_ps = (uint32_t)at->core->width_ps;
-    for (uint32_t port = 0; port < at->node->port_count; port++) {
-        before_bytes[port] = inputs[port].held_bytes;
-        inputs[port].held_bytes += worker->came_bytes[port];
-        used_bytes += worker->came_bytes[port];
-    }
-    for (uint32_t i = 0; i < left->count; i++) {
-        uint32_t what = (uint32_t)left->when_ps[i] < width_ps ? left->what[i] & ~(uint32_t)LEFT_DROPPED : 0;
-        inputs[what >> LEFT_PORT_SHIFT].held_bytes -= what & PACKET_BYTES_MAX;
-        used_bytes -= what & PACKET_BYTES_MAX;
+    int32_t left_bytes[LAZY_PORTS_MAX];
+    uint8_t is_near[LAZY_PORTS_MAX + 1];
+    int64_t used_bytes = 0;
+    uint32_t near_count = 0, port_count = at->node->port_count;
+    memset(left_bytes, 0, port_count * sizeof *left_bytes);
+    left_sum(at, left_bytes);
+    for (uint32_t port = 0; port < port_count; port++) {
+        struct input_class *input = &inputs[port];
+        int64_t came_bytes = worker->came_bytes[port], change_bytes = came_bytes - left_bytes[port];
+        bool is_over = input->held_bytes + came_bytes > input->high_bytes; /* INT64_MAX where it is over already */
+        bool is_under = (input->held_bytes - left_bytes[port] <= input->low_bytes) & (input->low_bytes >= 0);
+        worker->came_bytes[port] = 0;
+        is_near[port] = is_over | is_under;
+        near_count += is_near[port];
+        change_bytes = is_near[port] ? 0 : change_bytes;
+        input->held_bytes += change_bytes;
+        used_bytes += change_bytes;
     }
     at->node->used_bytes += (uint64_t)used_bytes;
-    for (uint32_t port = 0; port < at->node->port_count; port++) {
-        struct input_class *input = &inputs[port];
-        int64_t came_bytes = worker->came_bytes[port];
-        bool is_open = input->low_bytes < 0;
-        worker->came_bytes[port] = 0;
-        if (is_open ? before_bytes[port] + came_bytes > input->high_bytes
-                    : input->held_bytes - came_bytes <= input->low_bytes) {
-            at->node->used_bytes -= (uint64_t)(input->held_bytes - before_bytes[port]);
-            input->held_bytes = before_bytes[port];
-            input_replay(at, port, packet_count);
-        }
+    if (near_count > 0) {
+        inputs_replay(at, is_near, packet_count);
     }
 }
 
