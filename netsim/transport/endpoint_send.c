@@ -200,10 +200,12 @@ static void lost_clear(struct flow *flow, uint32_t seq)
     }
 }
 
-/* The sender wants to hear at once of a repeat, of its last packet, and of one that shuts its window. */
+/* The sender wants to hear at once of a repeat, of its last packet, of one that shuts its window, and of all where the
+ * window is small. */
 static bool asks_ack(const struct endpoint *endpoint, struct flow *flow, bool is_repeat)
 {
-    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0);
+    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0) ||
+           transport_is_tight(endpoint->transport, flow->steer->state);
 }
 
 static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps,
