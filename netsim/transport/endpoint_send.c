@@ -482,7 +482,9 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
     news.flight_bytes = flow->steer->flight_bytes;
-    flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
+    if (news.bytes > 0) {
+        flow->progress_ps = endpoint->hosts[host_id].counters.moved_ps = now_ps;
+    }
     if (endpoint->transport->acked != NULL) {
         endpoint->transport->acked(endpoint->shared, flow->steer->state, &news);
     }
