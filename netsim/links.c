@@ -84,3 +84,20 @@ bool links_can_lose(const struct scenario_links *scenario, const struct fabric *
     }
     return false;
 }
+
+/* More than six links there and back at an even chance need (4096), and soon enough over to name what never comes through. */
+#define TRIES_MAX (UINT64_C(1) << 20)
+
+uint64_t links_tries(const struct scenario_links *scenario, const struct fabric *fabric, uint32_t links)
+{
+    uint64_t worst = 0, through = UINT64_MAX; /* in units of 2^-64 */
+    for (uint32_t port = 0; fabric->port_frame_loss != NULL && scenario->retry == 0 && port < fabric->port_count; port++) {
+        uint64_t chance = fabric->port_frame_loss[port].chance;
+        worst = chance > worst ? chance : worst;
+    }
+    for (uint32_t i = 0; i < links; i++) {
+        through = (uint64_t)((unsigned __int128)through * (UINT64_MAX - worst) >> 64);
+    }
+    uint64_t tries = through > 0 ? UINT64_MAX / through : TRIES_MAX;
+    return tries < TRIES_MAX ? tries : TRIES_MAX;
+}

@@ -29,4 +29,8 @@ enum status links_errors(const struct scenario_links *scenario, struct fabric *f
 /* Whether the ends must be ready for losses all the same. */
 bool links_can_lose(const struct scenario_links *scenario, const struct fabric *fabric);
 
+/* How often a packet has to be sent, at the most likely, until it comes through and its answer is back, where both cross so
+ * many links which all lose what the worst one does: 1 where none loses anything worth mentioning. Not beyond 2^20. */
+uint64_t links_tries(const struct scenario_links *scenario, const struct fabric *fabric, uint32_t links);
+
 #endif

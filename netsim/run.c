@@ -207,7 +207,7 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
         double took_s = wall_seconds() - start_s;
         loop->reached_ps = until_ps;
         if (until_ps == look_ps) {
-            loop->is_stuck = !sim_has_moved(loop->sim);
+            loop->is_stuck = !sim_has_moved(loop->sim, until_ps);
             look_ps += patience_ps;
         }
         if (until_ps == loop->series.next_ps) {
@@ -289,13 +289,14 @@ static const char *explanation_text(const struct sim *sim, struct arena *arena)
     return copy;
 }
 
+/* The last thing that happened to anybody: an operation ended, or a packet brought something new. */
 static enum status deadlock_say(const struct facts *facts, struct diag *diag)
 {
     char time[32];
+    uint64_t moved_ps = facts->ends.moved_ps > facts->makespan_ps ? facts->ends.moved_ps : facts->makespan_ps;
     return diag_set(diag, STATUS_DEADLOCK,
                     "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
-                    facts->fabric->name, quantity_print_u64(QUANTITY_TIME, facts->makespan_ps, time, sizeof time),
-                    facts->done_ops, facts->op_count);
+                    facts->fabric->name, time_print(moved_ps, time, sizeof time), facts->done_ops, facts->op_count);
 }
 
 /* What a run that has ended, or was ended, is called. `is_stuck`: nothing is left to happen. */

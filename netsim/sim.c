@@ -409,9 +409,24 @@ uint64_t sim_run_past(struct sim *sim, uint64_t until_ps)
     return sim->engine->class->run_past(sim->engine, until_ps);
 }
 
+/* On the longest way that packets take, there and back; a sender that waits for credit needs its question answered first. */
+static uint64_t tries_of(const struct sim *sim)
+{
+    uint32_t hosts = sim->fabric->host_count, step = hosts > 64 ? (hosts - 1) / 2 : 1, hops_max = 0;
+    for (uint32_t src = 0; sim->fabric->port_frame_loss != NULL && src < hosts; src += step) {
+        for (uint32_t dst = 0; dst < hosts; dst++) {
+            uint32_t hops = src == dst ? 0 : path_hops(sim->fabric, sim->routes, src, dst);
+            hops_max = hops > hops_max ? hops : hops_max;
+        }
+    }
+    hops_max *= sim->ways.rule != WAY_MINIMAL ? 2 : 1;
+    return links_tries(sim->scenario.links, sim->fabric, hops_max * (sim->scenario.transport->pull != NULL ? 3 : 2));
+}
+
 uint64_t sim_patience_ps(const struct sim *sim)
 {
-    uint64_t patience_ps = 20 * endpoint_rto_ps(sim->endpoint);
+    uint64_t rto_ps = endpoint_rto_ps(sim->endpoint), tries = rto_ps > 0 ? 20 * tries_of(sim) : 0;
+    uint64_t patience_ps = tries > 0 && rto_ps > TIME_NEVER_PS / tries ? TIME_NEVER_PS : rto_ps * tries;
     for (uint32_t i = 0; i < sim->fabric->gate_count; i++) {
         uint64_t rounds_ps = 3 * sim->fabric->gates[i].period_ps;
         patience_ps = patience_ps > 0 && rounds_ps > patience_ps ? rounds_ps : patience_ps;
@@ -419,14 +434,26 @@ uint64_t sim_patience_ps(const struct sim *sim)
     return patience_ps > 0 ? patience_ps : TIME_NEVER_PS;
 }
 
-bool sim_has_moved(struct sim *sim)
+/* Links or routes have changed since it was asked last, or will: a repair brings back what ran into a dead link, other
+ * routes lead around it. */
+static bool has_way_changed(const struct sim *sim)
+{
+    const struct failures *failures = &sim->failures;
+    const struct route_epochs *epochs = failures->epochs;
+    uint64_t links_ps = failures->change_count > 0 ? failures->changes[failures->change_count - 1].time_ps : 0;
+    uint64_t routes_ps = epochs != NULL && epochs->count > 0 ? epochs->from_ps[epochs->count - 1] : 0;
+    return failures->change_count > 0 && (links_ps >= sim->moved.asked_ps || routes_ps >= sim->moved.asked_ps);
+}
+
+bool sim_has_moved(struct sim *sim, uint64_t now_ps)
 {
     struct endpoint_counters ends;
     endpoint_counters(sim->endpoint, &ends);
     uint64_t operations = replay_done_ops(sim->replay);
-    bool has_moved = sim->operations_pending > 0 || ends.payload_bytes_delivered != sim->moved.bytes ||
-                     operations != sim->moved.operations;
-    sim->moved.bytes = ends.payload_bytes_delivered;
+    bool has_moved = sim->operations_pending > 0 || ends.moved_ps != sim->moved.time_ps ||
+                     operations != sim->moved.operations || has_way_changed(sim);
+    sim->moved.time_ps = ends.moved_ps;
+    sim->moved.asked_ps = now_ps;
     sim->moved.operations = operations;
     return has_moved;
 }

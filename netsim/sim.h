@@ -29,7 +29,7 @@ struct sim {
     struct circuits *circuits; /* NULL: none are set while the job runs */
     struct failures failures;
     _Atomic uint64_t operations_pending; /* computing and the like: timers of the replay */
-    struct { uint64_t bytes, operations; } moved; /* when sim_has_moved was asked last */
+    struct { uint64_t time_ps, operations, asked_ps; } moved; /* when sim_has_moved was asked last */
     struct flowstats stats;
     struct replay_volume volume;
 };
@@ -55,11 +55,12 @@ uint64_t sim_run(struct sim *sim, uint64_t until_ps);
 uint64_t sim_run_past(struct sim *sim, uint64_t until_ps);
 
 /* Where packets can be lost timers run for ever, so that something is always left to happen. So a job is stuck too where in
- * this long no byte has been delivered, no operation has ended and none is under way: twenty timeouts, or three rounds of
- * the slowest gate. TIME_NEVER_PS where nothing repeats for ever. */
+ * this long no packet has brought or acknowledged anything new, no operation has ended and none is under way, and no link
+ * or route changes: twenty timeouts, each as often as links that lose frames need until one comes through and is answered (by
+ * chance one such run of 5e8 is given up), or three rounds of the slowest gate. TIME_NEVER_PS where nothing repeats for ever. */
 uint64_t sim_patience_ps(const struct sim *sim);
-/* Since it was asked last. */
-bool sim_has_moved(struct sim *sim);
+/* Since it was asked last, or a link or a route has changed, or will. */
+bool sim_has_moved(struct sim *sim, uint64_t now_ps);
 
 /* Message and link bytes worked into one number. */
 uint64_t sim_digest(const struct sim *sim);

@@ -1,6 +1,7 @@
 /* Failures of links and switches: what fails when, routes that follow, and jobs that survive.
  * Asserted: every byte is delivered once and the job ends, whatever the transport; equal digests for any number of threads;
- * a cut that stays ends as a deadlock; bad lists are refused. Times and counts at one link: test_engine_gates.c. */
+ * a cut that stays ends as a deadlock, named with the time of the last packet that came through, and neither a repair that is
+ * still to come nor heavy loss does; bad lists are refused. Times and counts at one link: test_engine_gates.c. */
 #include "netsim/failures.h"
 #include "tests/check.h"
 #include "tests/hand.h"
@@ -255,5 +256,67 @@ static void test_a_cut_is_a_deadlock(void)
     job_run("--set failures.list='link 3-9 20us'", 2, "is not in this fabric", output, sizeof output);
 }
 
+/* One message over two links. What is said of the time is when the last packet came through, not when an operation ended. */
+static void one_message(const char *settings, int expected, const char *part, char *output, size_t output_bytes)
+{
+    int status = test_shell(output, output_bytes,
+                            "%s run --trace pattern:incast,ranks=2,bytes=20MB --fabric fat_tree,tiers=1,hosts=2,link_delay=100ns %s",
+                            program(), settings);
+    CHECK_EQUAL(status, expected);
+    CHECK_HOLDS(output, part);
+}
+
+static void test_the_time_of_a_deadlock_is_that_of_the_last_packet(void)
+{
+    static const char *const transports[] = {"window", "nscc", "roce", "eqds"};
+    for (size_t i = 0; i < 4; i++) {
+        char output[8192], settings[200];
+        snprintf(settings, sizeof settings, "--transport %s --set failures.list='link 0-2 50us'", transports[i]);
+        one_message(settings, 3, "nothing moves after ", output, sizeof output);
+        double last_us = 0;
+        char unit[8] = "";
+        const char *at = strstr(output, "nothing moves after ");
+        CHECK(at != NULL && sscanf(at, "nothing moves after %lf %7[^,], ", &last_us, unit) == 2);
+        CHECK_TEXT(unit, "us");
+        CHECK(last_us >= 49.9 && last_us <= 50.6); /* what was on its way arrives, and is answered */
+    }
+}
+
+/* 30 ms, and 10 until routes follow, are longer than the patience of any of them: nothing moves, and all the same it is known
+ * that it will. */
+static void test_a_long_repair_is_waited_for(void)
+{
+    static const char *const transports[] = {"window", "nscc", "roce", "eqds"};
+    for (size_t i = 0; i < 4; i++) {
+        char output[8192], settings[200];
+        snprintf(settings, sizeof settings, "--format json --transport %s --set failures.list='link 0-2 50us 30ms'", transports[i]);
+        one_message(settings, 0, "complete", output, sizeof output);
+        CHECK(number_of(output, "makespan_ps") > 30 * PS_PER_MS && number_of(output, "makespan_ps") < 44 * PS_PER_MS);
+    }
+}
+
+/* Of a packet and its answer over four links at an even chance one in 256 comes through. */
+static void test_heavy_loss_is_no_deadlock_and_a_cut_is(void)
+{
+    static const char *const transports[] = {"window", "nscc", "roce", "dcqcn --set transport.repeat=selective", "eqds", "swift"};
+    static const char *const run = "%s run --trace pattern:permutation,ranks=4,bytes=40kB --fabric fat_tree,tiers=2,hosts=32,radix=8 "
+                                   "--set host_link_rate=400Gbps --transport %s --set links.frame_loss=%s %s";
+    for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
+        char output[8192];
+        for (int seed = 1; seed <= 5; seed++) {
+            char more[32];
+            snprintf(more, sizeof more, "--seed %d", seed);
+            CHECK_EQUAL(test_shell(output, sizeof output, run, program(), transports[i], "0.5", more), 0);
+        }
+        CHECK_EQUAL(test_shell(output, sizeof output, run, program(), transports[i], "0.5", "--until 1us"), 0);
+        CHECK_HOLDS(output, "interrupted");
+        CHECK_EQUAL(test_shell(output, sizeof output, run, program(), transports[i], "0.2", "--set failures.list='link 0-32 1us'"), 3);
+        CHECK_HOLDS(output, "is deadlocked: nothing moves after ");
+        CHECK_HOLDS(output, "waits for a message of rank ");
+    }
+}
+
 TEST_MAIN("failures", TEST(test_lists), TEST(test_degraded_and_dead_overlap), TEST(test_spares_take_over), TEST(test_draws),
-          TEST(test_jobs_survive), TEST(test_lost_credit_is_asked_for), TEST(test_degraded_links_and_spares_in_jobs), TEST(test_a_cut_is_a_deadlock))
+          TEST(test_jobs_survive), TEST(test_lost_credit_is_asked_for), TEST(test_degraded_links_and_spares_in_jobs), TEST(test_a_cut_is_a_deadlock),
+          TEST(test_the_time_of_a_deadlock_is_that_of_the_last_packet), TEST(test_a_long_repair_is_waited_for),
+          TEST(test_heavy_loss_is_no_deadlock_and_a_cut_is))

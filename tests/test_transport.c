@@ -978,6 +978,31 @@ static void test_acks_are_coalesced(void)
     arena_free(arena);
 }
 
+/* A star whose round trip is a few packets: ACKs for 16 KB each would let the window stand still between them (1.55 times the
+ * line's time with links of no delay, 1.4 at 10 ns), and ACKs wait for full packets where both ends send. */
+static void test_nscc_fills_short_ways(void)
+{
+    static const char *const delays[] = {"1ps", "1ns", "10ns", "50ns", "100ns", "200ns", "300ns", "400ns", "1us"};
+    for (size_t i = 0; i < 2 * sizeof delays / sizeof delays[0]; i++) {
+        struct arena *arena = arena_new("test");
+        const struct fabric *fabric =
+            net_fabric(arena, "fat_tree", arena_printf(arena, "tiers=1 hosts=2 link_rate=400Gbps link_delay=%s", delays[i / 2]));
+        struct net *net = net_new(arena, fabric, "transport.name=nscc routing.balance=spray_n", 1, NULL);
+        net_post(net, net_add(net, 0, 1, 10000000), 0);
+        if (i % 2 == 1) {
+            net_post(net, net_add(net, 1, 0, 10000000), 0);
+        }
+        net_run(net);
+        net_check_drained(net);
+        double bytes = wire_bytes(net, 10000000), forth_s = bytes * 8 / RATE_BPS;
+        double acks_s = i % 2 == 1 ? forth_s * 64 / 4150 : 0; /* one a packet at most on the same link */
+        double took_s = (double)(net->messages[1].delivered_ps) / 1e12 - 2e-12 * (double)link_delay_ps(fabric, 0);
+        CHECK(took_s >= forth_s);
+        CHECK(took_s <= (forth_s + acks_s) * 1.03);
+        arena_free(arena);
+    }
+}
+
 /* Links of one switch with cables of different length: each has its own xoff in one size of buffer, and none drops. */
 static void test_headroom_follows_the_cable(void)
 {
@@ -1017,5 +1042,5 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
-          TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced),
+          TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable), TEST(test_a_message_in_flight_is_small))

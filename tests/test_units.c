@@ -218,6 +218,14 @@ static void test_whole_quantities_print(void)
     CHECK_TEXT(printed(QUANTITY_COUNT, 0), "0");
     char small[4];
     CHECK_TEXT(quantity_print_u64(QUANTITY_SIZE, 65536, small, sizeof small), "64K");
+    char time[32];
+    CHECK_TEXT(time_print(0, time, sizeof time), "0.000 ps");
+    CHECK_TEXT(time_print(999, time, sizeof time), "999.000 ps");
+    CHECK_TEXT(time_print(1000, time, sizeof time), "1.000 ns");
+    CHECK_TEXT(time_print(77389785480, time, sizeof time), "77.390 ms");
+    CHECK_TEXT(time_print(999999, time, sizeof time), "999.999 ns");
+    CHECK_TEXT(time_print(3600 * PS_PER_S, time, sizeof time), "3600.000 s");
+    CHECK_TEXT(time_print(UINT64_MAX, time, sizeof time), "18446.744 s");
 }
 
 static void test_whole_quantities_round_trip(void)

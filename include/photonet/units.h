@@ -39,6 +39,9 @@ bool quantity_parse_real(enum quantity quantity, const char *text, double *value
 char *quantity_print_u64(enum quantity quantity, uint64_t value, char *text, size_t text_bytes);
 char *quantity_print_real(enum quantity quantity, double value, char *text, size_t text_bytes);
 
+/* For people: three decimals in the largest unit that leaves a digit before the point, as 77.390 ms. Returns `text`. */
+char *time_print(uint64_t time_ps, char *text, size_t text_bytes);
+
 /* The unit that the stored value has ("ps", "B", "bit/s", "1", "mW", ...), as the result file prints it. */
 const char *quantity_unit(enum quantity quantity);
 bool quantity_is_integer(enum quantity quantity);

@@ -391,6 +391,18 @@ char *quantity_print_u64(enum quantity quantity, uint64_t value, char *text, siz
     return text;
 }
 
+char *time_print(uint64_t time_ps, char *text, size_t text_bytes)
+{
+    static const char *const names[] = {"ps", "ns", "us", "ms", "s"};
+    uint64_t thousandths = time_ps * 1000 < time_ps ? UINT64_MAX : time_ps * 1000;
+    size_t unit = 0;
+    for (; unit + 1 < sizeof names / sizeof names[0] && thousandths >= 1000 * 1000; unit++) {
+        thousandths = thousandths / 1000 + (thousandths % 1000 >= 500);
+    }
+    snprintf(text, text_bytes, "%" PRIu64 ".%03" PRIu64 " %s", thousandths / 1000, thousandths % 1000, names[unit]);
+    return text;
+}
+
 /* value = 0.DIGITS x 10^point, short enough to be printed. */
 struct shortest {
     char digits[DBL_DECIMAL_DIG + 1];

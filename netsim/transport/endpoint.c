@@ -295,6 +295,7 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
     struct message message = flow->message;
     endpoint->hosts[message.src_host].counters.messages_delivered++;
     endpoint->hosts[message.src_host].counters.payload_bytes_delivered += message.bytes;
+    endpoint->hosts[message.src_host].counters.moved_ps = now_ps;
     flow->delivered_ps = now_ps;
     endpoint->config.ops->delivered(endpoint->config.context, &message, now_ps);
     flow_end(endpoint, flow, slot, now_ps);
@@ -586,5 +587,7 @@ void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters
         }
         uint64_t reorder_max = endpoint->hosts[i].counters.reorder_max;
         sum->reorder_max = reorder_max > sum->reorder_max ? reorder_max : sum->reorder_max;
+        uint64_t moved_ps = endpoint->hosts[i].counters.moved_ps;
+        sum->moved_ps = moved_ps > sum->moved_ps ? moved_ps : sum->moved_ps;
     }
 }

@@ -107,7 +107,9 @@ struct endpoint_counters {
     uint64_t payload_bytes_delivered; /* once per destination */
     uint64_t marked_packets;
     uint64_t messages_posted, messages_delivered, messages_acked;
-    uint64_t reorder_max; /* last: of several hosts the largest, not the sum */
+    /* from here on: of several hosts the largest, not the sum */
+    uint64_t reorder_max;
+    uint64_t moved_ps; /* the last packet that brought something new, or was acknowledged for the first time */
 };
 void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters *sum);
 

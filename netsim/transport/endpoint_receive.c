@@ -172,6 +172,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     order_note(host, flow, packet->seq);
     host->counters.data_packets_delivered++;
     host->counters.payload_bytes_delivered += packet->size_bytes - endpoint->config.shape.header_bytes;
+    host->counters.moved_ps = now_ps;
     receive_note(endpoint, flow, packet->seq);
     flow->has_nacked = false;
     if (is_to_be_answered(endpoint, flow, packet, is_first)) {

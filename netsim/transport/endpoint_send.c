@@ -200,10 +200,12 @@ static void lost_clear(struct flow *flow, uint32_t seq)
     }
 }
 
-/* The sender wants to hear at once of a repeat, of its last packet, and of one that shuts its window. */
+/* The sender wants to hear at once of a repeat, of its last packet, of one that shuts its window, and of all where the
+ * window is small. */
 static bool asks_ack(const struct endpoint *endpoint, struct flow *flow, bool is_repeat)
 {
-    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0);
+    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0) ||
+           transport_is_tight(endpoint->transport, flow->steer->state);
 }
 
 static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps,
@@ -480,7 +482,9 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
     news.flight_bytes = flow->steer->flight_bytes;
-    flow->progress_ps = news.bytes > 0 ? now_ps : flow->progress_ps;
+    if (news.bytes > 0) {
+        flow->progress_ps = endpoint->hosts[host_id].counters.moved_ps = now_ps;
+    }
     if (endpoint->transport->acked != NULL) {
         endpoint->transport->acked(endpoint->shared, flow->steer->state, &news);
     }

@@ -392,6 +392,7 @@ static void progress_take(struct endpoint *endpoint, struct stream *stream, uint
         cast_of(endpoint, stream, packet_number(stream, tree, state->done + i), &slot)->left--;
     }
     endpoint->hosts[stream_host(stream)].counters.data_packets_delivered += count;
+    endpoint->hosts[stream_host(stream)].counters.moved_ps = now_ps;
     state->done += count;
     tree_wake(endpoint, stream, tree, now_ps);
     casts_end(endpoint, stream, now_ps);

@@ -15,11 +15,14 @@
  * Ethernet specification 1.0, scaled from 100 Gbit/s and 12 us.
  * profile htsim: half of the time it is the newest packet of a full queue that is trimmed; hardware: always the
  * arriving one.
+ * Where the round trip is a few packets, which uet-htsim's scenarios never have: the window is a bandwidth-delay product and
+ * what ACKs wait for on their way (more than half of it then), and every packet asks for its ACK where one for each 16 KB
+ * would leave the window shut between them (below 64 KB of window; uet-htsim's -sack_threshold is set for a whole run).
  * Not modelled: receiver credit (RCCC) beside it; with host.connections=0, as in uet-htsim, each message starts with a full
  * window; the limit of 64 packets on what a selective ACK reports (all arrivals are reported);
  * ECN is decided when a packet starts to leave, uet-htsim decides when it has left; the 32-bit overflow of
  * its accumulated increase.
- * Checked against: closed forms of idle messages (tests/test_transport.c), and uet-htsim 40ccb05
+ * Checked against: closed forms of idle messages, line rate on short ways (tests/test_transport.c), and uet-htsim 40ccb05
  * (github.com/ultraethernet/uet-htsim, htsim_uec, with its own flow lists and generators): microseconds to
  * the last ACK, ours as the mean over five seeds / theirs of one, with routing.balance=spray_n (`make
  * golden-peers`):
@@ -63,6 +66,7 @@ static const struct param rows[] = {
 struct nscc_shared {
     uint64_t network_rtt_ps, target_ps, host_rate_bps;
     int64_t packet_bytes, window_bytes_max;
+    uint64_t duplex_bytes;
     bool has_quick_adapt;
     double alpha;    /* bytes per ps: proportional increase */
     double fair;     /* bytes: fair increase */
@@ -71,7 +75,7 @@ struct nscc_shared {
 };
 
 struct nscc_state {
-    int64_t window_bytes, window_bytes_max; /* the first one never negative, and read by the endpoint */
+    int64_t window_bytes, window_bytes_max; /* never negative, and read by the endpoint */
     uint64_t base_rtt_ps, delay_ps_mean;
     int64_t increase;         /* bytes times bytes, to be divided by the window */
     uint32_t received_bytes;  /* since the increase was applied: some packets, and what one ACK reports */
@@ -119,10 +123,23 @@ static uint64_t rto_ps(const void *values, const struct transport_facts *facts, 
     return 15 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
 }
 
+/* What ACKs that wait for full packets on their way add to what must be under way, and the packet that does not fit in whole. */
+static uint64_t duplex_bytes(const struct transport_facts *facts)
+{
+    return line_bytes(facts->duplex_rtt_ps - facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+}
+
+/* uet-htsim's factor; where the round trip is a few packets, half of it is less than its ACKs wait for. */
+static uint64_t window_of(uint64_t way_bytes, uint64_t duplex)
+{
+    uint64_t spare_bytes = way_bytes / 2;
+    return way_bytes + (spare_bytes > duplex ? spare_bytes : duplex);
+}
+
 static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
 {
     (void)values;
-    return bdp_bytes(facts) * 3 / 2;
+    return window_of(bdp_bytes(facts), duplex_bytes(facts));
 }
 
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
@@ -139,6 +156,7 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
         .host_rate_bps = facts->host_rate_bps,
         .packet_bytes = (int64_t)facts->packet_bytes,
         .window_bytes_max = (int64_t)window_bytes_max(values, facts),
+        .duplex_bytes = duplex_bytes(facts),
         .has_quick_adapt = params->has_quick_adapt,
         .alpha = 4 * payload_bytes * scale_bdp * scale_delay / (double)target_ps,
         .fair = 5 * payload_bytes * scale_bdp,
@@ -162,7 +180,7 @@ static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state 
 {
     if (rtt_ps != 0 && rtt_ps < state->base_rtt_ps) {
         state->base_rtt_ps = rtt_ps;
-        state->window_bytes_max = (int64_t)(line_bytes(rtt_ps, shared->host_rate_bps) * 3 / 2);
+        state->window_bytes_max = (int64_t)window_of(line_bytes(rtt_ps, shared->host_rate_bps), shared->duplex_bytes);
     }
 }
 
@@ -352,6 +370,7 @@ const struct transport transport_nscc = {
     .prepare = prepare,
     .begin = begin,
     .has_window = true,
+    .has_window_max = true,
     .acked = acked,
     .nacked = nacked,
     .timed_out = timed_out,

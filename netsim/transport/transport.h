@@ -27,7 +27,9 @@ struct transport_facts {
 enum ack_policy {
     ACK_EACH,      /* every packet by an ACK, which is for that packet alone */
     ACK_COALESCED, /* selective ACKs that report all that came: for the first packet of a message, a marked one, one
-                      that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled */
+                      that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled. The
+                      last packet of a message asks, repeats do, one that shuts the window does, and all packets where
+                      has_window_max says that the window is too small to wait for ack_bytes */
     ACK_IN_ORDER,  /* go-back-N: one cumulative ACK for every packet in order; others are thrown away, the first of
                       them answered by a NACK that names the expected one */
 };
@@ -68,6 +70,7 @@ struct transport {
     bool wants_hops;            /* flow_facts.hops */
     bool has_window;            /* the state begins with a uint64_t: what may be in flight, in 2^-window_log2 B */
     uint8_t window_log2;
+    bool has_window_max;        /* ACK_COALESCED: behind it another one in bytes, the most that it may be now */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
     /* The queues that the transport wants in switches, written into *profile, which holds plain ones
      * (queue.h). NULL: plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
@@ -108,6 +111,14 @@ static inline bool transport_may_send(const struct transport *transport, const v
     }
     const uint64_t *window = (const uint64_t *)state;
     return flight_bytes + packet_bytes <= *window >> transport->window_log2;
+}
+
+/* Whether ack_bytes are so much of the largest window that waiting for them would shut it again and again: with a window of
+ * 1.5 bandwidth-delay products, of which one is under way, the other third must hold what is not acknowledged yet, and a
+ * packet: a quarter is on the safe side (7/24 at 24 packets). */
+static inline bool transport_is_tight(const struct transport *transport, const void *state)
+{
+    return transport->has_window_max && ((const uint64_t *)state)[1] < 4 * (uint64_t)transport->ack_bytes;
 }
 
 const struct transport *transport_find(const char *name);
