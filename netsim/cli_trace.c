@@ -7,6 +7,7 @@
 #include "netsim/base/job_open.h"
 #include "netsim/cli.h"
 #include "netsim/inputs.h"
+#include "netsim/replay/dry.h"
 
 #include "photonet/units.h"
 
@@ -432,11 +433,32 @@ static enum status command_info(struct request *request, int argc, char **argv)
 
 /* ---- validate, convert ------------------------------------------------------------------------------- */
 
+/* No network can bring a circle of operations to an end. */
+static enum status job_walk(const struct request *request, const struct job *job)
+{
+    struct dry_result result;
+    if (!dry_run(job, request->arena, &result)) {
+        printf("%s: valid; too long to be walked for deadlocks (%" PRIu64 " operations, at most %" PRIu64 ")\n", request->spec,
+               result.ops, DRY_OPS_MAX);
+        return STATUS_OK;
+    }
+    if (result.done == result.ops) {
+        printf("%s: valid\n", request->spec);
+        return STATUS_OK;
+    }
+    printf("%s", result.text);
+    return diag_set(request->diag, STATUS_DEADLOCK,
+                    "%s: a deadlock on any network: %u operations wait for each other, %" PRIu64 " of %" PRIu64 " never run",
+                    request->spec, result.circle, result.ops - result.done, result.ops);
+}
+
 static enum status command_validate(struct request *request, int argc, char **argv)
 {
     static const struct argp_option options[] = {OPTION_RANKS, OPTION_SET, OPTION_DEPS, {0}};
     static const struct argp argp = {
-        options, common_parse, "SPEC", "Reads a trace and says whether it can run.", NULL, NULL, NULL};
+        options, common_parse, "SPEC",
+        "Reads a trace and says whether it can run, and end: on no network where operations of several ranks wait for each other "
+        "in a circle.", NULL, NULL, NULL};
     const struct job *job;
     bool is_done;
     enum status status = request_parse(request, &argp, argc, argv, &is_done);
@@ -444,10 +466,7 @@ static enum status command_validate(struct request *request, int argc, char **ar
         return status;
     }
     status = request_read(request, &job);
-    if (status == STATUS_OK) {
-        printf("%s: valid\n", request->spec);
-    }
-    return status;
+    return status == STATUS_OK ? job_walk(request, job) : status;
 }
 
 static enum status job_write(const struct request *request, const struct job *job)

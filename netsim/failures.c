@@ -189,17 +189,30 @@ static void some_fail(const struct scenario_failures *s, uint64_t seed, enum fau
     }
 }
 
-static void drawn_fail(const struct scenario_failures *s, uint64_t seed, struct outages *outages, struct arena *scratch)
+static enum status too_many(const char *key, uint64_t wanted, uint32_t count, const char *what, const struct fabric *fabric,
+                            struct diag *diag)
+{
+    return diag_set(diag, STATUS_INPUT, "failures.%s is %" PRIu64 ", but %s has %u %s; expected at most as many", key, wanted,
+                    fabric->name, count, what);
+}
+
+/* Links between switches; where there are none, any. */
+static enum status drawn_fail(const struct scenario_failures *s, uint64_t seed, struct outages *outages, struct arena *scratch,
+                              struct diag *diag)
 {
     const struct fabric *fabric = outages->fabric;
     uint32_t *things = arena_array(scratch, (size_t)fabric->port_count + fabric->node_count, uint32_t), count = 0;
-    for (int any = 0; any < 2 && count == 0; any++) {
+    int any = 0;
+    for (; any < 2 && count == 0; any++) {
         for (uint32_t port = 0; port < fabric->port_count; port++) {
             bool is_one = fabric->port_peer[port] != ID_NONE && port < fabric->port_peer[port];
             if (is_one && (any || is_between_switches(fabric, port))) {
                 things[count++] = port;
             }
         }
+    }
+    if (s->links > count) {
+        return too_many("links", s->links, count, any > 1 ? "links" : "links between switches", fabric, diag);
     }
     some_fail(s, seed, FAULT_LINK, things, count, s->links, outages);
     count = 0;
@@ -208,7 +221,11 @@ static void drawn_fail(const struct scenario_failures *s, uint64_t seed, struct 
             things[count++] = node;
         }
     }
+    if (s->switches > count) {
+        return too_many("switches", s->switches, count, "packet switches", fabric, diag);
+    }
     some_fail(s, seed, FAULT_NODE, things, count, s->switches, outages);
+    return STATUS_OK;
 }
 
 /* ---- listed ----------------------------------------------------------------------------------------------- */
@@ -457,8 +474,8 @@ static enum status faults_make(const struct scenario_failures *scenario, uint64_
         return diag_set(diag, STATUS_INPUT, "failures.spares: fabric %s has no optical switch that could set a spare; expected 0",
                         outages->fabric->name);
     }
-    drawn_fail(scenario, seed, outages, scratch);
-    enum status status = list_fails(scenario->list, outages, scratch, diag);
+    enum status status = drawn_fail(scenario, seed, outages, scratch, diag);
+    status = status == STATUS_OK ? list_fails(scenario->list, outages, scratch, diag) : status;
     if (status != STATUS_OK) {
         return status;
     }

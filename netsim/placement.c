@@ -12,10 +12,16 @@
 
 enum kind { KIND_LINEAR, KIND_RANDOM, KIND_RAIL, KIND_FILE };
 
+/* Of a host that files name. */
+struct naming {
+    uint32_t count, part, line; /* ranks so far; who named it last */
+};
+
 struct placing {
     const struct job *job;
     uint32_t host_count, gpus_per_nic;
     uint8_t *is_taken; /* host_count */
+    struct naming *named; /* host_count */
     uint32_t *rank_host;
     struct arena *scratch;
     struct diag *diag;
@@ -63,6 +69,23 @@ enum status placement_check(const char *text, struct origin at, struct diag *dia
 /* ---- files ----------------------------------------------------------------------------------------------
  */
 
+/* A host has room for host.gpus_per_nic ranks, whoever names it. */
+static enum status host_name(struct placing *placing, const struct job_part *part, struct origin at, uint32_t host)
+{
+    struct naming *named = &placing->named[host];
+    if (named->count == placing->gpus_per_nic) {
+        const struct job_part *other = &placing->job->parts[named->part];
+        return diag_input(placing->diag, at, "host %u is taken already, by line %u of the placement of job %s; expected each host %s",
+                          host, named->line, other->name,
+                          placing->gpus_per_nic == 1
+                              ? "once (host.gpus_per_nic=1)"
+                              : arena_printf(placing->scratch, "at most %u times (host.gpus_per_nic)", placing->gpus_per_nic));
+    }
+    *named = (struct naming){named->count + 1, (uint32_t)(part - placing->job->parts), at.line};
+    placing->is_taken[host] = true;
+    return STATUS_OK;
+}
+
 static enum status line_take(struct placing *placing, const struct job_part *part, const char *path,
                              uint32_t line, const char *text, uint32_t *rank)
 {
@@ -82,8 +105,7 @@ static enum status line_take(struct placing *placing, const struct job_part *par
                           part->rank_count);
     }
     placing->rank_host[part->rank_first + (*rank)++] = (uint32_t)host;
-    placing->is_taken[host] = true;
-    return STATUS_OK;
+    return host_name(placing, part, at, (uint32_t)host);
 }
 
 static enum status file_place(struct placing *placing, const struct job_part *part, const char *path)
@@ -213,7 +235,7 @@ enum status placement_make(const struct job *job, uint32_t host_count, uint32_t 
     }
     struct arena *scratch = arena_new("placement");
     struct placing placing = {job,   host_count, gpus_per_nic, arena_array(scratch, host_count, uint8_t),
-                              hosts, scratch,    diag};
+                              arena_array(scratch, host_count, struct naming), hosts, scratch, diag};
     enum status status = parts_place(&placing);
     arena_free(scratch);
     return status;

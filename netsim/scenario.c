@@ -214,16 +214,18 @@ static enum status setting_apply(const struct trace_setting *setting, struct are
     if (key != NULL) {
         return strcmp(key, "name") == 0
                    ? STATUS_OK
-                   : param_assign(&scenario->transport->params, scenario->transport_values, key, setting->text,
-                                  setting->at, arena, diag);
+                   : param_assign_in("transport.", &scenario->transport->params, scenario->transport_values, key, setting->text,
+                                     setting->at, arena, diag);
     }
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         key = key_in(setting->key, sections[i].prefix);
         if (key == NULL) {
             continue;
         }
-        enum status status = param_assign(&sections[i].table, *section_values(scenario, &sections[i]), key,
-                                          setting->text, setting->at, arena, diag);
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "%s.", sections[i].prefix);
+        enum status status = param_assign_in(prefix, &sections[i].table, *section_values(scenario, &sections[i]), key,
+                                             setting->text, setting->at, arena, diag);
         return status == STATUS_OK ? algorithms_find(scenario, setting, arena, diag) : status;
     }
     return diag_input(diag, setting->at,

@@ -658,6 +658,11 @@ static void test_chakra_ring(void)
         CHECK(a.send_to == b.send_to && a.recv_from == b.recv_from && a.send_as == b.send_as);
         CHECK(a.send_bytes == b.send_bytes && a.after_recv == b.after_recv && a.send_lane == b.send_lane);
     }
+    struct custom_entry entry = {.algorithm = opened(at_size(prefix, "4099B"), COLLECTIVE_ALL_REDUCE)};
+    const struct collective_policy policy = {.custom = &entry};
+    CHECK(entry.algorithm != NULL);
+    CHECK_HOLDS(collective_customs_text(&policy, "", arena), "72 operations; messages of a call of 4099B (no multiple of the ranks: rounded up)");
+    algorithm = opened(at_size(prefix, "4KiB"), COLLECTIVE_ALL_REDUCE);
     CHECK_EQUAL(algorithm->custom->source->compute_count, 24);
     CHECK_EQUAL(algorithm->custom->source->compute_ps, 24 * 7 * UINT64_C(1000000));
     CHECK(opened(at_size(chakra_ring(4, 1024, 3), "4KiB"), COLLECTIVE_REDUCE_SCATTER) != NULL);
@@ -676,7 +681,17 @@ static void test_chakra_refusals(void)
                    "set5.0.json: rank 0: no message can have brought the contribution of rank 1");
     char lone[1100];
     snprintf(lone, sizeof lone, "%s.0.json@4KiB", prefix);
-    chakra_refused(lone, COLLECTIVE_ALL_REDUCE, "is the trace of one rank");
+    chakra_refused(lone, COLLECTIVE_ALL_REDUCE, "set4.0.json: is no XML of MSCCL (<algo ...>); Chakra traces are named by the prefix");
+    chakra_refused(at_size(prefix, "3B"), COLLECTIVE_ALL_REDUCE,
+                   "set4.0.json: rank 0: sends 6144 B; a call of all_reduce with 3 B on 4 ranks takes 24 B at most (is that the size");
+    chakra_refused(at_size(prefix, "4"), COLLECTIVE_ALL_REDUCE, "set4@4: the size behind the @ is a bare number; a size needs a unit");
+    chakra_refused(at_size(prefix, ""), COLLECTIVE_ALL_REDUCE, "set4@: the size behind the @ is not a number");
+    chakra_refused(at_size(prefix, "0B"), COLLECTIVE_ALL_REDUCE, "set4@0B: the size behind the @ is 0");
+    chakra_refused(at_size(prefix, "2047B"), COLLECTIVE_ALL_GATHER, "@2047B: all_gather shares its bytes out evenly; expected a multiple of the 4 ranks");
+    chakra_refused(at_size(prefix, "4KiB/ll129"), COLLECTIVE_ALL_REDUCE, "\"ll129\" stands behind the algorithm's file");
+    chakra_refused(at_size(prefix, "4KiB/ll/4"), COLLECTIVE_ALL_REDUCE, "\"ll/4\" stands behind the algorithm's file");
+    chakra_refused("/nowhere@4KiB", COLLECTIVE_ALL_REDUCE, "custom:/nowhere: no such algorithm; expected an XML file of MSCCL");
+    chakra_refused("", COLLECTIVE_ALL_REDUCE, "custom:: no such algorithm");
     static const char *const seconds[][2] = {
         {"\"NodeType\": 7, \"comm_type\": 0, \"comm_size\": 8", "node 7 \"x\": is a collective itself"},
         {"\"NodeType\": 5, \"comm_dst\": 1, \"comm_size\": 8", "node 7 \"x\": is a message to its own rank"},

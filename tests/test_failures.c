@@ -127,11 +127,17 @@ static void test_draws(void)
     struct arena *arena = arena_new("test");
     struct fabric *fabric = ring(arena);
     const struct routes *routes = routes_new(fabric, arena);
-    struct scenario_failures scenario = {.links = 9, .first_ps = 100 * US, .spread_ps = 50 * US, .repair_ps = 7 * US};
+    struct scenario_failures scenario = {.links = 4, .first_ps = 100 * US, .spread_ps = 50 * US, .repair_ps = 7 * US};
     struct failures f;
     struct diag diag = {""};
     CHECK_EQUAL(failures_make(&scenario, fabric, routes, test_seed(), arena, &f, &diag), STATUS_OK);
     CHECK_EQUAL(f.element_count, 4); /* there are no more */
+    scenario.links = 5;
+    CHECK_EQUAL(failures_make(&scenario, fabric, routes, test_seed(), arena, &f, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "failures.links is 5, but ");
+    CHECK_HOLDS(diag.text, " has 4 links between switches; expected at most as many");
+    scenario.links = 4;
+    CHECK_EQUAL(failures_make(&scenario, fabric, routes, test_seed(), arena, &f, &diag), STATUS_OK);
     CHECK_EQUAL(f.change_count, 16);
     for (size_t i = 0; i < f.change_count; i++) {
         CHECK(f.changes[i].time_ps >= 100 * US && f.changes[i].time_ps < 157 * US);
@@ -254,6 +260,15 @@ static void test_a_cut_is_a_deadlock(void)
     char output[8192];
     job_run("--set failures.list='node 16 20us'", 3, "is deadlocked", output, sizeof output); /* the leaf of host 0 */
     job_run("--set failures.list='link 3-9 20us'", 2, "is not in this fabric", output, sizeof output);
+    job_run("--set failures.links=33", 2, "failures.links is 33, but fat_tree has 32 links between switches; expected at most as many",
+            output, sizeof output); /* 8 leaves, 8 above, 4 on top: of radix 4 */
+    job_run("--set failures.switches=21", 2, "failures.switches is 21, but fat_tree has 20 packet switches", output, sizeof output);
+    job_run("--set failures.link=3", 2, "--set: unknown parameter \"failures.link\"; the nearest known one is \"failures.links\"",
+            output, sizeof output);
+    job_run("--set failures.first=3", 2, "--set: failures.first \"3\" is a bare number", output, sizeof output);
+    job_run("--set links.frame_loss=0.6", 2, "--set: links.frame_loss \"0.6\" is too large; expected 0 .. 0.5", output, sizeof output);
+    job_run("--transport nscc --set transport.target=3", 2, "--set: transport.target \"3\" is a bare number", output, sizeof output);
+    job_run("--set trace.time_unit=3", 2, "--set: unknown parameter \"trace.time_unit\"", output, sizeof output);
 }
 
 /* One message over two links. What is said of the time is when the last packet came through, not when an operation ended. */

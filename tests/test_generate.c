@@ -424,7 +424,8 @@ static void test_refusals(void)
                  {"products=fp8 gpu=a100", "products are fp8, which the GPU has not"},
                  {"products=fp32", "expected bf16 or fp8"},
                  {"schedule=dualpipe zero=2", "zero is above 1 with the dualpipe schedule"},
-                 {"routing_file=x.yaml", "the model has no experts"}};
+                 {"routing_file=x.yaml", "the model has no experts"},
+                 {"zipf=0.5", "zipf is given, but the model has no experts"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena *arena = arena_new("test");
         struct diag diag;
@@ -801,6 +802,10 @@ static void test_texts(void)
                  {"layers: 4\nhidden: [1]\n", "hidden is no value"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 3\n", "kv_heads that do not divide"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\ntop_k: 5\n", "top_k above"},
+                 {"layers: 4\nhidden: 100\nffn: 8\nheads: 7\nvocabulary: 8\n", "has heads that do not divide hidden, and no head_dim"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 8\n", "kv_heads that do not divide"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\nstep:\n  zipf: 0.3\n  routing_file: x.yaml\n",
+                  ":9:17: step.routing_file and step.zipf both say who is popular"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep:\n  tp: 0\n", ":7:"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep:\n  schedule: gpipe\n", "gpipe"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep: 3\n", "step is no map"}};
@@ -810,6 +815,11 @@ static void test_texts(void)
     CHECK_EQUAL(text_load(small, arena, &model, &diag), STATUS_OK);
     const struct transformer_shape *shape = model->shape;
     CHECK_EQUAL(transformer_parameters(shape), 4 * (4 * 256 * 256 + 3 * 256 * 1024 + 512) + 2 * 256000 + 256);
+    CHECK_EQUAL(text_load("layers: 4\nhidden: 100\nffn: 8\nheads: 7\nhead_dim: 16\nvocabulary: 8\n", arena, &model, &diag), STATUS_OK);
+    CHECK(generate_of("mixtral-8x7b", "zipf=1 routing_file=x.yaml", arena, &diag) == NULL);
+    CHECK_HOLDS(diag.text, "mixtral-8x7b: routing_file and zipf both say who is popular; expected one of them");
+    CHECK(generate_of("mixtral-8x7b", "routing_file=no/such.yaml", arena, &diag) == NULL); /* instead of the model's zipf */
+    CHECK_HOLDS(diag.text, "no/such.yaml");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CHECK_EQUAL(text_load(cases[i].text, arena, &model, &diag), STATUS_INPUT);
         CHECK_HOLDS(diag.text, cases[i].says);

@@ -80,6 +80,9 @@ static void test_text_refusals(void)
     rank0_refused("send 5 to 0", "bad.goal:4: expected `send SIZEb to RANK`");
     rank0_refused("send 5b from 0", "not \"from\"");
     rank0_refused("send 5b to", "expected `send SIZEb to RANK`");
+    rank0_refused("send 5kb to 1", "bad.goal:4: expected `send SIZEb to RANK`, not \"5kb\"");
+    rank0_refused("recv -5b from 1", "bad.goal:4: expected `recv SIZEb from RANK`, not \"-5b\"");
+    rank0_refused("send 5b too 1", "bad.goal:4: expected `send SIZEb to RANK`, not \"too\"");
     rank0_refused("calc 5b", "expected `calc TIME [cpu C]`");
     rank0_refused("calc 5 nic 1", "expected `calc TIME [cpu C]`");
     rank0_refused("calc 5 cpu 256", "up to 255");

@@ -131,6 +131,8 @@ static void test_histogram(void)
                {"[1, 2, -3, 4]", "from 0 to 1e9"},
                {"a: 3", "is no list"},
                {"[]", "is no list"},
+               {"[0, 0, 0, 0]", ":1:1: has nothing but zeros; expected an expert that tokens go to"},
+               {"- [1, 2, 3, 4]\n- [0, 0.0, 0e3, 0]", ":2:3: has nothing but zeros"},
                {"[[1, 2, 3, 4], 5]", "is no list; expected one a layer"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK_EQUAL(load(bad[i].text, 4, arena, &popularity, &diag), STATUS_INPUT);

@@ -253,9 +253,9 @@ static void test_placement_file(void)
     uint32_t hosts[64];
     struct diag diag;
     char spec[600];
-    placement_file("# two ranks share host 2\n 2\r\n2 # again\n\n0\n7\n9", spec);
+    placement_file("# five hosts\n 2\r\n11 # another\n\n0\n7\n9", spec);
     CHECK_EQUAL(place((const char *[]){"linear", spec}, 2, 12, hosts, &diag), STATUS_OK);
-    static const uint32_t expected[] = {1, 3, 4, 5, 6, 2, 2, 0, 7, 9};
+    static const uint32_t expected[] = {1, 3, 4, 5, 6, 2, 11, 0, 7, 9};
     CHECK(memcmp(hosts, expected, sizeof expected) == 0);
     static const struct {
         const char *text, *part;
@@ -266,6 +266,7 @@ static void test_placement_file(void)
         {"one\n", "hosts:1: expected the number of a host"},
         {"1 2\n", "hosts:1: expected the number of a host"},
         {"-1\n", "hosts:1: expected the number of a host"},
+        {"1\n2\n\n2\n3\n4\n", "hosts:4: host 2 is taken already, by line 2 of the placement of job ring; expected each host once"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         placement_file(bad[i].text, spec);
@@ -273,6 +274,9 @@ static void test_placement_file(void)
         CHECK_HOLDS(diag.text, bad[i].part);
     }
     CHECK_EQUAL(place((const char *[]){"file:/nowhere/at/all"}, 1, 12, hosts, &diag), STATUS_IO);
+    placement_file("1\n2\n3\n4\n5\n", spec); /* both jobs name the same */
+    CHECK_EQUAL(place((const char *[]){spec, spec}, 2, 12, hosts, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "hosts:1: host 1 is taken already, by line 1 of the placement of job ring");
 }
 
 /* ---- noise ----------------------------------------------------------------------------------------------

@@ -145,6 +145,21 @@ static void test_neighbours_share(void)
     CHECK_EQUAL(met, 63);
     CHECK_EQUAL(place((const char *[]){NULL, NULL}, 2, 5, hosts, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "job ring has 5 ranks, 2 a host, but 2 of the fabric's 5 hosts are free");
+    /* A file may name a host as often as it has room. */
+    static const struct {
+        const char *text, *part;
+    } files[] = {{"4\n3\n4\n3\n2\n", NULL}, {"4\n3\n4\n3\n4\n", "hosts:5: host 4 is taken already, by line 3"}};
+    for (size_t i = 0; i < 2; i++) {
+        char spec[600];
+        snprintf(spec, sizeof spec, "file:%s/hosts", test_directory());
+        FILE *file = fopen(spec + 5, "w");
+        CHECK(file != NULL && fputs(files[i].text, file) >= 0);
+        fclose(file);
+        CHECK_EQUAL(place((const char *[]){spec, NULL}, 2, 6, hosts, &diag), i == 0 ? STATUS_OK : STATUS_INPUT);
+        CHECK_HOLDS(diag.text, i == 0 ? "" : files[i].part);
+    }
+    static const uint32_t filed[] = {4, 3, 4, 3, 2, 0, 0, 1, 1, 5};
+    CHECK_EQUAL(memcmp(hosts, filed, sizeof filed), 0);
 }
 
 TEST_MAIN("shared_nic", TEST(test_two_ranks_halve_a_nic), TEST(test_ranks_of_a_host_copy), TEST(test_fabrics_hold_more_ranks),

@@ -24,13 +24,14 @@ static enum status head_look(const char *path, bool *is_xml, struct diag *diag)
 enum status custom_read(const char *path, struct arena *arena, const struct custom_collective **custom, struct diag *diag)
 {
     struct stat info;
-    bool is_xml = false;
-    enum status status = STATUS_OK;
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) {
-        status = head_look(path, &is_xml, diag);
-    }
+    bool is_file = stat(path, &info) == 0 && !S_ISDIR(info.st_mode), is_xml = false;
+    enum status status = is_file ? head_look(path, &is_xml, diag) : STATUS_OK;
     if (status != STATUS_OK) {
         return status;
+    }
+    if (is_file && !is_xml) {
+        return diag_input(diag, (struct origin){.path = path}, "is no XML of MSCCL (<algo ...>); Chakra traces are named by the "
+                          "prefix of PREFIX.0.et, PREFIX.1.et, ..., one a rank of the algorithm");
     }
     return is_xml ? msccl_read(path, arena, custom, diag) : chakra_collective_read(path, arena, custom, diag);
 }

@@ -224,8 +224,7 @@ enum status trace_read(const char *spec, uint32_t ranks, const struct trace_sett
     }
     void *values = param_defaults(&format->params, arena);
     for (size_t i = 0; i < setting_count && status == STATUS_OK; i++) {
-        status = param_assign(&format->params, values, settings[i].key, settings[i].text, settings[i].at,
-                              arena, diag);
+        status = param_assign_in("trace.", &format->params, values, settings[i].key, settings[i].text, settings[i].at, arena, diag);
     }
     source.values = values;
     return status == STATUS_OK ? format->read(&source, arena, job, diag) : status;

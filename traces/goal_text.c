@@ -151,8 +151,12 @@ static enum status message_read(struct reading *reading, char **cursor, struct g
         return statement_refuse(reading, expected, size);
     }
     size[length - 1] = '\0';
+    if (!text_u64(size, &node->size)) {
+        size[length - 1] = 'b';
+        return statement_refuse(reading, expected, size);
+    }
     const char *word = text_word(cursor);
-    if (!text_u64(size, &node->size) || word == NULL || strcmp(word, is_send ? "to" : "from") != 0) {
+    if (word == NULL || strcmp(word, is_send ? "to" : "from") != 0) {
         return statement_refuse(reading, expected, word);
     }
     word = text_word(cursor);

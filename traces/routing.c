@@ -45,6 +45,7 @@ static void zipf_weights(uint64_t experts, double zipf, uint64_t key, uint64_t *
 static enum status row_read(const struct doc *list, uint64_t experts, uint64_t *weight, struct diag *diag)
 {
     uint64_t i = 0;
+    double sum = 0;
     for (const struct doc *number = list->child; number != NULL; number = number->next, i++) {
         char *end = NULL;
         double value = number->text != NULL ? strtod(number->text, &end) : -1;
@@ -53,6 +54,10 @@ static enum status row_read(const struct doc *list, uint64_t experts, uint64_t *
                               (unsigned)experts);
         }
         weight[i] = (uint64_t)(value * 1e9) + 1; /* a token may always go astray */
+        sum += value;
+    }
+    if (i == experts && sum <= 0) {
+        return diag_input(diag, list->at, "has nothing but zeros; expected an expert that tokens go to");
     }
     return i == experts ? STATUS_OK
                         : diag_input(diag, list->at, "has %u numbers; expected %u, one an expert", (unsigned)i,

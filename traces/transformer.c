@@ -105,6 +105,9 @@ static enum status choices_check(const struct transformer_shape *shape, const st
          "products are fp8, which the GPU has not; expected bf16, or another gpu"},
         {plan->histogram != NULL && shape->experts == 0,
          "routing_file is given, but the model has no experts; expected none"},
+        {plan->histogram != NULL && plan->zipf > 0 && plan->zipf != shape->zipf,
+         "routing_file and zipf both say who is popular; expected one of them"},
+        {plan->zipf > 0 && shape->experts == 0, "zipf is given, but the model has no experts; expected none"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].is_wrong) {

@@ -64,6 +64,7 @@ struct transformer_shape {
     uint64_t experts, top_k, shared_experts, expert_ffn, dense_layers;
     uint64_t expert_groups, groups_per_token; /* a token's experts come from so many of the groups; 0: any */
     uint64_t sequence, micro_batches;         /* of the full step, per replica: `step`; micro-batches of 1 */
+    double zipf;                              /* of `step` */
 };
 
 enum schedule { SCHEDULE_1F1B, SCHEDULE_INTERLEAVED, SCHEDULE_ZB_H1, SCHEDULE_DUALPIPE };

@@ -36,12 +36,14 @@ static const struct param shape_rows[] = {
 #undef COUNT
 static const struct param_table shape_table = PARAM_TABLE(struct transformer_shape, shape_rows);
 
-static enum status shape_check(const struct transformer_shape *shape, struct origin at, struct diag *diag)
+/* `is_cut`: the width of a head is hidden / heads. */
+static enum status shape_check(const struct transformer_shape *shape, bool is_cut, struct origin at, struct diag *diag)
 {
     const struct {
         bool is_wrong;
         const char *what;
     } rules[] = {
+        {is_cut && shape->hidden % shape->heads != 0, "has heads that do not divide hidden, and no head_dim"},
         {shape->layers > 4096 || shape->experts > 65536 || shape->heads > 65536, "has absurd layers, experts or heads"},
         {shape->heads % shape->kv_heads != 0, "has kv_heads that do not divide heads"},
         {shape->ffn_matrices > 3, "has ffn_matrices other than 2 or 3"},
@@ -69,6 +71,10 @@ static enum status step_read(const struct doc *step, struct arena *arena, struct
     if (step->kind != DOC_MAP) {
         return diag_input(diag, step->at, "step is no map; expected lines of KEY: VALUE");
     }
+    const struct doc *histogram = doc_get(step, "routing_file");
+    if (histogram != NULL && doc_get(step, "zipf") != NULL) {
+        return diag_input(diag, histogram->at, "step.routing_file and step.zipf both say who is popular; expected one of them");
+    }
     enum status status = STATUS_OK;
     for (const struct doc *child = step->child; child != NULL && status == STATUS_OK; child = child->next) {
         if (child->kind != DOC_SCALAR) {
@@ -88,6 +94,7 @@ static void shape_complete(struct transformer_shape *shape, const struct param *
     const struct param_table table = {rows, transformer_row_count, sizeof(struct transformer_plan)};
     const struct transformer_plan *plan = param_defaults(&table, arena);
     shape->sequence = plan->sequence;
+    shape->zipf = plan->zipf;
     shape->micro_batches = plan->micro_batches * plan->micro_batch_size;
     shape->kv_heads = shape->kv_heads == 0 ? shape->heads : shape->kv_heads;
     shape->head_dim = shape->head_dim == 0 ? shape->hidden / shape->heads : shape->head_dim;
@@ -122,8 +129,9 @@ enum status transformer_load(const char *name, const struct doc *root, struct ar
         }
     }
     if (status == STATUS_OK) {
+        bool is_cut = shape->head_dim == 0;
         shape_complete(shape, *rows, arena);
-        status = shape_check(shape, root->at, diag);
+        status = shape_check(shape, is_cut, root->at, diag);
     }
     return status;
 }

@@ -72,6 +72,9 @@ const struct param *param_find(const struct param_table *table, const char *key)
 /* Parses `text` into the row's field. Unknown key: STATUS_INPUT with the nearest known key named. */
 enum status param_assign(const struct param_table *table, void *values, const char *key, const char *text,
                          struct origin at, struct arena *arena, struct diag *diag);
+/* The same for a table whose keys the user gives behind a prefix ("links."), which messages then name. */
+enum status param_assign_in(const char *prefix, const struct param_table *table, void *values, const char *key,
+                            const char *text, struct origin at, struct arena *arena, struct diag *diag);
 
 /* The row's current value as a user would write it. */
 char *param_text(const struct param *row, const void *values, char *text, size_t text_bytes);

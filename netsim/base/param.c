@@ -69,7 +69,7 @@ static enum status expected_report(const struct param *row, const char *text, co
     return diag_input(diag, at, "%s \"%.80s\" %s; expected %s", row->key, text, what, expected);
 }
 
-static enum status unknown_report(const struct param_table *table, const char *key, struct origin at,
+static enum status unknown_report(const struct param_table *table, const char *prefix, const char *key, struct origin at,
                                   struct diag *diag)
 {
     const char *nearest = NULL;
@@ -83,9 +83,9 @@ static enum status unknown_report(const struct param_table *table, const char *k
     }
     if (nearest == NULL) {
         return diag_input(diag, at,
-                          "unknown parameter \"%.80s\"; expected none, there are no parameters here", key);
+                          "unknown parameter \"%s%.80s\"; expected none, there are no parameters here", prefix, key);
     }
-    return diag_input(diag, at, "unknown parameter \"%.80s\"; the nearest known one is \"%s\"", key, nearest);
+    return diag_input(diag, at, "unknown parameter \"%s%.80s\"; the nearest known one is \"%s%s\"", prefix, key, prefix, nearest);
 }
 
 /* ---- assigning ----------------------------------------------------------------------------------------- */
@@ -196,11 +196,21 @@ static enum status row_assign(const struct param *row, void *values, const char 
 enum status param_assign(const struct param_table *table, void *values, const char *key, const char *text,
                          struct origin at, struct arena *arena, struct diag *diag)
 {
+    return param_assign_in("", table, values, key, text, at, arena, diag);
+}
+
+enum status param_assign_in(const char *prefix, const struct param_table *table, void *values, const char *key,
+                            const char *text, struct origin at, struct arena *arena, struct diag *diag)
+{
     const struct param *row = param_find(table, key);
     if (row == NULL) {
-        return unknown_report(table, key, at, diag);
+        return unknown_report(table, prefix, key, at, diag);
     }
-    return row_assign(row, values, text, at, arena, diag);
+    char name[TEXT_BYTES];
+    struct param named = *row; /* as messages call it */
+    snprintf(name, sizeof name, "%s%s", prefix, row->key);
+    named.key = name;
+    return row_assign(&named, values, text, at, arena, diag);
 }
 
 void *param_defaults(const struct param_table *table, struct arena *arena)

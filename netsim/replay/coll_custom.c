@@ -2,11 +2,13 @@
 
 #include "photonet/units.h"
 
+#include <glob.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- refusing --------------------------------------------------------------------------------------------- */
 
@@ -596,16 +598,57 @@ enum status custom_fits(const struct custom_program *program, enum collective_ki
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
-/* The size behind the last @, where one can be read there. */
-static const char *size_split(const char *text, struct arena *arena, uint64_t *size_bytes)
+/* A file, a folder, or the prefix of files. */
+static bool is_there(const char *path)
 {
-    char why[256];
-    const char *mark = strrchr(text, '@');
-    *size_bytes = 0;
-    if (mark != NULL && quantity_parse_u64(QUANTITY_SIZE, mark + 1, size_bytes, why) && *size_bytes > 0) {
-        return arena_strndup(arena, text, (size_t)(mark - text));
+    struct stat info;
+    glob_t found;
+    char pattern[4352];
+    snprintf(pattern, sizeof pattern, "%s.[0-9]*", path);
+    bool is_prefix = path[0] != '\0' && glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+    if (is_prefix) {
+        globfree(&found);
     }
-    return text;
+    return is_prefix || (path[0] != '\0' && stat(path, &info) == 0);
+}
+
+/* The size behind the last @, where there is one and nothing has the whole for a name. */
+static enum status size_split(const char *text, struct origin at, struct arena *arena, const char **path, uint64_t *size_bytes,
+                              struct diag *diag)
+{
+    char why[256] = "";
+    const char *mark = strrchr(text, '@');
+    *path = text;
+    *size_bytes = 0;
+    if (mark == NULL || strchr(mark, '/') != NULL || is_there(text)) {
+        return STATUS_OK;
+    }
+    *path = arena_strndup(arena, text, (size_t)(mark - text));
+    if (!quantity_parse_u64(QUANTITY_SIZE, mark + 1, size_bytes, why) || *size_bytes == 0) {
+        return diag_input(diag, at, "custom:%s: the size behind the @ %s; expected that of the call which the messages are of, as "
+                                    "nccl-tests counts it (@1MiB)", text, why[0] != '\0' ? why : "is 0");
+    }
+    return STATUS_OK;
+}
+
+/* Nothing has that name. It may be what stands behind it that is wrong. */
+static enum status missing_refuse(const char *path, struct origin at, struct arena *arena, struct diag *diag)
+{
+    const char *part = path;
+    for (const char *slash; (slash = strrchr(part, '/')) != NULL && slash > part;) {
+        const char *rest = path + (slash - part) + 1;
+        part = arena_strndup(arena, path, (size_t)(slash - part));
+        const char *mark = strrchr(part, '@');
+        bool has_size = mark != NULL && strchr(mark, '/') == NULL;
+        struct stat info;
+        const char *name = has_size ? arena_strndup(arena, part, (size_t)(mark - part)) : part;
+        if (is_there(name) && !(stat(name, &info) == 0 && S_ISDIR(info.st_mode) && !has_size)) {
+            return diag_input(diag, at, "custom:%s: \"%s\" stands behind the algorithm's file; expected nothing, or in a rule a "
+                                        "protocol behind all else: /none, /ll, /ll128 or /simple", path, rest);
+        }
+    }
+    return diag_input(diag, at, "custom:%s: no such algorithm; expected an XML file of MSCCL, or the folder or prefix of Chakra "
+                                "traces PREFIX.0.et, PREFIX.1.et, ..., one a rank", path);
 }
 
 static enum status kind_check(const struct custom_graph *graph, int kind, struct origin at)
@@ -627,6 +670,10 @@ static enum status kind_check(const struct custom_graph *graph, int kind, struct
     if (source->chunk_count == 0 && graph->size_bytes == 0) {
         return diag_input(graph->diag, at, "custom:%s counts bytes; expected custom:%s@SIZE with the size of the call that "
                                            "they are of, as nccl-tests counts it (@1MiB)", source->path, source->path);
+    }
+    if (source->chunk_count == 0 && kind != COLLECTIVE_ALL_REDUCE && graph->size_bytes % source->rank_count != 0) {
+        return diag_input(graph->diag, at, "custom:%s@%" PRIu64 "B: %s shares its bytes out evenly; expected a multiple of the %u ranks",
+                          source->path, graph->size_bytes, collective_name((enum collective_kind)kind), source->rank_count);
     }
     return STATUS_OK;
 }
@@ -661,8 +708,10 @@ enum status custom_open(const char *text, int kind, struct origin at, struct are
                         const struct collective_algorithm **algorithm, struct diag *diag)
 {
     struct custom_graph graph = {.diag = diag};
-    const char *path = size_split(text, arena, &graph.size_bytes);
-    enum status status = custom_read(path, arena, &graph.source, diag);
+    const char *path;
+    enum status status = size_split(text, at, arena, &path, &graph.size_bytes, diag);
+    status = status == STATUS_OK && !is_there(path) ? missing_refuse(path, at, arena, diag) : status;
+    status = status == STATUS_OK ? custom_read(path, arena, &graph.source, diag) : status;
     if (status != STATUS_OK) {
         return status;
     }

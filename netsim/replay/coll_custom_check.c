@@ -461,6 +461,14 @@ static void least_bytes(const struct check *check, uint64_t size, uint64_t *send
     }
 }
 
+/* More than any algorithm needs: a rank that stands for all others in an all-to-all, gathers what they send and deals out
+ * what they get, moves twice the bytes of all. Messages of another unit would be scaled to times that look like figures. */
+static uint64_t most_bytes(const struct check *check)
+{
+    uint64_t bytes = check->graph->size_bytes, most;
+    return __builtin_mul_overflow(bytes, 2 * (uint64_t)check->ranks, &most) ? UINT64_MAX : most;
+}
+
 static enum status volume_check(const struct check *check)
 {
     uint64_t *sent = arena_array(check->graph->scratch, 2 * (size_t)check->ranks, uint64_t), least[2];
@@ -476,6 +484,12 @@ static enum status volume_check(const struct check *check)
         }
     }
     for (uint32_t i = 0; i < 2 * check->ranks; i++) {
+        if (sent[i] > most_bytes(check)) {
+            return custom_refuse_rank(check->graph, i / 2, "%s %" PRIu64 " B; a call of %s with %" PRIu64 " B on %u ranks takes %" PRIu64
+                                                           " B at most (is that the size behind the @?)",
+                                      i % 2 == 0 ? "sends" : "receives", sent[i], collective_name(check->graph->kind),
+                                      check->graph->size_bytes, check->ranks, most_bytes(check));
+        }
         if (sent[i] < least[i % 2]) {
             return custom_refuse_rank(check->graph, i / 2, "%s %" PRIu64 " B; a call of %s with %" PRIu64
                                                            " B needs %" PRIu64 " B at least (is that the size behind the @?)",

@@ -120,6 +120,12 @@ const char *collective_customs_text(const struct collective_policy *policy, cons
         const struct custom_collective *source = program->source;
         text = arena_printf(arena, "%s%s%s: %s of %u ranks, %u operations", text, indent, entry->algorithm->name,
                             collective_name(program->kind), source->rank_count, source->op_count);
+        if (program->size_bytes > 0) {
+            char size[32];
+            text = arena_printf(arena, "%s; messages of a call of %s%s, scaled to each call's size", text,
+                                quantity_print_u64(QUANTITY_SIZE, program->size_bytes, size, sizeof size),
+                                program->size_bytes % source->rank_count != 0 ? " (no multiple of the ranks: rounded up)" : "");
+        }
         if (source->compute_count > 0) {
             text = arena_printf(arena, "%s; %u computations of %.6g us in all take no time", text, source->compute_count,
                                 (double)source->compute_ps * 1e-6);
