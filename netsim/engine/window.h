@@ -423,6 +423,7 @@ struct window_core {
     bool is_coupled;             /* switches are served whole (window_class.h) */
     bool is_apart;               /* ports of its switches can be served one by one (window_apart_body.h) */
     bool has_credits;            /* switches or hosts spend them */
+    bool are_hosts_usual;        /* of one class, which may be paused at most, without gates (window_coupled.c) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */
