@@ -284,16 +284,14 @@ struct port_sent {
     uint64_t packets, bytes, busy_ps, wait_ps;
 };
 
-/* Ports with an adaptive choice, while a node is served (window_apart_body.h). */
+/* Ports with an adaptive choice, while the choices of a node are made (window_apart_body.h). */
 struct choice_port {
-    uint64_t free_ps, waiting_bytes;
-    uint32_t first, last;    /* of what leaves in this window, in `leaves`; ID_NONE: nothing */
-    uint32_t in_port, bytes; /* of what was sent last */
-    struct port_sent sent;
+    uint32_t next, end; /* of what leaves there in this window, in `leaves` */
+    int32_t free_ps, per_byte;
+    int64_t limit_bytes;
 };
 struct choice_leave {
-    int32_t leave_ps;
-    uint32_t bytes, next;
+    int32_t leave_ps, bytes;
 };
 
 /* What arrives for one output port in one window, unsorted, where ports are served apart (window_apart_body.h). */
@@ -378,7 +376,7 @@ struct worker {
     struct left_log left;
     struct choice_port *choice_ports; /* per port of a node */
     struct choice_leave *leaves;
-    uint32_t leave_count, leave_capacity;
+    uint32_t leave_capacity;
     uint32_t *came_bytes;          /* per port of a node: what arrives there in this window; all 0 between nodes */
     int32_t *leave_ps, *backlog;   /* per port of a node, a vector's worth more (window_lazy.h); leave_ps: all never */
     struct chunk **taken;          /* per writer: chunks that `arrivals` points into */
@@ -425,6 +423,7 @@ struct window_core {
     bool is_coupled;             /* switches are served whole (window_class.h) */
     bool is_apart;               /* ports of its switches can be served one by one (window_apart_body.h) */
     bool has_credits;            /* switches or hosts spend them */
+    bool are_hosts_usual;        /* of one class, which may be paused at most, without gates (window_coupled.c) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */

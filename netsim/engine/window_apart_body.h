@@ -136,30 +136,10 @@ INLINE void apart_port_close(const struct lazy *at, uint32_t local, uint64_t wai
     leave_load(at, local);
 }
 
-/* ---- one after the other, where nothing holds them up ----------------------------------------------------- */
-
-/* A packet leaves a port that has a choice: until then it counts there. */
-INLINE void choice_leaves(const struct lazy *at, uint32_t local, int32_t leave_ps, uint32_t in_port, uint32_t bytes)
-{
-    struct worker *worker = at->worker;
-    struct choice_port *choice = &worker->choice_ports[local];
-    left_put(worker, leave_ps, in_port, bytes);
-    if ((uint64_t)leave_ps >= at->core->width_ps) {
-        return;
-    }
-    uint32_t number = worker->leave_count++;
-    worker->leaves[number] = (struct choice_leave){leave_ps, bytes, ID_NONE};
-    if (choice->first == ID_NONE) {
-        choice->first = number;
-        lane_set(at->leave_ps, local, leave_ps);
-    } else {
-        worker->leaves[choice->last].next = number;
-    }
-    choice->last = number;
-}
+/* ---- what waits ------------------------------------------------------------------------------------------- */
 
 /* What waited and starts in this window; its bytes. */
-INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, bool is_choice)
+INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local)
 {
     struct worker *worker = at->worker;
     struct window_port *port = &at->ports[local];
@@ -177,11 +157,7 @@ INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, bool i
         sent.busy_ps += service_ps;
         sent.bytes += size;
         now_ps += service_ps;
-        if (is_choice) {
-            choice_leaves(at, local, (int32_t)now_ps, first->in_port, size);
-        } else {
-            left_put(worker, (int32_t)now_ps, first->in_port, size);
-        }
+        left_put(worker, (int32_t)now_ps, first->in_port, size);
     }
     if (first == NULL) {
         return 0;
@@ -196,128 +172,177 @@ INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, bool i
     return sent.bytes;
 }
 
-static void choice_open(const struct lazy *at, uint32_t local)
+/* ---- choices, where nothing holds the ports up -------------------------------------------------------------- */
+
+/* Packets that have a choice are dealt to their ports first, in order of time, and served with them later: as the ports are
+ * FIFOs for the whole window, it is known when a packet leaves the port that it has chosen, and so what each holds when
+ * the next one comes. That stands in vectors, counted from the first of these ports; beyond them all hold too much. */
+
+INLINE void lane_add(lanes *vector, uint32_t lane, int32_t more)
+{
+#if SWITCH_LANES == 16
+    *vector = (lanes)_mm512_mask_add_epi32((__m512i)*vector, (__mmask16)(1u << lane), (__m512i)*vector, (__m512i)splat(more));
+#else
+    *vector += splat(more) & (lane_ids(0) == splat((int32_t)lane));
+#endif
+}
+
+INLINE void lane_lower(lanes *vector, uint32_t lane, int32_t other)
+{
+#if SWITCH_LANES == 16
+    *vector = (lanes)_mm512_mask_min_epi32((__m512i)*vector, (__mmask16)(1u << lane), (__m512i)*vector, (__m512i)splat(other));
+#else
+    *vector = min_lanes(*vector, pick(lane_ids(0) == splat((int32_t)lane), splat(other), splat(INT32_MAX)));
+#endif
+}
+
+/* What leaves the port in this window of what it holds; the rest is behind that. */
+INLINE struct choice_leave *choice_open(const struct lazy *at, uint32_t local, struct choice_port *choice,
+                                        struct choice_leave *leave)
+{
+    const struct window_port *port = &at->ports[local];
+    const struct class_port *queues = &at->class_ports[local];
+    const struct class_ring *ring = queues->rings;
+    uint64_t now_ps = port->free_ps > at->worker->start_ps ? port->free_ps - at->worker->start_ps : 0;
+    uint64_t limit_bytes = class_limit_bytes(at->node, port, queues->profile, 0, false);
+    choice->limit_bytes = limit_bytes < INT64_MAX ? (int64_t)limit_bytes : INT64_MAX;
+    choice->per_byte = (int32_t)port->ps_per_byte;
+    choice->next = (uint32_t)(leave - at->worker->leaves);
+    if (port->is_busy && now_ps < at->core->width_ps) {
+        *leave++ = (struct choice_leave){(int32_t)now_ps, (int32_t)port->in_service_bytes};
+    }
+    for (uint32_t i = 0; i < ring->count && now_ps < at->core->width_ps; i++) {
+        uint32_t size = (uint32_t)ring->items[(ring->head + i) & (ring->capacity - 1)].packet.size_bytes;
+        now_ps += size * port->ps_per_byte;
+        *leave++ = (struct choice_leave){(int32_t)now_ps, (int32_t)size};
+    }
+    choice->free_ps = (int32_t)(now_ps < AGE_PS_MAX ? now_ps : AGE_PS_MAX);
+    choice->end = (uint32_t)(leave - at->worker->leaves);
+    *leave = (struct choice_leave){INT32_MAX, 0};
+    return leave;
+}
+
+/* Room for all of the window behind each of the ports; the first leaves and backlogs. */
+static void choices_open(const struct lazy *at, int32_t *leave_ps, int32_t *backlog)
 {
     struct worker *worker = at->worker;
-    struct window_port *port = &at->ports[local];
-    struct class_port *queues = &at->class_ports[local];
-    struct choice_port *choice = &worker->choice_ports[local];
-    *choice = (struct choice_port){.first = ID_NONE, .waiting_bytes = port->queued_bytes - port->in_service_bytes};
-    if (port->is_busy && port->free_ps < worker->end_ps) {
-        choice_leaves(at, local, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port,
-                      queues->service_in_bytes);
+    uint32_t first = at->node->route.up_port, ups = at->node->route.up_count, count = worker->arrivals.count;
+    uint32_t room = ups * (count + 2);
+    for (uint32_t i = 0; i < ups; i++) {
+        room += at->ports[first + i].count;
     }
-    choice->waiting_bytes -= apart_waiting_send(at, local, true);
-    choice->free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    if (worker->leave_capacity < room) {
+        worker->leave_capacity = 2 * room;
+        worker->leaves = arena_array(worker->arena, worker->leave_capacity, struct choice_leave);
+    }
+    struct choice_leave *leave = worker->leaves;
+    for (uint32_t i = 0; i < ups; i++) {
+        leave = choice_open(at, first + i, &worker->choice_ports[i], leave) + count + 1;
+        leave_ps[i] = worker->leaves[worker->choice_ports[i].next].leave_ps;
+        backlog[i] = (int32_t)at->ports[first + i].queued_bytes;
+    }
 }
 
 /* What has left the ports by now no longer counts there. */
-INLINE void choices_catch_up(const struct lazy *at, int32_t until_ps)
+INLINE void choices_catch_up(const struct worker *worker, int32_t now_ps, lanes *leave_ps, lanes *backlog, uint32_t vectors)
 {
-    struct worker *worker = at->worker;
-    for (uint32_t v = 0; v < at->vectors; v++) {
-        for (uint32_t bits = bits_less(at->leave_ps[v], splat(until_ps + 1)); bits != 0; bits &= bits - 1) {
-            uint32_t local = v * LANES + (uint32_t)__builtin_ctz(bits), number = worker->choice_ports[local].first;
-            int32_t bytes = 0, next_ps;
+    for (uint32_t v = 0; v < vectors; v++) {
+        for (uint32_t bits = bits_less(leave_ps[v], splat(now_ps + 1)); bits != 0; bits &= bits - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(bits);
+            struct choice_port *choice = &worker->choice_ports[v * LANES + lane];
+            const struct choice_leave *leave = &worker->leaves[choice->next];
+            int32_t bytes = 0;
             do {
-                bytes += (int32_t)worker->leaves[number].bytes;
-                number = worker->leaves[number].next;
-                next_ps = number == ID_NONE ? INT32_MAX : worker->leaves[number].leave_ps;
-            } while (next_ps <= until_ps);
-            worker->choice_ports[local].first = number;
-            lane_set(at->leave_ps, local, next_ps);
-            lane_set(at->backlog, local, ((const int32_t *)at->backlog)[local] - bytes);
+                bytes += leave->bytes;
+                leave++;
+            } while (leave->leave_ps <= now_ps);
+            choice->next = (uint32_t)(leave - worker->leaves);
+            lane_set(&leave_ps[v], lane, leave->leave_ps);
+            lane_add(&backlog[v], lane, -bytes);
         }
     }
 }
 
-/* A packet has chosen its port, which is a FIFO: it is known when it leaves. */
-INLINE void choice_admit(const struct lazy *at, uint32_t local, struct packet *packet, uint32_t in_port, int32_t offset_ps)
+/* The port that holds least. Without a branch on ties: they come and go. */
+INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, uint64_t hash)
 {
-    struct worker *worker = at->worker;
-    struct window_port *port = &at->ports[local];
-    struct class_port *queues = &at->class_ports[local];
-    struct choice_port *choice = &worker->choice_ports[local];
-    const struct queue_class *rule = &queues->profile->class[0];
-    uint64_t held_bytes = (uint64_t)((const int32_t *)at->backlog)[local], size_bytes = packet->size_bytes;
-    queues->packet_number++;
-    if (__builtin_expect(held_bytes + size_bytes > class_limit_bytes(at->node, port, queues->profile, 0, false), 0)) {
-        apart_drop(at, local, packet, in_port, offset_ps);
-        return;
+    lanes low = backlog[0];
+    for (uint32_t v = 1; v < vectors; v++) {
+        low = min_lanes(low, backlog[v]);
     }
-    if (rule->mark == MARK_ENQUEUE) {
-        class_mark(at->core, at->port_first + local, queues, rule, packet, held_bytes);
+    lanes least = splat(lowest_lane(low) + 1);
+    if (vectors == 1) {
+        uint32_t bits = bits_less(backlog[0], least);
+        return bit_at(bits, rng_below(hash, (uint32_t)__builtin_popcount(bits)));
     }
-    lane_set(at->backlog, local, (int32_t)(held_bytes + size_bytes));
-    if (__builtin_expect(held_bytes + size_bytes > port->queue_max_bytes, 0)) {
-        port_record(port, held_bytes + size_bytes);
+    uint32_t ties = 0, v = 0;
+    for (uint32_t i = 0; i < vectors; i++) {
+        ties += (uint32_t)__builtin_popcount(bits_less(backlog[i], least));
     }
-    uint64_t start_ps = choice->free_ps > (uint64_t)offset_ps ? choice->free_ps : (uint64_t)offset_ps;
-    if (start_ps < at->core->width_ps) {
-        uint64_t service_ps = packet_send(worker, port, packet, start_ps);
-        choice->sent.packets++;
-        choice->sent.bytes += size_bytes;
-        choice->sent.busy_ps += service_ps;
-        choice->sent.wait_ps += start_ps - (uint64_t)offset_ps;
-        choice->free_ps = start_ps + service_ps;
-        choice->in_port = in_port;
-        choice->bytes = (uint32_t)size_bytes;
-        choice_leaves(at, local, (int32_t)choice->free_ps, in_port, choice->bytes);
-        return;
+    uint32_t wanted = rng_below(hash, ties), bits = bits_less(backlog[0], least);
+    for (uint32_t in; wanted >= (in = (uint32_t)__builtin_popcount(bits)); bits = bits_less(backlog[v], least)) {
+        wanted -= in;
+        v++;
     }
-    struct class_waiting *place = class_place(worker, port, queues, 0);
-    *place = (struct class_waiting){.packet = *packet, .since_ps = worker->start_ps + (uint64_t)offset_ps, .in_port = in_port,
-                                    .in_bytes = packet->size_bytes};
-    choice->waiting_bytes += size_bytes;
+    return v * LANES + bit_at(bits, wanted);
 }
 
-static void choice_close(const struct lazy *at, uint32_t local)
+/* A packet that has chosen its port leaves it behind all that is there. */
+INLINE void choice_deal(struct worker *worker, uint32_t local, struct choice_port *choice, uint64_t item, int32_t now_ps,
+                        lanes *leave_ps, uint32_t lane)
 {
-    struct worker *worker = at->worker;
-    struct window_port *port = &at->ports[local];
-    const struct choice_port *choice = &worker->choice_ports[local];
-    if (choice->sent.packets > 0) {
-        port->free_ps = worker->start_ps + choice->free_ps;
-        port->in_service_bytes = choice->bytes;
-        in_service_set(&at->class_ports[local], choice->in_port, choice->bytes);
-        sent_count(worker, port, &choice->sent);
+    uint32_t meta = (uint32_t)item, count = worker->batch_count[local]++;
+    int32_t size = (int32_t)(meta & PACKET_BYTES_MAX), start_ps = choice->free_ps > now_ps ? choice->free_ps : now_ps;
+    int32_t free_ps = start_ps + size * choice->per_byte;
+    worker->leaves[choice->end++] = (struct choice_leave){free_ps, size};
+    worker->leaves[choice->end] = (struct choice_leave){INT32_MAX, 0};
+    choice->free_ps = free_ps < AGE_PS_MAX ? free_ps : AGE_PS_MAX;
+    lane_lower(leave_ps, lane, free_ps);
+    if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
+        apart_more_put(worker, local, (int32_t)(item >> 33), meta);
+        return;
     }
-    apart_port_close(at, local, choice->waiting_bytes);
+    worker->apart_batches[local].keys[count] = (int32_t)(item >> 33);
+    worker->apart_batches[local].metas[count] = meta;
 }
 
-/* The packets that have a choice, among ports that are FIFOs for the whole window. */
-static void choices_pass(const struct lazy *at)
+INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog, uint32_t vectors, bool may_drop)
 {
     struct worker *worker = at->worker;
-    const struct route *route = &at->node->route;
-    const struct port_set ups = {.first = route->up_port, .count = route->up_count};
-    uint32_t count = worker->arrivals.count, waiting = 0;
-    bool is_one = (ups.first + ups.count - 1) / LANES == ups.first / LANES;
-    lanes place = lane_ids(ups.first / LANES) - splat((int32_t)ups.first);
-    lanes is_outside = (place < splat(0)) | (place >= splat((int32_t)ups.count));
-    for (uint32_t i = 0; i < ups.count; i++) {
-        waiting += 1 + at->ports[ups.first + i].count;
-    }
-    if (worker->leave_capacity < count + waiting) {
-        worker->leave_capacity = 2 * (count + waiting);
-        worker->leaves = arena_array(worker->arena, worker->leave_capacity, struct choice_leave);
-    }
-    worker->leave_count = 0;
-    for (uint32_t i = 0; i < ups.count; i++) {
-        choice_open(at, ups.first + i);
-    }
+    const uint64_t *items = worker->arrivals.items, salt = at->node->salt;
+    uint32_t first = at->node->route.up_port, count = worker->arrivals.count;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t item = worker->arrivals.items[i];
-        int32_t offset_ps = (int32_t)lazy_item_ps(at->core, item);
-        struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
-        choices_catch_up(at, offset_ps);
-        uint64_t hash = packet_path_hash(packet, at->node->salt); /* is_tree: no source routes */
-        uint32_t local = is_one ? lanes_least_of(at, ups.first / LANES, is_outside, hash)
-                                : lanes_least(at, ups.first, ups.count, packet);
-        choice_admit(at, local, packet, lazy_item_port(at->core, item), offset_ps);
+        uint64_t item = items[i];
+        int32_t now_ps = (int32_t)lazy_item_ps(at->core, item), size = (int32_t)((uint32_t)item & PACKET_BYTES_MAX);
+        const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
+        uint64_t hash = packet_path_hash(packet, salt); /* is_tree: no source routes */
+        choices_catch_up(worker, now_ps, leave_ps, backlog, vectors);
+        uint32_t local = choice_of(backlog, vectors, hash), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
+        struct choice_port *choice = &worker->choice_ports[local];
+        if (may_drop && backlog[v][lane] + (int64_t)size > choice->limit_bytes) {
+            apart_drop(at, first + local, packet, lazy_item_port(at->core, item), now_ps);
+            at->class_ports[first + local].packet_number++;
+            continue;
+        }
+        lane_add(&backlog[v], lane, size);
+        choice_deal(worker, first + local, choice, item, now_ps, &leave_ps[v], lane);
     }
-    for (uint32_t i = 0; i < ups.count; i++) {
-        choice_close(at, ups.first + i);
+}
+
+static void choices_make(const struct lazy *at, bool may_drop)
+{
+    enum { CHOICE_VECTORS_MAX = LAZY_PORTS_MAX / LANES };
+    uint32_t vectors = ((uint32_t)at->node->route.up_count + LANES - 1) / LANES;
+    lanes leave_ps[CHOICE_VECTORS_MAX], backlog[CHOICE_VECTORS_MAX];
+    for (uint32_t v = 0; v < vectors; v++) {
+        leave_ps[v] = backlog[v] = splat(INT32_MAX);
+    }
+    choices_open(at, (int32_t *)leave_ps, (int32_t *)backlog);
+    if (vectors == 1 && !may_drop) {
+        lanes one_ps = leave_ps[0], bytes = backlog[0]; /* in registers */
+        choices_deal(at, &one_ps, &bytes, 1, false);
+    } else {
+        choices_deal(at, leave_ps, backlog, vectors, may_drop);
     }
 }
 
@@ -528,7 +553,7 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
     }
     pass.waiting_bytes = port->queued_bytes - port->in_service_bytes;
     if (queues->paused == 0) {
-        pass.waiting_bytes -= apart_waiting_send(at, local, false);
+        pass.waiting_bytes -= apart_waiting_send(at, local);
         pass.free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     }
     apart_order(at, local, count);
@@ -548,20 +573,18 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
 /* ---- all lanes at once ------------------------------------------------------------------------------------ */
 
 /* As queue_top, over the ring. */
-static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const union apart_block *key,
-                                                   const union apart_block *time, const union apart_block *size,
-                                                   const struct apart_served *served, uint32_t vectors, uint32_t count)
+static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const struct apart_served *served,
+                                                   uint32_t vectors)
 {
     const struct window_port *port = &at->ports[local];
     const struct class_ring *ring = at->class_ports[local].rings;
     lanes queued[VECTORS_MAX_APART], top = splat(0);
     for (uint32_t v = 0; v < vectors; v++) {
-        queued[v] = size->v[v];
+        queued[v] = served->bytes.v[v];
     }
-    for (uint32_t j = 0; j < count; j++) {
+    for (uint32_t j = 0; j < served->left_count; j++) { /* none that leaves later has gone by the time of an arrival */
         for (uint32_t v = 0; v < vectors; v++) {
-            lanes is_there = (key->v[v] > splat(key->each[j])) & (splat(served->departure_ps.each[j]) > time->v[v]);
-            queued[v] += is_there & splat(size->each[j]);
+            queued[v] -= splat(served->size.each[j]) & (served->time_ps.v[v] >= splat(served->departure_ps.each[j]));
         }
     }
     uint64_t leaves_ps = port->free_ps;
@@ -569,7 +592,7 @@ static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32
     for (uint32_t i = 0;; i++) { /* what was there before: in service, then the queue */
         int32_t leaves = leaves_ps > at->worker->start_ps ? (int32_t)(leaves_ps - at->worker->start_ps) : 0;
         for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] += (splat(leaves) > time->v[v]) & splat(bytes);
+            queued[v] += (splat(leaves) > served->time_ps.v[v]) & splat(bytes);
         }
         if (i == ring->count) {
             break;
@@ -579,59 +602,47 @@ static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32
         leaves_ps += port_service_ps(port, packet->size_bytes);
     }
     for (uint32_t v = 0; v < vectors; v++) {
-        top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)count)));
+        top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)served->count)));
     }
     return top_lane(top);
 }
 
-/* Puts the lanes that do not start behind the queue, each at its place; their bytes. */
-INLINE uint64_t apart_lanes_wait(const struct lazy *at, uint32_t local, const struct apart_served *served,
-                                 const union apart_block *key, const union apart_block *time, uint32_t vectors)
+/* Puts what does not start behind the queue. */
+INLINE void apart_rest_wait(const struct lazy *at, uint32_t local, const struct apart_served *served)
 {
     struct worker *worker = at->worker;
-    const struct apart_batch *batch = &worker->apart_batches[local];
     struct class_ring *ring = at->class_ports[local].rings;
-    uint32_t more = (uint32_t)__builtin_popcount(served->waits), port_mask = (1u << (at->core->key_shift - 1)) - 1;
+    uint32_t more = served->count - served->start_count, port_mask = (1u << (at->core->key_shift - 1)) - 1;
     while (__builtin_expect(ring->count + more > ring->capacity, 0)) {
         class_ring_grow(worker, ring);
     }
-    uint32_t first = ring->head + ring->count - served->start_count;
-    uint64_t bytes = 0;
-    for (uint32_t waits = served->waits; waits != 0; waits &= waits - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(waits);
-        uint32_t rank = 0; /* how many of the batch are before it */
-        for (uint32_t v = 0; v < vectors; v++) {
-            rank += (uint32_t)__builtin_popcount(bits_less(key->v[v], splat_at(&key->each[lane])));
-        }
-        struct class_waiting *place = &ring->items[(first + rank) & (ring->capacity - 1)];
-        place->packet = *meta_packet(worker->chunks, batch->metas[lane]);
-        place->since_ps = worker->start_ps + (uint64_t)time->each[lane];
-        place->in_port = (uint32_t)key->each[lane] & port_mask;
-        place->in_bytes = place->packet.size_bytes;
+    uint32_t end = ring->head + ring->count, mask = ring->capacity - 1;
+    for (uint32_t i = served->start_count; i < served->count; i++, end++) {
+        struct class_waiting *place = &ring->items[end & mask];
+        place->packet = *meta_packet(worker->chunks, (uint32_t)served->meta.each[i]);
+        place->since_ps = worker->start_ps + (uint64_t)served->time_ps.each[i];
+        place->in_port = (uint32_t)served->key.each[i] & port_mask;
+        place->in_bytes = served->size.each[i] & PACKET_BYTES_MAX;
         place->in_class = 0;
-        bytes += place->packet.size_bytes;
     }
     ring->count += more;
     at->ports[local].count += more;
-    return bytes;
 }
 
-/* What leaves in this window, lane by lane; 0 for the others. */
-INLINE void lanes_log(const struct lazy *at, const struct apart_served *served, const union apart_block *key,
-                      const union apart_block *size, uint32_t vectors)
+/* What leaves in this window. */
+INLINE void lanes_log(const struct lazy *at, const struct apart_served *served, uint32_t vectors)
 {
     struct left_log *left = &at->worker->left;
-    lanes port_mask = splat((1 << (at->core->key_shift - 1)) - 1), width = splat((int32_t)at->core->width_ps);
+    lanes port_mask = splat((1 << (at->core->key_shift - 1)) - 1);
     if (__builtin_expect(left->count + vectors * LANES > left->capacity, 0)) {
         left_reserve(at->worker, vectors * LANES);
     }
-    for (uint32_t v = 0; v < vectors; v++) {
-        lanes what = (key->v[v] & port_mask) << LEFT_PORT_SHIFT | size->v[v];
-        lanes is_left = (served->departure_ps.v[v] < width) & (size->v[v] > splat(0));
-        *(lanes_loose *)&left->when_ps[left->count] = served->departure_ps.v[v];
-        *(lanes_loose *)&left->what[left->count] = what & is_left;
-        left->count += LANES;
+    for (uint32_t v = 0; v < vectors; v++) { /* the others do no harm */
+        *(lanes_loose *)&left->when_ps[left->count + v * LANES] = served->departure_ps.v[v];
+        *(lanes_loose *)&left->what[left->count + v * LANES] =
+            (served->key.v[v] & port_mask) << LEFT_PORT_SHIFT | served->size.v[v];
     }
+    left->count += served->left_count;
 }
 
 /* One packet to a port where nothing waits: what most ports have where little goes on. False: not to be had that simply. */
@@ -670,25 +681,27 @@ static bool apart_lone(const struct lazy *at, uint32_t local)
 
 /* False: this port must go packet by packet. */
 INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors, uint32_t count, int32_t base_ps,
-                        uint64_t mark_calm_ps)
+                        uint64_t mark_calm_ps, bool is_sorted)
 {
     struct worker *worker = at->worker;
     struct window_port *port = &at->ports[local];
     struct class_port *queues = &at->class_ports[local];
-    const struct apart_batch *batch = &worker->apart_batches[local];
-    union apart_block key, time, size;
     struct apart_served served;
     if (count == 0 || count > vectors * LANES) {
         __builtin_unreachable(); /* told, the compiler sees that every lane in use has been set */
     }
     peer_prefetch(worker, port);
-    apart_scan(worker, port, batch, vectors, count, base_ps, (int32_t)port->service_ps[worker->packet_bytes_max], &key, &time,
-               &size, &served);
+    if (is_sorted) {
+        apart_take_order(&worker->apart_batches[local], vectors, &served);
+    } else {
+        apart_sort(at->core, &worker->apart_batches[local], vectors, count, &served);
+    }
+    apart_scan(worker, port, vectors, count, base_ps, (int32_t)port->service_ps[worker->packet_bytes_max], &served);
     if ((uint64_t)served.work_ps_max > mark_calm_ps) {
         return false;
     }
     if ((uint64_t)served.work_ps_max > port->calm_ps) {
-        uint64_t top_bytes = (uint64_t)apart_top(at, local, &key, &time, &size, &served, vectors, count);
+        uint64_t top_bytes = (uint64_t)apart_top(at, local, &served, vectors);
         if (top_bytes > class_limit_bytes(at->node, port, queues->profile, 0, false)) {
             return false;
         }
@@ -698,27 +711,24 @@ INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors,
     if (port->is_busy && port->free_ps < worker->end_ps) {
         left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
     }
-    waiting_bytes -= apart_waiting_send(at, local, false);
-    lanes_log(at, &served, &key, &size, vectors);
-    for (uint32_t i = 0; i < 3; i++) {
-        if (served.starts[i] != 0) {
-            apart_lanes_send(worker, port, batch, &served, served.starts[i], i);
-        }
-    }
-    apart_count(worker, port, &served, &size);
+    waiting_bytes -= apart_waiting_send(at, local);
+    waiting_bytes += (uint64_t)served.bytes.each[count - 1];
+    lanes_log(at, &served, vectors);
     if (served.start_count > 0) {
-        in_service_set(queues, (uint32_t)key.each[served.last] & ((1u << (at->core->key_shift - 1)) - 1),
+        uint32_t last = served.start_count - 1;
+        apart_starts_send(worker, port, &served);
+        apart_count(worker, port, &served);
+        in_service_set(queues, (uint32_t)served.key.each[last] & ((1u << (at->core->key_shift - 1)) - 1),
                        port->in_service_bytes);
+        waiting_bytes -= (uint64_t)served.bytes.each[last];
     }
-    if (served.waits != 0) {
-        waiting_bytes += apart_lanes_wait(at, local, &served, &key, &time, vectors);
-    }
+    apart_rest_wait(at, local, &served);
     queues->packet_number += count;
     apart_port_close(at, local, waiting_bytes);
     return true;
 }
 
-static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t count, bool has_frames)
+static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t count, bool has_frames, bool is_sorted)
 {
     const struct window_port *port = &at->ports[local];
     const struct class_port *queues = &at->class_ports[local];
@@ -733,11 +743,11 @@ static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t cou
                            : rule->mark_low_bytes < UINT32_MAX ? rule->mark_low_bytes * per_byte : UINT32_MAX * per_byte;
         is_fast = base_ps < BASE_PS_MAX_APART && base_ps <= calm_ps;
         if (is_fast && count <= LANES) {
-            is_fast = apart_batch(at, local, 1, count, (int32_t)base_ps, calm_ps);
+            is_fast = apart_batch(at, local, 1, count, (int32_t)base_ps, calm_ps, is_sorted);
         } else if (is_fast && count <= 2 * LANES) {
-            is_fast = apart_batch(at, local, 2, count, (int32_t)base_ps, calm_ps);
+            is_fast = apart_batch(at, local, 2, count, (int32_t)base_ps, calm_ps, is_sorted);
         } else if (is_fast) {
-            is_fast = apart_batch(at, local, VECTORS_MAX_APART, count, (int32_t)base_ps, calm_ps);
+            is_fast = apart_batch(at, local, VECTORS_MAX_APART, count, (int32_t)base_ps, calm_ps, is_sorted);
         }
     }
     if (count == 1 && !has_frames && port->count == 0 && queues->paused == 0) {
@@ -814,14 +824,15 @@ static __attribute__((noinline)) void inputs_replay(const struct lazy *at, const
     }
 }
 
-/* Bytes that have left, by the port through which they came. */
-INLINE void left_sum(const struct lazy *at, int32_t *left_bytes)
+/* Bytes that have left, by the port through which they came: in four parts, as a sum waits for the one before it. */
+enum { SUM_PARTS = 4 };
+INLINE void left_sum(const struct lazy *at, int32_t (*left_bytes)[SUM_PARTS])
 {
     const struct left_log *left = &at->worker->left;
     uint32_t width_ps = (uint32_t)at->core->width_ps;
     for (uint32_t i = 0; i < left->count; i++) {
         uint32_t what = (uint32_t)left->when_ps[i] < width_ps ? left->what[i] & ~(uint32_t)LEFT_DROPPED : 0;
-        left_bytes[what >> LEFT_PORT_SHIFT] += (int32_t)(what & PACKET_BYTES_MAX);
+        left_bytes[what >> LEFT_PORT_SHIFT][i % SUM_PARTS] += (int32_t)(what & PACKET_BYTES_MAX);
     }
 }
 
@@ -830,17 +841,19 @@ static void accounts_settle(const struct lazy *at, uint32_t packet_count)
 {
     struct worker *worker = at->worker;
     struct input_class *inputs = input_of(at->core, at->node, 0, 0);
-    int32_t left_bytes[LAZY_PORTS_MAX];
+    int32_t left_parts[LAZY_PORTS_MAX][SUM_PARTS];
     uint8_t is_near[LAZY_PORTS_MAX + 1];
     int64_t used_bytes = 0;
     uint32_t near_count = 0, port_count = at->node->port_count;
-    memset(left_bytes, 0, port_count * sizeof *left_bytes);
-    left_sum(at, left_bytes);
+    memset(left_parts, 0, port_count * sizeof *left_parts);
+    left_sum(at, left_parts);
     for (uint32_t port = 0; port < port_count; port++) {
         struct input_class *input = &inputs[port];
-        int64_t came_bytes = worker->came_bytes[port], change_bytes = came_bytes - left_bytes[port];
+        const int32_t *parts = left_parts[port];
+        int64_t left_bytes = parts[0] + parts[1] + parts[2] + parts[3];
+        int64_t came_bytes = worker->came_bytes[port], change_bytes = came_bytes - left_bytes;
         bool is_over = input->held_bytes + came_bytes > input->high_bytes; /* INT64_MAX where it is over already */
-        bool is_under = (input->held_bytes - left_bytes[port] <= input->low_bytes) & (input->low_bytes >= 0);
+        bool is_under = (input->held_bytes - left_bytes <= input->low_bytes) & (input->low_bytes >= 0);
         worker->came_bytes[port] = 0;
         is_near[port] = is_over | is_under;
         near_count += is_near[port];
@@ -870,7 +883,7 @@ static bool has_dark_port(const struct lazy *at)
 }
 
 /* Ports that have something to do: packets, frames, or a departure in this window. */
-static void apart_ports_serve(const struct lazy *at, bool are_ups_done)
+static void apart_ports_serve(const struct lazy *at, bool are_ups_done, bool are_ups_sorted)
 {
     struct worker *worker = at->worker;
     const struct route *route = &at->node->route;
@@ -888,11 +901,12 @@ static void apart_ports_serve(const struct lazy *at, bool are_ups_done)
             bool is_framed = has_frames[word] & ports & -ports;
             worker->batch_count[local] = 0;
             lazy_prefetch(worker);
-            if (are_ups_done && local - route->up_port < route->up_count) {
+            bool is_up = local - route->up_port < route->up_count, is_sorted = are_ups_sorted && is_up;
+            if (are_ups_done && is_up) {
                 continue;
             }
             if (count > 0 || is_framed || (port->is_busy && port->free_ps < worker->end_ps)) {
-                apart_port_serve(at, local, count, is_framed);
+                apart_port_serve(at, local, count, is_framed, is_sorted);
             } else {
                 leave_load(at, local);
             }
@@ -900,7 +914,7 @@ static void apart_ports_serve(const struct lazy *at, bool are_ups_done)
     }
 }
 
-/* Ports that packets can choose among are FIFOs for the whole window. */
+/* Ports that packets can choose among are FIFOs for the whole window, where a byte takes so many whole picoseconds. */
 static bool are_ups_fifos(const struct lazy *at)
 {
     const struct route *route = &at->node->route;
@@ -910,22 +924,40 @@ static bool are_ups_fifos(const struct lazy *at)
         are &= lazy_frame_port(at->core, frames->items[i]) - route->up_port >= route->up_count;
     }
     for (uint32_t i = route->up_port; i < route->up_port + route->up_count; i++) {
-        are &= is_fifo_now(&at->ports[i], &at->class_ports[i]);
+        are &= is_fifo_now(&at->ports[i], &at->class_ports[i]) && at->ports[i].ps_per_byte != 0;
     }
     return are;
 }
 
-static void choices_serve(struct lazy *at, uint32_t packet_count)
+/* One of them may have to drop a packet. */
+static bool may_ups_drop(const struct lazy *at)
+{
+    const struct route *route = &at->node->route;
+    uint64_t more_bytes = (uint64_t)at->worker->arrivals.count * at->worker->packet_bytes_max;
+    bool may = false;
+    for (uint32_t i = route->up_port; i < route->up_port + route->up_count; i++) {
+        const struct window_port *port = &at->ports[i];
+        uint64_t limit_bytes = class_limit_bytes(at->node, port, at->class_ports[i].profile, 0, false);
+        may |= port->queued_bytes + more_bytes > limit_bytes;
+    }
+    return may;
+}
+
+/* True: the choices have been dealt to the batches of their ports; else these are done with. */
+static bool choices_serve(struct lazy *at, uint32_t packet_count)
 {
     struct arrivals *arrivals = &at->worker->arrivals;
     at->has_backlogs = backlogs_load(at, packet_count);
     lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
-    if (at->has_backlogs && are_ups_fifos(at)) {
-        choices_pass(at);
+    bool may_drop = may_ups_drop(at), has_marks = at->class_ports->profile->class[0].mark != MARK_NEVER;
+    bool are_dealt = at->has_backlogs && are_ups_fifos(at) && !(may_drop && has_marks); /* which count what is dropped */
+    if (are_dealt) {
+        choices_make(at, may_drop);
     } else {
         choices_walk(at);
     }
     at->has_backlogs = false;
+    return are_dealt;
 }
 
 static void apart_node(struct lazy *at, uint32_t node_id)
@@ -937,10 +969,8 @@ static void apart_node(struct lazy *at, uint32_t node_id)
     uint32_t packet_count = apart_take(at, node_id);
     bool has_choices = worker->arrivals.count > 0;
     frames_sort(worker);
-    if (has_choices) {
-        choices_serve(at, packet_count);
-    }
-    apart_ports_serve(at, has_choices);
+    bool are_dealt = has_choices && choices_serve(at, packet_count);
+    apart_ports_serve(at, has_choices && !are_dealt, are_dealt);
     accounts_settle(at, packet_count);
     worker->apart_more_count = 0;
     arrivals_release(worker);

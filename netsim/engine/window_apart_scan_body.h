@@ -1,9 +1,5 @@
-/* A batch of a port whose packets stay where they are, unsorted: what window_apart_body.h scans, since behind each packet
- * stands by which port it came. With t the arrivals, c the service times and "before" the order (time, port of arrival):
- *
- *     S_i = sum of c_j over j before i                    one compare and add per j, all i at once
- *     M_i = max of t_j - S_j over j before i, and i       one compare and max per j
- *     departure_i = S_i + c_i + max(free, M_i)            exact: FIFO service is a (max,+) scan
+/* A batch of a port whose packets stay where they are until they are sent: what window_apart_body.h scans, since the key of
+ * each packet tells by which port it came. Sorted and scanned as in window_switch_body.h, but that nothing waits in front of it.
  *
  * Included behind window_lazy_body.h. */
 #include "netsim/engine/window_lazy.h"
@@ -11,43 +7,6 @@
 enum { VECTORS_MAX_APART = BATCH_PACKETS / LANES, BASE_PS_MAX_APART = 1 << 29 };
 
 /* ---- lanes ------------------------------------------------------------------------------------------------ */
-
-/* From memory, so that no register is moved between the two sides of the machine. */
-INLINE lanes splat_at(const int32_t *value)
-{
-#if SWITCH_LANES == 16
-    __m512i all;
-    __asm__("vpbroadcastd %1, %0" : "=v"(all) : "m"(*value));
-    return (lanes)all;
-#elif SWITCH_LANES == 8
-    __m256i all;
-    __asm__("vpbroadcastd %1, %0" : "=x"(all) : "m"(*value));
-    return (lanes)all;
-#else
-    return splat(*value);
-#endif
-}
-
-/* Adds `more` where mask > pivot. */
-INLINE lanes add_after(lanes sum, lanes key, lanes pivot, lanes more)
-{
-#if SWITCH_LANES == 16
-    __mmask16 after = _mm512_cmpgt_epi32_mask((__m512i)key, (__m512i)pivot);
-    return (lanes)_mm512_mask_add_epi32((__m512i)sum, after, (__m512i)sum, (__m512i)more);
-#else
-    return sum + (more & (key > pivot));
-#endif
-}
-
-INLINE lanes max_after(lanes top, lanes key, lanes pivot, lanes other)
-{
-#if SWITCH_LANES == 16
-    __mmask16 after = _mm512_cmpgt_epi32_mask((__m512i)key, (__m512i)pivot);
-    return (lanes)_mm512_mask_max_epi32((__m512i)top, after, (__m512i)top, (__m512i)other);
-#else
-    return pick(key > pivot, max_lanes(top, other), top);
-#endif
-}
 
 INLINE int32_t top_lane(lanes a)
 {
@@ -93,174 +52,195 @@ union apart_block {
     int32_t each[BATCH_PACKETS];
 };
 
+/* A batch in the order of service, and what becomes of each packet. Sums count from the first packet. */
 struct apart_served {
-    union apart_block start_ps, departure_ps, key_out;
-    uint32_t starts[3]; /* lanes that start in this window, by the window of their arrival */
-    uint32_t waits;     /* the others */
-    uint32_t start_count;
-    uint32_t last;         /* lane that starts last */
-    int32_t departure_last; /* when it is gone; -1: none starts */
-    int32_t busy_ps, wait_ps, bytes;
-    int32_t work_ps_max; /* no packet finds more work than that in the port, itself counted */
+    union apart_block key, meta, size, time_ps, departure_ps, bytes;
+    uint32_t keys_out[BATCH_PACKETS + LANES]; /* at the peer; more than can be used, as they are moved a vector at a time */
+    uint32_t count;
+    uint32_t start_count;  /* start in this window: the first ones */
+    uint32_t here, near;   /* how many of these arrive one window later at most, two at most */
+    uint32_t left_count;   /* have left by its end */
+    int32_t wait_ps;       /* of those that start */
+    int32_t work_ps_max;   /* no packet finds more work than that in the port, itself counted */
 };
 
-INLINE void apart_services(const struct window_port *port, const union apart_block *size, uint32_t vectors,
-                           union apart_block *service)
+/* What stands at these places. */
+INLINE lanes metas_at(const uint32_t *metas, lanes place, uint32_t vectors)
 {
-    if (__builtin_expect(port->ps_per_byte != 0, 1)) {
+#if SWITCH_LANES == 16
+    __m512i low = _mm512_loadu_si512(metas), at = (__m512i)place;
+    return (lanes)(vectors == 1 ? _mm512_permutexvar_epi32(at, low)
+                                : _mm512_permutex2var_epi32(low, at, _mm512_loadu_si512(metas + LANES)));
+#elif SWITCH_LANES == 8
+    (void)vectors;
+    return (lanes)_mm256_i32gather_epi32((const int *)metas, (__m256i)place, 4);
+#else
+    (void)vectors;
+    lanes found;
+    for (uint32_t i = 0; i < LANES; i++) {
+        found[i] = (int32_t)metas[place[i]];
+    }
+    return found;
+#endif
+}
+
+/* The batch in the order of service. */
+INLINE void apart_sort(const struct window_core *core, const struct apart_batch *batch, uint32_t vectors, uint32_t count,
+                       struct apart_served *served)
+{
+    lanes place[VECTORS_MAX_APART];
+    if (__builtin_expect(core->has_place_bits, 1)) {
         for (uint32_t v = 0; v < vectors; v++) {
-            service->v[v] = size->v[v] * splat((int32_t)port->ps_per_byte);
+            lanes keys = *(const lanes_loose *)&batch->keys[v * LANES] << PLACE_BITS | lane_ids(v);
+            place[v] = pick(lane_ids(v) < splat((int32_t)count), keys, splat(INT32_MAX));
+        }
+        sort_block(place, vectors);
+        for (uint32_t v = 0; v < vectors; v++) {
+            served->key.v[v] = place[v] >> PLACE_BITS;
+            served->meta.v[v] = metas_at(batch->metas, place[v] & splat(BATCH_PACKETS - 1), vectors);
         }
         return;
     }
-    for (uint32_t i = 0; i < vectors * LANES; i++) { /* no packet has size 0, and that takes no time */
-        service->each[i] = (int32_t)port->service_ps[size->each[i]];
+    union apart_block places;
+    rank_block(batch->keys, count, places.each);
+    for (uint32_t i = 0; i < vectors * LANES; i++) {
+        served->key.each[i] = batch->keys[places.each[i]];
+        served->meta.each[i] = (int32_t)batch->metas[places.each[i]];
     }
 }
 
-/* S, M and the departures. */
-INLINE void apart_fifo(const union apart_block *key, const union apart_block *time, const union apart_block *service,
-                       uint32_t vectors, uint32_t count, int32_t base_ps, union apart_block *departure)
+INLINE void apart_take_order(const struct apart_batch *batch, uint32_t vectors, struct apart_served *served)
 {
-    union apart_block before, level;
     for (uint32_t v = 0; v < vectors; v++) {
-        before.v[v] = splat(0);
-    }
-    for (uint32_t j = 0; j < count; j += 4) {
-#pragma GCC unroll 4
-        for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat_at(&key->each[k]), more = splat_at(&service->each[k]);
-            for (uint32_t v = 0; v < vectors; v++) {
-                before.v[v] = add_after(before.v[v], key->v[v], pivot, more);
-            }
-        }
-    }
-    lanes top[VECTORS_MAX_APART];
-    for (uint32_t v = 0; v < vectors; v++) {
-        level.v[v] = time->v[v] - before.v[v];
-        top[v] = max_lanes(level.v[v], splat(base_ps));
-    }
-    for (uint32_t j = 0; j < count; j += 4) {
-#pragma GCC unroll 4
-        for (uint32_t k = j; k < j + 4; k++) {
-            lanes pivot = splat_at(&key->each[k]), other = splat_at(&level.each[k]);
-            for (uint32_t v = 0; v < vectors; v++) {
-                top[v] = max_after(top[v], key->v[v], pivot, other);
-            }
-        }
-    }
-    for (uint32_t v = 0; v < vectors; v++) {
-        departure->v[v] = before.v[v] + service->v[v] + top[v];
+        served->key.v[v] = *(const lanes_loose *)&batch->keys[v * LANES];
+        served->meta.v[v] = *(const lanes_loose *)&batch->metas[v * LANES];
     }
 }
 
-/* Everything about the batch that needs no memory but its own. slack_ps: service of the largest packet. */
-INLINE void apart_scan(const struct worker *worker, const struct window_port *port, const struct apart_batch *batch,
-                       uint32_t vectors, uint32_t count, int32_t base_ps, int32_t slack_ps, union apart_block *key,
-                       union apart_block *time, union apart_block *size, struct apart_served *served)
+/* When each departs: FIFO service is a (max,+) scan. */
+INLINE void apart_fifo(int32_t per_byte, uint32_t vectors, int32_t base_ps, struct apart_served *served)
+{
+    lanes sum[VECTORS_MAX_APART], top[VECTORS_MAX_APART];
+    for (uint32_t v = 0; v < vectors; v++) {
+        sum[v] = served->size.v[v];
+    }
+    prefix_sum(sum, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        served->bytes.v[v] = sum[v];
+        top[v] = served->time_ps.v[v] - (sum[v] - served->size.v[v]) * splat(per_byte);
+    }
+    prefix_max(top, vectors);
+    for (uint32_t v = 0; v < vectors; v++) {
+        served->departure_ps.v[v] = sum[v] * splat(per_byte) + max_lanes(top[v], splat(base_ps));
+    }
+}
+
+/* Everything about the batch, whose order is known, that needs no memory but its own. slack_ps: service of the largest
+ * packet. */
+INLINE void apart_scan(const struct worker *worker, const struct window_port *port, uint32_t vectors, uint32_t count,
+                       int32_t base_ps, int32_t slack_ps, struct apart_served *served)
 {
     const struct window_core *core = worker->core;
-    union apart_block service;
+    int32_t per_byte = (int32_t)port->ps_per_byte;
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_packet = lane_ids(v) < splat((int32_t)count);
-        key->v[v] = pick(is_packet, *(const lanes_loose *)&batch->keys[v * LANES], splat(INT32_MAX));
-        size->v[v] = *(const lanes_loose *)&batch->metas[v * LANES] & splat(PACKET_BYTES_MAX) & is_packet;
-        time->v[v] = key->v[v] >> (int32_t)(core->key_shift - 1);
+        served->size.v[v] = served->meta.v[v] & splat(PACKET_BYTES_MAX) & (lane_ids(v) < splat((int32_t)count));
+        served->time_ps.v[v] = served->key.v[v] >> (int32_t)(core->key_shift - 1);
     }
-    apart_services(port, size, vectors, &service);
-    apart_fifo(key, time, &service, vectors, count, base_ps, &served->departure_ps);
-    lanes busy = splat(0), wait = splat(0), bytes = splat(0), work = splat(0), latest = splat(-1);
-    lanes width = splat((int32_t)core->width_ps);
-    served->starts[0] = served->starts[1] = served->starts[2] = 0;
+    apart_fifo(per_byte, vectors, base_ps, served);
+    lanes wait = splat(0), work = splat(0), width = splat((int32_t)core->width_ps);
+    uint32_t starts = 0, here = 0, near = 0, left = 0;
     for (uint32_t v = 0; v < vectors; v++) {
         lanes is_packet = lane_ids(v) < splat((int32_t)count), departure = served->departure_ps.v[v];
-        lanes start = pick(is_packet, departure - service.v[v], width); /* empty lanes never start */
-        lanes is_started = start < width, waited = start - time->v[v];
-        served->start_ps.v[v] = start;
-        busy += service.v[v] & is_started;
-        wait += waited & is_started;
-        bytes += size->v[v] & is_started;
-        latest = max_lanes(latest, pick(is_started, departure, splat(-1)));
+        lanes start = departure - served->size.v[v] * splat(per_byte), waited = start - served->time_ps.v[v];
+        wait += waited & (start < width) & is_packet;
         /* The packet in service may be counted whole though some of it has left. */
         lanes slack = splat(slack_ps) & (waited > splat(0));
-        work = max_lanes(work, (departure - time->v[v] + slack) & is_packet);
-        lanes is_cut = splat(-(int32_t)port->is_peer_cut) & (size->v[v] > splat((int32_t)core->config.cut_through_bytes));
-        lanes ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), departure) + splat((int32_t)port->reach_ps);
+        work = max_lanes(work, (departure - served->time_ps.v[v] + slack) & is_packet);
+        lanes ahead = departure, whole = splat(1);
+        if (__builtin_expect(port->is_peer_cut, 0)) {
+            lanes is_cut = served->size.v[v] > splat((int32_t)core->config.cut_through_bytes);
+            ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), ahead);
+            whole &= ~is_cut;
+        }
+        ahead += splat((int32_t)port->reach_ps);
         lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
-        served->key_out.v[v] =
-            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | (splat(1) & ~is_cut);
-        uint32_t started = bits_less(start, width), here = bits_less(ahead, width), near = bits_less(ahead, width + width);
-        served->starts[0] |= (started & here) << v * LANES;
-        served->starts[1] |= (started & near & ~here) << v * LANES;
-        served->starts[2] |= (started & ~near) << v * LANES;
+        *(lanes_loose *)&served->keys_out[v * LANES] =
+            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
+        starts |= bits_less(start, width) << v * LANES;
+        here |= bits_less(ahead, width) << v * LANES;
+        near |= bits_less(ahead, width + width) << v * LANES;
+        left |= bits_less(departure, width) << v * LANES;
     }
-    uint32_t started = served->starts[0] | served->starts[1] | served->starts[2];
-    served->waits = (uint32_t)((UINT64_C(1) << count) - 1) & ~started;
-    served->start_count = (uint32_t)__builtin_popcount(started);
+    starts &= lanes_first(count);
+    served->count = count;
+    served->start_count = (uint32_t)__builtin_popcount(starts); /* times ascend: these are the first lanes */
+    served->here = (uint32_t)__builtin_popcount(starts & here);
+    served->near = (uint32_t)__builtin_popcount(starts & near);
+    served->left_count = (uint32_t)__builtin_popcount(starts & left);
     served->wait_ps = sum_lanes(wait);
-    served->bytes = sum_lanes(bytes);
-    served->busy_ps = port->ps_per_byte != 0 ? served->bytes * (int32_t)port->ps_per_byte : sum_lanes(busy);
     served->work_ps_max = top_lane(work);
-    served->departure_last = top_lane(latest);
-    uint32_t earlier = 0;
-    for (uint32_t v = 0; v < vectors; v++) {
-        earlier |= bits_less(served->departure_ps.v[v], splat(served->departure_last)) << v * LANES;
-    }
-    served->last = (uint32_t)__builtin_ctz((started & ~earlier) | UINT32_C(1) << 31);
 }
 
 /* ---- what is sent ----------------------------------------------------------------------------------------- */
 
-/* Sends some lanes to the peer in one of its windows. */
-INLINE void apart_lanes_send(struct worker *worker, const struct window_port *port, const struct apart_batch *batch,
-                       const struct apart_served *served, uint32_t starts, uint32_t ahead)
+/* Sends some of a batch to the peer in one of its windows. */
+INLINE void apart_part_send(struct worker *worker, const struct window_port *port, const struct apart_served *served,
+                            uint32_t first, uint32_t end, uint32_t ahead)
 {
     const struct window_core *core = worker->core;
     struct chunk *const *chunks = worker->chunks;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
     uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
-    do {
-        uint32_t lane = (uint32_t)__builtin_ctz(starts);
-        starts &= starts - 1;
+    while (first < end) {
         if (__builtin_expect((at & CHUNK_ROOM_MASK) == 0, 0)) {
             *tail = at;
             at = inbox_open(worker, peer, slot);
         }
         struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-        uint32_t place = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
-        chunk->packets[place] = *meta_packet(chunks, batch->metas[lane]);
-        chunk->keys[place] = (uint32_t)served->key_out.each[lane];
-        at--;
-    } while (starts != 0);
+        uint32_t room = at & CHUNK_ROOM_MASK, lane = CHUNK_PACKETS - room;
+        uint32_t count = end - first < room ? end - first : room;
+        count = count < MOVE_MAX ? count : MOVE_MAX;
+        keys_move(&served->keys_out[first], count, &chunk->keys[lane]);
+        for (uint32_t i = 0; i < count; i++) {
+            packet_copy(&chunk->packets[lane + i], meta_packet(chunks, (uint32_t)served->meta.each[first + i]));
+        }
+        first += count;
+        at -= count;
+    }
     *tail = at;
 }
 
-/* The lanes that start after the time that is asked for. */
-static __attribute__((noinline)) void apart_sample(struct worker *worker, const struct window_port *port,
-                                                   const struct apart_served *served, const union apart_block *size)
+/* Written out: each has its own way to be predicted. */
+INLINE void apart_starts_send(struct worker *worker, const struct window_port *port, const struct apart_served *served)
 {
-    uint32_t starts = served->starts[0] | served->starts[1] | served->starts[2];
-    for (; starts != 0; starts &= starts - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(starts);
-        if ((uint64_t)served->start_ps.each[lane] > worker->sample_offset_ps) {
-            port_sample(worker->core, port, (uint64_t)size->each[lane]);
+    apart_part_send(worker, port, served, 0, served->here, 0);
+    apart_part_send(worker, port, served, served->here, served->near, 1);
+    apart_part_send(worker, port, served, served->near, served->start_count, 2);
+}
+
+/* The packets that start after the time that is asked for. */
+static __attribute__((noinline)) void apart_sample(struct worker *worker, const struct window_port *port,
+                                                   const struct apart_served *served)
+{
+    for (uint32_t i = 0; i < served->start_count; i++) {
+        int32_t service_ps = served->size.each[i] * (int32_t)port->ps_per_byte;
+        if ((uint64_t)(served->departure_ps.each[i] - service_ps) > worker->sample_offset_ps) {
+            port_sample(worker->core, port, (uint64_t)served->size.each[i]);
         }
     }
 }
 
-INLINE void apart_count(struct worker *worker, struct window_port *port, const struct apart_served *served,
-                        const union apart_block *size)
+INLINE void apart_count(struct worker *worker, struct window_port *port, const struct apart_served *served)
 {
     if (__builtin_expect(worker->sample_offset_ps < worker->core->width_ps, 0)) {
-        apart_sample(worker, port, served, size);
+        apart_sample(worker, port, served);
     }
-    if (served->start_count > 0) {
-        struct port_sent sent = {served->start_count, (uint64_t)served->bytes, (uint64_t)served->busy_ps,
-                            (uint64_t)served->wait_ps};
-        port->in_service_bytes = (uint32_t)size->each[served->last];
-        port->free_ps = worker->start_ps + (uint64_t)served->departure_last;
-        sent_count(worker, port, &sent);
-    }
+    uint32_t last = served->start_count - 1;
+    uint64_t bytes = (uint64_t)served->bytes.each[last];
+    struct port_sent sent = {served->start_count, bytes, bytes * port->ps_per_byte, (uint64_t)served->wait_ps};
+    port->in_service_bytes = (uint32_t)served->size.each[last];
+    port->free_ps = worker->start_ps + (uint64_t)served->departure_ps.each[last];
+    sent_count(worker, port, &sent);
 }
 
 static void apart_prefetch(const struct window_core *core, const struct window_node *node)

@@ -366,6 +366,9 @@ uint32_t class_open_classes(const struct window_core *core, uint32_t port_id)
 {
     const struct class_port *queues = &core->class_ports[port_id];
     uint32_t open = 0;
+    if (core->are_hosts_usual) { /* only hosts are asked for */
+        return ~(uint32_t)queues->paused & 1;
+    }
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
         open |= (uint32_t)class_is_open(queues, class, core->config.packet_bytes_max) << class;
     }

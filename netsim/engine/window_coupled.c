@@ -228,30 +228,70 @@ static struct class_waiting *port_next(struct worker *worker, const struct windo
     return class_next(port, queues, allowed, class, true);
 }
 
-/* Sends the next packet if the port is free, up, and has one. */
-void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
+/* What most ports of hosts do: one class, no gate, nothing but what the host itself has. */
+static bool host_pull(struct worker *worker, const struct window_node *node, uint32_t port_local, uint64_t now_ps)
+{
+    struct window_core *core = worker->core;
+    struct window_port *port = &core->ports[node->port_first + port_local];
+    struct class_port *queues = &core->class_ports[node->port_first + port_local];
+    struct packet packet;
+    if (!core->config.ops->pull(core->config.context, node->id, port_local, now_ps, &packet)) {
+        return false;
+    }
+    uint32_t size_bytes = packet.size_bytes;
+    assert((queues->paused & 1) == 0);
+    class_count_bytes(port, queues->rings, size_bytes);
+    queues->service_in_port = ID_NONE;
+    queues->service_class = 0;
+    worker->in_flight++;
+    worker->packet_bytes_max = size_bytes > worker->packet_bytes_max ? size_bytes : worker->packet_bytes_max;
+    port->is_transit_next = port->is_busy = true;
+    uint64_t service_ps = port_service_ps(port, size_bytes);
+    port_depart(worker, port, &packet, now_ps, now_ps, service_ps);
+    if (port_is_near(worker, port) && now_ps - worker->start_ps < core->width_ps) {
+        packet_deliver(worker, port, &packet, now_ps - worker->start_ps, service_ps);
+    } else {
+        port_deliver(worker, port, &packet, now_ps, port->peer_id == packet.dst);
+    }
+    return true;
+}
+
+/* The same in general. */
+static bool port_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     const struct window_node *node = &core->nodes[node_id];
-    uint32_t port_id = node->port_first + port_local;
+    uint32_t port_id = node->port_first + port_local, class;
     struct window_port *port = &core->ports[port_id];
     struct class_waiting pulled;
-    uint32_t class;
-    if (port->is_busy || port->is_dark) {
-        return;
-    }
     struct gate_port *gate = gate_of(core, port_id);
     struct class_waiting *next = port_next(worker, node, port_id, now_ps, gate, &class, &pulled);
     if (next == NULL) {
         if (gate != NULL) {
             gate_wake(worker, node_id, port_local, now_ps);
         }
-        return;
+        return false;
     }
     port->is_busy = true;
     struct link_use use = gate != NULL ? gate_starts(worker, port_id, gate, next, now_ps)
                                        : link_use_usual(worker, port, &next->packet);
     class_send(worker, port_id, class, next, now_ps, use, true);
+    return true;
+}
+
+/* Sends the next packet if the port is free, up, and has one. */
+void coupled_start(struct worker *worker, uint32_t node_id, uint32_t port_local, uint64_t now_ps)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    struct window_port *port = &core->ports[node->port_first + port_local];
+    if (port->is_busy || port->is_dark) {
+        return;
+    }
+    bool is_usual = core->are_hosts_usual && node->is_host && port->count == 0 && !port->is_lossy;
+    if (is_usual ? !host_pull(worker, node, port_local, now_ps) : !port_start(worker, node_id, port_local, now_ps)) {
+        return;
+    }
     *port_bits(core, node, port_local) |= UINT64_C(1) << (port_local % 64); /* C2 */
     if (worker->whole_now == node_id && port->free_ps < worker->end_ps) {
         step_push(worker, item_make(core, port->free_ps - worker->start_ps, STEP_DEPARTED, port_local));
@@ -517,9 +557,11 @@ void whole_received(struct worker *worker, const struct window_node *node, uint3
     const struct window_core *core = worker->core;
     const struct window_port *in = &core->ports[node->port_first + in_port];
     worker->in_flight--;
-    uint32_t class = class_of(upstream_profile(core, in), packet);
-    if (input_of(core, node, in_port, class)->is_credited) {
-        input_credit(worker, in, class, packet->size_bytes, now_ps);
+    if (core->has_credits) {
+        uint32_t class = class_of(upstream_profile(core, in), packet);
+        if (input_of(core, node, in_port, class)->is_credited) {
+            input_credit(worker, in, class, packet->size_bytes, now_ps);
+        }
     }
     core->config.ops->receive(core->config.context, node->id, packet, now_ps);
 }

@@ -58,6 +58,34 @@ static void on_arrived(const struct host_walk *walk, uint64_t item, uint64_t now
     }
 }
 
+/* The same for a host of one port without frames, as most are, until the end of the window: nothing but two times to compare. */
+static void host_walk_one(struct host_walk *walk)
+{
+    struct worker *worker = walk->worker;
+    const struct window_core *core = worker->core;
+    const struct window_port *port = &core->ports[walk->node->port_first];
+    const struct arrivals *arrivals = &worker->arrivals;
+    uint64_t start_ps = worker->start_ps, end_ps = worker->end_ps;
+    for (;;) {
+        bool is_left = walk->arrival == arrivals->count;
+        uint64_t item = is_left ? UINT64_MAX : arrivals->items[walk->arrival];
+        uint64_t arrival_ps = is_left ? end_ps : start_ps + lazy_item_ps(core, item);
+        uint64_t leave_ps = port->is_busy ? port->free_ps : UINT64_MAX;
+        uint64_t now_ps = leave_ps <= arrival_ps ? leave_ps : arrival_ps;
+        if (worker->local.count > 0 && worker->local.items[0].time_ps < (now_ps < end_ps ? now_ps : end_ps)) {
+            whole_due(worker, walk->node->id);
+        } else if (leave_ps <= arrival_ps && leave_ps < end_ps) {
+            on_departed(walk, 0, leave_ps);
+        } else if (is_left) {
+            return;
+        } else {
+            next_chunk_prefetch(worker);
+            walk->arrival++;
+            on_arrived(walk, item, arrival_ps);
+        }
+    }
+}
+
 /* The next event in the order of the law: departure, frame, arrival, timer. False: there is none in this window. */
 static bool host_event_next(struct host_walk *walk)
 {
@@ -132,8 +160,12 @@ void lazy_host_serve(struct worker *worker, uint32_t node_id)
     lazy_prefetch(worker);
     node_due_take(worker, walk.node);
     lazy_take(worker, node_id);
-    while (host_event_next(&walk)) {
-        next_chunk_prefetch(worker);
+    if (walk.node->port_count == 1 && worker->frames.count == 0) {
+        host_walk_one(&walk);
+    } else {
+        while (host_event_next(&walk)) {
+            next_chunk_prefetch(worker);
+        }
     }
     arrivals_release(worker);
     host_close(&walk);
