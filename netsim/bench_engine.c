@@ -259,7 +259,7 @@ static struct engine *real_net(const struct bench_engine_options *options, struc
 {
     const struct transport *transport = transport_find("window");
     struct endpoint_config endpoint_config = {
-        .fabric = config->fabric, .routes = config->routes, .shape = {BENCH_PACKET_BYTES, BENCH_ACK_BYTES, BENCH_ACK_BYTES},
+        .fabric = config->fabric, .routes = config->routes, .shape = {BENCH_PACKET_BYTES, BENCH_ACK_BYTES, BENCH_ACK_BYTES, {0}},
         .transport = transport, .transport_values = param_defaults(&transport->params, arena),
         .balance = balances[1], .rto_ps = PS_PER_MS, .local_bps = 1000000000000, .seed = BENCH_SEED,
         .ops = &real_endpoint_ops, .context = net};

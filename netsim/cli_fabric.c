@@ -29,6 +29,7 @@ struct arguments {
     const struct fabric_export *export;
     uint32_t hosts;
     bool is_json;
+    struct packet_shape shape; /* of the description that is loaded */
 };
 
 static error_t usage(struct arguments *arguments, const char *option, const char *text, const char *expected)
@@ -182,6 +183,16 @@ static void schedule_print(const struct fabric *fabric, const struct fabric_fact
     }
 }
 
+static void cells_print(const struct fabric_facts *facts)
+{
+    if (facts->cell_bytes > 0) {
+        printf("  cells           %" PRIu64 " B each at %" PRIu64 " ports: a packet of %" PRIu64 " B is %" PRIu64 ", %" PRIu64
+               " B on the wire", facts->cell_bytes, facts->cell_ports, facts->packet_bytes, facts->packet_cells,
+               facts->packet_cells * facts->cell_bytes);
+        printf(facts->period_ps > 0 ? ", in %" PRIu64 " slots at most\n" : "\n", facts->packet_windows);
+    }
+}
+
 static bool is_same_optical(const struct optical *a, const struct optical *b)
 {
     return a->port_count == b->port_count && a->settle_ps == b->settle_ps && a->relock_ps == b->relock_ps &&
@@ -279,6 +290,7 @@ static void info_print(const struct fabric_config *config, const struct fabric_f
     printf("%s: %s\n", fabric->name, config->title != NULL ? config->title : fabric->family);
     counts_print(fabric, facts);
     schedule_print(fabric, facts);
+    cells_print(facts);
     light_print(fabric, facts);
     parts_print(fabric, facts);
     printf("\n%s", config->text);
@@ -350,6 +362,10 @@ static json_t *info_json(const struct fabric_config *config, const struct fabric
     json_object_set_new(json, "schedule_windows", json_integer((json_int_t)facts->windows));
     json_object_set_new(json, "schedule_duty", json_real(facts->duty));
     json_object_set_new(json, "schedule_joined", json_real(facts->joined));
+    json_object_set_new(json, "cell_bytes", json_integer((json_int_t)facts->cell_bytes));
+    json_object_set_new(json, "cell_ports", json_integer((json_int_t)facts->cell_ports));
+    json_object_set_new(json, "packet_cells", json_integer((json_int_t)facts->packet_cells));
+    json_object_set_new(json, "packet_windows_max", json_integer((json_int_t)facts->packet_windows));
     bool is_lit = facts->worst_port != ID_NONE;
     json_object_set_new(json, "worst_margin_db", is_lit ? json_real(facts->worst_margin_db) : json_null());
     json_object_set_new(json, "worst_loss_db", is_lit ? json_real(facts->worst_loss_db) : json_null());
@@ -365,7 +381,7 @@ static json_t *info_json(const struct fabric_config *config, const struct fabric
 /* ---- the command -------------------------------------------------------------------------------------------- */
 
 /* What the description says of other modules is checked as well: a typing error there would show at run time only. */
-static enum status load(const struct arguments *arguments, struct fabric_config *config, struct diag *diag)
+static enum status load(struct arguments *arguments, struct fabric_config *config, struct diag *diag)
 {
     if (arguments->spec == NULL) {
         return diag_set(diag, STATUS_USAGE, "fabric %s: FILE or PRESET is missing; `photonet fabric list` names them",
@@ -377,7 +393,11 @@ static enum status load(const struct arguments *arguments, struct fabric_config 
     if (status == STATUS_OK) {
         status = scenario_load(config->left, config->left_count, NULL, arguments->arena, &scenario, diag);
     }
-    return status == STATUS_OK ? fabric_config_check(config, scenario.packet->size_bytes, diag) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    arguments->shape = scenario_shape(&scenario);
+    return fabric_config_check(config, arguments->shape.packet_bytes, &arguments->shape.cells, diag);
 }
 
 static enum status action_list(struct arguments *arguments, struct diag *diag)
@@ -401,6 +421,7 @@ static enum status action_info(struct arguments *arguments, struct diag *diag)
         return status;
     }
     fabric_facts(config.fabric, arguments->arena, &facts);
+    fabric_facts_cells(config.fabric, &arguments->shape, &facts);
     if (arguments->is_json) {
         return json_print(info_json(&config, &facts), diag);
     }

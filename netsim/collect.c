@@ -162,6 +162,8 @@ static struct result_links link_row(const struct facts *facts, uint32_t port, ui
         .error_packets = counters.error_packets,
         .repeats = counters.repeats,
         .repeat_bytes = counters.repeat_bytes,
+        .cells = counters.cells,
+        .padding_bytes = counters.padding_bytes,
         .marked_packets = counters.marked_packets,
         .trimmed_packets = counters.trimmed_packets,
         .pauses = counters.pauses,
@@ -258,7 +260,7 @@ static void energy_of(const struct facts *facts, uint64_t time_ps, uint64_t shar
     uint64_t *tx_bytes = arena_array(arena, fabric->port_count, uint64_t);
     uint64_t *busy_ps = arena_array(arena, fabric->host_count, uint64_t);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        uint64_t bytes = facts->ports[port].tx_bytes + facts->ports[port].repeat_bytes;
+        uint64_t bytes = facts->ports[port].tx_bytes + facts->ports[port].repeat_bytes + facts->ports[port].padding_bytes;
         tx_bytes[port] = (uint64_t)((unsigned __int128)bytes * share / shares);
     }
     for (uint32_t id = 0; id < facts->job->rank_count; id++) {

@@ -157,3 +157,19 @@ void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabri
         delay_measure(fabric, routes, facts);
     }
 }
+
+void fabric_facts_cells(const struct fabric *fabric, const struct packet_shape *shape, struct fabric_facts *facts)
+{
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        if (fabric_has_cells(fabric, &shape->cells, port)) {
+            uint64_t windows = fabric_windows_max(fabric, &shape->cells, port, shape->packet_bytes);
+            facts->packet_windows = windows > facts->packet_windows ? windows : facts->packet_windows;
+            facts->cell_ports++;
+        }
+    }
+    if (facts->cell_ports > 0) {
+        facts->cell_bytes = shape->cells.bytes;
+        facts->packet_bytes = shape->packet_bytes;
+        facts->packet_cells = cells_count(&shape->cells, shape->packet_bytes);
+    }
+}

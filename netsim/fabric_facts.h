@@ -3,6 +3,7 @@
 #define PHOTONET_FABRIC_FACTS_H
 
 #include "netsim/metrics/energy.h"
+#include "netsim/route/path.h"
 
 #include <stdbool.h>
 
@@ -19,6 +20,8 @@ struct fabric_facts {
     uint64_t bisection_bps;                  /* between the first and the second half of the hosts, one way */
     uint32_t hops_max;                       /* links on the longest way that packets take */
     bool is_sampled;                         /* hops_max over some of the hosts only */
+    /* Where ports send cells, else all 0: the ports, and of a full packet the cells and the most slots that they take. */
+    uint64_t cell_bytes, cell_ports, packet_bytes, packet_cells, packet_windows;
     uint64_t period_ps;                      /* of a cyclic schedule, 0: there is none */
     uint64_t window_ps;                      /* longest time for which a circuit stands */
     uint32_t windows;                        /* of a transmitter in a period, at most */
@@ -36,5 +39,7 @@ struct fabric_facts {
 };
 
 void fabric_facts(const struct fabric *fabric, struct arena *arena, struct fabric_facts *facts);
+/* The cells among them. */
+void fabric_facts_cells(const struct fabric *fabric, const struct packet_shape *shape, struct fabric_facts *facts);
 
 #endif

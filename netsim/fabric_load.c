@@ -349,15 +349,17 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
     return build(&loader, ranks_wanted);
 }
 
-enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag)
+enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, const struct cell_shape *cells,
+                                struct diag *diag)
 {
     struct diag what = {""};
     struct origin at = config->at;
-    if (fabric_check_gates(config->fabric, packet_bytes, &what) == STATUS_OK) {
+    if (fabric_check_gates(config->fabric, packet_bytes, cells, &what) == STATUS_OK) {
         return STATUS_OK;
     }
     for (size_t i = 0; i < config->left_count; i++) {
-        at = strcmp(config->left[i].key, "packet.size") == 0 ? config->left[i].at : at;
+        const char *key = config->left[i].key;
+        at = strcmp(key, "packet.size") == 0 || strcmp(key, "packet.cell") == 0 ? config->left[i].at : at;
     }
     return diag_input(diag, at, "%s", what.text);
 }

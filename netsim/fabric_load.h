@@ -31,8 +31,9 @@ struct fabric_config {
 enum status fabric_load(const char *spec, const struct trace_setting *sets, size_t set_count,
                         uint32_t ranks_wanted, struct arena *arena, struct fabric_config *config, struct diag *diag);
 
-/* fabric_check_gates with the line of packet.size, or of the fabric, in front. */
-enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, struct diag *diag);
+/* fabric_check_gates with the line of packet.size or packet.cell, the last one, or of the fabric, in front. */
+enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, const struct cell_shape *cells,
+                                struct diag *diag);
 
 /* The name of `spec` in results: "clos-dsp", "my-fabric" of path/my-fabric.yaml, "clos-dsp,link_rate=800Gbps". */
 const char *fabric_spec_name(const char *spec, struct arena *arena);

@@ -70,7 +70,11 @@ static enum status parts_load(const struct run_request *request, const struct jo
     }
     status = scenario_load(parts->fabric.left, parts->fabric.left_count, request->transport, arena, &parts->scenario,
                            diag);
-    return status == STATUS_OK ? fabric_config_check(&parts->fabric, parts->scenario.packet->size_bytes, diag) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct packet_shape shape = scenario_shape(&parts->scenario);
+    return fabric_config_check(&parts->fabric, shape.packet_bytes, &shape.cells, diag);
 }
 
 enum status run_check(const struct run_request *request, const struct job *job, struct diag *diag)

@@ -4,12 +4,19 @@
 
 #include <string.h>
 
+static const char *const cell_ports_names[] = {"cyclic", "all", NULL};
+
 static const struct param packet_rows[] = {
     PARAM_U64(struct scenario_packet, size_bytes, SIZE, "size", "4150B", "65B", "16383B",
               "a full packet on the wire, header counted (uet-htsim: 4150 B)"),
     PARAM_U64(struct scenario_packet, header_bytes, SIZE, "header", "64B", "1B", "1024B",
               "of it the header; a cut-through switch forwards once it has seen it"),
     PARAM_U64(struct scenario_packet, ack_bytes, SIZE, "ack", "64B", "1B", "1024B", "an acknowledgement on the wire"),
+    PARAM_U64(struct scenario_packet, cell_bytes, SIZE, "cell", "0B", "0B", "16383B",
+              "a packet goes as cells of so much on the wire, the last one padded, and is put together behind the link (Sirius: 562 B); 0B: as it is"),
+    PARAM_U64(struct scenario_packet, cell_header_bytes, SIZE, "cell_header", "0B", "0B", "1024B", "of every cell (ATM: 5 B of 53 B)"),
+    PARAM_CHOICE(struct scenario_packet, cell_ports, "cell_ports", "cyclic", cell_ports_names,
+                 "where packets go as cells: cyclic: at ports whose circuits come and go by a fixed cycle; all: at every port"),
 };
 
 static const struct param routing_rows[] = {
@@ -255,6 +262,10 @@ static enum status scenario_check(const struct scenario *scenario, struct diag *
     if (packet->header_bytes >= packet->size_bytes) {
         return diag_set(diag, STATUS_INPUT, "packet.header is %lu B of packet.size %lu B; a packet needs payload",
                         packet->header_bytes, packet->size_bytes);
+    }
+    if (packet->cell_bytes > 0 && packet->cell_header_bytes >= packet->cell_bytes) {
+        return diag_set(diag, STATUS_INPUT, "packet.cell_header is %lu B of packet.cell %lu B; a cell needs payload",
+                        packet->cell_header_bytes, packet->cell_bytes);
     }
     uint64_t entropies = scenario->routing->entropies;
     if ((entropies & (entropies - 1)) != 0) {

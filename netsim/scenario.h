@@ -16,7 +16,8 @@
 #include "photonet/trace.h"
 
 struct scenario_packet {
-    uint64_t size_bytes, header_bytes, ack_bytes;
+    uint64_t size_bytes, header_bytes, ack_bytes, cell_bytes, cell_header_bytes;
+    uint32_t cell_ports; /* 1: all */
 };
 
 struct scenario_routing {
@@ -78,8 +79,10 @@ static inline uint64_t scenario_shared_bps(const struct scenario *scenario)
 
 static inline struct packet_shape scenario_shape(const struct scenario *scenario)
 {
-    return (struct packet_shape){scenario->packet->size_bytes, scenario->packet->header_bytes,
-                                 scenario->packet->ack_bytes};
+    const struct scenario_packet *packet = scenario->packet;
+    const struct cell_shape cells = {(uint32_t)packet->cell_bytes, (uint32_t)packet->cell_header_bytes,
+                                     packet->cell_bytes > 0 && packet->cell_ports == 1};
+    return (struct packet_shape){packet->size_bytes, packet->header_bytes, packet->ack_bytes, cells};
 }
 
 #endif

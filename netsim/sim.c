@@ -332,6 +332,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .simd = config->simd,
         .cut_through_bytes = (uint32_t)scenario->packet->header_bytes,
         .packet_bytes_max = (uint32_t)scenario->packet->size_bytes,
+        .cells = shape.cells,
         .switch_queues = queues,
         .host_queues = queues,
         .ops = sim->circuits != NULL ? &host_ops_controlled : &host_ops,
@@ -368,7 +369,8 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     enum status status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
     status = status == STATUS_OK ? replay_init(sim, config, diag) : status;
     if (status == STATUS_OK) {
-        status = fabric_check_gates(sim->fabric, sim->scenario.packet->size_bytes, diag);
+        const struct packet_shape shape = scenario_shape(&sim->scenario);
+        status = fabric_check_gates(sim->fabric, shape.packet_bytes, &shape.cells, diag);
     }
     if (status == STATUS_OK) {
         status = circuits_set(sim, diag);
@@ -423,14 +425,27 @@ static uint64_t tries_of(const struct sim *sim)
     return links_tries(sim->scenario.links, sim->fabric, hops_max * (sim->scenario.transport->pull != NULL ? 3 : 2));
 }
 
+/* Three rounds of the slowest gate, and one more for each further window that the cells of a packet need. */
+static uint64_t rounds_ps_max(const struct sim *sim)
+{
+    const struct fabric *fabric = sim->fabric;
+    const struct packet_shape shape = scenario_shape(&sim->scenario);
+    uint64_t longest_ps = 0;
+    for (uint32_t port = 0; fabric->port_gate != NULL && port < fabric->port_count; port++) {
+        uint32_t gate = fabric->port_gate[port];
+        uint64_t windows = fabric_windows_max(fabric, &shape.cells, port, shape.packet_bytes);
+        uint64_t rounds_ps = gate == ID_NONE ? 0 : (2 + windows) * fabric->gates[gate].period_ps;
+        longest_ps = rounds_ps > longest_ps ? rounds_ps : longest_ps;
+    }
+    return longest_ps;
+}
+
 uint64_t sim_patience_ps(const struct sim *sim)
 {
     uint64_t rto_ps = endpoint_rto_ps(sim->endpoint), tries = rto_ps > 0 ? 20 * tries_of(sim) : 0;
     uint64_t patience_ps = tries > 0 && rto_ps > TIME_NEVER_PS / tries ? TIME_NEVER_PS : rto_ps * tries;
-    for (uint32_t i = 0; i < sim->fabric->gate_count; i++) {
-        uint64_t rounds_ps = 3 * sim->fabric->gates[i].period_ps;
-        patience_ps = patience_ps > 0 && rounds_ps > patience_ps ? rounds_ps : patience_ps;
-    }
+    uint64_t rounds_ps = rounds_ps_max(sim);
+    patience_ps = patience_ps > 0 && rounds_ps > patience_ps ? rounds_ps : patience_ps;
     return patience_ps > 0 ? patience_ps : TIME_NEVER_PS;
 }
 

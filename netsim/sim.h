@@ -57,7 +57,8 @@ uint64_t sim_run_past(struct sim *sim, uint64_t until_ps);
 /* Where packets can be lost timers run for ever, so that something is always left to happen. So a job is stuck too where in
  * this long no packet has brought or acknowledged anything new, no operation has ended and none is under way, and no link
  * or route changes: twenty timeouts, each as often as links that lose frames need until one comes through and is answered (by
- * chance one such run of 5e8 is given up), or three rounds of the slowest gate. TIME_NEVER_PS where nothing repeats for ever. */
+ * chance one such run of 5e8 is given up), or three rounds of the slowest gate (more where the cells of a packet need several
+ * windows). TIME_NEVER_PS where nothing repeats for ever. */
 uint64_t sim_patience_ps(const struct sim *sim);
 /* Since it was asked last, or a link or a route has changed, or will. */
 bool sim_has_moved(struct sim *sim, uint64_t now_ps);

@@ -115,6 +115,7 @@ static void engine_make(struct net *net, uint64_t seed, const struct engine_clas
         .seed = seed,
         .cut_through_bytes = (uint32_t)net->scenario.packet->header_bytes,
         .packet_bytes_max = (uint32_t)net->scenario.packet->size_bytes,
+        .cells = scenario_shape(&net->scenario).cells,
         .links_repeat = net->scenario.links->retry != 0,
         .switch_queues = &net->queues,
         .host_queues = &net->queues,

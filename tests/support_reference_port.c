@@ -265,10 +265,16 @@ static uint64_t gate_start_ps(const struct port *port, uint64_t bytes, uint64_t 
                                 : gating_send_ps(port->gating, now_ps, bytes, port->rate_bps);
 }
 
-static uint64_t port_service_ps(const struct port *port, uint64_t bytes, uint64_t start_ps)
+static bool has_cells(const struct port *port)
 {
-    return port->gating == NULL ? serialisation_ps(bytes, port->rate_bps)
-                                : gating_service_ps(port->gating, start_ps, bytes, port->rate_bps);
+    return port->gating != NULL && port->gating->cells.bytes > 0;
+}
+
+static struct sending port_sending(const struct port *port, uint64_t bytes, uint64_t start_ps)
+{
+    uint64_t service_ps = serialisation_ps(bytes, port->rate_bps);
+    return port->gating == NULL ? (struct sending){service_ps, service_ps, false}
+                                : gating_sending(port->gating, start_ps, bytes, port->rate_bps);
 }
 
 static bool class_may_send(const struct plain *plain, struct port *port, uint32_t class, uint64_t now_ps)
@@ -364,7 +370,7 @@ static bool port_next(struct plain *plain, uint32_t port_id, uint64_t now_ps, st
 
 /* What becomes of a packet on the link. */
 struct passage {
-    uint64_t service_ps;
+    uint64_t service_ps, between_ps; /* the latter of it: between two cells */
     uint32_t repeats;
     bool is_lost;
 };
@@ -380,7 +386,7 @@ static uint64_t arrival_ps(const struct plain *plain, uint32_t port_id, const st
     const struct gating *gating = plain->ports[port_id].gating;
     bool is_degraded = gating != NULL && gating_is_degraded(gating, start_ps);
     if (fabric->node_cut_through[peer] && packet->size_bytes > plain->config.cut_through_bytes && !is_degraded &&
-        passage->repeats == 0) {
+        passage->repeats == 0 && !has_cells(&plain->ports[port_id])) {
         seen_ps = start_ps + serialisation_ps(plain->config.cut_through_bytes, fabric->rate_bps[port_id]);
         *is_whole = false;
     }
@@ -405,7 +411,7 @@ static void loss_count(struct plain *plain, uint64_t *packets, uint64_t *bytes, 
 }
 
 /* Tries until one gets through, one after the other; a link whose gate opens and closes tries once. */
-static bool link_tries(const struct plain *plain, uint32_t port_id, const struct packet *packet, struct passage *passage)
+static bool link_tries(const struct plain *plain, uint32_t port_id, uint64_t wire_bytes, struct passage *passage)
 {
     const struct port *port = &plain->ports[port_id];
     const struct frame_loss *losses = plain->fabric->port_frame_loss;
@@ -413,7 +419,7 @@ static bool link_tries(const struct plain *plain, uint32_t port_id, const struct
         return true;
     }
     bool may_repeat = plain->config.links_repeat && (port->gating == NULL || port->gating->rule_count == 0);
-    uint64_t chance = frame_loss_chance(&losses[port_id], packet->size_bytes), once_ps = passage->service_ps;
+    uint64_t chance = frame_loss_chance(&losses[port_id], wire_bytes), once_ps = passage->service_ps;
     for (;;) {
         uint64_t ordinal = port->counters.tx_packets << 7 | passage->repeats;
         if (rng_draw(plain->config.seed, RNG_ERROR ^ port_id, ordinal) >= chance) {
@@ -433,12 +439,20 @@ static struct passage link_passage(struct plain *plain, uint32_t port_id, const 
 {
     struct port *port = &plain->ports[port_id];
     struct port_counters *counters = &port->counters;
-    struct passage passage = {.service_ps = port_service_ps(port, packet->size_bytes, now_ps)};
-    bool is_error = !link_tries(plain, port_id, packet, &passage);
+    struct sending sending = port_sending(port, packet->size_bytes, now_ps);
+    struct passage passage = {sending.service_ps, sending.service_ps - sending.busy_ps, 0, false};
+    uint64_t wire_bytes = packet->size_bytes;
+    if (has_cells(port)) {
+        wire_bytes = gating_wire_bytes(port->gating, packet->size_bytes);
+        counters->cells += wire_bytes / port->gating->cells.bytes;
+        counters->padding_bytes += wire_bytes - packet->size_bytes;
+        counters->dark_wait_ps += passage.between_ps;
+    }
+    bool is_error = !sending.is_cut && !link_tries(plain, port_id, wire_bytes, &passage);
     uint64_t end_ps = now_ps + passage.service_ps + link_delay_ps(plain->fabric, port_id);
     counters->repeats += passage.repeats;
-    counters->repeat_bytes += passage.repeats * (uint64_t)packet->size_bytes;
-    if (port->gating != NULL && gating_is_lost(port->gating, now_ps, end_ps)) {
+    counters->repeat_bytes += passage.repeats * wire_bytes;
+    if (sending.is_cut || (port->gating != NULL && gating_is_lost(port->gating, now_ps, end_ps))) {
         loss_count(plain, &counters->lost_packets, &counters->lost_bytes, packet);
         passage.is_lost = true;
     } else if (is_error) {
@@ -454,7 +468,7 @@ static void link_send(struct plain *plain, uint32_t port_id, const struct packet
     const struct fabric *fabric = plain->fabric;
     uint32_t peer_port = fabric->port_peer[port_id];
     uint64_t service_ps = passage->service_ps;
-    plain->ports[port_id].counters.busy_ps += service_ps;
+    plain->ports[port_id].counters.busy_ps += service_ps - passage->between_ps;
     plain->hop_count++;
     struct event departed = {
         .time_ps = now_ps + service_ps, .kind = EVENT_DEPARTED, .node = fabric->port_node[port_id], .port = port_id};

@@ -290,6 +290,50 @@ static void test_vlb_laws(void)
     CHECK_NEAR(uniform_direct, 0.9 * cell, 0.03);
 }
 
+/* Cells that all uplinks of AWGR_16 send in 2,500 slots, all-to-all and direct, over those that there is room for; and the share of
+ * the uplinks' rate that is data. */
+static double slots_fill(const struct cell_shape *cells, double *share)
+{
+    struct arena *arena = arena_new("test");
+    const struct fabric *fabric = net_fabric(arena, "awgr", AWGR_16 "vlb=no");
+    struct net *net = net_new(arena, fabric, arena_printf(arena, "transport.name=ideal packet.cell=%uB packet.cell_header=%uB",
+                                                          cells->bytes, cells->header_bytes), 1, NULL);
+    uint64_t count = 0, wanted = 0, data_bytes = 0;
+    for (uint32_t pair = 0; pair < 16 * 15; pair++) {
+        net_post(net, net_add(net, pair / 15, (pair / 15 + 1 + pair % 15) % 16, 1000 * 4086), 0);
+    }
+    net->engine->class->run(net->engine, 2500 * 400 * PS_PER_NS);
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        struct port_counters c = net_counters(net, port);
+        uint64_t acks = (c.tx_packets * 4150 - c.tx_bytes) / (4150 - 64);
+        bool has_cells = fabric->port_gate[port] != ID_NONE;
+        wanted += has_cells ? (c.tx_packets - acks) * cells_count(cells, 4150) + acks * cells_count(cells, 64) : 0;
+        CHECK_EQUAL(c.cells * cells->bytes, has_cells ? c.tx_bytes + c.padding_bytes : 0);
+        count += c.cells;
+        data_bytes += has_cells ? (c.tx_packets - acks) * 4150 : 0;
+    }
+    CHECK_EQUAL(count, wanted);
+    *share = (double)data_bytes * 8 / (2500 * 400e-9) / (48 * 100e9);
+    arena_free(arena);
+    return (double)count / (2500.0 * 48 * (4500 / cells->bytes));
+}
+
+/* A slot of 360 ns has room for one packet of 332 ns, and acknowledgements. Of small cells it is filled to the last one. */
+static void test_cells_fill_slots(void)
+{
+    static const struct cell_shape shapes[] = {{1500, 0, false}, {1000, 0, false}, {300, 0, false},
+                                               {150, 0, false},  {75, 0, false},   {75, 25, false}};
+    double shares[6];
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        double fill = slots_fill(&shapes[i], &shares[i]);
+        printf("cells of %u B, %u of them header: %.4f of the rate, slots full to %.4f\n", shapes[i].bytes,
+               shapes[i].header_bytes, shares[i], fill);
+        CHECK_NEAR(fill, 1, 0.002); /* of packets under way all cells count */
+    }
+    CHECK(shares[4] > uplink_share("awgr", AWGR_16 "vlb=no", true, 1000) && shares[4] < 0.9);
+    CHECK_NEAR(shares[5] / shares[4], 50.0 / 75, 0.02);
+}
+
 /* ---- whole runs ----------------------------------------------------------------------------------------------- */
 
 static struct run_result job_run(struct arena *arena, const char *fabric, const char *trace, const char *settings)
@@ -336,21 +380,69 @@ static void test_opera_bulk_is_direct(void)
     arena_free(arena);
 }
 
-/* A cell that does not fit into a slot: refused, with both times. */
-static void test_packets_must_fit(void)
+static void run_refused(const char *fabric, struct trace_setting *sets, size_t count, const char *line, const char *part)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
     const struct job *job = NULL;
     struct run_result result;
-    struct trace_setting sets[] = {{"packet.size", "563B", {"cells.yaml", 7, 3}}};
-    struct run_request request = {.trace = "pattern:all_reduce,ranks=64,bytes=1kB", .fabric = "sirius", .settings = sets,
-                                  .setting_count = 1, .seed = 1, .iterations = 1, .is_quiet = true,
+    struct run_request request = {.trace = "pattern:all_reduce,ranks=64,bytes=1kB", .fabric = fabric, .settings = sets,
+                                  .setting_count = count, .seed = 1, .iterations = 1, .is_quiet = true,
                                   .until_ps = TIME_NEVER_PS - 1};
     CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
     CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_INPUT);
-    CHECK_HOLDS(diag.text, "cells.yaml:7:3: ");
-    CHECK_HOLDS(diag.text, "lasts 90ns, a packet of 563 B takes 90080ps");
+    CHECK_HOLDS(diag.text, line);
+    CHECK_HOLDS(diag.text, part);
+    arena_free(arena);
+}
+
+/* A packet, or a cell, that does not fit into a slot: refused, with both times. */
+static void test_packets_must_fit(void)
+{
+    struct trace_setting sets[] = {{"packet.size", "563B", {"cells.yaml", 7, 3}}, {"packet.cell", "563B", {"cells.yaml", 8, 4}}};
+    run_refused("sirius", sets, 1, "cells.yaml:7:3: ", "lasts 90ns, a packet of 563 B takes 90080ps");
+    run_refused("sirius", sets, 2, "cells.yaml:8:4: ", "lasts 90ns, a cell of 563 B takes 90080ps");
+    sets[0].text = "16kB"; /* 36 of 445 B are as much as 16,020 B; where packets are routed again they go together */
+    sets[1].text = "445B";
+    run_refused("opera-648,slice=11.6us,link_rate=2Gbps", sets, 2, "cells.yaml:8:4: ", "a packet in cells of 16020 B takes 64080ns");
+}
+
+/* Two cells of 281 B in a slot of Sirius; of 15 the first may have the end of a slot. What goes together needs one. */
+static void test_cells_are_told(void)
+{
+    struct arena *arena = arena_new("test");
+    struct packet_shape shape = {4150, 64, 64, {281, 0, false}};
+    struct fabric_facts facts = {0};
+    const struct fabric *sirius = net_fabric(arena, "sirius", ""), *opera = net_fabric(arena, "opera-648", "");
+    fabric_facts_cells(sirius, &shape, &facts);
+    CHECK_EQUAL(facts.cell_ports, 16 * 15);
+    CHECK_EQUAL(facts.cell_bytes, 281);
+    CHECK_EQUAL(facts.packet_cells, 15);
+    CHECK_EQUAL(facts.packet_windows, 8);
+    shape.cells.is_everywhere = true;
+    facts = (struct fabric_facts){0};
+    fabric_facts_cells(opera, &shape, &facts);
+    CHECK_EQUAL(facts.cell_ports, opera->port_count);
+    CHECK_EQUAL(facts.packet_windows, 1);
+    shape.cells.bytes = 0;
+    facts = (struct fabric_facts){0};
+    fabric_facts_cells(sirius, &shape, &facts);
+    CHECK_EQUAL(facts.cell_ports + facts.packet_cells + facts.cell_bytes, 0);
+    arena_free(arena);
+}
+
+/* Packets of several slots on the preset whose slots hold one cell: everything arrives, with any number of threads at the same
+ * times, and what pads the cells costs energy. */
+static void test_cells_in_a_run(void)
+{
+    struct arena *arena = arena_new("test");
+    struct run_request request = whole_request("pattern:all_to_all,ranks=32,bytes=64KiB", "sirius");
+    const char *cells = "packet.size=4150B packet.cell=562B packet.cell_header=12B";
+    struct run_result one = whole_run_good(request, NULL, cells, arena);
+    request.threads = 3;
+    struct run_result three = whole_run_good(request, NULL, cells, arena);
+    CHECK_EQUAL(one.digest, three.digest);
+    CHECK_EQUAL(one.summary.useful_bytes, 32 * 31 * UINT64_C(2048));
     arena_free(arena);
 }
 
@@ -389,6 +481,6 @@ static void test_bad_input(void)
 }
 
 TEST_MAIN("cyclic", TEST(test_schedules), TEST(test_opera_turns_in_turn), TEST(test_published_duties), TEST(test_export_of_schedules),
-          TEST(test_vlb_carries_twice), TEST(test_guard_costs_its_share), TEST(test_rotor_laws), TEST(test_vlb_laws),
-          TEST(test_opera_small_messages), TEST(test_opera_bulk_is_direct), TEST(test_packets_must_fit),
+          TEST(test_vlb_carries_twice), TEST(test_guard_costs_its_share), TEST(test_rotor_laws), TEST(test_vlb_laws), TEST(test_cells_fill_slots),
+          TEST(test_opera_small_messages), TEST(test_opera_bulk_is_direct), TEST(test_packets_must_fit), TEST(test_cells_are_told), TEST(test_cells_in_a_run),
           TEST(test_bad_input))

@@ -150,12 +150,12 @@ static struct net *net_new(struct arena *arena, struct fabric *fabric, const str
     struct net *net = arena_one(arena, struct net);
     bool is_default = options->shape.packet_bytes == 0;
     *net = (struct net){.arena = arena, .fabric = fabric, .routes = routes_new(fabric, arena)};
-    net->shape = is_default ? (struct packet_shape){PACKET_BYTES, 64, 64} : options->shape;
+    net->shape = is_default ? (struct packet_shape){PACKET_BYTES, 64, 64, {0}} : options->shape;
     net_endpoint(net, options);
     const struct engine_config config = {.fabric = fabric, .routes = net->routes, .seed = options->seed,
                                          .cut_through_bytes = (uint32_t)net->shape.header_bytes,
-                                         .packet_bytes_max = (uint32_t)net->shape.packet_bytes, .ops = &ops,
-                                         .context = net};
+                                         .packet_bytes_max = (uint32_t)net->shape.packet_bytes,
+                                         .cells = net->shape.cells, .ops = &ops, .context = net};
     net->engine = engine_class->create(arena, &config);
     endpoint_attach(net->endpoint, net->engine);
     vec_push(arena, net->sent, net->count, net->capacity) = (struct sent){0}; /* number 0 stands for none */
@@ -427,7 +427,11 @@ static void idle_message(const char *balance, uint64_t seed, uint64_t round, uin
                             drawn(seed, base + 4, 2) == 0 ? "no" : "yes", drawn(seed, base + 5, 800)));
     struct options options = {.balance = balance, .seed = seed + round};
     uint64_t header_bytes = 1 + drawn(seed, base + 6, 128), payload_bytes = 1 + drawn(seed, base + 7, 9000);
-    options.shape = (struct packet_shape){header_bytes + payload_bytes, header_bytes, 1 + drawn(seed, base + 8, 100)};
+    options.shape = (struct packet_shape){header_bytes + payload_bytes, header_bytes, 1 + drawn(seed, base + 8, 100), {0}};
+    if (drawn(seed, base + 12, 3) == 0) {
+        uint32_t cell_bytes = 1 + (uint32_t)drawn(seed, base + 13, 5000);
+        options.shape.cells = (struct cell_shape){cell_bytes, (uint32_t)drawn(seed, base + 14, cell_bytes), true};
+    }
     struct net *net = net_new(arena, fabric, &options);
     uint32_t hosts = fabric->host_count, src = (uint32_t)drawn(seed, base + 9, hosts);
     uint32_t dst = (src + 1 + (uint32_t)drawn(seed, base + 10, hosts - 1)) % hosts;
@@ -436,7 +440,7 @@ static void idle_message(const char *balance, uint64_t seed, uint64_t round, uin
     net_finish(net);
     *delivered_ps = net->sent[sent].delivered_ps;
     *idle_ps = path_idle_ps(fabric, net->routes, &options.shape, true, src, dst, bytes);
-    *full_ps = serialisation_ps(options.shape.packet_bytes, rate_gbps * 1000000000);
+    *full_ps = fabric_service_ps(fabric, &options.shape.cells, fabric->port_first[src], options.shape.packet_bytes);
     arena_free(arena);
 }
 

@@ -342,6 +342,137 @@ static void test_backlog_detours_when_long(void)
     }
 }
 
+/* ---- cells ---------------------------------------------------------------------------------------------------- */
+
+/* 4,096 B are 8 cells of 562 B, 11.24 ns each; a window of 50 ns takes 4 of them. The second packet begins behind the first,
+ * in what is left of its window: nothing. The third is one cell. */
+static void test_cells_cross_windows(void)
+{
+    for (size_t e = 0; e < 2; e++) {
+        struct rig *rig = rig_line();
+        uint32_t port = hand_port(rig->fabric, 2, 1);
+        rig->config.cells = (struct cell_shape){562, 0, false};
+        rig_gate(rig, port, 1000 * NS, 700 * NS, 750 * NS);
+        rig_send(rig, 0, 1, 4096);
+        rig_send(rig, 0, 1, 4096 - 562);
+        rig_send(rig, 0, 1, 64);
+        rig_run(rig, engines[e]);
+        CHECK_EQUAL(rig->log_count, 3);
+        CHECK_EQUAL(rig->log[0].time_ps, 1700 * NS + 4 * 11240 + 500000);
+        CHECK_EQUAL(rig->log[1].time_ps, 3700 * NS + 3 * 11240 + 500000);
+        CHECK_EQUAL(rig->log[2].time_ps, 3700 * NS + 4 * 11240 + 500000);
+        struct port_counters c = rig_counters(rig, port), host = rig_counters(rig, 0);
+        CHECK_EQUAL(c.tx_bytes, 4096 + 3534 + 64);
+        CHECK_EQUAL(c.cells, 8 + 7 + 1);
+        CHECK_EQUAL(c.padding_bytes, 16 * 562 - c.tx_bytes);
+        CHECK_EQUAL(c.busy_ps, 16 * 11240);
+        CHECK_EQUAL(c.queue_max_bytes, c.tx_bytes); /* the first one counts whole until its last cell has left */
+        /* Arrivals at 581.92, 652.6 and 653.88 ns. Dark: to 700 ns and between windows; a gap between cells is all dark. */
+        uint64_t gap_ps = 1000 * NS - 4 * 11240;
+        CHECK_EQUAL(c.dark_wait_ps, 118080 + gap_ps + (47400 + 2 * 950000) + gap_ps + (46120 + 3 * 950000));
+        CHECK_EQUAL(c.queue_wait_ps, 2 * 50000 + (3 * 50000 + 3 * 11240));
+        CHECK_EQUAL(host.cells + host.padding_bytes, 0); /* it has no gate */
+        CHECK_EQUAL(rig->engine->class->hop_count(rig->engine), 6);
+        arena_free(rig->arena);
+    }
+}
+
+/* The same at every port, with headers as ATM has them: 1,500 B are 32 cells of 53 B, 1.06 ns each. They do not cut through. */
+static void test_cells_everywhere(void)
+{
+    for (size_t e = 0; e < 2; e++) {
+        for (uint8_t is_cut = 0; is_cut < 2; is_cut++) {
+            struct rig *rig = rig_line();
+            ((uint8_t *)(uintptr_t)rig->fabric->node_cut_through)[2] = is_cut;
+            rig->config.cells = (struct cell_shape){53, 5, true};
+            rig_send(rig, 0, 1, 1500);
+            rig_send(rig, 0, 1, 48);
+            rig_run(rig, engines[e]);
+            CHECK_EQUAL(rig->log_count, 2);
+            CHECK_EQUAL(rig->log[0].time_ps, 2 * (32 * 1060 + 500000));
+            CHECK_EQUAL(rig->log[1].time_ps, rig->log[0].time_ps + 1060);
+            CHECK_EQUAL(rig_counters(rig, 0).padding_bytes, 33 * 53 - 1548);
+            CHECK_EQUAL(rig_counters(rig, 0).busy_ps, 33 * 1060);
+            arena_free(rig->arena);
+        }
+    }
+}
+
+/* One window and no more: a packet starts only if all of its cells fit, and a host is asked only if those of the largest do. */
+static void test_cells_need_windows(void)
+{
+    for (size_t e = 0; e < 2; e++) {
+        for (uint32_t at_host = 0; at_host < 2; at_host++) {
+            struct rig *rig = rig_line();
+            rig->config.cells = (struct cell_shape){500, 0, true}; /* 10 ns */
+            rig->config.packet_bytes_max = 1500;
+            rig_gate(rig, at_host ? 0 : hand_port(rig->fabric, 2, 1), 0, 1000 * NS, 1000 * NS + 49999);
+            rig_send(rig, 0, 1, 1500);
+            rig_send(rig, 0, 1, 1500);
+            rig_send(rig, 0, 1, 400);
+            rig_start(rig, engines[e]);
+            CHECK_EQUAL(rig->engine->class->run(rig->engine, TIME_NEVER_PS), TIME_NEVER_PS);
+            CHECK_EQUAL(rig->log_count, 1); /* 19.999 ns are left for the second, and the third waits behind it */
+            CHECK_EQUAL(rig->sent[0], at_host ? 1 : 3);
+            arena_free(rig->arena);
+        }
+    }
+}
+
+/* A window of 50 ns each microsecond, 5 cells of 10 ns in it; the link fails between the first window and the second. The packet
+ * under way is lost and its last three cells are not sent: the next packet has the window after the repair to itself. */
+static void test_link_fails_between_cells(void)
+{
+    for (size_t e = 0; e < 2; e++) {
+        struct rig *rig = rig_line();
+        uint32_t port = hand_port(rig->fabric, 2, 1);
+        const struct link_change changes[] = {{1720 * NS, port, false, 0}, {2500 * NS, port, true, 0}};
+        rig->config.link_changes = changes;
+        rig->config.link_change_count = 2;
+        rig->config.cells = (struct cell_shape){500, 0, false};
+        rig_gate(rig, port, 1000 * NS, 700 * NS, 750 * NS);
+        rig_send(rig, 0, 1, 4000);
+        rig_send(rig, 0, 1, 2500);
+        rig_run(rig, engines[e]);
+        CHECK_EQUAL(rig->log_count, 1);
+        CHECK_EQUAL(rig->log[0].time_ps, 2750 * NS + 500000);
+        struct port_counters c = rig_counters(rig, port);
+        CHECK_EQUAL(c.lost_packets, 1);
+        CHECK_EQUAL(c.lost_bytes, 4000);
+        CHECK_EQUAL(c.busy_ps, 120 * NS); /* 5 cells, 2 that started before 1.72 us, 5 */
+        CHECK_EQUAL(c.cells, 13);
+        arena_free(rig->arena);
+    }
+}
+
+/* A rotor that always has something to send to one peer: the goodput of its slots by the size of cells, and every arrival to the
+ * picosecond. Cell m is in the m / k-th slot, of which each holds k. */
+static void test_rotor_goodput_by_cell_size(void)
+{
+    static const struct cell_shape shapes[] = {{64, 0, false},   {64, 8, false},     {256, 0, false},      {562, 12, false},
+                                               {1500, 0, false}, {1600, 100, false}, {9000, 0, false}, {150000, 0, false}};
+    for (size_t e = 0; e < 2; e++) {
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            struct rig *rig = rotor(DETOUR_NONE);
+            uint64_t cell_ps = shapes[i].bytes * 20, fitting = 9 * US / cell_ps; /* 20 ps a byte */
+            uint64_t payload_bytes = shapes[i].bytes - shapes[i].header_bytes, cells = (1500 + payload_bytes - 1) / payload_bytes;
+            uint32_t packets = (uint32_t)(3 * fitting / cells);
+            rig->config.cells = shapes[i];
+            for (uint32_t k = 0; k < packets; k++) {
+                rig_send(rig, 0, 2, 1500);
+            }
+            rig_run(rig, engines[e]);
+            CHECK_EQUAL(rig->log_count, packets);
+            for (uint32_t k = 0; k < packets; k++) {
+                uint64_t last = (k + 1) * cells - 1, slot_ps = last / fitting * 3 * SLOT_PS + SLOT_PS + DARK_PS;
+                CHECK_EQUAL(rig->log[k].time_ps, slot_ps + (last % fitting + 1) * cell_ps + 1000 + 15 * NS);
+            }
+            CHECK_EQUAL(rig_counters(rig, hand_port(rig->fabric, 4, 6)).cells, packets * cells);
+            arena_free(rig->arena);
+        }
+    }
+}
+
 /* ---- the controller ------------------------------------------------------------------------------------------ */
 
 /* Told at 1 us, it acts at 3 us and opens the gate 5 us later for 50 ns: one packet of 30 ns. Then again. */
@@ -508,6 +639,7 @@ static void test_strays_are_counted(void)
 
 TEST_MAIN("engine_gates", TEST(test_guard_costs_its_share), TEST(test_what_does_not_fit_waits),
           TEST(test_host_behind_a_gate), TEST(test_rotor_serves_a_peer_in_its_slot), TEST(test_valiant_spreads),
-          TEST(test_backlog_detours_when_long), TEST(test_controller_opens_a_gate),
+          TEST(test_backlog_detours_when_long), TEST(test_cells_cross_windows), TEST(test_cells_everywhere),
+          TEST(test_cells_need_windows), TEST(test_link_fails_between_cells), TEST(test_rotor_goodput_by_cell_size), TEST(test_controller_opens_a_gate),
           TEST(test_controller_cuts_a_window_short), TEST(test_link_fails_and_comes_back), TEST(test_link_is_degraded),
           TEST(test_routes_react_after_their_delay), TEST(test_strays_are_counted))

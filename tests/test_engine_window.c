@@ -500,6 +500,15 @@ static void groups_draw(struct scenario *s, struct circuits *c, struct engine_co
     config->groups = groups_build(&c->builder, draw_once_in(&s->draw, 2) ? 0 : draw_below(&s->draw, 2000000), 1 << 14);
 }
 
+/* From less than the smallest packet to more than most windows hold, some nearly all header. */
+static void cells_draw(struct scenario *s, struct engine_config *config)
+{
+    static const uint32_t sizes[] = {16, 64, 256, 562, 1500, 4096, 9000, 16383};
+    uint32_t bytes = sizes[draw_below(&s->draw, sizeof sizes / sizeof sizes[0])];
+    uint32_t header_bytes = draw_once_in(&s->draw, 2) ? 0 : draw_below(&s->draw, draw_once_in(&s->draw, 4) ? bytes : bytes / 8);
+    config->cells = (struct cell_shape){bytes, header_bytes, draw_once_in(&s->draw, 3)};
+}
+
 static void circuits_draw(struct scenario *s, struct circuits *c, struct engine_config *config, struct arena *arena)
 {
     uint32_t what = 1 + draw_below(&s->draw, 31);
@@ -516,6 +525,9 @@ static void circuits_draw(struct scenario *s, struct circuits *c, struct engine_
         groups_draw(s, c, config, arena);
     }
     config->control_delay_ps = what & 16 ? 1 + draw_below(&s->draw, draw_once_in(&s->draw, 2) ? 100000 : 5000000) : 0;
+    if (draw_once_in(&s->draw, 2)) {
+        cells_draw(s, config);
+    }
 }
 
 /* ---- traffic of its own: every callback answers by chance ---------------------------------------------------- */
@@ -718,7 +730,7 @@ static void storm_begin(struct storm *storm)
 struct outcome {
     uint64_t hosts, links, runs, hops, in_flight;
     uint64_t dropped, marked, trimmed, pauses; /* of all links, in the end */
-    uint64_t lost, stray, grouped, dark_ps, controls, errors, repeats;
+    uint64_t lost, stray, grouped, dark_ps, controls, errors, repeats, cells, padding_bytes;
 };
 
 static void links_hash(struct engine *engine, const struct fabric *fabric, uint64_t *hash)
@@ -749,6 +761,8 @@ static void links_sum(struct engine *engine, const struct fabric *fabric, struct
         outcome->stray += counters.stray_packets;
         outcome->grouped += counters.group_out_packets;
         outcome->dark_ps += counters.dark_wait_ps;
+        outcome->cells += counters.cells;
+        outcome->padding_bytes += counters.padding_bytes;
     }
 }
 
@@ -908,7 +922,7 @@ static struct endpoint *talk_endpoint(struct talk *talk, const struct routes *ro
     const struct scenario *s = talk->scenario;
     uint64_t seed = s->draw.seed;
     struct endpoint_config config = {
-        .fabric = &s->fabric, .routes = routes, .shape = {4096, 64, 64}, .transport = transport_find("window"),
+        .fabric = &s->fabric, .routes = routes, .shape = {4096, 64, 64, {0}}, .transport = transport_find("window"),
         .balance = balances[seed % 2], .rto_ps = 400000000, .post_ps = seed % 3 == 0 ? 700000 : 0,
         .local_bps = 1000000000000, .seed = seed, .ops = &talk_ops, .context = talk};
     uint64_t *values = arena_array(arena, 8, uint64_t); /* all zero: the default window */
@@ -1008,6 +1022,8 @@ static void play_all(play *run, uint64_t seed, struct outcome *sum)
     sum->grouped += expected.grouped;
     sum->dark_ps += expected.dark_ps;
     sum->controls += expected.controls;
+    sum->cells += expected.cells;
+    sum->padding_bytes += expected.padding_bytes;
 }
 
 static void play_many(play *run, uint32_t count, struct outcome *sum)
@@ -1035,6 +1051,7 @@ static void test_circuits(void)
     play_many(circuit_play, 300, &sum);
     CHECK(sum.errors > 1000 && sum.repeats > 1000);
     CHECK(sum.lost > 300 && sum.stray > 300 && sum.grouped > 1000 && sum.controls > 1000 && sum.dark_ps > PS_PER_MS);
+    CHECK(sum.cells > 100000 && sum.padding_bytes > 1000000);
 }
 
 static void test_endpoints(void)

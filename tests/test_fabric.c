@@ -433,8 +433,9 @@ static void test_gates_hold_a_packet(void)
     fabric->gate_window_count = 2;
     fabric->port_gate = port_gate;
     CHECK_EQUAL(fabric_validate(fabric, &diag), STATUS_OK);
-    CHECK_EQUAL(fabric_check_gates(fabric, 4096, &diag), STATUS_OK);
-    CHECK_EQUAL(fabric_check_gates(fabric, 4097, &diag), STATUS_INPUT);
+    struct cell_shape cells = {0};
+    CHECK_EQUAL(fabric_check_gates(fabric, 4096, &cells, &diag), STATUS_OK);
+    CHECK_EQUAL(fabric_check_gates(fabric, 4097, &cells, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "a window of port 0 of host 0 lasts");
     CHECK_HOLDS(diag.text, "a packet of 4097 B takes");
     fabric->detours = arena_array(loaded.arena, fabric->node_count, struct detour);

@@ -1,5 +1,6 @@
 /* The arithmetic of gates against a search picosecond by picosecond, on random windows, commands and failures.
- * Asserted: earliest start, next end of a window, dark time, loss. */
+ * Asserted: earliest start, next end of a window, dark time, loss; the same of packets that go as cells, and where those
+ * of a packet are. */
 #include "netsim/base/rng.h"
 #include "netsim/engine/gate.h"
 #include "tests/check.h"
@@ -85,11 +86,11 @@ static bool slow_is_down(const struct setting *s, uint64_t now_ps)
     return now_ps < s->port_up_ps || !is_up;
 }
 
-/* The window that is open at a time, by the rule that holds then. */
-static bool slow_window(const struct setting *s, uint64_t now_ps, struct gate_window *window)
+/* The window that is open at a time, by the rule that held before or holds then. */
+static bool slow_window_by(const struct setting *s, uint64_t held_ps, uint64_t now_ps, struct gate_window *window)
 {
     for (uint32_t i = s->command_count; i-- > 0;) {
-        if (s->commands[i].now_ps <= now_ps) {
+        if (s->commands[i].now_ps <= held_ps) {
             *window = (struct gate_window){s->commands[i].open_ps, s->commands[i].close_ps};
             return window->open_ps <= now_ps && now_ps < window->close_ps;
         }
@@ -114,6 +115,11 @@ static bool slow_window(const struct setting *s, uint64_t now_ps, struct gate_wi
     return false;
 }
 
+static bool slow_window(const struct setting *s, uint64_t now_ps, struct gate_window *window)
+{
+    return slow_window_by(s, now_ps, now_ps, window);
+}
+
 static uint64_t slow_start_ps(const struct setting *s, uint64_t now_ps, uint64_t service_ps)
 {
     for (; now_ps < HORIZON; now_ps++) {
@@ -127,14 +133,19 @@ static uint64_t slow_start_ps(const struct setting *s, uint64_t now_ps, uint64_t
     return TIME_NEVER_PS;
 }
 
-/* How long the byte takes that starts then. */
-static uint64_t slow_service_ps(const struct setting *s, uint64_t now_ps)
+/* How long so many bytes take that start then. */
+static uint64_t slow_bytes_ps(const struct setting *s, uint64_t now_ps, uint64_t bytes)
 {
     uint64_t rate_bps = 0;
     for (size_t i = 0; i < s->config.link_change_count && s->changes[i].time_ps <= now_ps; i++) {
         rate_bps = s->changes[i].is_up ? s->changes[i].rate_bps : 0;
     }
-    return serialisation_ps(1, rate_bps > 0 ? rate_bps : BYTE_RATE(5));
+    return serialisation_ps(bytes, rate_bps > 0 ? rate_bps : BYTE_RATE(5));
+}
+
+static uint64_t slow_service_ps(const struct setting *s, uint64_t now_ps)
+{
+    return slow_bytes_ps(s, now_ps, 1);
 }
 
 static uint64_t slow_send_ps(const struct setting *s, uint64_t now_ps)
@@ -184,6 +195,15 @@ static void setting_check(const struct setting *s, struct draw *draw, struct gat
     }
 }
 
+static struct gating *setting_gating(const struct setting *s, struct arena *arena)
+{
+    struct gating **all = gatings_new(arena, &s->config);
+    for (uint32_t k = 0; all != NULL && all[0] != NULL && k < s->command_count; k++) {
+        gating_command(all[0], arena, s->commands[k].now_ps, s->commands[k].open_ps, s->commands[k].close_ps);
+    }
+    return all != NULL ? all[0] : NULL;
+}
+
 static void test_arithmetic_is_right(void)
 {
     struct draw draw = {test_seed(), 0};
@@ -192,17 +212,119 @@ static void test_arithmetic_is_right(void)
         struct arena *arena = arena_new("test");
         struct setting s;
         setting_draw(&draw, &s);
-        struct gating **all = gatings_new(arena, &s.config);
-        if (all != NULL && all[0] != NULL) {
-            for (uint32_t k = 0; k < s.command_count; k++) {
-                gating_command(all[0], arena, s.commands[k].now_ps, s.commands[k].open_ps, s.commands[k].close_ps);
-            }
-            setting_check(&s, &draw, all[0]);
+        struct gating *gating = setting_gating(&s, arena);
+        if (gating != NULL) {
+            setting_check(&s, &draw, gating);
             looked_at++;
         }
         arena_free(arena);
     }
     CHECK(looked_at > 200);
+}
+
+/* ---- cells -------------------------------------------------------------------------------------------------- */
+
+#define CELLS_HORIZON 1500
+
+/* A packet, or `count` cells of it, each of which takes so long from a start at the rate of now. */
+struct slow_train {
+    uint64_t each_ps, count;
+};
+
+static struct slow_train slow_train_at(const struct setting *s, uint64_t now_ps, uint64_t bytes)
+{
+    const struct cell_shape *cells = &s->config.cells;
+    bool has_cells = cells->is_everywhere || (s->port_gate == 0 && s->gate.period_ps > 0);
+    uint64_t count = 0;
+    if (!has_cells) {
+        return (struct slow_train){slow_bytes_ps(s, now_ps, bytes), 1};
+    }
+    uint64_t cell_ps = slow_bytes_ps(s, now_ps, cells->bytes);
+    for (uint64_t left = bytes; left > 0; count++) {
+        left -= left < cells->bytes - cells->header_bytes ? left : cells->bytes - cells->header_bytes;
+    }
+    bool is_whole = s->port_gate == 0 && s->gate.is_rerouting;
+    return is_whole ? (struct slow_train){count * cell_ps, 1} : (struct slow_train){cell_ps, count};
+}
+
+/* How many of a train go that starts at start_ps, and where the last one ends; each as soon as it fits by the rule of then, and
+ * before the link goes down, if that matters. */
+static uint64_t slow_cells(const struct setting *s, uint64_t start_ps, struct slow_train train, bool is_failing,
+                           uint64_t *end_ps)
+{
+    uint64_t sent = 0, now_ps = start_ps;
+    *end_ps = start_ps;
+    while (sent < train.count && now_ps < CELLS_HORIZON) {
+        struct gate_window window;
+        bool fits = s->port_gate == ID_NONE ||
+                    (slow_window_by(s, start_ps, now_ps, &window) && window.close_ps - now_ps >= train.each_ps);
+        uint64_t until_ps = now_ps + (fits ? train.each_ps : 1);
+        sent += fits;
+        *end_ps = fits ? until_ps : *end_ps;
+        while (now_ps < until_ps) {
+            now_ps++;
+            if (is_failing && sent < train.count && slow_is_down(s, now_ps)) {
+                return sent;
+            }
+        }
+    }
+    return sent;
+}
+
+static bool slow_train_starts(const struct setting *s, uint64_t now_ps, uint64_t bytes)
+{
+    uint64_t end_ps;
+    struct gate_window window;
+    struct slow_train train = slow_train_at(s, now_ps, bytes);
+    bool is_open = s->port_gate == ID_NONE ||
+                   (slow_window(s, now_ps, &window) && window.close_ps - now_ps >= train.each_ps);
+    return is_open && !slow_is_down(s, now_ps) && slow_cells(s, now_ps, train, false, &end_ps) == train.count;
+}
+
+static void cells_check(const struct setting *s, struct draw *draw, const struct gating *gating, uint32_t seen[3])
+{
+    for (uint32_t i = 0; i < 12; i++) {
+        uint64_t now_ps = draw_below(draw, 150), bytes = 1 + draw_below(draw, 6), first_ps = now_ps;
+        while (first_ps < HORIZON && !slow_train_starts(s, first_ps, bytes)) {
+            first_ps++;
+        }
+        uint64_t send_ps = gating_send_ps(gating, now_ps, bytes, BYTE_RATE(5));
+        CHECK_EQUAL(send_ps < HORIZON ? send_ps : TIME_NEVER_PS, first_ps < HORIZON ? first_ps : TIME_NEVER_PS);
+        if (first_ps == HORIZON || send_ps != first_ps) {
+            continue;
+        }
+        uint64_t end_ps;
+        struct slow_train train = slow_train_at(s, send_ps, bytes);
+        uint64_t sent = slow_cells(s, send_ps, train, true, &end_ps);
+        struct sending sending = gating_sending(gating, send_ps, bytes, BYTE_RATE(5));
+        CHECK_EQUAL(sending.service_ps, end_ps - send_ps);
+        CHECK_EQUAL(sending.busy_ps, sent * train.each_ps);
+        CHECK_EQUAL(sending.is_cut, sent < train.count);
+        seen[0] += train.count > 1;
+        seen[1] += sending.service_ps > sending.busy_ps;
+        seen[2] += sending.is_cut;
+    }
+}
+
+static void test_cells_are_where_they_fit(void)
+{
+    struct draw draw = {test_seed(), 0};
+    uint32_t seen[3] = {0}; /* of several cells, with a pause between them, cut by a failure */
+    for (uint32_t i = 0; i < 1200; i++) {
+        struct arena *arena = arena_new("test");
+        struct setting s;
+        setting_draw(&draw, &s);
+        s.gate.is_rerouting = draw_below(&draw, 4) == 0;
+        s.config.cells = (struct cell_shape){1 + draw_below(&draw, 3), 0, draw_below(&draw, 2) == 0};
+        s.config.cells.header_bytes = draw_below(&draw, s.config.cells.bytes);
+        struct gating *gating = setting_gating(&s, arena);
+        if (gating != NULL) {
+            cells_check(&s, &draw, gating, seen);
+        }
+        arena_free(arena);
+    }
+    printf("%u trains, %u with pauses, %u cut\n", seen[0], seen[1], seen[2]);
+    CHECK(seen[0] > 1500 && seen[1] > 200 && seen[2] > 150);
 }
 
 /* A failure and a repair at one moment: nothing starts late, but what was under way is lost. */
@@ -223,4 +345,4 @@ static void test_blink(void)
     arena_free(arena);
 }
 
-TEST_MAIN("gate", TEST(test_arithmetic_is_right), TEST(test_blink))
+TEST_MAIN("gate", TEST(test_arithmetic_is_right), TEST(test_cells_are_where_they_fit), TEST(test_blink))

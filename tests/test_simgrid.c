@@ -316,7 +316,7 @@ static void test_partial_bundles_are_refused(void)
     struct fabric *fabric = fabric_join(
         arena, 3, 8, 8, (uint32_t[][2]){{0, 3}, {1, 4}, {2, 5}, {3, 6}, {3, 7}, {4, 6}, {4, 7}, {5, 6}});
     struct platform_config config = {
-        .fabric = fabric, .routes = routes_new(fabric, arena), .shape = {4150, 64, 64}, .is_sprayed = true};
+        .fabric = fabric, .routes = routes_new(fabric, arena), .shape = {4150, 64, 64, {0}}, .is_sprayed = true};
     struct platform *sprayed = platform_new(arena, &config);
     platform_add(sprayed, 0, 1, 1000);
     platform_add(sprayed, 0, 2, 1000);
@@ -341,7 +341,7 @@ static void test_bundles(void)
     must(fabric_load("fat_tree", sets, 3, 0, arena, &loaded, &diag), &diag);
     const struct fabric *fabric = loaded.fabric;
     const struct platform_config config = {
-        .fabric = fabric, .routes = routes_new(fabric, arena), .shape = {4150, 64, 64}, .is_sprayed = true};
+        .fabric = fabric, .routes = routes_new(fabric, arena), .shape = {4150, 64, 64, {0}}, .is_sprayed = true};
     struct platform *platform = platform_new(arena, &config);
     platform_add(platform, 0, 31, 1000);
     platform_add(platform, 0, 31, 3000);

@@ -8,7 +8,8 @@
  * With `vlb` every packet goes over an intermediate ToR that is drawn by hash, the destination's among them: any traffic
  * looks uniform to the core, at twice the bytes where the intermediate is neither end.
  *
- * A packet must fit into what the guard leaves of a slot: packet.size is the cell (Sirius: 562 B in 90 ns at 50 Gbit/s).
+ * A packet must fit into what the guard leaves of a slot, or its cells must (packet.cell; Sirius: 562 B in 90 ns at
+ * 50 Gbit/s).
  *
  * Scope: uplinks with an equal share of the destinations each; one schedule for all.
  * Not modelled: request and grant, which bound the queues of intermediates in Sirius (here they are counted and unbounded);

@@ -134,6 +134,21 @@ struct gate {
     bool is_rerouting; /* what still waits when a window closes is routed again (classes of engine_config.epochs) */
 };
 
+/* Cells: ports that send a packet as pieces of one size, as slotted switches do. The last one is padded. Those are the
+ * ports with a cyclic gate, or all. Where what waits is routed again when a window closes (is_rerouting), nothing is left
+ * half sent: there a packet's cells go in one window, like a packet. */
+struct cell_shape {
+    uint32_t bytes; /* of each on the wire; 0: packets go as they are */
+    uint32_t header_bytes; /* of it; less than all */
+    bool is_everywhere;
+};
+
+static inline uint64_t cells_count(const struct cell_shape *cells, uint64_t packet_bytes)
+{
+    uint32_t payload_bytes = cells->bytes - cells->header_bytes;
+    return (packet_bytes + payload_bytes - 1) / payload_bytes;
+}
+
 /* Two hops over circuits instead of one, for a packet that has come from a host and whose route leaves the node by one
  * of `count` consecutive ports from `first` (counted within the node): it may leave by any of them. A packet that
  * comes from another switch goes by its route, so a detour has exactly two hops and no packet needs to remember. */
@@ -256,8 +271,32 @@ extern const struct fabric_preset fabric_presets[];
 /* Checks what every fabric must hold (peers are mutual, rates not 0, hosts have ports, part ids exist, every
  * host reaches every other where nothing is left to a planner) and names the node that breaks it. */
 enum status fabric_validate(const struct fabric *fabric, struct diag *diag);
-/* STATUS_INPUT where a packet of that size could not pass some window of a gate, with the numbers. */
-enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_bytes_max, struct diag *diag);
+/* STATUS_INPUT where a packet of that size, or a cell, could not pass some window of a gate, with the numbers. */
+enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_bytes_max, const struct cell_shape *cells,
+                               struct diag *diag);
+
+static inline bool fabric_has_cells(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port)
+{
+    if (cells->bytes == 0) {
+        return false;
+    }
+    uint32_t gate = fabric->port_gate == NULL ? ID_NONE : fabric->port_gate[port];
+    return cells->is_everywhere || (gate != ID_NONE && fabric->gates[gate].period_ps > 0);
+}
+
+/* How long the port sends a packet. */
+static inline uint64_t fabric_service_ps(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port,
+                                         uint64_t packet_bytes)
+{
+    if (!fabric_has_cells(fabric, cells, port)) {
+        return serialisation_ps(packet_bytes, fabric->rate_bps[port]);
+    }
+    return cells_count(cells, packet_bytes) * serialisation_ps(cells->bytes, fabric->rate_bps[port]);
+}
+
+/* The most windows of its gate that a packet needs one after the other; 1 where it goes in one. */
+uint64_t fabric_windows_max(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port,
+                            uint64_t packet_bytes);
 
 /* "host 3", "switch 40 (tier 2)", "optical switch 64". Returns `text`; 48 bytes hold any. */
 char *fabric_node_text(const struct fabric *fabric, uint32_t node, char *text, size_t text_bytes);

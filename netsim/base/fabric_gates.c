@@ -185,24 +185,62 @@ static uint64_t shortest_window_ps(const struct fabric *fabric, const struct gat
     return shortest_ps;
 }
 
-enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_bytes_max, struct diag *diag)
+/* What must fit into a window: a packet, a cell, or the cells of a packet. */
+struct piece {
+    const char *what, *remedy;
+    uint64_t bytes, service_ps, count; /* the last: of a packet */
+};
+
+static struct piece piece_of(const struct fabric *fabric, uint32_t port, uint64_t packet_bytes,
+                             const struct cell_shape *cells)
+{
+    uint64_t service_ps = fabric_service_ps(fabric, cells, port, packet_bytes);
+    if (!fabric_has_cells(fabric, cells, port)) {
+        return (struct piece){"a packet", "packets (packet.size)", packet_bytes, service_ps, 1};
+    }
+    uint64_t count = cells_count(cells, packet_bytes);
+    if (fabric->gates[fabric->port_gate[port]].is_rerouting) {
+        return (struct piece){"a packet in cells", "packets (packet.size)", count * cells->bytes, service_ps, 1};
+    }
+    return (struct piece){"a cell", "cells (packet.cell)", cells->bytes, service_ps / count, count};
+}
+
+static enum status window_short(const struct fabric *fabric, uint32_t port, uint64_t window_ps, const struct piece *piece,
+                                struct diag *diag)
+{
+    char node[48], window[32], service[32];
+    return diag_set(diag, STATUS_INPUT,
+                    "fabric %s: a window of port %" PRIu32 " of %s lasts %s, %s of %" PRIu64
+                    " B takes %s; expected longer windows or smaller %s",
+                    fabric->name, port - fabric->port_first[fabric->port_node[port]],
+                    fabric_node_text(fabric, fabric->port_node[port], node, sizeof node),
+                    quantity_print_u64(QUANTITY_TIME, window_ps, window, sizeof window), piece->what, piece->bytes,
+                    quantity_print_u64(QUANTITY_TIME, piece->service_ps, service, sizeof service), piece->remedy);
+}
+
+enum status fabric_check_gates(const struct fabric *fabric, uint64_t packet_bytes_max, const struct cell_shape *cells,
+                               struct diag *diag)
 {
     for (uint32_t port = 0; fabric->port_gate != NULL && port < fabric->port_count; port++) {
         if (fabric->port_gate[port] == ID_NONE) {
             continue;
         }
+        struct piece piece = piece_of(fabric, port, packet_bytes_max, cells);
         uint64_t window_ps = shortest_window_ps(fabric, &fabric->gates[fabric->port_gate[port]]);
-        uint64_t service_ps = serialisation_ps(packet_bytes_max, fabric->rate_bps[port]);
-        if (service_ps > window_ps) {
-            char node[48], window[32], service[32];
-            return diag_set(diag, STATUS_INPUT,
-                            "fabric %s: a window of port %" PRIu32 " of %s lasts %s, a packet of %" PRIu64
-                            " B takes %s; expected longer windows or smaller packets (packet.size)",
-                            fabric->name, port - fabric->port_first[fabric->port_node[port]],
-                            fabric_node_text(fabric, fabric->port_node[port], node, sizeof node),
-                            quantity_print_u64(QUANTITY_TIME, window_ps, window, sizeof window), packet_bytes_max,
-                            quantity_print_u64(QUANTITY_TIME, service_ps, service, sizeof service));
+        if (piece.service_ps > window_ps) {
+            return window_short(fabric, port, window_ps, &piece, diag);
         }
     }
     return STATUS_OK;
+}
+
+uint64_t fabric_windows_max(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port,
+                            uint64_t packet_bytes)
+{
+    if (fabric->port_gate == NULL || fabric->port_gate[port] == ID_NONE || !fabric_has_cells(fabric, cells, port)) {
+        return 1;
+    }
+    struct piece piece = piece_of(fabric, port, packet_bytes, cells);
+    uint64_t fitting = shortest_window_ps(fabric, &fabric->gates[fabric->port_gate[port]]) / piece.service_ps;
+    return fitting == 0 ? 1 : 1 + (piece.count - 1 + fitting - 1) / fitting; /* one cell in the first, then all that fit */
 }

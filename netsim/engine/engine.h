@@ -17,9 +17,13 @@
  * waits for the rest of the packet (it arrives a second time, whole). A switch's latency follows the arrival.
  * Nothing starts on a port before port_up_ps. Pause and credit frames take the delay of the link, 1 ps at least.
  *
- * Gates (photonet/fabric.h). A packet starts only where it ends before its gate closes; the first of a class that does
+ * Gates (photonet/fabric.h). Without cells, a packet starts only where it ends before its gate closes; the first of a class that does
  * not fit into the rest of the window waits for the next one, and holds up its class. A host's port is pulled only
  * while a packet of packet_bytes_max would fit; where it would not, the engine kicks it as soon as it does.
+ *
+ * Cells (engine_config.cells; gate.h). A port that has them is busy with a packet from its first cell to its last, also while
+ * its gate is closed between two; until then the packet is in the queue, with all its bytes. Behind the link it arrives whole.
+ * Queues, marks, trims, pauses and credits know packets only.
  *
  * The controller of circuits is host_ops.control. What a host tells it (engine_tell) reaches it control_delay_ps
  * later; it acts before anything else that happens at that time.
@@ -131,6 +135,7 @@ struct engine_config {
     uint64_t seed;               /* salts of the switches' hashes */
     uint32_t cut_through_bytes;  /* what a cut-through switch must have seen: the header */
     uint32_t packet_bytes_max;   /* of this run; a class without credit for so much is closed to pulls */
+    struct cell_shape cells;     /* bytes 0: none */
     const struct queue_profile *switch_queues, *host_queues; /* NULL: queue_profile_plain */
     const struct host_ops *ops;
     void *context;               /* of the ops */
@@ -151,7 +156,7 @@ struct port_counters {
     uint64_t tx_packets, tx_bytes;
     uint64_t busy_ps;          /* time spent sending */
     uint64_t queue_wait_ps;    /* sum over packets: start - arrival at the queue, dark time left out */
-    uint64_t dark_wait_ps;     /* time of waiting in which the link was not up or its gate closed */
+    uint64_t dark_wait_ps;     /* time of waiting in which the link was not up or its gate closed, and between the cells of a packet */
     uint64_t queue_max_bytes;  /* packet in service counted */
     uint64_t dropped_packets, dropped_bytes;
     uint64_t marked_packets;
@@ -162,6 +167,7 @@ struct port_counters {
     uint64_t error_packets, error_bytes; /* lost by bit errors (error.h), counted when they start */
     uint64_t repeats, repeat_bytes;      /* by the link itself; not in tx_packets and tx_bytes, their time is in busy_ps */
     uint64_t stray_packets, stray_bytes; /* received by this port from its link, and without a way on */
+    uint64_t cells, padding_bytes; /* of packets that have started; on the wire beyond tx_bytes (repeat_bytes has its own) */
     /* Groups: received by this port and copied or combined by its switch; made by the switch so, and queued at this
      * port. What a switch received = what it queued + strays + group_in - group_out. */
     uint64_t group_in_packets, group_in_bytes, group_out_packets, group_out_bytes;

@@ -1,5 +1,8 @@
 #include "netsim/engine/gate.h"
 
+/* What runs for every packet is made twice, for a count of cells that is 1 whoever looks, and for others. */
+#define GATE_INLINE static inline __attribute__((always_inline))
+
 /* ---- windows ---------------------------------------------------------------------------------------------- */
 
 static const struct gate_window *rule_windows(const struct gate_rule *rule)
@@ -33,7 +36,7 @@ static uint64_t windows_start_ps(const struct gate_rule *rule, uint32_t first, u
     return TIME_NEVER_PS;
 }
 
-static uint64_t rule_start_ps(const struct gate_rule *rule, uint64_t now_ps, uint64_t service_ps)
+GATE_INLINE uint64_t rule_start_ps(const struct gate_rule *rule, uint64_t now_ps, uint64_t service_ps)
 {
     if (rule->count == 0) {
         return TIME_NEVER_PS;
@@ -51,6 +54,21 @@ static uint64_t rule_start_ps(const struct gate_rule *rule, uint64_t now_ps, uin
     }
     start_ps = windows_start_ps(rule, 0, 0, service_ps);
     return start_ps != TIME_NEVER_PS ? round_ps + rule->period_ps + start_ps : TIME_NEVER_PS;
+}
+
+/* Whether the windows from now on, which do not repeat, hold so many cells. */
+static bool windows_hold(const struct gate_rule *rule, uint64_t now_ps, uint64_t cell_ps, uint64_t count)
+{
+    for (uint32_t i = window_find(rule, now_ps); i < rule->count; i++) {
+        const struct gate_window *window = &rule_windows(rule)[i];
+        uint64_t from_ps = now_ps > window->open_ps ? now_ps : window->open_ps;
+        uint64_t fitting = (window->close_ps - from_ps) / cell_ps;
+        if (fitting >= count) {
+            return true;
+        }
+        count -= fitting;
+    }
+    return false;
 }
 
 static uint64_t rule_close_ps(const struct gate_rule *rule, uint64_t now_ps)
@@ -106,11 +124,24 @@ static size_t rule_find(const struct gating *gating, uint64_t now_ps)
     return at;
 }
 
+/* What is put on the link without a pause: a packet, or so many cells one after the other. */
+struct train {
+    uint64_t each_ps, count;
+};
+
+/* Cells that fit into a window that comes again all go, sooner or later. */
+GATE_INLINE uint64_t rule_train_ps(const struct gate_rule *rule, uint64_t now_ps, struct train train)
+{
+    uint64_t start_ps = rule_start_ps(rule, now_ps, train.each_ps);
+    bool is_long = train.count > 1 && rule->period_ps == 0 && start_ps != TIME_NEVER_PS;
+    return is_long && !windows_hold(rule, start_ps, train.each_ps, train.count) ? TIME_NEVER_PS : start_ps;
+}
+
 /* Rules of which some may hold only from a later time on. */
-static uint64_t rules_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t service_ps)
+GATE_INLINE uint64_t rules_start_ps(const struct gating *gating, uint64_t now_ps, struct train train)
 {
     for (size_t at = rule_find(gating, now_ps);; at++) {
-        uint64_t start_ps = rule_start_ps(&gating->rules[at], now_ps, service_ps);
+        uint64_t start_ps = rule_train_ps(&gating->rules[at], now_ps, train);
         if (at + 1 == gating->rule_count || start_ps < gating->rules[at + 1].from_ps) {
             return start_ps;
         }
@@ -167,7 +198,7 @@ bool gating_is_down(const struct gating *gating, uint64_t now_ps)
 }
 
 /* From when on the link is up, now or later. */
-static uint64_t link_up_ps(const struct gating *gating, uint64_t now_ps)
+GATE_INLINE uint64_t link_up_ps(const struct gating *gating, uint64_t now_ps)
 {
     size_t done = edges_done(gating, now_ps);
     if (done == 0 || gating->edges[done - 1].is_up) {
@@ -190,7 +221,7 @@ bool gating_is_lost(const struct gating *gating, uint64_t start_ps, uint64_t end
     return false;
 }
 
-uint64_t gating_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t service_ps)
+GATE_INLINE uint64_t train_start_ps(const struct gating *gating, uint64_t now_ps, struct train train)
 {
     uint64_t start_ps = now_ps;
     for (;;) {
@@ -198,11 +229,16 @@ uint64_t gating_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t 
         if (up_ps == TIME_NEVER_PS || gating->rule_count == 0) {
             return up_ps;
         }
-        start_ps = rules_start_ps(gating, up_ps, service_ps);
+        start_ps = rules_start_ps(gating, up_ps, train);
         if (start_ps == up_ps || start_ps == TIME_NEVER_PS) {
             return start_ps;
         }
     }
+}
+
+uint64_t gating_start_ps(const struct gating *gating, uint64_t now_ps, uint64_t service_ps)
+{
+    return train_start_ps(gating, now_ps, (struct train){service_ps, 1});
 }
 
 static uint64_t rate_at(const struct gating *gating, uint64_t now_ps)
@@ -211,10 +247,58 @@ static uint64_t rate_at(const struct gating *gating, uint64_t now_ps)
     return done > 0 ? gating->edges[done - 1].rate_bps : 0;
 }
 
-uint64_t gating_service_ps(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps)
+static uint64_t bytes_ps(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps)
 {
     uint64_t degraded_bps = rate_at(gating, start_ps);
     return serialisation_ps(bytes, degraded_bps > 0 ? degraded_bps : rate_bps);
+}
+
+/* A packet that starts then. */
+GATE_INLINE struct train train_of(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps,
+                                   bool has_cells)
+{
+    if (!has_cells) {
+        return (struct train){bytes_ps(gating, start_ps, bytes, rate_bps), 1};
+    }
+    uint64_t cell_ps = bytes_ps(gating, start_ps, gating->cells.bytes, rate_bps), count = cells_count(&gating->cells, bytes);
+    return gating->is_rerouting ? (struct train){count * cell_ps, 1} : (struct train){cell_ps, count};
+}
+
+/* When the link goes down next. */
+static uint64_t link_down_ps(const struct gating *gating, uint64_t now_ps)
+{
+    for (size_t i = edges_done(gating, now_ps); i < gating->edge_count; i++) {
+        if (!gating->edges[i].is_up) {
+            return gating->edges[i].time_ps;
+        }
+    }
+    return TIME_NEVER_PS;
+}
+
+/* Window by window. */
+static struct sending cells_sending(const struct gating *gating, uint64_t start_ps, struct train train)
+{
+    const struct gate_rule *rule = gating->rule_count > 0 ? &gating->rules[rule_find(gating, start_ps)] : NULL;
+    uint64_t sent = 0, now_ps = start_ps, end_ps = start_ps, down_ps = link_down_ps(gating, start_ps);
+    while (sent < train.count && now_ps < down_ps) {
+        uint64_t close_ps = rule != NULL ? rule_close_ps(rule, now_ps) : TIME_NEVER_PS;
+        uint64_t count = least(train.count - sent, (close_ps - now_ps) / train.each_ps);
+        count = least(count, (down_ps - now_ps - 1) / train.each_ps + 1); /* those that start before it goes down */
+        sent += count;
+        end_ps = now_ps + count * train.each_ps;
+        now_ps = rule != NULL && sent < train.count ? rule_start_ps(rule, end_ps, train.each_ps) : end_ps;
+    }
+    return (struct sending){end_ps - start_ps, sent * train.each_ps, sent < train.count};
+}
+
+struct sending gating_sending(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps)
+{
+    if (gating->cells.bytes == 0) {
+        uint64_t service_ps = bytes_ps(gating, start_ps, bytes, rate_bps);
+        return (struct sending){service_ps, service_ps, false};
+    }
+    struct train train = train_of(gating, start_ps, bytes, rate_bps, true);
+    return train.count == 1 ? (struct sending){train.each_ps, train.each_ps, false} : cells_sending(gating, start_ps, train);
 }
 
 bool gating_is_degraded(const struct gating *gating, uint64_t now_ps)
@@ -223,16 +307,22 @@ bool gating_is_degraded(const struct gating *gating, uint64_t now_ps)
 }
 
 /* From one change of the link to the next its rate is one, and so is the time that the packet takes. */
-uint64_t gating_send_ps(const struct gating *gating, uint64_t now_ps, uint64_t bytes, uint64_t rate_bps)
+GATE_INLINE uint64_t send_ps(const struct gating *gating, uint64_t now_ps, uint64_t bytes, uint64_t rate_bps, bool has_cells)
 {
     for (;;) {
-        uint64_t start_ps = gating_start_ps(gating, now_ps, gating_service_ps(gating, now_ps, bytes, rate_bps));
+        uint64_t start_ps = train_start_ps(gating, now_ps, train_of(gating, now_ps, bytes, rate_bps, has_cells));
         size_t done = edges_done(gating, now_ps);
         if (done == gating->edge_count || start_ps < gating->edges[done].time_ps) {
             return start_ps;
         }
         now_ps = gating->edges[done].time_ps;
     }
+}
+
+uint64_t gating_send_ps(const struct gating *gating, uint64_t now_ps, uint64_t bytes, uint64_t rate_bps)
+{
+    return gating->cells.bytes == 0 ? send_ps(gating, now_ps, bytes, rate_bps, false)
+                                    : send_ps(gating, now_ps, bytes, rate_bps, true);
 }
 
 uint64_t gating_dark_ps(const struct gating *gating, uint64_t since_ps, uint64_t until_ps)
@@ -302,10 +392,19 @@ static void edges_delay(struct arena *arena, struct gating *gating, uint64_t up_
     gating->edge_capacity = late.edge_capacity;
 }
 
+static void cells_add(struct arena *arena, const struct engine_config *config, struct gating **all)
+{
+    for (uint32_t port = 0; port < config->fabric->port_count; port++) {
+        if (fabric_has_cells(config->fabric, &config->cells, port)) {
+            gating_of(arena, all, port)->cells = config->cells;
+        }
+    }
+}
+
 struct gating **gatings_new(struct arena *arena, const struct engine_config *config)
 {
     const struct fabric *fabric = config->fabric;
-    if (fabric->port_gate == NULL && config->link_change_count == 0) {
+    if (fabric->port_gate == NULL && config->link_change_count == 0 && config->cells.bytes == 0) {
         return NULL;
     }
     struct gating **all = arena_array(arena, fabric->port_count, struct gating *);
@@ -319,6 +418,7 @@ struct gating **gatings_new(struct arena *arena, const struct engine_config *con
         const struct link_edge edge = {change->time_ps, change->is_up ? change->rate_bps : 0, change->is_up};
         edge_add(arena, gating_of(arena, all, change->port), &edge);
     }
+    cells_add(arena, config, all);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         if (all[port] != NULL && fabric->port_up_ps[port] > 0) {
             edges_delay(arena, all[port], fabric->port_up_ps[port]);

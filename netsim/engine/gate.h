@@ -10,9 +10,20 @@
  * The list of rules is kept for the whole run (one entry per command), so that the dark part of any wait can be told
  * afterwards and queues need not carry it.
  *
+ * Cells (struct cell_shape): a packet starts where its first cell fits, and only where there are windows for all of them; the
+ * next ones follow at once or as soon as they fit. From the first to the last the port has it in service, dark or not:
+ *
+ *      gate    ┌──────┐              ┌──────┐              ┌──     a packet of five cells, two to a window
+ *           ───┘      └──────────────┘      └──────────────┘
+ *      cells   1   2                 3   4                 5       it arrives, whole, behind the fifth
+ *
+ * All of them go at the rate, and by the windows, that hold when it starts. Where the link goes down before the last bit has
+ * left it the packet is lost, as one that is not cut, and cells that would start later are not sent.
+ *
  * Scope: one port; both engines use it. A link that goes down loses what would leave it later; one that is degraded sends
  * more slowly.
- * Not modelled: a transmission that is cut short. In-band telemetry counts by the fabric's rate.
+ * Not modelled: a transmission that is cut short. In-band telemetry counts by the fabric's rate, and packets without the
+ * padding and headers of their cells. A packet of a better class does not go between the cells of another one.
  * Checked against: a search picosecond by picosecond (tests/test_gate.c). */
 #ifndef PHOTONET_ENGINE_GATE_H
 #define PHOTONET_ENGINE_GATE_H
@@ -35,6 +46,7 @@ struct link_edge {
 };
 
 struct gating {
+    struct cell_shape cells; /* bytes 0: packets go as they are */
     struct gate_rule *rules; /* ascending; empty: no gate */
     size_t rule_count, rule_capacity;
     struct link_edge *edges; /* ascending; up before the first */
@@ -45,8 +57,19 @@ struct gating {
 /* Per port of the fabric, NULL for a port that may always send; NULL where all are such. */
 struct gating **gatings_new(struct arena *arena, const struct engine_config *config);
 
-/* How long a transmission takes that starts then; rate_bps is the fabric's. */
-uint64_t gating_service_ps(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps);
+/* What becomes of a packet that starts. */
+struct sending {
+    uint64_t service_ps; /* until its last bit is on the link, or it is given up */
+    uint64_t busy_ps;    /* in which the link sends */
+    bool is_cut;         /* the link goes down between two of its cells: the packet is lost, the others are not sent */
+};
+/* Of one that may start then; rate_bps is the fabric's. */
+struct sending gating_sending(const struct gating *gating, uint64_t start_ps, uint64_t bytes, uint64_t rate_bps);
+/* Its bytes on the wire. */
+static inline uint64_t gating_wire_bytes(const struct gating *gating, uint64_t bytes)
+{
+    return gating->cells.bytes == 0 ? bytes : cells_count(&gating->cells, bytes) * gating->cells.bytes;
+}
 /* Whether the link sends at another rate than the fabric's. */
 bool gating_is_degraded(const struct gating *gating, uint64_t now_ps);
 /* The earliest start, not before now_ps, of a packet; TIME_NEVER_PS for never. */

@@ -641,9 +641,9 @@ struct link_use {
     enum link_fate fate;
 };
 
-/* On a lossy link (window_error.c): adds the time of the repeats; true where the packet is lost all the same, which is for the
- * caller to count. Before port_depart. */
-bool error_draw(struct worker *worker, struct window_port *port, const struct packet *packet, bool may_repeat,
+/* On a lossy link (window_error.c), for a packet of so many bytes on the wire: adds the time of the repeats; true where it is
+ * lost all the same, which is for the caller to count. Before port_depart. */
+bool error_draw(struct worker *worker, struct window_port *port, uint64_t wire_bytes, bool may_repeat,
                 struct link_use *use);
 void error_count(struct worker *worker, const struct window_port *port, const struct packet *packet, struct link_use *use);
 void port_transmit_lossy(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t since_ps,

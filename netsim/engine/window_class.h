@@ -346,7 +346,7 @@ void class_load_tell(struct worker *worker, uint32_t port_id, struct packet *pac
 CLASS_INLINE struct link_use link_use_usual(struct worker *worker, struct window_port *port, const struct packet *packet)
 {
     struct link_use use = {port_service_ps(port, packet->size_bytes), LINK_CARRIES};
-    if (__builtin_expect(port->is_lossy, 0) && error_draw(worker, port, packet, true, &use)) {
+    if (__builtin_expect(port->is_lossy, 0) && error_draw(worker, port, packet->size_bytes, true, &use)) {
         error_count(worker, port, packet, &use);
     }
     return use;

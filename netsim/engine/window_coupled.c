@@ -784,10 +784,9 @@ void coupled_leave(struct worker *worker, uint32_t node_id)
             gates_ps = gate_ps < gates_ps ? gate_ps : gates_ps;
         }
     }
-    if (gates_ps != TIME_NEVER_PS && gates_ps < wake_ps) {
-        gate_node_wake(worker, node_id, gates_ps);
-    }
-    if (wake_ps != TIME_NEVER_PS) {
+    if (core->gate_ports != NULL && (wake_ps != TIME_NEVER_PS || gates_ps != TIME_NEVER_PS)) {
+        gate_node_wake(worker, node_id, gates_ps < wake_ps ? gates_ps : wake_ps); /* cells may be far apart */
+    } else if (wake_ps != TIME_NEVER_PS) {
         node_wake(worker, node_id, wake_ps);
     }
 }

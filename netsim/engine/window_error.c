@@ -14,12 +14,12 @@ static struct error_port *error_of(const struct window_core *core, const struct 
     return &core->error_ports[port - core->ports];
 }
 
-bool error_draw(struct worker *worker, struct window_port *port, const struct packet *packet, bool may_repeat,
+bool error_draw(struct worker *worker, struct window_port *port, uint64_t wire_bytes, bool may_repeat,
                 struct link_use *use)
 {
     const struct window_core *core = worker->core;
     struct error_port *error = error_of(core, port);
-    uint64_t chance = frame_loss_chance(&error->loss, packet->size_bytes);
+    uint64_t chance = frame_loss_chance(&error->loss, wire_bytes);
     uint32_t tries = may_repeat && core->config.links_repeat ? LINK_REPEATS_MAX + 1 : 1;
     uint32_t fails = link_fails(core->config.seed, (uint32_t)(port - core->ports), port->tx_packets, chance, tries);
     uint64_t repeats = fails < tries ? fails : tries - 1;
@@ -27,7 +27,7 @@ bool error_draw(struct worker *worker, struct window_port *port, const struct pa
         use->service_ps += repeats * (use->service_ps + error->round_ps);
         use->fate = LINK_CARRIES_WHOLE;
         error->repeats += repeats;
-        error->repeat_bytes += repeats * packet->size_bytes;
+        error->repeat_bytes += repeats * wire_bytes;
     }
     return fails == tries;
 }
@@ -46,7 +46,7 @@ void port_transmit_lossy(struct worker *worker, struct window_port *port, const 
 {
     struct link_use use = {port_service_ps(port, packet->size_bytes), LINK_CARRIES};
     bool is_destination = port->peer_id == packet->dst;
-    if (error_draw(worker, port, packet, true, &use)) {
+    if (error_draw(worker, port, packet->size_bytes, true, &use)) {
         error_count(worker, port, packet, &use);
     }
     port_depart(worker, port, packet, since_ps, start_ps, use.service_ps);

@@ -41,24 +41,42 @@ static void dark_count(struct window_port *port, const struct gate_port *gate, u
     port->queue_wait_ps -= dark_ps - counted_ps;
 }
 
+/* Cells arrive as a packet; port_depart takes all the time for busy, and here what lies between them is counted as dark. */
+static void cells_count_in(struct window_port *port, struct gate_port *gate, uint64_t bytes, const struct sending *sending,
+                           struct link_use *use)
+{
+    uint64_t between_ps = sending->service_ps - sending->busy_ps;
+    port->busy_ps -= between_ps;
+    port->dark_wait_ps += between_ps;
+    gate->cells += cells_count(&gate->gating->cells, bytes);
+    gate->padding_bytes += gating_wire_bytes(gate->gating, bytes) - bytes;
+    use->fate = LINK_CARRIES_WHOLE;
+}
+
 struct link_use gate_starts(struct worker *worker, uint32_t port_id, struct gate_port *gate, const struct class_waiting *next,
                             uint64_t now_ps)
 {
     struct window_port *port = &worker->core->ports[port_id];
-    struct link_use use = {.service_ps = gating_service_ps(gate->gating, now_ps, next->packet.size_bytes, port->rate_bps)};
+    uint64_t bytes = next->packet.size_bytes;
+    struct sending sending = gating_sending(gate->gating, now_ps, bytes, port->rate_bps);
+    struct link_use use = {.service_ps = sending.service_ps};
     gate->wake_ps = TIME_NEVER_PS;
-    assert(next->packet.size_bytes <= pull_bytes(worker->core) || next->in_port != ID_NONE);
+    assert(bytes <= pull_bytes(worker->core) || next->in_port != ID_NONE);
     dark_count(port, gate, next->since_ps, now_ps);
     use.fate = gating_is_degraded(gate->gating, now_ps) ? LINK_CARRIES_WHOLE : LINK_CARRIES;
-    bool is_error = port->is_lossy && error_draw(worker, port, &next->packet, gate->gating->rule_count == 0, &use);
-    if (!gating_is_lost(gate->gating, now_ps, now_ps + use.service_ps + port->delay_ps)) {
+    if (gate->gating->cells.bytes > 0) {
+        cells_count_in(port, gate, bytes, &sending, &use);
+    }
+    bool is_error = port->is_lossy && !sending.is_cut && error_draw(worker, port, gating_wire_bytes(gate->gating, bytes),
+                                                                    gate->gating->rule_count == 0, &use);
+    if (!sending.is_cut && !gating_is_lost(gate->gating, now_ps, now_ps + use.service_ps + port->delay_ps)) {
         if (is_error) {
             error_count(worker, port, &next->packet, &use);
         }
         return use;
     }
     gate->lost_packets++;
-    gate->lost_bytes += next->packet.size_bytes;
+    gate->lost_bytes += bytes;
     worker->in_flight--;
     use.fate = LINK_LOSES;
     return use;
@@ -346,7 +364,7 @@ bool group_pass(struct worker *worker, uint32_t node_id, uint32_t in_port, const
 bool gates_are_needed(const struct engine_config *config)
 {
     return config->fabric->port_gate != NULL || config->fabric->detours != NULL || config->link_change_count > 0 ||
-           config->epochs != NULL || config->ops->control != NULL || config->groups != NULL;
+           config->epochs != NULL || config->ops->control != NULL || config->groups != NULL || config->cells.is_everywhere;
 }
 
 static void combines_make(struct window_core *core)
@@ -400,6 +418,8 @@ void gate_counters(const struct window_core *core, uint32_t port_id, struct port
     counters->rx_bytes -= gate->lost_bytes;
     counters->stray_packets = gate->stray_packets;
     counters->stray_bytes = gate->stray_bytes;
+    counters->cells = gate->cells;
+    counters->padding_bytes = gate->padding_bytes;
     counters->group_in_packets = gate->group_in_packets;
     counters->group_in_bytes = gate->group_in_bytes;
     counters->group_out_packets = gate->group_out_packets;

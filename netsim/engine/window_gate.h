@@ -24,6 +24,7 @@ struct gate_port {
     bool is_pull_wanted; /* was not pulled because of its gate */
     uint64_t lost_packets, lost_bytes, stray_packets, stray_bytes;
     uint64_t group_in_packets, group_in_bytes, group_out_packets, group_out_bytes;
+    uint64_t cells, padding_bytes;
 };
 
 static inline struct gate_port *gate_of(const struct window_core *core, uint32_t port_id)

@@ -181,15 +181,25 @@ static uint64_t transit_ps(const struct platform *platform, uint32_t port, uint3
 {
     const struct fabric *fabric = platform->config.fabric;
     const struct packet_shape *shape = &platform->config.shape;
-    uint64_t first_bytes = fabric->node_cut_through[node] ? shape->header_bytes : shape->packet_bytes;
-    return fabric->node_latency_ps[node] + serialisation_ps(first_bytes, fabric->rate_bps[port]);
+    bool is_cut = fabric->node_cut_through[node] && !fabric_has_cells(fabric, &shape->cells, port);
+    return fabric->node_latency_ps[node] + (is_cut ? serialisation_ps(shape->header_bytes, fabric->rate_bps[port])
+                                                   : fabric_service_ps(fabric, &shape->cells, port, shape->packet_bytes));
+}
+
+/* What is left of a port's rate beside the padding and headers of cells. */
+static double packet_share(const struct platform *platform, uint32_t port)
+{
+    const struct packet_shape *shape = &platform->config.shape;
+    bool has_cells = fabric_has_cells(platform->config.fabric, &shape->cells, port);
+    uint64_t wire_bytes = has_cells ? cells_count(&shape->cells, shape->packet_bytes) * shape->cells.bytes : shape->packet_bytes;
+    return (double)shape->packet_bytes / (double)wire_bytes;
 }
 
 static void link_add_port(struct platform *platform, struct platform_link *link, uint32_t port, double share)
 {
     const struct fabric *fabric = platform->config.fabric;
     uint32_t peer = fabric->port_node[fabric->port_peer[port]];
-    uint64_t rate_bps = (uint64_t)((double)fabric_port_mean_bps(fabric, port) / share + 0.5);
+    uint64_t rate_bps = (uint64_t)((double)fabric_port_mean_bps(fabric, port) * packet_share(platform, port) / share + 0.5);
     uint64_t latency_ps = link_delay_ps(fabric, port), pass_ps = transit_ps(platform, port, peer);
     if (peer >= fabric->host_count) {
         latency_ps += pass_ps;

@@ -262,7 +262,7 @@ static void record(struct flow_tasks *tasks, const struct message *message, uint
 static uint64_t ack_ps(const struct flow_config *config, const struct message *message)
 {
     const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1,
-                                     config->shape.ack_bytes};
+                                     config->shape.ack_bytes, config->shape.cells};
     return path_idle_ps(config->fabric, config->routes, &ack, true, message->dst_host, message->src_host, 1);
 }
 

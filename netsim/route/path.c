@@ -14,8 +14,10 @@ static uint64_t hop_serialisation_ps(const struct fabric *fabric, const struct p
                                      uint32_t dst, uint64_t bytes)
 {
     uint32_t peer = fabric->port_node[fabric->port_peer[port]];
-    bool is_cut = peer != dst && fabric->node_cut_through[peer] && bytes > shape->header_bytes;
-    return serialisation_ps(is_cut ? shape->header_bytes : bytes, fabric->rate_bps[port]);
+    bool is_cut = peer != dst && fabric->node_cut_through[peer] && bytes > shape->header_bytes &&
+                  !fabric_has_cells(fabric, &shape->cells, port);
+    return is_cut ? serialisation_ps(shape->header_bytes, fabric->rate_bps[port])
+                  : fabric_service_ps(fabric, &shape->cells, port, bytes);
 }
 
 /* A packet that cuts through waits for its tail where the next link has another rate. */
@@ -24,7 +26,8 @@ static uint64_t rate_change_ps(const struct fabric *fabric, const struct packet_
 {
     uint32_t node = fabric->port_node[out_port];
     bool is_cut = fabric->node_cut_through[node] && bytes > shape->header_bytes;
-    if (!is_cut || fabric->rate_bps[in_port] == fabric->rate_bps[out_port]) {
+    if (!is_cut || fabric->rate_bps[in_port] == fabric->rate_bps[out_port] ||
+        fabric_has_cells(fabric, &shape->cells, in_port)) {
         return 0;
     }
     return serialisation_ps(bytes, fabric->rate_bps[in_port]) -
@@ -45,12 +48,14 @@ static void path_walk(const struct fabric *fabric, const struct routes *routes, 
             sum->first_ps += rate_change_ps(fabric, shape, in_port, port, lone_bytes);
         }
         bool has_detour = fabric->detours != NULL && fabric->detours[node].rule != DETOUR_NONE;
-        sum->gate_ps += fabric_gate_wait_ps(fabric, port) * (has_detour ? 2 : 1);
-        uint64_t full_ps = serialisation_ps(shape->packet_bytes, fabric->rate_bps[port]);
+        uint64_t wait_ps = fabric_gate_wait_ps(fabric, port) * (has_detour ? 2 : 1);
+        wait_ps *= wait_ps > 0 ? fabric_windows_max(fabric, &shape->cells, port, shape->packet_bytes) : 0;
+        sum->gate_ps += wait_ps;
+        uint64_t full_ps = fabric_service_ps(fabric, &shape->cells, port, shape->packet_bytes);
         sum->full_ps += full_ps;
         sum->slowest_ps = full_ps > sum->slowest_ps ? full_ps : sum->slowest_ps;
         sum->first_ps += hop_serialisation_ps(fabric, shape, port, dst, lone_bytes);
-        sum->last_link_ps = serialisation_ps(last_bytes, fabric->rate_bps[port]);
+        sum->last_link_ps = fabric_service_ps(fabric, &shape->cells, port, last_bytes);
         sum->delay_ps += link_delay_ps(fabric, port);
         in_port = port;
         node = fabric->port_node[fabric->port_peer[port]];

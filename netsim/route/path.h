@@ -9,6 +9,7 @@ struct packet_shape {
     uint64_t packet_bytes; /* full packet on the wire */
     uint64_t header_bytes; /* of it; also what a cut-through switch must see */
     uint64_t ack_bytes;
+    struct cell_shape cells; /* which ports cut them again */
 };
 
 static inline uint64_t shape_payload_bytes(const struct packet_shape *shape)

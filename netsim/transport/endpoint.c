@@ -256,7 +256,8 @@ void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
     uint64_t told_ps = flow->delivered_ps;
     if (endpoint->config.is_told_late) {
         const struct endpoint_config *config = &endpoint->config;
-        const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes};
+        const struct packet_shape ack = {config->shape.ack_bytes, config->shape.ack_bytes - 1, config->shape.ack_bytes,
+                                         config->shape.cells};
         told_ps += path_idle_ps(config->fabric, config->routes, &ack, true, message->dst_host, message->src_host, 1);
     }
     if (told_ps > now_ps) {
@@ -473,14 +474,15 @@ uint64_t endpoint_rto_ps(const struct endpoint *endpoint)
 
 /* The longest that a packet may have to wait for light: until circuits are up, for a round of a schedule, for one
  * change of an optical switch. What waits in the dark is not lost. */
-static uint64_t dark_ps_max(const struct fabric *fabric)
+static uint64_t dark_ps_max(const struct fabric *fabric, const struct packet_shape *shape)
 {
     uint64_t dark_ps = 0;
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         dark_ps = fabric->port_up_ps[port] > dark_ps ? fabric->port_up_ps[port] : dark_ps;
-    }
-    for (uint32_t i = 0; i < fabric->gate_count; i++) {
-        dark_ps = fabric->gates[i].period_ps > dark_ps ? fabric->gates[i].period_ps : dark_ps;
+        uint32_t gate = fabric->port_gate == NULL ? ID_NONE : fabric->port_gate[port];
+        uint64_t round_ps = gate == ID_NONE ? 0 : fabric->gates[gate].period_ps;
+        round_ps *= round_ps > 0 ? fabric_windows_max(fabric, &shape->cells, port, shape->packet_bytes) : 0;
+        dark_ps = round_ps > dark_ps ? round_ps : dark_ps;
     }
     for (uint32_t i = 0; i < fabric->optical_count; i++) {
         const struct optical *optical = &fabric->optical[i];
@@ -512,9 +514,9 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     endpoint->rto_ps = endpoint->rto_ps == 0 ? endpoint->config.rto_ps : endpoint->rto_ps;
     if (endpoint->transport->rto_low_ps != NULL && endpoint->has_times && endpoint->ack != ACK_IN_ORDER) {
         endpoint->rto_low_ps = endpoint->transport->rto_low_ps(endpoint->config.transport_values, &endpoint->facts, endpoint->rto_ps);
-        endpoint->rto_low_ps += 2 * dark_ps_max(endpoint->config.fabric);
+        endpoint->rto_low_ps += 2 * dark_ps_max(endpoint->config.fabric, &endpoint->config.shape);
     }
-    endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric);
+    endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric, &endpoint->config.shape);
 }
 
 static void transport_init(struct endpoint *endpoint)
