@@ -516,11 +516,41 @@ static void test_unwritable_output_is_an_io_failure(void)
     CHECK_HOLDS(output, "cannot write the output");
 }
 
+/* Of calls one behind the other only the first one of a root would take its whole way. */
+static double row_us(const char *op, const char *low, const char *high, double *first_us)
+{
+    char said[16384], *at = said;
+    CHECK_EQUAL(test_shell(said, sizeof said,
+                           "%s run -q -t pattern:nccl,op=%s,ranks=8,min=%s,max=%s,factor=64 -f dgx-h100 --set collective.select=nccl",
+                           program(), op, low, high), 0);
+    CHECK(strstr(said, "barrier") == NULL);
+    uint32_t rows = 0;
+    double time_us = 0;
+    for (; (at = strstr(at, " float ")) != NULL; rows++) {
+        at += strlen(" float ");
+        time_us = strtod(at, NULL);
+        *first_us = rows == 0 ? time_us : *first_us;
+    }
+    CHECK_EQUAL(rows, strcmp(low, high) == 0 ? 1 : 2);
+    return time_us;
+}
+
+static void test_rows_of_nccl_stand_alone(void)
+{
+    static const char *const ops[] = {"broadcast", "reduce", "gather", "scatter", "all_reduce", "all_gather", "reduce_scatter", "alltoall"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        double first_us, alone_us = row_us(ops[i], "2MiB", "2MiB", &first_us), after_us = row_us(ops[i], "32KiB", "2MiB", &first_us);
+        double small_us = row_us(ops[i], "32KiB", "32KiB", &first_us);
+        CHECK(alone_us > 0 && small_us > 0);
+        CHECK_NEAR(after_us, alone_us, 0.07); /* the barrier lets members go up to a microsecond apart */
+    }
+}
+
 TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_summary_of_a_ring_all_reduce),
           TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
-          TEST(test_program_deadlocks_with_a_report), TEST(test_program_stops_at_a_time),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))
