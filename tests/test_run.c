@@ -184,6 +184,7 @@ static void test_compute_and_iterations(void)
     CHECK_EQUAL(more.status, STATUS_OK);
     CHECK_EQUAL(more.result.summary.operation_count, 5 * once.result.summary.operation_count);
     CHECK_EQUAL(more.result.summary.useful_bytes, 5 * once.result.summary.useful_bytes);
+    CHECK_EQUAL(more.result.summary.algorithmic_bytes, 5 * once.result.summary.algorithmic_bytes);
     CHECK_EQUAL(more.result.summary.compute_ps, 60 * PS_PER_US); /* of one step */
     CHECK_NEAR(more.result.summary.makespan_ps, 5 * (double)time_ps, 0.02);
     CHECK_NEAR(more.result.summary.iteration_time_ps, (double)time_ps, 0.02);
@@ -552,6 +553,34 @@ static void test_unwritable_output_is_an_io_failure(void)
     CHECK_HOLDS(output, "cannot write the output");
 }
 
+/* What an algorithm moves is no measure of what was asked for: in-switch reduction moves half of what rings do. */
+static void test_energy_is_per_bit_that_was_asked_for(void)
+{
+    static const struct {
+        const char *trace, *settings;
+        uint64_t bytes;
+    } cases[] = {
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=ring", 8 << 23},
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=nvls", 8 << 23},
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=halving_doubling", 8 << 23},
+        {"pattern:all_gather,ranks=8,bytes=1MiB", "", 8 << 23}, /* a shard each: the result counts */
+        {"pattern:reduce_scatter,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:alltoall,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:broadcast,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:incast,ranks=8,bytes=1MiB", "", 7 << 20},
+        {"pattern:all_reduce,ranks=1,bytes=8MiB", "", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct done done = run(whole_request(cases[i].trace, "dgx-h100"), cases[i].settings);
+        const struct result_summary *summary = &done.result.summary;
+        CHECK_EQUAL(done.status, STATUS_OK);
+        CHECK_EQUAL(summary->algorithmic_bytes, cases[i].bytes);
+        double network_j = summary->network_energy_per_iteration_j;
+        CHECK_NEAR(summary->energy_pj_per_useful_bit, cases[i].bytes == 0 ? 0 : network_j * 1e12 / 8 / (double)cases[i].bytes, 1e-9);
+        arena_free(done.arena);
+    }
+}
+
 /* Of calls one behind the other only the first one of a root would take its whole way. */
 static double row_us(const char *op, const char *low, const char *high, double *first_us)
 {
@@ -586,7 +615,7 @@ TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees
           TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
-          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_program_stops_at_a_time),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))

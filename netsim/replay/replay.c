@@ -250,6 +250,7 @@ void replay_delivered(struct replay *replay, const struct message *message, uint
     } else {
         struct match_key key = {{message->key[0], message->key[1]}, message->src_rank};
         uint32_t op;
+        rank->result.algorithmic_bytes += message->bytes;
         if (match_take(&rank->table, key, &op)) {
             communication_end(rank, now_ps);
             op_done(rank, op, now_ps);

@@ -94,6 +94,7 @@ struct replay_rank {
     uint64_t sent_bytes, received_bytes; /* payload */
     uint64_t local_bytes;      /* of what was sent: to ranks of the same host */
     uint64_t received_extra_bytes;       /* what protocols add to it on the wire */
+    uint64_t algorithmic_bytes; /* asked for and done: messages received, and of every collective the size that algbw counts */
 };
 /* As of `now_ps`, with what is under way then; 0: as of its last event. */
 void replay_rank(const struct replay *replay, uint32_t rank, uint64_t now_ps, struct replay_rank *result);
