@@ -42,6 +42,7 @@ static const struct known {
     {"network_w_per_gpu", "network per GPU", METRIC_ENERGY, BETTER_LOW, false, "network /GPU"},
     {"energy_pj_per_useful_bit", "per useful bit", METRIC_ENERGY, BETTER_LOW, true, "network /bit"},
     {"useful_bytes", "useful bytes", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
+    {"algorithmic_bytes", "bytes asked for", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"wire_bytes", "bytes on links", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
     {"full_rank_count", "ranks, full job", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
     {"operation_count", "operations", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},

@@ -15,6 +15,16 @@ bool calls_are_benchmark(const struct job *job, const struct run_result *result)
     return is_pure && job->group_count == 1 && result->call_count >= 1;
 }
 
+/* A barrier between calls that move something is no row. */
+static bool is_between(const struct run_result *result, const struct replay_call *call)
+{
+    bool is_alone = true;
+    for (uint32_t i = 0; i < result->call_count && is_alone; i++) {
+        is_alone = result->calls[i].kind == COLLECTIVE_BARRIER;
+    }
+    return call->kind == COLLECTIVE_BARRIER && !is_alone;
+}
+
 #define FLOAT_BYTES 4 /* nccl-tests counts elements of its default type */
 
 void calls_print(const struct run_result *result, FILE *stream)
@@ -23,7 +33,7 @@ void calls_print(const struct run_result *result, FILE *stream)
     fprintf(stream, "#%12s %13s %9s %12s %9s %9s\n", "(B)", "(elements)", "", "(us)", "(GB/s)", "(GB/s)");
     for (uint32_t i = 0; i < result->call_count; i++) {
         const struct replay_call *call = &result->calls[i];
-        if (call->ended < call->members) {
+        if (call->ended < call->members || is_between(result, call)) {
             continue;
         }
         struct result_collectives row = collect_call(call);
@@ -42,7 +52,7 @@ json_t *calls_json(const struct run_result *result)
     json_t *rows = json_array();
     for (uint32_t i = 0; i < result->call_count; i++) {
         const struct replay_call *call = &result->calls[i];
-        if (call->ended < call->members) {
+        if (call->ended < call->members || is_between(result, call)) {
             continue;
         }
         struct result_collectives row = collect_call(call);

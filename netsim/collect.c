@@ -367,6 +367,7 @@ static void messages_summarise(const struct facts *facts, struct result_summary 
     summary->useful_bytes = ends->payload_bytes_delivered;
     for (uint32_t id = 0; id < facts->job->rank_count; id++) {
         summary->useful_bytes -= facts->ranks[id].received_extra_bytes; /* flags of protocols */
+        summary->algorithmic_bytes += facts->ranks[id].algorithmic_bytes;
     }
     summary->message_count = ends->messages_delivered;
     summary->packet_count = ends->data_packets_delivered;
@@ -432,8 +433,8 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
     if (steady.time_ps > 0) {
         summary->network_w_per_gpu = network_pj / (double)steady.time_ps / facts->fabric->host_count / facts->gpus_per_nic;
     }
-    if (summary->useful_bytes > 0) {
-        double useful_bits = (double)summary->useful_bytes * 8 * steps / (double)all;
+    if (summary->algorithmic_bytes > 0) {
+        double useful_bits = (double)summary->algorithmic_bytes * 8 * steps / (double)all;
         summary->energy_pj_per_useful_bit = network_pj / useful_bits;
     }
 }

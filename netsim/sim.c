@@ -44,7 +44,6 @@ static void on_acked(void *context, const struct message *message, const struct 
         .src_rank = message->src_rank,
         .dst_rank = message->dst_rank,
         .bytes = message->bytes,
-        .key = {message->key[0], message->key[1]},
         .posted_ps = message->posted_ps,
         .delivered_ps = fate->delivered_ps,
         .acked_ps = now_ps,
@@ -56,6 +55,7 @@ static void on_acked(void *context, const struct message *message, const struct 
         .reorder_max = fate->reorder_max,
         .reorder_sum = fate->reorder_sum,
     };
+    replay_identity(sim->replay, message, record.key);
     if (message->src_host != message->dst_host) {
         bool is_pinned = balance_has(balances[sim->scenario.routing->balance], BALANCE_PINNED);
         record.ideal_ps = message_post_ps(message) + sim->scenario.host->post_ps + 2 * sim->scenario.host->nic_ps +
@@ -483,7 +483,13 @@ uint64_t sim_digest(const struct sim *sim)
         sim->engine->class->counters(sim->engine, port, &counters);
         bytes[port] = counters.tx_bytes;
     }
-    uint64_t digest = digest_links(sim->stats.digest, bytes, ports);
+    uint64_t digest = sim->stats.digest;
+    for (uint32_t rank = 0; rank < sim->job->rank_count; rank++) {
+        struct replay_rank end;
+        replay_rank(sim->replay, rank, 0, &end);
+        digest = digest_rank(digest, rank, end.end_ps, end.message_ps);
+    }
+    digest = digest_links(digest, bytes, ports);
     arena_free(scratch);
     return digest;
 }

@@ -180,6 +180,7 @@ static void summary_add(struct filling *filling, uint32_t ordinal)
         .network_w_per_gpu = network_w / RANKS,
         .energy_pj_per_useful_bit = network_w * step_s / (8.0 * RANKS * (1 << 30)) * 1e12,
         .useful_bytes = UINT64_C(34359738368),
+        .algorithmic_bytes = UINT64_C(34359738368),
         .wire_bytes = UINT64_C(150000000000),
         .message_count = 12345,
         .packet_count = 8388608,

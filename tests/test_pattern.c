@@ -238,7 +238,7 @@ static void test_unknown_files(void)
 }
 
 /* Sizes as nccl-tests counts them: of all-gather and gather the result, of which a rank has its share, a multiple of 16 B and
- * never none. A call of each size, `count` times, each behind the one before, on one group. */
+ * never none. A call of each size, `count` times, each behind the one before, on one group, and a barrier between sizes. */
 static void test_nccl(void)
 {
     static const struct {
@@ -262,17 +262,18 @@ static void test_nccl(void)
                         cases[i].kind == COLLECTIVE_GATHER || cases[i].kind == COLLECTIVE_SCATTER;
         CHECK_EQUAL(job->rank_count, 6);
         CHECK_EQUAL(job_group_size(job, 0), 6);
-        CHECK_EQUAL(program->op_count, 9); /* 64 B, 2 KiB, 64 KiB */
-        CHECK_EQUAL(program->dep_count, 8);
+        CHECK_EQUAL(program->op_count, 11); /* 64 B, 2 KiB, 64 KiB */
+        CHECK_EQUAL(program->dep_count, 10);
         for (uint32_t op = 0; op < program->op_count; op++) {
+            bool is_between = op == 3 || op == 7;
             CHECK_EQUAL(program->kind[op], OP_COLLECTIVE);
-            CHECK_EQUAL(program->collective[op], cases[i].kind);
-            CHECK_EQUAL(program->root[op], has_root ? 5 : 0);
+            CHECK_EQUAL(program->collective[op], is_between ? COLLECTIVE_BARRIER : cases[i].kind);
+            CHECK_EQUAL(program->root[op], has_root && !is_between ? 5 : 0);
             CHECK(op == 0 || program->dep[program->dep_first[op]] == op - 1);
         }
         CHECK_EQUAL(program->bytes[0], cases[i].least);
         CHECK_EQUAL(program->bytes[2], cases[i].least);
-        CHECK_EQUAL(program->bytes[8], cases[i].most);
+        CHECK_EQUAL(program->bytes[10], cases[i].most);
         arena_free(arena);
     }
 }

@@ -150,6 +150,14 @@ static void test_patterns(void)
     spec_check("pattern:incast,ranks=9,bytes=100kB", 0, NULL);
 }
 
+/* Groups that are numbered in another order when they come back, since ranks meet them in another one: a pipeline from both
+ * ends, whose group of all ranks is used last. */
+static void test_steps(void)
+{
+    spec_check("model:deepseek-v3,layers=5,pp=2,dp=4,ep=4,micro_batches=4,shrink=4096", 0, NULL);
+    spec_check("model:mixtral-8x7b,layers=4,pp=2,dp=2,tp=2,ep=4,micro_batches=2,sequence_parallel=yes,shrink=4096", 0, NULL);
+}
+
 static const struct {
     const char *path, *settings;
     uint32_t ranks;
@@ -386,5 +394,5 @@ static void test_samples_are_told(void)
     }
 }
 
-TEST_MAIN("round_trip", TEST(test_samples_are_told), TEST(test_patterns), TEST(test_samples), TEST(test_models), TEST(test_lowered),
+TEST_MAIN("round_trip", TEST(test_samples_are_told), TEST(test_patterns), TEST(test_steps), TEST(test_samples), TEST(test_models), TEST(test_lowered),
           TEST(test_refusals))

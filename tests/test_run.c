@@ -55,6 +55,42 @@ static uint64_t digest_of(const char *trace, const char *fabric, const char *set
     return done.result.digest;
 }
 
+/* Two ranks; `calc` nanoseconds on rank 1 behind the message, and on rank 0, which nobody waits for. */
+static const char *tail_trace(unsigned behind, unsigned beside)
+{
+    static char path[700];
+    snprintf(path, sizeof path, "%s/tail.goal", test_directory());
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    fprintf(file, "num_ranks 2\nrank 0 {\nl1: send 100000b to 1 tag 1\nl2: calc %u\n}\nrank 1 {\nl1: recv 100000b from 0 tag 1\n"
+                  "l2: calc %u\nl2 requires l1\n}\n", beside, behind);
+    fclose(file);
+    return path;
+}
+
+/* What a rank computes behind its last message is part of what happened. */
+static void test_digest_sees_the_last_computation(void)
+{
+    for (int engine = RUN_ENGINE_PACKET; engine <= RUN_ENGINE_SIMGRID; engine++) {
+        uint64_t digests[4];
+        static const unsigned cases[4][2] = {{5000, 100}, {6000, 100}, {5000, 100000}, {5000, 200}};
+        for (int i = 0; i < 4; i++) {
+            struct run_request request = whole_request(tail_trace(cases[i][0], cases[i][1]), "fat_tree");
+            request.engine = engine;
+            struct done done = run(request, "tiers=1 hosts=2");
+            if (engine == RUN_ENGINE_SIMGRID && done.status == STATUS_INPUT) {
+                return; /* not built in */
+            }
+            CHECK_EQUAL(done.status, STATUS_OK);
+            digests[i] = done.result.digest;
+            arena_free(done.arena);
+        }
+        CHECK(digests[0] != digests[1]);
+        CHECK(digests[0] != digests[2]);
+        CHECK_EQUAL(digests[0], digests[3]); /* over before the answer is back */
+    }
+}
+
 static void test_equal_runs_have_equal_digests(void)
 {
     static const char *const traces[] = {"pattern:alltoall,ranks=16,bytes=1MiB", "pattern:random,ranks=32,bytes=200kB,count=3",
@@ -148,6 +184,7 @@ static void test_compute_and_iterations(void)
     CHECK_EQUAL(more.status, STATUS_OK);
     CHECK_EQUAL(more.result.summary.operation_count, 5 * once.result.summary.operation_count);
     CHECK_EQUAL(more.result.summary.useful_bytes, 5 * once.result.summary.useful_bytes);
+    CHECK_EQUAL(more.result.summary.algorithmic_bytes, 5 * once.result.summary.algorithmic_bytes);
     CHECK_EQUAL(more.result.summary.compute_ps, 60 * PS_PER_US); /* of one step */
     CHECK_NEAR(more.result.summary.makespan_ps, 5 * (double)time_ps, 0.02);
     CHECK_NEAR(more.result.summary.iteration_time_ps, (double)time_ps, 0.02);
@@ -516,11 +553,69 @@ static void test_unwritable_output_is_an_io_failure(void)
     CHECK_HOLDS(output, "cannot write the output");
 }
 
-TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_summary_of_a_ring_all_reduce),
+/* What an algorithm moves is no measure of what was asked for: in-switch reduction moves half of what rings do. */
+static void test_energy_is_per_bit_that_was_asked_for(void)
+{
+    static const struct {
+        const char *trace, *settings;
+        uint64_t bytes;
+    } cases[] = {
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=ring", 8 << 23},
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=nvls", 8 << 23},
+        {"pattern:all_reduce,ranks=8,bytes=8MiB", "collective.all_reduce=halving_doubling", 8 << 23},
+        {"pattern:all_gather,ranks=8,bytes=1MiB", "", 8 << 23}, /* a shard each: the result counts */
+        {"pattern:reduce_scatter,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:alltoall,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:broadcast,ranks=8,bytes=8MiB", "", 8 << 23},
+        {"pattern:incast,ranks=8,bytes=1MiB", "", 7 << 20},
+        {"pattern:all_reduce,ranks=1,bytes=8MiB", "", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct done done = run(whole_request(cases[i].trace, "dgx-h100"), cases[i].settings);
+        const struct result_summary *summary = &done.result.summary;
+        CHECK_EQUAL(done.status, STATUS_OK);
+        CHECK_EQUAL(summary->algorithmic_bytes, cases[i].bytes);
+        double network_j = summary->network_energy_per_iteration_j;
+        CHECK_NEAR(summary->energy_pj_per_useful_bit, cases[i].bytes == 0 ? 0 : network_j * 1e12 / 8 / (double)cases[i].bytes, 1e-9);
+        arena_free(done.arena);
+    }
+}
+
+/* Of calls one behind the other only the first one of a root would take its whole way. */
+static double row_us(const char *op, const char *low, const char *high, double *first_us)
+{
+    char said[16384], *at = said;
+    CHECK_EQUAL(test_shell(said, sizeof said,
+                           "%s run -q -t pattern:nccl,op=%s,ranks=8,min=%s,max=%s,factor=64 -f dgx-h100 --set collective.select=nccl",
+                           program(), op, low, high), 0);
+    CHECK(strstr(said, "barrier") == NULL);
+    uint32_t rows = 0;
+    double time_us = 0;
+    for (; (at = strstr(at, " float ")) != NULL; rows++) {
+        at += strlen(" float ");
+        time_us = strtod(at, NULL);
+        *first_us = rows == 0 ? time_us : *first_us;
+    }
+    CHECK_EQUAL(rows, strcmp(low, high) == 0 ? 1 : 2);
+    return time_us;
+}
+
+static void test_rows_of_nccl_stand_alone(void)
+{
+    static const char *const ops[] = {"broadcast", "reduce", "gather", "scatter", "all_reduce", "all_gather", "reduce_scatter", "alltoall"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        double first_us, alone_us = row_us(ops[i], "2MiB", "2MiB", &first_us), after_us = row_us(ops[i], "32KiB", "2MiB", &first_us);
+        double small_us = row_us(ops[i], "32KiB", "32KiB", &first_us);
+        CHECK(alone_us > 0 && small_us > 0);
+        CHECK_NEAR(after_us, alone_us, 0.07); /* the barrier lets members go up to a microsecond apart */
+    }
+}
+
+TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees_the_last_computation), TEST(test_summary_of_a_ring_all_reduce),
           TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
-          TEST(test_program_deadlocks_with_a_report), TEST(test_program_stops_at_a_time),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))

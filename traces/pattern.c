@@ -309,12 +309,24 @@ static uint64_t nccl_rank_bytes(const struct values *values, enum collective_kin
     return share > 0 ? share : NCCL_ALIGN_BYTES;
 }
 
-/* A call of each size, `count` times, one after the other. */
+static uint32_t behind(struct job_builder *builder, const struct op *op, uint32_t last)
+{
+    uint32_t now = job_builder_op(builder, op);
+    if (last != ID_NONE) {
+        job_builder_dep(builder, now, last);
+    }
+    return now;
+}
+
+/* A call of each size, `count` times, one after the other, and a barrier between sizes, as nccl-tests has it (common.cu,
+ * BenchTime): without it a root that nobody answers runs ahead, and only the first size takes the time of its whole way. */
 static void nccl_program(struct job_builder *builder, const struct values *values, uint32_t slot)
 {
     enum collective_kind kind = operation_kinds[values->operation];
+    const struct op barrier = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BARRIER, .group_slot = slot, .name = "between sizes"};
     uint32_t last = ID_NONE;
     for (uint64_t size = values->low_bytes; size <= values->high_bytes; size *= values->factor) {
+        last = last == ID_NONE ? last : behind(builder, &barrier, last);
         for (uint64_t i = 0; i < values->count; i++) {
             struct op op = {.kind = OP_COLLECTIVE,
                             .collective = kind,
@@ -323,11 +335,7 @@ static void nccl_program(struct job_builder *builder, const struct values *value
                             .root = (uint32_t)values->root,
                             .source_id = size,
                             .name = operation_names[values->operation]};
-            uint32_t now = job_builder_op(builder, &op);
-            if (last != ID_NONE) {
-                job_builder_dep(builder, now, last);
-            }
-            last = now;
+            last = behind(builder, &op, last);
         }
         if (size > values->high_bytes / values->factor) {
             return;

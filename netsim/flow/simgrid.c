@@ -273,7 +273,11 @@ static void ports_collect(const struct simulation *simulation, struct arena *are
     platform_port_bytes(simulation->platform, port_bytes);
     result->port_bytes = port_bytes;
     if (simulation->config->stats != NULL) {
-        result->digest = digest_links(simulation->config->stats->digest, port_bytes, port_count);
+        uint64_t digest = simulation->config->stats->digest;
+        for (uint32_t rank = 0; rank < simulation->config->job->rank_count; rank++) {
+            digest = digest_rank(digest, rank, simulation->child.ranks[rank].end_ps, simulation->child.ranks[rank].message_ps);
+        }
+        result->digest = digest_links(digest, port_bytes, port_count);
     }
 }
 

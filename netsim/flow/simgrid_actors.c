@@ -242,15 +242,16 @@ static void records_flush(struct flow_tasks *tasks)
 static void record(struct flow_tasks *tasks, const struct message *message, uint64_t delivered_ps,
                    uint64_t acked_ps)
 {
-    tasks->records[tasks->record_count++] = (struct flow_record){
+    struct flow_record *row = &tasks->records[tasks->record_count++];
+    *row = (struct flow_record){
         .src_rank = message->src_rank,
         .dst_rank = message->dst_rank,
         .bytes = message->bytes,
-        .key = {message->key[0], message->key[1]},
         .posted_ps = message->posted_ps,
         .delivered_ps = delivered_ps,
         .acked_ps = acked_ps,
     };
+    replay_identity(tasks->child->replay, message, row->key);
     if (tasks->record_count == RECORDS_AT_ONCE) {
         records_flush(tasks);
     }

@@ -86,6 +86,12 @@ const struct result_messages *flowstats_take(struct flowstats *stats, size_t *co
     return stats->rows;
 }
 
+uint64_t digest_rank(uint64_t digest, uint32_t rank, uint64_t end_ps, uint64_t message_ps)
+{
+    uint64_t words[2] = {rank, end_ps};
+    return end_ps > message_ps ? digest + XXH3_64bits(words, sizeof words) : digest;
+}
+
 uint64_t digest_links(uint64_t digest, const uint64_t *link_bytes, uint32_t count)
 {
     return XXH3_64bits_withSeed(link_bytes, count * sizeof *link_bytes, digest);

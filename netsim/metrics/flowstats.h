@@ -39,7 +39,11 @@ void flowstats_add(struct flowstats *stats, const struct flow_record *record);
 /* The kept rows in order of acknowledgement, then ranks, posting and size; they are the caller's until the next add. */
 const struct result_messages *flowstats_take(struct flowstats *stats, size_t *count);
 
-/* The digest with the bytes of every link worked in. */
+/* The digest with the end of a rank worked in: of one that goes on behind its last message, or nothing would tell how long.
+ * In any order of ranks. */
+uint64_t digest_rank(uint64_t digest, uint32_t rank, uint64_t end_ps, uint64_t message_ps);
+
+/* The digest with the bytes of every link worked in; last. */
 uint64_t digest_links(uint64_t digest, const uint64_t *link_bytes, uint32_t count);
 
 #endif

@@ -393,6 +393,8 @@ static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot
     slot->is_running = false;
     slot->next++;
     communication_end(rank, now_ps);
+    const struct replay_call *call = slot->call;
+    rank->result.algorithmic_bytes += call->members > 1 ? collective_size_bytes(call->kind, call->bytes, call->members) : 0;
     op_done(rank, op, now_ps);
     return true;
 }

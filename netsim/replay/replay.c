@@ -244,11 +244,13 @@ void replay_delivered(struct replay *replay, const struct message *message, uint
 {
     struct rank *rank = &replay->ranks[message->dst_rank];
     rank->result.received_bytes += message->bytes;
+    rank->result.message_ps = now_ps;
     if (message->key[0] & KEY_COLLECTIVE) {
         slot_delivered(replay, rank, message, now_ps);
     } else {
         struct match_key key = {{message->key[0], message->key[1]}, message->src_rank};
         uint32_t op;
+        rank->result.algorithmic_bytes += message->bytes;
         if (match_take(&rank->table, key, &op)) {
             communication_end(rank, now_ps);
             op_done(rank, op, now_ps);
@@ -263,6 +265,7 @@ void replay_acked(struct replay *replay, const struct message *message, uint64_t
 {
     struct rank *rank = &replay->ranks[message->src_rank];
     uint32_t op = message->cookie;
+    rank->result.message_ps = now_ps;
     if (message->key[0] & KEY_COLLECTIVE) {
         slot_acked(replay, rank, message, now_ps);
     } else {
@@ -364,6 +367,7 @@ struct replay *replay_new(struct arena *arena, const struct replay_config *confi
     }
     hosts_init(replay);
     calls_init(replay);
+    identity_init(replay);
     return replay;
 }
 

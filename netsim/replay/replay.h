@@ -84,6 +84,7 @@ bool replay_is_computing(const struct replay *replay, uint32_t rank); /* its com
 
 struct replay_rank {
     uint64_t end_ps;           /* of its last operation so far */
+    uint64_t message_ps;       /* when it got its last message, or the answer to one */
     /* the first iteration alone: end, compute, exposed communication */
     uint64_t first_end_ps, first_compute_ps, first_exposed_ps;
     uint64_t compute_ps;       /* compute stream busy */
@@ -93,6 +94,7 @@ struct replay_rank {
     uint64_t sent_bytes, received_bytes; /* payload */
     uint64_t local_bytes;      /* of what was sent: to ranks of the same host */
     uint64_t received_extra_bytes;       /* what protocols add to it on the wire */
+    uint64_t algorithmic_bytes; /* asked for and done: messages received, and of every collective the size that algbw counts */
 };
 /* As of `now_ps`, with what is under way then; 0: as of its last event. */
 void replay_rank(const struct replay *replay, uint32_t rank, uint64_t now_ps, struct replay_rank *result);
@@ -128,6 +130,9 @@ void replay_volume(const struct replay *replay, struct replay_volume *volume);
 void replay_demand(const struct replay *replay,
                    void (*visit)(void *context, uint32_t src_rank, uint32_t dst_rank, uint64_t bytes, uint64_t count),
                    void *context);
+
+/* Key of a message for digests: the same whatever numbers the job's groups have (identity.c). */
+void replay_identity(const struct replay *replay, const struct message *message, uint64_t key[2]);
 
 /* Why nothing moves: for up to `limit` stuck ranks, what each of its started or next operations waits for. */
 void replay_explain(const struct replay *replay, FILE *stream, uint32_t limit);

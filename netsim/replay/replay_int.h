@@ -78,6 +78,7 @@ struct replay {
     const struct plan **plans;  /* per program */
     struct replay_call *calls;
     const uint32_t *group_call; /* per group: its first call */
+    const uint32_t *group_number; /* per group: identity.c */
     uint32_t call_count;
     uint32_t *group_team;       /* per group and kind of team: the first of its teams, ID_NONE: it needs none */
     uint32_t team_count;
@@ -117,6 +118,10 @@ static inline struct match_key message_key(uint32_t iteration, uint32_t tag, uin
 {
     return (struct match_key){{(uint64_t)iteration << 32 | tag, number}, src_rank};
 }
+
+/* ---- identity.c ------------------------------------------------------------------------------------------- */
+
+void identity_init(struct replay *replay);
 
 /* ---- replay.c --------------------------------------------------------------------------------------------- */
 
