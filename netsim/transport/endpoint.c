@@ -436,6 +436,7 @@ static void hosts_init(struct endpoint *endpoint)
         struct host *host = &endpoint->hosts[i];
         host->free_slot = host->pulled_port = ID_NONE;
         host->ports = host_ports + fabric->port_first[i];
+        host->port_count = fabric->port_first[i + 1] - fabric->port_first[i];
     }
 }
 

@@ -117,7 +117,8 @@ struct control_ring {
 struct host_port {
     struct slot_ring ready;
     struct control_ring control;
-    uint32_t turn; /* control packets sent since data had its turn */
+    uint32_t turn;  /* control packets sent since data had its turn */
+    bool is_served; /* got a packet when it asked last */
 };
 
 /* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of them); behind the transport's state where routing.balance recycles. */
@@ -168,6 +169,7 @@ struct landing_ring {
 struct host {
     struct flow **chunks;
     struct host_port *ports;
+    uint32_t port_count;
     uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
     uint32_t free_slot, slot_count;           /* list through next_slot; slots ever used */
     bool is_pulling;                          /* a timer is set for it */

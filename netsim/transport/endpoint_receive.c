@@ -4,11 +4,13 @@
 static void answer(struct endpoint *endpoint, const struct packet *data, enum packet_kind kind, uint32_t seq,
                    uint16_t entropy, uint64_t now_ps)
 {
-    struct packet packet = {
-        .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1),
-        .entropy = entropy, .size_bytes = endpoint->config.shape.ack_bytes & PACKET_BYTES_MAX, .kind = kind & 3,
-        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack, .load = data->load,
-        .generation = data->generation};
+    const struct packet_parts parts = {
+        .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1), .entropy = entropy,
+        .size_bytes = endpoint->config.shape.ack_bytes, .kind = kind,
+        .class = endpoint->control_class, .is_marked = data->is_marked, .asks_ack = data->asks_ack,
+        .load = data->load, .generation = data->generation};
+    struct packet packet;
+    packet_compose(&packet, &parts);
     control_send(endpoint, &packet, now_ps);
 }
 

@@ -75,25 +75,34 @@ static void control_push(struct endpoint *endpoint, struct control_ring *ring, c
         }
         *ring = (struct control_ring){packets, 0, ring->count, capacity};
     }
-    ring->packets[(ring->head + ring->count++) & (ring->capacity - 1)] = *packet;
+    packet_copy(&ring->packets[(ring->head + ring->count++) & (ring->capacity - 1)], packet);
+}
+
+/* A port that has got a packet is asked again when that has left, so only one that found nothing is to be kicked: most
+ * kicks would find it busy. */
+static inline void port_wake(const struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps)
+{
+    const struct host *host = &endpoint->hosts[host_id];
+    if (!host->ports[port].is_served && port != host->pulled_port) {
+        engine_kick(endpoint->engine, host_id, port, now_ps);
+    }
 }
 
 void control_send(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
-    uint32_t host = packet->src;
-    struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
-    uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
-    control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
-    engine_kick(endpoint->engine, host, port, now_ps);
+    uint32_t host = packet->src, port = 0;
+    if (endpoint->hosts[host].port_count > 1) {
+        struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
+        port = route_choose(&set, packet_path_hash(packet, 0));
+    }
+    control_send_by(endpoint, packet, port, now_ps);
 }
 
 void control_send_by(struct endpoint *endpoint, const struct packet *packet, uint32_t port, uint64_t now_ps)
 {
     uint32_t host = packet->src;
     control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
-    if (port != endpoint->hosts[host].pulled_port) {
-        engine_kick(endpoint->engine, host, port, now_ps);
-    }
+    port_wake(endpoint, host, port, now_ps);
 }
 
 /* One timer at a time: the flow looks again when it is due. */
@@ -121,10 +130,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
         ready_push(endpoint, &endpoint->hosts[host_id].ports[__builtin_ctzll(left)].ready, slot);
     }
     for (uint64_t left = missing; left != 0; left &= left - 1) {
-        uint32_t port = (uint32_t)__builtin_ctzll(left);
-        if (port != endpoint->hosts[host_id].pulled_port) {
-            engine_kick(endpoint->engine, host_id, port, now_ps);
-        }
+        port_wake(endpoint, host_id, (uint32_t)__builtin_ctzll(left), now_ps);
     }
 }
 
@@ -173,21 +179,21 @@ static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uin
     good->value[(good->head + good->count++) % GOOD_ENTROPIES] = sent_entropies(endpoint, flow)[ring_index(flow, seq)];
 }
 
-static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
-                        uint64_t now_ps, struct packet *packet)
+static struct packet_parts packet_next(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
+                                       uint64_t now_ps)
 {
     uint64_t small_bytes = endpoint->config.small_bytes;
     bool is_small = small_bytes > 0 && flow->message.bytes <= small_bytes;
-    *packet = (struct packet){
-        .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
-        .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
-        .flow = slot & (FLOW_SLOTS_MAX - 1),
-        .seq = seq & (FLOW_PACKETS_MAX - 1),
-        .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
+    return (struct packet_parts){
+        .dst = flow->message.dst_host,
+        .src = flow->message.src_host,
+        .flow = slot,
+        .seq = seq,
+        .size_bytes = flow_packet_bytes(endpoint, flow, seq),
         .entropy = entropy_next(endpoint, flow, seq, now_ps),
         .kind = PACKET_DATA,
-        .class = (is_small ? endpoint->config.small_class : 0u) & 7u,
-        .generation = flow->generation & 7u,
+        .class = is_small ? endpoint->config.small_class : 0,
+        .generation = flow->generation,
     };
 }
 
@@ -217,7 +223,7 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     flow_next(flow, &seq);
     bool is_in_order = endpoint->ack == ACK_IN_ORDER;
     bool is_repeat = flow->lost_count > 0 || (is_in_order && seq < flow->sent_end);
-    packet_fill(endpoint, flow, slot, seq, now_ps, packet);
+    struct packet_parts parts = packet_next(endpoint, flow, slot, seq, now_ps);
     if (flow->lost_count > 0) {
         lost_clear(flow, seq);
         flow->lost_seq++;
@@ -228,22 +234,23 @@ static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slo
         }
     }
     counters->retransmissions += is_repeat;
-    flow->steer->flight_bytes += packet->size_bytes;
+    flow->steer->flight_bytes += parts.size_bytes;
     flow->sent_count++;
     counters->data_packets_sent++;
     if (transport->pull != NULL) {
-        pull_sent(endpoint, flow, seq, packet->size_bytes, is_repeat);
+        pull_sent(endpoint, flow, seq, parts.size_bytes, is_repeat);
     }
     if (endpoint->ack == ACK_COALESCED) {
-        packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
+        parts.asks_ack = asks_ack(endpoint, flow, is_repeat);
     }
     if (endpoint->has_times) {
         uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
         *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
     }
     if (transport->gap_ps != NULL) {
-        flow->steer->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->steer->state, packet->size_bytes, now_ps);
+        flow->steer->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->steer->state, parts.size_bytes, now_ps);
     }
+    packet_compose(packet, &parts);
 }
 
 static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
@@ -277,7 +284,7 @@ static bool control_pull(struct control_ring *control, struct packet *packet)
     if (control->count == 0) {
         return false;
     }
-    *packet = control->packets[control->head];
+    packet_copy(packet, &control->packets[control->head]);
     control->head = (control->head + 1) & (control->capacity - 1);
     control->count--;
     return true;
@@ -327,9 +334,11 @@ static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port
 bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
                    struct packet *packet)
 {
-    endpoint->hosts[host_id].pulled_port = port;
+    struct host *host = &endpoint->hosts[host_id];
+    host->pulled_port = port;
     bool is_there = port_pull(endpoint, host_id, port, now_ps, packet);
-    endpoint->hosts[host_id].pulled_port = ID_NONE;
+    host->pulled_port = ID_NONE;
+    host->ports[port].is_served = is_there;
     return is_there;
 }
 
