@@ -70,6 +70,24 @@ static inline void packet_copy(struct packet *to, const struct packet *from)
     memcpy(to, words, sizeof words);
 }
 
+/* What an endpoint says of a packet that it sends; the rest of the packet is zero. */
+struct packet_parts {
+    uint64_t dst, src, flow, load, asks_ack; /* of the first word */
+    uint64_t seq, size_bytes, entropy, kind, class, is_marked, generation;
+};
+
+/* Composed as two words, of words: field by field, gcc writes half of a word or a byte of it and reads the whole back, which
+ * waits for the store buffer (a quarter of the time of an endpoint that sends). */
+static inline void packet_compose(struct packet *to, const struct packet_parts *parts)
+{
+    const uint64_t words[2] = {
+        parts->dst | parts->src << 20 | parts->flow << 40 | parts->load << 57 | parts->asks_ack << 63,
+        parts->seq | parts->size_bytes << 24 | parts->entropy << 38 | parts->kind << 54 | parts->class << 56 |
+            parts->is_marked << 59 | parts->generation << 61,
+    };
+    memcpy(to, words, sizeof words);
+}
+
 #define PACKET_BYTES_MAX 16383
 #define FLOW_SLOTS_MAX (1u << 17)
 #define FLOW_PACKETS_MAX (1u << 24)

@@ -56,18 +56,19 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
 {
     const struct transport *transport = endpoint->transport;
     struct flow_facts facts = {.now_ps = now_ps};
-    bool is_begun = flow->has_connection && connection_of(flow->steer)->is_begun;
+    struct connection *connection = flow->has_connection ? flow_connection(endpoint, flow) : NULL;
+    bool is_begun = connection != NULL && connection->is_begun;
     if (transport->begin == NULL || is_begun) {
         return;
     }
-    if (flow->has_connection) {
-        connection_of(flow->steer)->is_begun = true;
+    if (connection != NULL) {
+        connection->is_begun = true;
     }
     if (transport->wants_hops) {
         const struct endpoint_config *config = &endpoint->config;
         facts.hops = path_hops(config->fabric, config->routes, flow->message.src_host, flow->message.dst_host);
     }
-    transport->begin(endpoint->shared, flow->steer->state, &facts);
+    transport->begin(endpoint->shared, steer_of(endpoint, flow)->state, &facts);
 }
 
 /* The ports of the source that a message may leave by now: those that its owner names, else those of the routes. */
@@ -75,15 +76,16 @@ static uint64_t ports_allowed(const struct endpoint *endpoint, const struct flow
 {
     const struct endpoint_config *config = &endpoint->config;
     uint64_t ports = config->ops->ports != NULL ? config->ops->ports(config->context, &flow->message) : 0;
-    return ports != 0 ? ports_given(endpoint, ports, flow->identity)
-                      : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, flow->identity, now_ps);
+    uint64_t identity = flow_identity(flow);
+    return ports != 0 ? ports_given(endpoint, ports, identity)
+                      : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, identity, now_ps);
 }
 
 /* From here on the message may use its ports. */
 static void flow_open(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     flow->allowed_ports = ports_allowed(endpoint, flow, now_ps);
-    flow->progress_ps = now_ps;
+    progress_note(endpoint, flow, now_ps);
     transport_begin(endpoint, flow, now_ps);
     if (endpoint->transport->pull != NULL) {
         pull_begin(endpoint, flow);
@@ -123,11 +125,10 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     struct flow *flow = flow_at(endpoint, host_id, slot);
     flow->message = *message;
     flow->message.posted_ps = now_ps;
-    flow->parent = parent;
+    flow->parent = parent == NULL ? 0 : parent->number;
     uint32_t packets = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
     __atomic_store_n(&flow->packet_count, packets, __ATOMIC_RELEASE);
-    flow->identity = (uint64_t)host_id << 40 | host->message_count++;
-    flow->progress_ps = now_ps;
+    flow_identity_set(flow, host->message_count++);
     if (message->dst_host == host_id) {
         local_send(endpoint, flow, slot, now_ps);
         return;
@@ -173,7 +174,7 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
 void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     struct message message = flow->message;
-    struct parent *parent = flow->parent;
+    struct parent *parent = parent_of(endpoint, flow);
     struct message_fate fate = {
         .delivered_ps = flow->delivered_ps,
         .retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count,
@@ -194,7 +195,7 @@ void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint6
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     if (flow->has_connection) {
-        connection_finish(endpoint, connection_of(flow->steer), flow->message.src_host, now_ps);
+        connection_finish(endpoint, flow_connection(endpoint, flow), flow->message.src_host, now_ps);
     } else {
         flow_end(endpoint, flow, slot, now_ps);
     }
@@ -246,9 +247,10 @@ void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 {
     const struct message *message = &flow->message;
     flow->delivered_ps = now_ps + endpoint->config.nic_ps;
-    if (flow->parent != NULL) {
-        message = &flow->parent->message;
-        if (++flow->parent->delivered < flow->parent->count) {
+    struct parent *parent = parent_of(endpoint, flow);
+    if (parent != NULL) {
+        message = &parent->message;
+        if (++parent->delivered < parent->count) {
             return;
         }
     }
@@ -305,17 +307,18 @@ static void local_finish(struct endpoint *endpoint, struct flow *flow, uint32_t 
 /* Gives everything up that is out; the bytes of it. */
 static uint64_t all_give_up(struct endpoint *endpoint, struct flow *flow)
 {
-    uint64_t flight_bytes = flow->steer->flight_bytes;
+    const struct steer *steer = steer_of(endpoint, flow);
+    uint64_t flight_bytes = steer->flight_bytes;
     if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, flow->base_seq);
-        return flight_bytes - flow->steer->flight_bytes;
+        return flight_bytes - steer->flight_bytes;
     }
     for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
-        if (!bit_get(flow, acked_bits(flow), seq) && !bit_get(flow, lost_bits(flow), seq)) {
+        if (!set_has(flow, SET_ACKED, seq) && !set_has(flow, SET_LOST, seq)) {
             packet_give_up(endpoint, flow, seq);
         }
     }
-    return flight_bytes - flow->steer->flight_bytes;
+    return flight_bytes - steer->flight_bytes;
 }
 
 /* Sends everything again that is out and has been quiet for rto; else looks again when that may be. */
@@ -346,7 +349,7 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
     uint64_t *times = sent_times(endpoint, flow), lost_bytes = 0, rto_ps = rto_now_ps(endpoint, flow);
     *next_ps = now_ps + (endpoint->rto_low_ps > 0 ? endpoint->rto_low_ps : endpoint->rto_ps);
     for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
-        if (bit_get(flow, acked_bits(flow), seq) || bit_get(flow, lost_bits(flow), seq)) {
+        if (set_has(flow, SET_ACKED, seq) || set_has(flow, SET_LOST, seq)) {
             continue;
         }
         uint64_t *time = &times[ring_index(flow, seq)], due_ps = (*time & ~SENT_TWICE) + rto_ps;
@@ -363,15 +366,14 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
 
 static void repeat_if_due(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    bool is_single = endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
     uint64_t next_ps;
-    uint64_t lost_bytes = is_single ? packets_repeat(endpoint, flow, now_ps, &next_ps)
-                                    : flow_repeat(endpoint, flow, now_ps, &next_ps);
+    uint64_t lost_bytes = repeats_singly(endpoint) ? packets_repeat(endpoint, flow, now_ps, &next_ps)
+                                                   : flow_repeat(endpoint, flow, now_ps, &next_ps);
     if (endpoint->config.epochs != NULL) {
         flow->allowed_ports = ports_allowed(endpoint, flow, now_ps);
     }
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
-        endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);
+        endpoint->transport->timed_out(endpoint->shared, steer_of(endpoint, flow)->state, lost_bytes, now_ps);
     }
     if (endpoint->transport->pull != NULL) {
         pull_ask(endpoint, flow, slot, now_ps);
@@ -432,11 +434,13 @@ static void hosts_init(struct endpoint *endpoint)
 {
     const struct fabric *fabric = endpoint->config.fabric;
     endpoint->hosts = arena_array(endpoint->arena, fabric->host_count, struct host);
+    endpoint->first_chunks = arena_array(endpoint->arena, fabric->host_count, struct flow *);
     struct host_port *host_ports = arena_array(endpoint->arena, fabric->port_first[fabric->host_count], struct host_port);
     for (uint32_t i = 0; i < fabric->host_count; i++) {
         struct host *host = &endpoint->hosts[i];
         host->free_slot = host->pulled_port = ID_NONE;
         host->ports = host_ports + fabric->port_first[i];
+        host->port_count = fabric->port_first[i + 1] - fabric->port_first[i];
     }
 }
 
@@ -519,6 +523,23 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric, &endpoint->config.shape);
 }
 
+/* What stands behind a message or a connection, and behind a message. */
+static void tails_init(struct endpoint *endpoint)
+{
+    const struct transport *transport = endpoint->transport;
+    endpoint->is_paced = transport->gap_ps != NULL;
+    endpoint->good_offset = (transport->state_bytes + 7) / 8 * 8;
+    endpoint->flowlet_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
+    endpoint->pace_offset = endpoint->flowlet_offset + (has_flowlets(endpoint) ? sizeof(struct flowlet) : 0);
+    size_t steer_bytes = sizeof(struct steer) + endpoint->pace_offset + (endpoint->is_paced ? sizeof(uint64_t) : 0);
+    endpoint->connection_bytes = sizeof(struct connection) + steer_bytes;
+    if (transport->pull != NULL) {
+        transport->pull(endpoint->config.transport_values, &endpoint->facts, &endpoint->pull);
+        endpoint->steer_offset = sizeof(struct pull_state);
+    }
+    endpoint->tail_bytes = endpoint->steer_offset + (endpoint->config.connections > 0 ? sizeof(struct membership) : steer_bytes);
+}
+
 static void transport_init(struct endpoint *endpoint)
 {
     const struct endpoint_config *config = &endpoint->config;
@@ -534,17 +555,7 @@ static void transport_init(struct endpoint *endpoint)
     }
     endpoint->recycles = balance_has(config->balance, BALANCE_RECYCLED) && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
-    endpoint->good_offset = (transport->state_bytes + 15) / 16 * 16;
-    endpoint->flowlet_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
-    size_t steer_bytes = sizeof(struct steer) + endpoint->flowlet_offset;
-    steer_bytes += has_flowlets(endpoint) ? sizeof(struct flowlet) : 0;
-    endpoint->connection_bytes = (sizeof(struct connection) + steer_bytes + 15) / 16 * 16;
-    endpoint->steer_offset = sizeof(struct flow);
-    if (transport->pull != NULL) {
-        transport->pull(config->transport_values, &endpoint->facts, &endpoint->pull);
-        endpoint->steer_offset += sizeof(struct pull_state);
-    }
-    endpoint->flow_bytes = (endpoint->steer_offset + (config->connections > 0 ? 0 : steer_bytes) + 15) / 16 * 16;
+    tails_init(endpoint);
 }
 
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config)

@@ -9,8 +9,8 @@
  *
  * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data
  * packet, or per some of them (enum ack_policy).
- * Memory: 248 B a message in flight, what its transport keeps of it (nscc 96 B, dcqcn 80, hpcc and eqds 40, swift 32, window
- * 8, others nothing) and a ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing
+ * Memory: 200 B a message in flight, what its transport keeps of it (dcqcn 88 B, nscc 80, hpcc 48, eqds and swift 40,
+ * window 8, others nothing) and a ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing
  * for a finished one, whose slot and ring are used again.
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.

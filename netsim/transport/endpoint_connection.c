@@ -78,29 +78,27 @@ void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot
     struct pair *pair = pair_of(endpoint, &endpoint->hosts[host_id], &flow->message);
     struct connection *connection = connection_at(endpoint, pair, pair->posted++ % endpoint->config.connections);
     flow->has_connection = true;
-    flow->steer = &connection->steer;
-    flow->ordinal = connection->posted++;
-    flow->next_slot = ID_NONE;
+    *membership_of(endpoint, flow) = (struct membership){&connection->steer, connection->posted++, ID_NONE, ID_NONE};
     if (connection->head == ID_NONE) {
         connection->head = slot;
     } else {
-        flow_at(endpoint, host_id, connection->tail)->next_slot = slot;
+        membership_of(endpoint, flow_at(endpoint, host_id, connection->tail))->next_slot = slot;
     }
     connection->tail = slot;
     flow->waits_turn = connection->cursor != ID_NONE;
     connection->cursor = flow->waits_turn ? connection->cursor : slot;
     if (balance_has(endpoint->config.balance, BALANCE_PINNED)) {
-        flow->identity = connection->identity;
+        flow_identity_set(flow, connection->identity);
     }
 }
 
 void connection_sent_all(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    struct connection *connection = connection_of(flow->steer);
+    struct connection *connection = flow_connection(endpoint, flow);
     if (connection->cursor != slot) {
         return; /* it had been before, and went back */
     }
-    connection->cursor = flow->next_slot;
+    connection->cursor = membership_of(endpoint, flow)->next_slot;
     if (connection->cursor != ID_NONE) {
         struct flow *next = flow_at(endpoint, flow->message.src_host, connection->cursor);
         next->waits_turn = false;
@@ -117,7 +115,7 @@ void connection_wake(struct endpoint *endpoint, const struct connection *connect
         if (flow->allowed_ports != 0) {
             flow_wake(endpoint, flow, slot, now_ps);
         }
-        slot = slot == connection->cursor ? ID_NONE : flow->next_slot;
+        slot = slot == connection->cursor ? ID_NONE : membership_of(endpoint, flow)->next_slot;
     }
 }
 
@@ -130,7 +128,7 @@ void connection_finish(struct endpoint *endpoint, struct connection *connection,
         if (flow->acked_count < flow->packet_count) {
             return;
         }
-        connection->head = flow->next_slot;
+        connection->head = membership_of(endpoint, flow)->next_slot;
         connection->tail = connection->head == ID_NONE ? ID_NONE : connection->tail;
         flow_end(endpoint, flow, slot, now_ps);
     }
@@ -144,21 +142,23 @@ static struct flow *held_take(const struct endpoint *endpoint, struct connection
 {
     for (uint32_t *link = &connection->held; *link != ID_NONE;) {
         struct flow *flow = flow_at(endpoint, src_host, *link);
-        if (flow->ordinal == ordinal) {
-            *link = flow->held_next;
+        struct membership *member = membership_of(endpoint, flow);
+        if (member->ordinal == ordinal) {
+            *link = member->held_next;
             return flow;
         }
-        link = &flow->held_next;
+        link = &member->held_next;
     }
     return NULL;
 }
 
 void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    struct connection *connection = connection_of(flow->steer);
+    struct connection *connection = flow_connection(endpoint, flow);
     uint32_t src_host = flow->message.src_host;
-    if (flow->ordinal != connection->delivered) {
-        flow->held_next = connection->held;
+    struct membership *member = membership_of(endpoint, flow);
+    if (member->ordinal != connection->delivered) {
+        member->held_next = connection->held;
         connection->held = slot;
         return;
     }
@@ -174,13 +174,14 @@ void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t s
 struct parent *parent_take(struct endpoint *endpoint, const struct message *message, uint32_t count)
 {
     struct host *host = &endpoint->hosts[message->src_host];
-    struct parent *parent = host->free_parents;
-    if (parent == NULL) {
-        parent = arena_one(endpoint->arena, struct parent);
-    } else {
-        host->free_parents = parent->next_free;
+    if (host->free_parent == 0) {
+        struct parent *made = arena_one(endpoint->arena, struct parent);
+        vec_push(endpoint->arena, host->parents, host->parent_count, host->parent_capacity) = made;
+        made->number = host->free_parent = (uint32_t)host->parent_count;
     }
-    *parent = (struct parent){.message = *message, .count = count};
+    struct parent *parent = host->parents[host->free_parent - 1];
+    host->free_parent = parent->next_free;
+    *parent = (struct parent){.message = *message, .count = count, .number = parent->number};
     return parent;
 }
 
@@ -205,7 +206,7 @@ bool parent_finish(struct endpoint *endpoint, struct parent *parent, struct mess
     struct host *host = &endpoint->hosts[parent->message.src_host];
     *message = parent->message;
     *fate = parent->fate;
-    parent->next_free = host->free_parents;
-    host->free_parents = parent;
+    parent->next_free = host->free_parent;
+    host->free_parent = parent->number;
     return true;
 }

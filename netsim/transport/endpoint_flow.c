@@ -1,15 +1,17 @@
 /* Slots of messages, and the rings that remember single packets.
  *
- * A ring holds, for a power of two of consecutive sequence numbers, what the two ends must know of each packet:
+ * A chunk is eight flows of three lines each, then their eight tails: what the transport keeps is packed behind the lines that
+ * every packet touches.
+ *
+ * A ring holds, for a power of two n of consecutive sequence numbers, what the two ends must know of each packet. flow.ring
+ * points to its middle, so that what is used most is found without knowing what else there is:
  *
  *     words     whose      what
- *     n/64      sender     acknowledged
- *     n/64      sender     to be sent again
- *     n/64      receiver   received
+ *     n/4       sender     16 bits: entropy                       where entropies are recycled
+ *     n/2       sender     32 bits: credit asked for              receiver-driven transports
  *     n/2       receiver   32 bits: packets as they came          ACK_COALESCED
  *     n         sender     time of sending                        where the transport wants it
- *     n/2       sender     32 bits: credit asked for              receiver-driven transports
- *     n/4       sender     16 bits: entropy                       where entropies are recycled
+ *  ─► 3 n/64    both       for each 64 packets a word of those acknowledged, to be sent again (sender), received (receiver)
  *
  * n is twice the window in packets, but never more than the message has; go-back-N needs no ring without
  * times. Rings of a host are recycled by size, so a message costs what its own length needs. */
@@ -21,18 +23,21 @@ static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
     assert((host->chunk_count + 1) * CHUNK_FLOWS <= FLOW_SLOTS_MAX);
-    vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) =
-        arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
+    struct flow *chunk = arena_alloc_array(endpoint->arena, CHUNK_FLOWS, sizeof(struct flow) + endpoint->tail_bytes);
+    vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) = chunk;
+    if (host->chunk_count == 1) {
+        endpoint->first_chunks[host_id] = chunk;
+    }
 }
 
 /* What the receiver of a late packet looks at changes first, and whole (I6); in the order of the fields. */
-static void flow_clear(const struct endpoint *endpoint, struct flow *flow, uint8_t generation)
+static void flow_clear(struct flow *flow, uint8_t generation)
 {
     static const struct {
         size_t at, end;
     } seen[] = {{offsetof(struct flow, packet_count), offsetof(struct flow, packet_count) + sizeof flow->packet_count},
-                {offsetof(struct flow, generation), offsetof(struct flow, generation) + sizeof flow->generation},
-                {offsetof(struct flow, received_count), offsetof(struct flow, received_count) + sizeof flow->received_count}};
+                {offsetof(struct flow, received_count), offsetof(struct flow, received_count) + sizeof flow->received_count},
+                {offsetof(struct flow, generation), offsetof(struct flow, generation) + sizeof flow->generation}};
     size_t at = 0;
     __atomic_store_n(&flow->generation, generation, __ATOMIC_RELAXED);
     __atomic_store_n(&flow->received_count, 0, __ATOMIC_RELEASE);
@@ -41,7 +46,7 @@ static void flow_clear(const struct endpoint *endpoint, struct flow *flow, uint8
         memset((uint8_t *)flow + at, 0, seen[i].at - at);
         at = seen[i].end;
     }
-    memset((uint8_t *)flow + at, 0, endpoint->flow_bytes - at);
+    memset((uint8_t *)flow + at, 0, sizeof *flow - at);
 }
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
@@ -53,13 +58,20 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     }
     uint32_t slot = is_new ? host->slot_count++ : host->free_slot;
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    host->free_slot = is_new ? ID_NONE : flow->next_slot;
+    host->free_slot = is_new ? ID_NONE : flow->free_next;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
-    flow_clear(endpoint, flow, generation);
-    flow->steer = (struct steer *)((uint8_t *)flow + endpoint->steer_offset);
+    flow_clear(flow, generation);
+    flow->place = slot % CHUNK_FLOWS;
+    flow->ring_mask = UINT32_MAX;
     flow->queued_ports = queued_ports;
+    memset(flow_tail(endpoint, flow), 0, endpoint->tail_bytes);
     return slot;
+}
+
+static uint32_t ring_log2(const struct flow *flow)
+{
+    return flow->ring_mask == 0 ? 0 : 32 - (uint32_t)__builtin_clz(flow->ring_mask);
 }
 
 void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
@@ -68,34 +80,40 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
     struct flow *flow = flow_at(endpoint, host_id, slot);
     flow->timer_ps = TIME_NEVER_PS;
     flow->is_paced = false;
-    flow->next_slot = host->free_slot;
+    flow->free_next = host->free_slot;
     host->free_slot = slot;
     if (flow->ring != NULL) {
-        uint64_t **list = &host->free_rings[flow->ring_log2];
+        uint64_t **list = &host->free_rings[ring_log2(flow)];
         memcpy(flow->ring, list, sizeof *list);
         *list = flow->ring;
         flow->ring = NULL;
     }
 }
 
-/* Words up to the entropies, which stand last. */
-static size_t ring_words_before_entropies(const struct endpoint *endpoint, const struct flow *flow)
+/* Words before the sets, in the order of the drawing. */
+static size_t arrival_words(const struct endpoint *endpoint, size_t entries)
 {
-    size_t words = ring_words(flow), entries = (size_t)1 << flow->ring_log2;
-    size_t arrival_words = endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0;
-    size_t time_words = endpoint->has_times ? entries : 0;
-    return 3 * words + arrival_words + time_words + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
+    return (endpoint->has_times ? entries : 0) + (endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0);
 }
 
-static size_t ring_total_words(const struct endpoint *endpoint, const struct flow *flow)
+static size_t target_words(const struct endpoint *endpoint, size_t entries)
 {
-    size_t entries = (size_t)1 << flow->ring_log2;
-    return ring_words_before_entropies(endpoint, flow) + (endpoint->recycles ? (entries + 3) / 4 : 0);
+    return arrival_words(endpoint, entries) + (endpoint->transport->pull != NULL ? (entries + 1) / 2 : 0);
+}
+
+static size_t entropy_words(const struct endpoint *endpoint, size_t entries)
+{
+    return target_words(endpoint, entries) + (endpoint->recycles ? (entries + 3) / 4 : 0);
+}
+
+int32_t *pull_targets(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (int32_t *)(flow->ring - target_words(endpoint, (size_t)flow->ring_mask + 1));
 }
 
 uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flow)
 {
-    return (uint16_t *)(flow->ring + ring_words_before_entropies(endpoint, flow));
+    return (uint16_t *)(flow->ring - entropy_words(endpoint, (size_t)flow->ring_mask + 1));
 }
 
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
@@ -104,17 +122,19 @@ void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
         return;
     }
     uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;
-    uint32_t log2_max = endpoint->ack == ACK_COALESCED ? RING_LOG2_COALESCED_MAX : RING_LOG2_MAX;
-    while (flow->ring_log2 < log2_max && UINT64_C(1) << flow->ring_log2 < wanted) {
-        flow->ring_log2++;
+    uint32_t log2 = 0, log2_max = endpoint->ack == ACK_COALESCED ? RING_LOG2_COALESCED_MAX : RING_LOG2_MAX;
+    while (log2 < log2_max && UINT64_C(1) << log2 < wanted) {
+        log2++;
     }
-    size_t words = ring_total_words(endpoint, flow);
-    uint64_t **list = &endpoint->hosts[flow->message.src_host].free_rings[flow->ring_log2];
+    size_t entries = (size_t)1 << log2, set_words = (entries + 63) / 64 * RING_SETS;
+    uint64_t **list = &endpoint->hosts[flow->message.src_host].free_rings[log2];
+    flow->ring_mask = (uint32_t)entries - 1;
     flow->ring = *list;
     if (flow->ring == NULL) {
-        flow->ring = arena_array(endpoint->arena, words, uint64_t);
+        size_t words = entropy_words(endpoint, entries);
+        flow->ring = arena_array(endpoint->arena, words + set_words, uint64_t) + words;
         return;
     }
     memcpy(list, flow->ring, sizeof *list);
-    memset(flow->ring, 0, 3 * ring_words(flow) * sizeof *flow->ring); /* the rest is written before it is read */
+    memset(flow->ring, 0, set_words * sizeof *flow->ring); /* the rest is written before it is read */
 }

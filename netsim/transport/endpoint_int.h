@@ -15,8 +15,7 @@
 /* What a transport steers: a message, or a connection of which messages are a part. */
 struct steer {
     uint64_t flight_bytes;   /* sent, neither acknowledged nor given up */
-    uint64_t pace_ps;        /* no packet starts before */
-    uint64_t state[];        /* of the transport, then struct good_entropies */
+    uint64_t state[];        /* of the transport, then struct good_entropies, struct flowlet and the pace, where there are such */
 };
 
 /* Messages of a pair of ranks in order; endpoint_connection.c. */
@@ -46,58 +45,69 @@ struct parent {
     struct message message;
     struct message_fate fate;
     uint32_t count, acked, delivered; /* the last one is the receiver's */
-    struct parent *next_free;
+    uint32_t number, next_free;       /* in host.parents */
 };
 
-/* In the order of the lines that a packet touches: the sender's two, the receiver's, the rest. */
+/* Three lines: the receiver's with what both read, the sender's, what is seldom looked at. A packet touches one of them at
+ * the receiver and two at the sender. What is wanted by some transports alone, or never at the same time, shares its place. */
 struct flow {
-    /* read by both ends (I2) */
-    struct message message;
-    uint64_t *ring;         /* bits and times of ring_entries packets, see endpoint_flow.c; NULL: none */
-
-    /* sender's half, with what both read */
-    struct steer *steer;    /* its own, or of its connection */
-    uint64_t allowed_ports;
-    uint64_t queued_ports;  /* bit p: stands in the ring of port p (I3); belongs to the slot */
-    uint64_t identity;      /* (source host, number of the message or connection there): keys its random draws */
+    uint64_t *ring;         /* both: bits and times of so many packets, see below; NULL: none */
+    uint32_t ring_mask;     /* both: entries - 1, a power of two less one; UINT32_MAX: no ring */
     uint32_t packet_count;  /* both */
-    uint32_t next_seq, base_seq, acked_count;
-    uint32_t lost_count;    /* packets to be sent again */
+    uint32_t received_count, received_base; /* everything before the base has come */
     union {
-        uint32_t sent_end;  /* ACK_IN_ORDER: all before it were sent once, also where the sender has gone back */
-        uint32_t gap_end;   /* repeats_gaps: what is missing before it has been sent again */
+        struct {
+            uint32_t received_end;     /* one past the highest that has come */
+            uint32_t unanswered_bytes; /* accepted since the last ACK */
+        };
+        uint64_t delivered_ps; /* once all has come; read by the sender after the last ACK */
     };
-    uint32_t sent_count;    /* data packets sent, repeats counted */
-    uint8_t generation;     /* both */
-    uint8_t ring_log2;      /* both; ring_entries = 2^ring_log2 */
-    bool has_connection;    /* both; else the message is one of its own */
-    bool is_local;
-
-    /* receiver's half */
+    uint64_t reorder_sum;
+    uint32_t reordered, reorder_max;
+    uint32_t trimmed, duplicates;
     uint16_t ack_number;    /* of the next ACK (ACK_COALESCED) */
     bool owes_ack;          /* one more when no gap is left */
     bool has_nacked;        /* ACK_IN_ORDER: the expected packet */
-    uint32_t received_count, received_base; /* everything before the base has come */
-    uint32_t received_end;  /* one past the highest that has come */
-    uint32_t unanswered_bytes; /* accepted since the last ACK */
-    uint32_t reordered, reorder_max;
-    uint64_t reorder_sum;
-    uint32_t trimmed, duplicates;
-    uint64_t delivered_ps;  /* read by the sender after the last ACK */
-    uint32_t held_next;
+    uint8_t generation;     /* both */
+    uint8_t place;          /* both: in its chunk */
+    bool has_connection;    /* both; else the message is one of its own */
+    bool is_local;
 
-    /* the sender's once more */
-    uint32_t ordinal;       /* in its connection; both */
-    struct parent *parent;  /* NULL: a message that is whole; both */
-    uint64_t progress_ps;   /* last acknowledgement of something new, or last repeat */
+    /* sender's half */
+    uint64_t allowed_ports;
+    uint64_t queued_ports;  /* bit p: stands in the ring of port p (I3); belongs to the slot */
+    uint32_t next_seq, base_seq, acked_count;
+    uint32_t lost_count;    /* packets to be sent again */
+    uint32_t sent_count;    /* data packets sent, repeats counted */
+    uint32_t number;        /* low part of flow_identity */
+    struct message message; /* both; its first words are in this line */
     uint64_t timer_ps;      /* when the timer that counts is due (I4) */
-    uint32_t next_slot;     /* of the connection, or of the free ones */
-    uint32_t lost_seq;      /* no packet to be sent again is before it */
-    uint32_t nacks;
+    union {
+        uint64_t progress_ps; /* last acknowledgement of something new, or last repeat; for a timeout of the whole */
+        uint64_t gap_end;     /* repeats_gaps: what is missing before it has been sent again */
+    };
+    uint8_t number_high;
     bool is_paced;          /* a timer is set to when the pace allows a packet */
     bool is_early;          /* software and NIC are still busy with it */
     bool waits_turn;        /* others of the connection have packets to send first */
-}; /* behind it struct pull_state, where receivers hand out credit, and its own struct steer, where it has one */
+    uint32_t nacks;
+    union {
+        uint32_t lost_seq;  /* no packet to be sent again is before it */
+        uint32_t sent_end;  /* ACK_IN_ORDER: all before it were sent once, also where the sender has gone back */
+        uint32_t free_next; /* of a free slot */
+    };
+    uint32_t parent;        /* both: number + 1; 0: a message that is whole */
+};
+_Static_assert(sizeof(struct flow) == 192 && offsetof(struct flow, allowed_ports) == 64, "three lines");
+
+/* Behind the flows of a chunk their tails: struct pull_state, where receivers hand out credit, then its own struct steer or,
+ * where there are connections, this. */
+struct membership {
+    struct steer *steer;    /* of the connection */
+    uint32_t ordinal;       /* both: in the connection */
+    uint32_t next_slot;     /* sender's */
+    uint32_t held_next;     /* receiver's */
+};
 
 #define CHUNK_FLOWS 8
 #define RING_LOG2_MAX 24
@@ -115,9 +125,10 @@ struct control_ring {
 };
 
 struct host_port {
-    struct slot_ring ready;
+    _Alignas(64) struct slot_ring ready;
     struct control_ring control;
-    uint32_t turn; /* control packets sent since data had its turn */
+    uint32_t turn;  /* control packets sent since data had its turn */
+    bool is_served; /* got a packet when it asked last */
 };
 
 /* Entropies that came back unmarked, oldest first (REPS: Bonato et al., arXiv 2407.21625, which has 8 of them); behind the transport's state where routing.balance recycles. */
@@ -166,21 +177,24 @@ struct landing_ring {
 };
 
 struct host {
-    struct flow **chunks;
+    _Alignas(64) struct flow **chunks;
     struct host_port *ports;
+    uint32_t port_count;
     uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
-    uint32_t free_slot, slot_count;           /* list through next_slot; slots ever used */
+    uint32_t free_slot, slot_count;           /* list through free_next; slots ever used */
+    uint64_t message_count;
+    uint64_t post_ps;                         /* the NIC takes no message before */
+    uint64_t pull_ps;                         /* no pull before */
     bool is_pulling;                          /* a timer is set for it */
     struct endpoint_counters counters;
     size_t chunk_count, chunk_capacity;
-    uint64_t message_count;
-    uint64_t post_ps;                         /* the NIC takes no message before */
     struct pair *pairs;                       /* open addressing by key; capacity 2^k */
     uint32_t pair_count, pair_capacity;
-    struct parent *free_parents;
+    struct parent **parents;
+    size_t parent_count, parent_capacity;
+    uint32_t free_parent;                     /* number + 1; 0: none */
     struct landing_ring landings;
     struct pull_list pull_repeat, pull_active, pull_idle;
-    uint64_t pull_ps;                         /* no pull before */
     uint64_t *free_rings[RING_LOG2_MAX + 1];  /* by size; lists through their first word */
 };
 
@@ -192,6 +206,7 @@ struct endpoint {
     struct arena *arena;
     struct engine *engine;
     struct host *hosts;
+    struct flow **first_chunks;   /* of each host: few enough to stay in the cache, where most messages are found without its host */
     struct team_host *team_hosts; /* NULL: no teams */
     struct transport_facts facts;
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
@@ -203,9 +218,10 @@ struct endpoint {
     bool recycles;           /* entropies */
     bool has_times;          /* the transport wants them, or gaps may be repeated */
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
-    size_t good_offset, flowlet_offset; /* of struct good_entropies and struct flowlet in steer->state */
-    size_t steer_offset;     /* of its own struct steer behind a flow */
-    size_t flow_bytes;       /* struct flow and what stands behind it */
+    bool is_paced;           /* by the transport */
+    size_t good_offset, flowlet_offset, pace_offset; /* in steer->state */
+    size_t steer_offset;     /* of struct steer or struct membership in a tail */
+    size_t tail_bytes;
     size_t connection_bytes;
 };
 
@@ -224,8 +240,53 @@ static inline struct port_set host_routes(const struct endpoint *endpoint, uint3
 
 static inline struct flow *flow_at(const struct endpoint *endpoint, uint32_t host, uint32_t slot)
 {
-    uint8_t *chunk = (uint8_t *)endpoint->hosts[host].chunks[slot / CHUNK_FLOWS];
-    return (struct flow *)(chunk + (slot % CHUNK_FLOWS) * endpoint->flow_bytes);
+    return slot < CHUNK_FLOWS ? endpoint->first_chunks[host] + slot
+                              : endpoint->hosts[host].chunks[slot / CHUNK_FLOWS] + slot % CHUNK_FLOWS;
+}
+
+static inline uint8_t *flow_tail(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (uint8_t *)(flow + (CHUNK_FLOWS - flow->place)) + flow->place * endpoint->tail_bytes;
+}
+
+static inline struct membership *membership_of(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (struct membership *)(flow_tail(endpoint, flow) + endpoint->steer_offset);
+}
+
+/* Its own, or of its connection. */
+static inline struct steer *steer_of(const struct endpoint *endpoint, const struct flow *flow)
+{
+    uint8_t *own = flow_tail(endpoint, flow) + endpoint->steer_offset;
+    return endpoint->config.connections == 0 ? (struct steer *)own : ((struct membership *)own)->steer;
+}
+
+static inline struct connection *flow_connection(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return connection_of(membership_of(endpoint, flow)->steer);
+}
+
+/* No packet starts before; only where the transport paces. */
+static inline uint64_t *pace_ps(const struct endpoint *endpoint, struct steer *steer)
+{
+    return (uint64_t *)((uint8_t *)steer->state + endpoint->pace_offset);
+}
+
+static inline bool is_too_soon(const struct endpoint *endpoint, struct steer *steer, uint64_t now_ps)
+{
+    return endpoint->is_paced && *pace_ps(endpoint, steer) > now_ps;
+}
+
+/* (Source host, number of the message or connection there): keys its random draws. */
+static inline uint64_t flow_identity(const struct flow *flow)
+{
+    return (uint64_t)flow->message.src_host << 40 | (uint64_t)flow->number_high << 32 | flow->number;
+}
+
+static inline void flow_identity_set(struct flow *flow, uint64_t identity)
+{
+    flow->number = (uint32_t)identity;
+    flow->number_high = identity >> 32 & 0xff;
 }
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id);
@@ -233,74 +294,100 @@ void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot);
 /* The rings of a message whose packet_count is set. */
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow);
 
-/* The parts of a ring: sets of packets by sequence number, indexed modulo the number of entries. */
-static inline uint32_t ring_words(const struct flow *flow)
-{
-    return flow->ring_log2 < 6 ? 1 : 1u << (flow->ring_log2 - 6);
-}
-
 static inline uint32_t ring_index(const struct flow *flow, uint32_t seq)
 {
-    return seq & ((1u << flow->ring_log2) - 1);
+    return seq & flow->ring_mask;
 }
 
-static inline uint64_t *acked_bits(const struct flow *flow) /* sender */
+/* Sets of packets by sequence number, modulo the entries. */
+enum ring_set { SET_ACKED, SET_LOST, SET_RECEIVED, RING_SETS }; /* the sender's: acknowledged, to be sent again; the receiver's */
+
+static inline uint64_t *set_word(const struct flow *flow, enum ring_set set, uint32_t index)
 {
-    return flow->ring;
+    return &flow->ring[index / 64 * RING_SETS + set];
 }
 
-static inline uint64_t *lost_bits(const struct flow *flow) /* sender: to be sent again */
+static inline bool set_has(const struct flow *flow, enum ring_set set, uint32_t seq)
 {
-    return flow->ring + ring_words(flow);
+    uint32_t index = ring_index(flow, seq);
+    return *set_word(flow, set, index) >> (index % 64) & 1;
 }
 
-static inline uint64_t *received_bits(const struct flow *flow) /* receiver */
+static inline void set_add(const struct flow *flow, enum ring_set set, uint32_t seq)
 {
-    return flow->ring + 2 * ring_words(flow);
+    uint32_t index = ring_index(flow, seq);
+    *set_word(flow, set, index) |= UINT64_C(1) << (index % 64);
 }
+
+static inline void set_remove(const struct flow *flow, enum ring_set set, uint32_t seq)
+{
+    uint32_t index = ring_index(flow, seq);
+    *set_word(flow, set, index) &= ~(UINT64_C(1) << (index % 64));
+}
+
+/* Takes what is in the set from `seq` on without a gap out of it; the first one that is not in it. Word by word: a shift
+ * brings zeroes in, and the bits beyond the entries of a short ring are zeroes too. */
+static inline uint32_t set_take_run(const struct flow *flow, enum ring_set set, uint32_t seq)
+{
+    for (;;) {
+        uint32_t index = ring_index(flow, seq), bit = index % 64;
+        uint64_t *word = set_word(flow, set, index), gaps = ~(*word >> bit);
+        uint32_t run = gaps == 0 ? 64 : (uint32_t)__builtin_ctzll(gaps);
+        if (run == 0) {
+            return seq;
+        }
+        *word &= ~(UINT64_MAX >> (64 - run) << bit);
+        seq += run;
+    }
+}
+
+/* Sender, where the transport has_times: when the packet was sent last, or what SENT_TWICE says. */
+static inline uint64_t *sent_times(const struct endpoint *endpoint, const struct flow *flow)
+{
+    (void)endpoint;
+    return flow->ring - ((size_t)flow->ring_mask + 1);
+}
+#define SENT_TWICE (UINT64_C(1) << 63) /* after a timeout: an ACK may be for either */
 
 /* Receiver, ACK_COALESCED: packets in the order in which they came, each as its place in the ring and the number of the ACK
  * that reports it. The k-th one stands at k modulo the entries. */
 #define ARRIVAL_ACK_BITS 15
 #define ARRIVAL_ACK_MAX ((1u << ARRIVAL_ACK_BITS) - 1)
 #define ACK_OF_ALL (1u << ARRIVAL_ACK_BITS) /* in place of a number: the message is complete */
-static inline uint32_t *arrivals(const struct flow *flow)
+static inline uint32_t *arrivals(const struct endpoint *endpoint, const struct flow *flow)
 {
-    return (uint32_t *)(flow->ring + 3 * ring_words(flow));
+    size_t entries = (size_t)flow->ring_mask + 1;
+    return (uint32_t *)(flow->ring - (endpoint->has_times ? entries : 0)) - entries;
 }
 
-/* Sender, where the transport has_times: when the packet was sent last, or what SENT_TWICE says. */
-static inline uint64_t *sent_times(const struct endpoint *endpoint, const struct flow *flow)
-{
-    uint32_t words = ring_words(flow), entries = 1u << flow->ring_log2;
-    return flow->ring + 3 * words + (endpoint->ack == ACK_COALESCED ? (entries + 1) / 2 : 0);
-}
-#define SENT_TWICE (UINT64_C(1) << 63) /* after a timeout: an ACK may be for either */
-
-static inline bool bit_get(const struct flow *flow, const uint64_t *bits, uint32_t seq)
-{
-    uint32_t index = ring_index(flow, seq);
-    return bits[index / 64] >> (index % 64) & 1;
-}
-
-static inline void bit_put(const struct flow *flow, uint64_t *bits, uint32_t seq, bool is_set)
-{
-    uint32_t index = ring_index(flow, seq);
-    uint64_t mask = UINT64_C(1) << (index % 64);
-    bits[index / 64] = is_set ? bits[index / 64] | mask : bits[index / 64] & ~mask;
-}
-
-static inline uint64_t flow_packet_bytes(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
-{
-    return shape_packet_bytes(&endpoint->config.shape, flow->message.bytes, seq);
-}
-
+/* Sender, receiver-driven transports: how much credit it asked for with each packet. */
+int32_t *pull_targets(const struct endpoint *endpoint, const struct flow *flow);
 /* Sender, where entropies are recycled: that of the packet as it was sent last. */
 uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flow);
 
-static inline struct good_entropies *good_entropies(const struct endpoint *endpoint, struct flow *flow)
+/* All packets but the last one are full. */
+static inline uint64_t flow_packet_bytes(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
 {
-    return (struct good_entropies *)((uint8_t *)flow->steer->state + endpoint->good_offset);
+    const struct packet_shape *shape = &endpoint->config.shape;
+    return seq + 1 < flow->packet_count ? shape->packet_bytes : shape_packet_bytes(shape, flow->message.bytes, seq);
+}
+
+static inline struct good_entropies *good_entropies(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (struct good_entropies *)((uint8_t *)steer_of(endpoint, flow)->state + endpoint->good_offset);
+}
+
+/* A timeout is of single packets, else of all that is out. */
+static inline bool repeats_singly(const struct endpoint *endpoint)
+{
+    return endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
+}
+
+static inline void progress_note(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+{
+    if (!repeats_singly(endpoint)) {
+        flow->progress_ps = now_ps;
+    }
 }
 
 static inline bool has_flowlets(const struct endpoint *endpoint)
@@ -308,9 +395,9 @@ static inline bool has_flowlets(const struct endpoint *endpoint)
     return balance_has(endpoint->config.balance, BALANCE_FLOWLETS);
 }
 
-static inline struct flowlet *flowlet_of(const struct endpoint *endpoint, struct flow *flow)
+static inline struct flowlet *flowlet_of(const struct endpoint *endpoint, const struct flow *flow)
 {
-    return (struct flowlet *)((uint8_t *)flow->steer->state + endpoint->flowlet_offset);
+    return (struct flowlet *)((uint8_t *)steer_of(endpoint, flow)->state + endpoint->flowlet_offset);
 }
 
 /* ---- endpoint_send.c -------------------------------------------------------------------------------------- */
@@ -342,7 +429,12 @@ void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet 
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 /* All of the message of this packet has come; it may be over at the sender too. */
-bool flow_is_over(const struct flow *flow, const struct packet *packet);
+static inline bool flow_is_over(const struct flow *flow, const struct packet *packet)
+{
+    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE);
+    uint32_t packets = __atomic_load_n(&flow->packet_count, __ATOMIC_ACQUIRE);
+    return received == packets || __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) != packet->generation; /* I6 */
+}
 /* Says so, in answer to any packet of it. */
 void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 
@@ -388,6 +480,10 @@ void connection_finish(struct endpoint *endpoint, struct connection *connection,
 void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
 
 struct parent *parent_take(struct endpoint *endpoint, const struct message *message, uint32_t count);
+static inline struct parent *parent_of(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return flow->parent == 0 ? NULL : endpoint->hosts[flow->message.src_host].parents[flow->parent - 1];
+}
 /* One more segment is acknowledged, with this fate. True for the last one: message and fate are then the whole's. */
 bool parent_finish(struct endpoint *endpoint, struct parent *parent, struct message *message, struct message_fate *fate);
 

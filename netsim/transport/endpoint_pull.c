@@ -20,13 +20,7 @@ enum { IN_REPEAT = 1, IN_ACTIVE = 2, IN_IDLE = 4 };
 
 static struct pull_state *pull_state(const struct endpoint *endpoint, struct flow *flow)
 {
-    (void)endpoint;
-    return (struct pull_state *)(flow + 1);
-}
-
-static int32_t *pull_targets(const struct endpoint *endpoint, const struct flow *flow)
-{
-    return (int32_t *)(sent_times(endpoint, flow) + ((size_t)1 << flow->ring_log2));
+    return (struct pull_state *)flow_tail(endpoint, flow);
 }
 
 /* ---- the sender's half ------------------------------------------------------------------------------------ */

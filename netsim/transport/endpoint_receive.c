@@ -4,11 +4,13 @@
 static void answer(struct endpoint *endpoint, const struct packet *data, enum packet_kind kind, uint32_t seq,
                    uint16_t entropy, uint64_t now_ps)
 {
-    struct packet packet = {
-        .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1),
-        .entropy = entropy, .size_bytes = endpoint->config.shape.ack_bytes & PACKET_BYTES_MAX, .kind = kind & 3,
-        .class = endpoint->control_class & 7, .is_marked = data->is_marked, .asks_ack = data->asks_ack, .load = data->load,
-        .generation = data->generation};
+    const struct packet_parts parts = {
+        .dst = data->src, .src = data->dst, .flow = data->flow, .seq = seq & (FLOW_PACKETS_MAX - 1), .entropy = entropy,
+        .size_bytes = endpoint->config.shape.ack_bytes, .kind = kind,
+        .class = endpoint->control_class, .is_marked = data->is_marked, .asks_ack = data->asks_ack,
+        .load = data->load, .generation = data->generation};
+    struct packet packet;
+    packet_compose(&packet, &parts);
     control_send(endpoint, &packet, now_ps);
 }
 
@@ -16,25 +18,26 @@ static void answer(struct endpoint *endpoint, const struct packet *data, enum pa
 
 static bool is_received(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
 {
-    return seq < flow->received_base || (endpoint->ack != ACK_IN_ORDER && bit_get(flow, received_bits(flow), seq));
+    return seq < flow->received_base ||
+           (flow->received_count != flow->received_base && endpoint->ack != ACK_IN_ORDER && set_has(flow, SET_RECEIVED, seq));
 }
 
 /* Notes a packet that is new. The sender reads the log up to the count (I5). */
-static void receive_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+static inline void receive_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
     uint32_t count = flow->received_count;
     if (endpoint->ack == ACK_COALESCED) {
-        arrivals(flow)[ring_index(flow, count)] = ring_index(flow, seq) << ARRIVAL_ACK_BITS | (flow->ack_number & ARRIVAL_ACK_MAX);
+        arrivals(endpoint, flow)[ring_index(flow, count)] =
+            ring_index(flow, seq) << ARRIVAL_ACK_BITS | (flow->ack_number & ARRIVAL_ACK_MAX);
     }
     __atomic_store_n(&flow->received_count, count + 1, __ATOMIC_RELEASE);
-    if (seq == flow->received_base) {
-        flow->received_base++;
-    } else {
-        bit_put(flow, received_bits(flow), seq, true);
+    if (seq != flow->received_base) {
+        set_add(flow, SET_RECEIVED, seq);
         return;
     }
-    while (endpoint->ack != ACK_IN_ORDER && bit_get(flow, received_bits(flow), flow->received_base)) {
-        bit_put(flow, received_bits(flow), flow->received_base++, false);
+    flow->received_base++;
+    if (count + 1 != flow->received_base) { /* else nothing has come after a gap */
+        flow->received_base = set_take_run(flow, SET_RECEIVED, flow->received_base);
     }
 }
 
@@ -66,13 +69,6 @@ void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t 
     bool is_cumulative = endpoint->ack == ACK_IN_ORDER;
     uint16_t entropy = endpoint->ack == ACK_COALESCED ? (packet->entropy | ACK_OF_ALL) & UINT16_MAX : packet->entropy;
     answer(endpoint, packet, PACKET_ACK, is_cumulative ? FLOW_PACKETS_MAX - 1 : packet->seq, entropy, now_ps);
-}
-
-bool flow_is_over(const struct flow *flow, const struct packet *packet)
-{
-    uint32_t received = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE);
-    uint32_t packets = __atomic_load_n(&flow->packet_count, __ATOMIC_ACQUIRE);
-    return received == packets || __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) != packet->generation; /* I6 */
 }
 
 /* Whether a new packet is answered. `is_first`: nothing came before it. */

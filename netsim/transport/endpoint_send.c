@@ -9,7 +9,7 @@
 static uint32_t lost_lowest(struct flow *flow)
 {
     flow->lost_seq = flow->lost_seq < flow->base_seq ? flow->base_seq : flow->lost_seq;
-    while (!bit_get(flow, lost_bits(flow), flow->lost_seq)) {
+    while (!set_has(flow, SET_LOST, flow->lost_seq)) {
         flow->lost_seq++;
     }
     return flow->lost_seq;
@@ -23,23 +23,22 @@ static inline bool flow_next(struct flow *flow, uint32_t *seq)
         return true;
     }
     *seq = flow->next_seq;
-    bool is_in_ring = flow->next_seq - flow->base_seq < 1u << flow->ring_log2 || flow->ring == NULL; /* I1 */
-    return flow->next_seq < flow->packet_count && is_in_ring;
+    return flow->next_seq < flow->packet_count && flow->next_seq - flow->base_seq <= flow->ring_mask; /* I1 */
 }
 
-static bool window_is_open(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+static inline bool window_is_open(const struct endpoint *endpoint, struct flow *flow, const struct steer *steer,
+                                  uint64_t packet_bytes)
 {
-    if (endpoint->transport->pull != NULL) {
+    if (__builtin_expect(endpoint->transport->pull != NULL, 0)) {
         return pull_may_send(endpoint, flow);
     }
-    return transport_may_send(endpoint->transport, flow->steer->state, flow->steer->flight_bytes,
-                              flow_packet_bytes(endpoint, flow, seq));
+    return transport_may_send(endpoint->transport, steer->state, steer->flight_bytes, packet_bytes);
 }
 
-static bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
+static inline bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, const struct steer *steer)
 {
     uint32_t seq;
-    return flow->steer->pace_ps <= now_ps && flow_next(flow, &seq) && window_is_open(endpoint, flow, seq);
+    return flow_next(flow, &seq) && window_is_open(endpoint, flow, steer, flow_packet_bytes(endpoint, flow, seq));
 }
 
 /* ---- rings ------------------------------------------------------------------------------------------------ */
@@ -57,12 +56,18 @@ static void ready_push(struct endpoint *endpoint, struct slot_ring *ring, uint32
     ring->slots[(ring->head + ring->count++) & (ring->capacity - 1)] = slot;
 }
 
-static uint32_t ready_pop(struct slot_ring *ring)
+static inline void ready_pop(struct slot_ring *ring)
 {
-    uint32_t slot = ring->slots[ring->head];
     ring->head = (ring->head + 1) & (ring->capacity - 1);
     ring->count--;
-    return slot;
+}
+
+/* The first one becomes the last one. */
+static inline void ready_rotate(struct slot_ring *ring)
+{
+    uint32_t mask = ring->capacity - 1, slot = ring->slots[ring->head];
+    ring->slots[(ring->head + ring->count) & mask] = slot;
+    ring->head = (ring->head + 1) & mask;
 }
 
 static void control_push(struct endpoint *endpoint, struct control_ring *ring, const struct packet *packet)
@@ -75,25 +80,34 @@ static void control_push(struct endpoint *endpoint, struct control_ring *ring, c
         }
         *ring = (struct control_ring){packets, 0, ring->count, capacity};
     }
-    ring->packets[(ring->head + ring->count++) & (ring->capacity - 1)] = *packet;
+    packet_copy(&ring->packets[(ring->head + ring->count++) & (ring->capacity - 1)], packet);
+}
+
+/* A port that has got a packet is asked again when that has left, so only one that found nothing is to be kicked: most
+ * kicks would find it busy. */
+static inline void port_wake(const struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps)
+{
+    const struct host *host = &endpoint->hosts[host_id];
+    if (!host->ports[port].is_served && port != host->pulled_port) {
+        engine_kick(endpoint->engine, host_id, port, now_ps);
+    }
 }
 
 void control_send(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
-    uint32_t host = packet->src;
-    struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
-    uint32_t port = route_choose(&set, packet_path_hash(packet, 0));
-    control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
-    engine_kick(endpoint->engine, host, port, now_ps);
+    uint32_t host = packet->src, port = 0;
+    if (endpoint->hosts[host].port_count > 1) {
+        struct port_set set = host_routes(endpoint, host, packet->dst, now_ps);
+        port = route_choose(&set, packet_path_hash(packet, 0));
+    }
+    control_send_by(endpoint, packet, port, now_ps);
 }
 
 void control_send_by(struct endpoint *endpoint, const struct packet *packet, uint32_t port, uint64_t now_ps)
 {
     uint32_t host = packet->src;
     control_push(endpoint, &endpoint->hosts[host].ports[port].control, packet);
-    if (port != endpoint->hosts[host].pulled_port) {
-        engine_kick(endpoint->engine, host, port, now_ps);
-    }
+    port_wake(endpoint, host, port, now_ps);
 }
 
 /* One timer at a time: the flow looks again when it is due. */
@@ -101,18 +115,22 @@ static void pace_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_
 {
     if (!flow->is_paced) {
         flow->is_paced = true;
-        flow_timer_set(endpoint, flow, slot, FLOW_PACE, flow->steer->pace_ps);
+        flow_timer_set(endpoint, flow, slot, FLOW_PACE, *pace_ps(endpoint, steer_of(endpoint, flow)));
     }
 }
 
 void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    uint32_t host_id = flow->message.src_host, seq;
     uint64_t missing = flow->allowed_ports & ~flow->queued_ports;
-    if (missing == 0 || !flow_next(flow, &seq) || !window_is_open(endpoint, flow, seq)) {
+    if (missing == 0) { /* as most often */
         return;
     }
-    if (flow->steer->pace_ps > now_ps) {
+    uint32_t host_id = flow->message.src_host;
+    struct steer *steer = steer_of(endpoint, flow);
+    if (!flow_may_send(endpoint, flow, steer)) {
+        return;
+    }
+    if (is_too_soon(endpoint, steer, now_ps)) {
         pace_timer_set(endpoint, flow, slot);
         return;
     }
@@ -121,10 +139,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
         ready_push(endpoint, &endpoint->hosts[host_id].ports[__builtin_ctzll(left)].ready, slot);
     }
     for (uint64_t left = missing; left != 0; left &= left - 1) {
-        uint32_t port = (uint32_t)__builtin_ctzll(left);
-        if (port != endpoint->hosts[host_id].pulled_port) {
-            engine_kick(endpoint->engine, host_id, port, now_ps);
-        }
+        port_wake(endpoint, host_id, (uint32_t)__builtin_ctzll(left), now_ps);
     }
 }
 
@@ -147,7 +162,7 @@ static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow,
     const struct endpoint_config *config = &endpoint->config;
     uint64_t ordinal = entropy_ordinal(endpoint, flow, now_ps);
     if (!endpoint->recycles) {
-        return config->balance->entropy(config->seed, flow->identity, ordinal, config->entropies);
+        return config->balance->entropy(config->seed, flow_identity(flow), ordinal, config->entropies);
     }
     struct good_entropies *good = good_entropies(endpoint, flow);
     uint16_t entropy;
@@ -156,7 +171,7 @@ static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow,
         good->head = (good->head + 1) % GOOD_ENTROPIES;
         good->count--;
     } else {
-        entropy = config->balance->entropy(config->seed, flow->identity, ordinal, config->entropies);
+        entropy = config->balance->entropy(config->seed, flow_identity(flow), ordinal, config->entropies);
     }
     sent_entropies(endpoint, flow)[ring_index(flow, seq)] = entropy;
     return entropy;
@@ -173,101 +188,122 @@ static void entropy_keep(const struct endpoint *endpoint, struct flow *flow, uin
     good->value[(good->head + good->count++) % GOOD_ENTROPIES] = sent_entropies(endpoint, flow)[ring_index(flow, seq)];
 }
 
-static void packet_fill(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
-                        uint64_t now_ps, struct packet *packet)
+static struct packet_parts packet_next(const struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t seq,
+                                       uint64_t now_ps)
 {
     uint64_t small_bytes = endpoint->config.small_bytes;
     bool is_small = small_bytes > 0 && flow->message.bytes <= small_bytes;
-    *packet = (struct packet){
-        .dst = flow->message.dst_host & (FABRIC_HOSTS_MAX - 1),
-        .src = flow->message.src_host & (FABRIC_HOSTS_MAX - 1),
-        .flow = slot & (FLOW_SLOTS_MAX - 1),
-        .seq = seq & (FLOW_PACKETS_MAX - 1),
-        .size_bytes = flow_packet_bytes(endpoint, flow, seq) & PACKET_BYTES_MAX,
+    return (struct packet_parts){
+        .dst = flow->message.dst_host,
+        .src = flow->message.src_host,
+        .flow = slot,
+        .seq = seq,
+        .size_bytes = flow_packet_bytes(endpoint, flow, seq),
         .entropy = entropy_next(endpoint, flow, seq, now_ps),
         .kind = PACKET_DATA,
-        .class = (is_small ? endpoint->config.small_class : 0u) & 7u,
-        .generation = flow->generation & 7u,
+        .class = is_small ? endpoint->config.small_class : 0,
+        .generation = flow->generation,
     };
 }
 
-static void lost_clear(struct flow *flow, uint32_t seq)
+static void lost_clear(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
-    bit_put(flow, lost_bits(flow), seq, false);
+    set_remove(flow, SET_LOST, seq);
     flow->lost_count--;
     if (flow->has_connection) {
-        connection_of(flow->steer)->lost_count--;
+        flow_connection(endpoint, flow)->lost_count--;
     }
+}
+
+/* `seq` leaves. Whether it had left before. */
+static inline bool sent_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+{
+    bool is_in_order = endpoint->ack == ACK_IN_ORDER, is_repeat = is_in_order && seq < flow->sent_end;
+    flow->sent_count++;
+    if (__builtin_expect(flow->lost_count > 0, 0)) {
+        lost_clear(endpoint, flow, seq);
+        flow->lost_seq++;
+        return true;
+    }
+    flow->next_seq++;
+    if (is_in_order && !is_repeat) {
+        flow->sent_end = flow->next_seq;
+    }
+    return is_repeat;
 }
 
 /* The sender wants to hear at once of a repeat, of its last packet, of one that shuts its window, and of all where the
  * window is small. */
-static bool asks_ack(const struct endpoint *endpoint, struct flow *flow, bool is_repeat)
+static inline bool asks_ack(const struct endpoint *endpoint, struct flow *flow, const struct steer *steer, bool is_repeat)
 {
-    return is_repeat || flow->next_seq == flow->packet_count || !window_is_open(endpoint, flow, 0) ||
-           transport_is_tight(endpoint->transport, flow->steer->state);
+    return is_repeat || flow->next_seq == flow->packet_count ||
+           !window_is_open(endpoint, flow, steer, flow_packet_bytes(endpoint, flow, 0)) ||
+           transport_is_tight(endpoint->transport, steer->state);
 }
 
-static void flow_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps,
-                      struct packet *packet)
+static inline void flow_send(struct endpoint *endpoint, struct flow *flow, struct steer *steer, struct host *host,
+                             uint32_t slot, uint64_t now_ps, struct packet *packet)
 {
     const struct transport *transport = endpoint->transport;
-    struct endpoint_counters *counters = &endpoint->hosts[flow->message.src_host].counters;
     uint32_t seq;
     flow_next(flow, &seq);
-    bool is_in_order = endpoint->ack == ACK_IN_ORDER;
-    bool is_repeat = flow->lost_count > 0 || (is_in_order && seq < flow->sent_end);
-    packet_fill(endpoint, flow, slot, seq, now_ps, packet);
-    if (flow->lost_count > 0) {
-        lost_clear(flow, seq);
-        flow->lost_seq++;
-    } else {
-        flow->next_seq++;
-        if (is_in_order && flow->next_seq > flow->sent_end) {
-            flow->sent_end = flow->next_seq;
-        }
-    }
-    counters->retransmissions += is_repeat;
-    flow->steer->flight_bytes += packet->size_bytes;
-    flow->sent_count++;
-    counters->data_packets_sent++;
+    struct packet_parts parts = packet_next(endpoint, flow, slot, seq, now_ps);
+    bool is_repeat = sent_note(endpoint, flow, seq);
+    host->counters.retransmissions += is_repeat;
+    host->counters.data_packets_sent++;
+    steer->flight_bytes += parts.size_bytes;
     if (transport->pull != NULL) {
-        pull_sent(endpoint, flow, seq, packet->size_bytes, is_repeat);
+        pull_sent(endpoint, flow, seq, parts.size_bytes, is_repeat);
     }
     if (endpoint->ack == ACK_COALESCED) {
-        packet->asks_ack = asks_ack(endpoint, flow, is_repeat);
+        parts.asks_ack = asks_ack(endpoint, flow, steer, is_repeat);
     }
     if (endpoint->has_times) {
         uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
         *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
     }
     if (transport->gap_ps != NULL) {
-        flow->steer->pace_ps = now_ps + transport->gap_ps(endpoint->shared, flow->steer->state, packet->size_bytes, now_ps);
+        *pace_ps(endpoint, steer) = now_ps + transport->gap_ps(endpoint->shared, steer->state, parts.size_bytes, now_ps);
+    }
+    packet_compose(packet, &parts);
+}
+
+/* After a packet of the first flow of a port: one packet a turn, flows share a port by round robin. */
+static inline void turn_end(struct endpoint *endpoint, struct flow *flow, struct steer *steer, struct slot_ring *ready,
+                            uint32_t port, uint64_t now_ps)
+{
+    bool is_paced = is_too_soon(endpoint, steer, now_ps);
+    uint32_t slot = ready->slots[ready->head];
+    if (flow->has_connection && flow->next_seq == flow->packet_count) {
+        connection_sent_all(endpoint, flow, slot, now_ps);
+    }
+    if (!is_paced && flow_may_send(endpoint, flow, steer)) {
+        ready_rotate(ready);
+        return;
+    }
+    ready_pop(ready);
+    flow->queued_ports &= ~(UINT64_C(1) << port);
+    if (is_paced) {
+        flow_wake(endpoint, flow, slot, now_ps);
     }
 }
 
-static bool data_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
-                      struct packet *packet)
+static inline bool data_pull(struct endpoint *endpoint, struct host *host, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                             struct packet *packet)
 {
-    struct slot_ring *ready = &endpoint->hosts[host_id].ports[port].ready;
+    struct slot_ring *ready = &host->ports[port].ready;
     while (ready->count > 0) {
-        uint32_t slot = ready_pop(ready);
+        uint32_t slot = ready->slots[ready->head];
         struct flow *flow = flow_at(endpoint, host_id, slot);
+        struct steer *steer = steer_of(endpoint, flow);
+        bool may_send = (flow->allowed_ports >> port & 1) && !is_too_soon(endpoint, steer, now_ps);
+        if (may_send && flow_may_send(endpoint, flow, steer)) {
+            flow_send(endpoint, flow, steer, host, slot, now_ps, packet);
+            turn_end(endpoint, flow, steer, ready, port, now_ps);
+            return true;
+        }
+        ready_pop(ready); /* what stood here may be done, and its slot taken by another */
         flow->queued_ports &= ~(UINT64_C(1) << port);
-        if (!(flow->allowed_ports >> port & 1) || !flow_may_send(endpoint, flow, now_ps)) {
-            continue; /* what stood here may be done, and its slot taken by another */
-        }
-        flow_send(endpoint, flow, slot, now_ps, packet);
-        if (flow->has_connection && flow->next_seq == flow->packet_count) {
-            connection_sent_all(endpoint, flow, slot, now_ps);
-        }
-        if (flow_may_send(endpoint, flow, now_ps)) { /* one packet a turn: flows share a port by round robin */
-            flow->queued_ports |= UINT64_C(1) << port;
-            ready_push(endpoint, ready, slot);
-        } else if (flow->steer->pace_ps > now_ps) {
-            flow_wake(endpoint, flow, slot, now_ps);
-        }
-        return true;
     }
     return false;
 }
@@ -277,7 +313,7 @@ static bool control_pull(struct control_ring *control, struct packet *packet)
     if (control->count == 0) {
         return false;
     }
-    *packet = control->packets[control->head];
+    packet_copy(packet, &control->packets[control->head]);
     control->head = (control->head + 1) & (control->capacity - 1);
     control->count--;
     return true;
@@ -290,46 +326,49 @@ static bool is_turn_of_data(const struct endpoint *endpoint, struct host_port *p
     if (port->control.count == 0 || ratio == 0 || port->ready.count == 0) {
         return port->control.count == 0;
     }
-    port->turn = (port->turn + 1) % (ratio + 1);
+    port->turn = port->turn >= ratio ? 0 : port->turn + 1;
     return port->turn == 0;
 }
 
 /* Of messages to teams and others in turn. */
-static bool any_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+static inline bool any_pull(struct endpoint *endpoint, struct host *host, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                            struct packet *packet)
 {
     if (__builtin_expect(endpoint->team_hosts == NULL, 1)) {
-        return data_pull(endpoint, host_id, port, now_ps, packet);
+        return data_pull(endpoint, host, host_id, port, now_ps, packet);
     }
     bool is_team_first = team_is_turn(endpoint, host_id, port);
     return (is_team_first && team_pull(endpoint, host_id, port, now_ps, packet)) ||
-           data_pull(endpoint, host_id, port, now_ps, packet) ||
+           data_pull(endpoint, host, host_id, port, now_ps, packet) ||
            (!is_team_first && team_pull(endpoint, host_id, port, now_ps, packet));
 }
 
-static bool port_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+static inline bool port_pull(struct endpoint *endpoint, struct host *host, uint32_t host_id, uint32_t port, uint64_t now_ps,
+                             struct packet *packet)
 {
-    struct host_port *host_port = &endpoint->hosts[host_id].ports[port];
+    struct host_port *host_port = &host->ports[port];
     uint32_t open = UINT32_MAX;
     if (endpoint->can_close) {
         open = endpoint->engine->class->open_classes(endpoint->engine, host_id, port);
     }
-    bool is_data_open = open & 1, is_control_open = open >> endpoint->control_class & 1;
     bool is_data_first = is_turn_of_data(endpoint, host_port);
-    if (is_data_first && is_data_open && any_pull(endpoint, host_id, port, now_ps, packet)) {
+    if (!is_data_first && (open >> endpoint->control_class & 1) && control_pull(&host_port->control, packet)) {
         return true;
     }
-    if (is_control_open && control_pull(&host_port->control, packet)) {
+    if ((open & 1) && any_pull(endpoint, host, host_id, port, now_ps, packet)) {
         return true;
     }
-    return !is_data_first && is_data_open && any_pull(endpoint, host_id, port, now_ps, packet);
+    return is_data_first && (open >> endpoint->control_class & 1) && control_pull(&host_port->control, packet);
 }
 
 bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps,
                    struct packet *packet)
 {
-    endpoint->hosts[host_id].pulled_port = port;
-    bool is_there = port_pull(endpoint, host_id, port, now_ps, packet);
-    endpoint->hosts[host_id].pulled_port = ID_NONE;
+    struct host *host = &endpoint->hosts[host_id];
+    host->pulled_port = port;
+    bool is_there = port_pull(endpoint, host, host_id, port, now_ps, packet);
+    host->pulled_port = ID_NONE;
+    host->ports[port].is_served = is_there;
     return is_there;
 }
 
@@ -337,48 +376,42 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, u
 
 void packet_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
-    bit_put(flow, lost_bits(flow), seq, true);
+    set_add(flow, SET_LOST, seq);
     flow->lost_seq = flow->lost_count == 0 || seq < flow->lost_seq ? seq : flow->lost_seq;
     flow->lost_count++;
     if (flow->has_connection) {
-        connection_of(flow->steer)->lost_count++;
+        flow_connection(endpoint, flow)->lost_count++;
     }
-    flow->steer->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+    steer_of(endpoint, flow)->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
 }
 
 /* Newly acknowledged; what is not under way any more has left the flight already. */
-static uint64_t packet_acked(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+static inline uint64_t packet_acked(const struct endpoint *endpoint, struct flow *flow, struct steer *steer, uint32_t seq)
 {
     uint64_t bytes = flow_packet_bytes(endpoint, flow, seq);
-    bit_put(flow, acked_bits(flow), seq, true);
+    set_add(flow, SET_ACKED, seq);
     flow->acked_count++;
-    if (bit_get(flow, lost_bits(flow), seq)) {
-        lost_clear(flow, seq);
+    if (__builtin_expect(flow->lost_count > 0, 0) && set_has(flow, SET_LOST, seq)) {
+        lost_clear(endpoint, flow, seq);
         return bytes;
     }
-    flow->steer->flight_bytes -= bytes;
+    steer->flight_bytes -= bytes;
     return bytes;
-}
-
-static void base_advance(struct flow *flow)
-{
-    while (flow->base_seq < flow->next_seq && bit_get(flow, acked_bits(flow), flow->base_seq)) {
-        bit_put(flow, acked_bits(flow), flow->base_seq++, false);
-    }
 }
 
 /* Everything that had come when the ACK was sent (I5). The receiver may be adding to its log meanwhile: what it adds is of
  * a later ACK. Looking through the window for what is newly acknowledged took 1800 of 2300 instructions an ACK. */
-static uint64_t acked_by_number(struct endpoint *endpoint, struct flow *flow, uint16_t number)
+static uint64_t acked_by_number(const struct endpoint *endpoint, struct flow *flow, struct steer *steer, uint16_t number)
 {
     uint32_t end = __atomic_load_n(&flow->received_count, __ATOMIC_ACQUIRE), base = flow->base_seq;
+    const uint32_t *log = arrivals(endpoint, flow);
     uint64_t bytes = 0;
     while (flow->acked_count != end) {
-        uint32_t arrival = arrivals(flow)[ring_index(flow, flow->acked_count)];
+        uint32_t arrival = log[ring_index(flow, flow->acked_count)];
         if (!(number & ACK_OF_ALL) && (number - arrival) & (ARRIVAL_ACK_MAX / 2 + 1)) { /* by half of the numbers or more: of a later one */
             break;
         }
-        bytes += packet_acked(endpoint, flow, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
+        bytes += packet_acked(endpoint, flow, steer, base + ring_index(flow, (arrival >> ARRIVAL_ACK_BITS) - base));
     }
     return bytes;
 }
@@ -391,24 +424,24 @@ static uint64_t acked_in_order(struct endpoint *endpoint, struct flow *flow, uin
         bytes += flow_packet_bytes(endpoint, flow, flow->base_seq);
         flow->acked_count++;
     }
-    flow->steer->flight_bytes -= bytes;
+    steer_of(endpoint, flow)->flight_bytes -= bytes;
     return bytes;
 }
 
-static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
+static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, struct steer *steer, const struct packet *packet)
 {
     uint64_t bytes = 0;
     switch (endpoint->ack) {
     case ACK_IN_ORDER:
         return acked_in_order(endpoint, flow, packet->seq + 1);
     case ACK_COALESCED:
-        bytes = acked_by_number(endpoint, flow, packet->entropy);
+        bytes = acked_by_number(endpoint, flow, steer, packet->entropy);
         break;
     case ACK_EACH:
-        bytes = packet_acked(endpoint, flow, packet->seq);
+        bytes = packet_acked(endpoint, flow, steer, packet->seq);
         break;
     }
-    base_advance(flow);
+    flow->base_seq = set_take_run(flow, SET_ACKED, flow->base_seq);
     return bytes;
 }
 
@@ -416,7 +449,7 @@ static bool is_under_way(const struct flow *flow, uint32_t seq)
 {
     bool is_sent = seq >= flow->base_seq && seq < flow->next_seq;
     return is_sent && (flow->ring == NULL ||
-                       !(bit_get(flow, acked_bits(flow), seq) || bit_get(flow, lost_bits(flow), seq)));
+                       !(set_has(flow, SET_ACKED, seq) || set_has(flow, SET_LOST, seq)));
 }
 
 /* Round trip of the packet that caused the ACK, 0 where it is not known. */
@@ -437,7 +470,7 @@ static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow
         return true;
     }
     return endpoint->ack == ACK_EACH &&
-           (packet->seq < flow->base_seq || bit_get(flow, acked_bits(flow), packet->seq));
+           (packet->seq < flow->base_seq || set_has(flow, SET_ACKED, packet->seq));
 }
 
 /* On one path nothing overtakes: what was sent before an acknowledged packet and has not arrived is lost. Once for each
@@ -445,9 +478,9 @@ static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow
 static uint64_t gaps_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
     uint64_t lost_bytes = 0;
-    uint32_t first = flow->gap_end > flow->base_seq ? flow->gap_end : flow->base_seq;
+    uint32_t first = flow->gap_end > flow->base_seq ? (uint32_t)flow->gap_end : flow->base_seq;
     for (uint32_t gap = first; gap < seq; gap++) {
-        if (!bit_get(flow, acked_bits(flow), gap) && !bit_get(flow, lost_bits(flow), gap)) {
+        if (!set_has(flow, SET_ACKED, gap) && !set_has(flow, SET_LOST, gap)) {
             packet_give_up(endpoint, flow, gap);
             lost_bytes += flow_packet_bytes(endpoint, flow, gap);
         }
@@ -460,7 +493,7 @@ static void gaps_repeat(struct endpoint *endpoint, struct flow *flow, uint32_t s
 {
     uint64_t lost_bytes = gaps_give_up(endpoint, flow, seq);
     if (lost_bytes > 0 && endpoint->transport->timed_out != NULL) {
-        endpoint->transport->timed_out(endpoint->shared, flow->steer->state, lost_bytes, now_ps);
+        endpoint->transport->timed_out(endpoint->shared, steer_of(endpoint, flow)->state, lost_bytes, now_ps);
     }
 }
 
@@ -472,26 +505,28 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (ack_is_late(endpoint, flow, packet)) {
         return;
     }
+    struct steer *steer = steer_of(endpoint, flow);
     struct ack_news news = {.now_ps = now_ps, .is_marked = packet->is_marked, .load = packet->load,
                             .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps)};
     if (endpoint->recycles && !packet->is_marked && is_under_way(flow, packet->seq)) {
         entropy_keep(endpoint, flow, packet->seq);
     }
-    news.bytes = ack_apply(endpoint, flow, packet);
+    news.bytes = ack_apply(endpoint, flow, steer, packet);
     if (endpoint->repeats_gaps) {
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
-    news.flight_bytes = flow->steer->flight_bytes;
+    news.flight_bytes = steer->flight_bytes;
     if (news.bytes > 0) {
-        flow->progress_ps = endpoint->hosts[host_id].counters.moved_ps = now_ps;
+        endpoint->hosts[host_id].counters.moved_ps = now_ps;
+        progress_note(endpoint, flow, now_ps);
     }
     if (endpoint->transport->acked != NULL) {
-        endpoint->transport->acked(endpoint->shared, flow->steer->state, &news);
+        endpoint->transport->acked(endpoint->shared, steer->state, &news);
     }
     if (endpoint->transport->pull != NULL) {
         pull_commit(endpoint, flow);
     }
-    struct connection *connection = flow->has_connection ? connection_of(flow->steer) : NULL;
+    struct connection *connection = flow->has_connection ? connection_of(steer) : NULL;
     if (flow->acked_count == flow->packet_count) {
         flow_finish(endpoint, flow, slot, now_ps);
     } else {
@@ -504,9 +539,10 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
 
 void go_back(struct endpoint *endpoint, struct flow *flow, uint32_t expected)
 {
+    struct steer *steer = steer_of(endpoint, flow);
     acked_in_order(endpoint, flow, expected);
     for (uint32_t seq = expected; seq < flow->next_seq; seq++) {
-        flow->steer->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
+        steer->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
     }
     flow->next_seq = expected;
 }
@@ -523,11 +559,11 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     }
     if (endpoint->transport->nacked != NULL) {
         const struct ack_news news = {.bytes = flow_packet_bytes(endpoint, flow, seq),
-                                      .flight_bytes = flow->steer->flight_bytes,
+                                      .flight_bytes = steer_of(endpoint, flow)->flight_bytes,
                                       .rtt_ps = ack_rtt_ps(endpoint, flow, packet, now_ps),
                                       .now_ps = now_ps,
                                       .is_marked = packet->is_marked};
-        endpoint->transport->nacked(endpoint->shared, flow->steer->state, &news);
+        endpoint->transport->nacked(endpoint->shared, steer_of(endpoint, flow)->state, &news);
     }
     if (endpoint->ack == ACK_IN_ORDER) {
         go_back(endpoint, flow, seq);
@@ -537,9 +573,9 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     if (endpoint->transport->pull != NULL) {
         pull_commit(endpoint, flow);
     }
-    flow->progress_ps = now_ps;
+    progress_note(endpoint, flow, now_ps);
     flow_wake(endpoint, flow, slot, now_ps);
     if (flow->has_connection) {
-        connection_wake(endpoint, connection_of(flow->steer), packet->dst, now_ps);
+        connection_wake(endpoint, flow_connection(endpoint, flow), packet->dst, now_ps);
     }
 }

@@ -74,17 +74,27 @@ struct nscc_shared {
     double fast;     /* share of the acknowledged bytes: fast increase */
 };
 
+/* What is in flight of a message is less than 2^31 B (RING_LOG2_COALESCED_MAX packets of PACKET_BYTES_MAX), so counts of it
+ * need no more, and leave a bit; those of a connection stay there. */
 struct nscc_state {
     int64_t window_bytes, window_bytes_max; /* never negative, and read by the endpoint */
     uint64_t base_rtt_ps, delay_ps_mean;
-    int64_t increase;         /* bytes times bytes, to be divided by the window */
-    uint32_t received_bytes;  /* since the increase was applied: some packets, and what one ACK reports */
-    uint32_t fast_bytes;      /* acknowledged with hardly any delay; not beyond 2^31 */
-    uint64_t achieved_bytes;  /* acknowledged in this period of quick adapt */
-    uint64_t to_ignore_bytes; /* that are still to be acknowledged before marks and NACKs count again */
+    int64_t increase;             /* bytes times bytes, to be divided by the window */
+    uint32_t received_bytes;      /* since the increase was applied: some packets, and what one ACK reports */
+    uint32_t achieved_bytes;      /* acknowledged in this period of quick adapt; not beyond 2^32 - 1 */
+    uint32_t fast_bytes : 31;     /* acknowledged with hardly any delay; not beyond 2^31 - 1 */
+    uint32_t is_fast : 1;
+    uint32_t to_ignore_bytes : 31; /* that are still to be acknowledged before marks and NACKs count again */
+    uint32_t is_armed : 1;
     uint64_t adapt_ps, decreased_ps, adjusted_ps;
-    bool is_fast, is_armed;
 };
+_Static_assert(sizeof(struct nscc_state) == 80, "a message in flight is small");
+
+#define BYTES_MAX ((UINT32_C(1) << 31) - 1)
+static uint32_t bytes_bound(uint64_t bytes)
+{
+    return bytes < BYTES_MAX ? (uint32_t)bytes : BYTES_MAX;
+}
 
 static uint64_t bdp_bytes(const struct transport_facts *facts)
 {
@@ -212,7 +222,7 @@ static bool adapt_now(const struct nscc_shared *shared, struct nscc_state *state
     if (is_due) {
         int64_t achieved_bytes = (int64_t)state->achieved_bytes;
         state->window_bytes = achieved_bytes > shared->packet_bytes ? achieved_bytes : shared->packet_bytes;
-        state->to_ignore_bytes = news->flight_bytes;
+        state->to_ignore_bytes = bytes_bound(news->flight_bytes) & BYTES_MAX;
         state->is_armed = false;
     }
     state->achieved_bytes = 0;
@@ -241,14 +251,11 @@ static bool quick_adapt(const struct nscc_shared *shared, struct nscc_state *sta
     return is_taken;
 }
 
-#define FAST_BYTES_MAX (UINT64_C(1) << 31) /* more than any window */
-
 static void increase_by_distance(const struct nscc_shared *shared, struct nscc_state *state, uint64_t bytes,
                                  uint64_t delay_ps)
 {
     if (delay_ps < PS_PER_US) {
-        uint64_t fast_bytes = state->fast_bytes + bytes;
-        state->fast_bytes = (uint32_t)(fast_bytes < FAST_BYTES_MAX ? fast_bytes : FAST_BYTES_MAX);
+        state->fast_bytes = bytes_bound(state->fast_bytes + bytes) & BYTES_MAX;
         if (state->fast_bytes > (uint64_t)state->window_bytes || state->is_fast) {
             state->window_bytes = (int64_t)((double)state->window_bytes + (double)bytes * shared->fast);
             state->is_fast = true;
@@ -310,14 +317,15 @@ static void window_update(const struct nscc_shared *shared, struct nscc_state *s
 
 static void ignored_count(struct nscc_state *state, uint64_t bytes)
 {
-    state->to_ignore_bytes -= bytes < state->to_ignore_bytes ? bytes : state->to_ignore_bytes;
+    state->to_ignore_bytes -= (bytes < state->to_ignore_bytes ? bytes : state->to_ignore_bytes) & BYTES_MAX;
 }
 
 static void acked(const void *shared_, void *state_, const struct ack_news *news)
 {
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
-    state->achieved_bytes += news->bytes;
+    uint64_t achieved_bytes = state->achieved_bytes + news->bytes;
+    state->achieved_bytes = (uint32_t)(achieved_bytes < UINT32_MAX ? achieved_bytes : UINT32_MAX);
     state->received_bytes += (uint32_t)news->bytes;
     ignored_count(state, news->bytes);
     uint64_t delay_ps = state->delay_ps_mean;
