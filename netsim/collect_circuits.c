@@ -49,15 +49,19 @@ static struct result_circuits circuit_row(const struct facts *facts, uint32_t po
     };
 }
 
-/* The time before until_ps in which a gate with a fixed schedule was open. */
+/* The time before until_ps in which a gate with a fixed schedule was open: whole rounds, and of the rest what a window of the
+ * round before leaves, and its own. */
 static uint64_t gate_open_ps(const struct fabric *fabric, const struct gate *gate, uint64_t until_ps)
 {
     uint64_t rounds = gate->period_ps > 0 ? until_ps / gate->period_ps : 0, open_ps = 0;
     uint64_t rest_ps = until_ps - rounds * gate->period_ps;
     for (uint32_t i = 0; i < gate->window_count; i++) {
         const struct gate_window *window = &fabric->gate_windows[gate->window_first + i];
-        uint64_t close_ps = window->close_ps < rest_ps ? window->close_ps : rest_ps;
-        open_ps += rounds * (window->close_ps - window->open_ps);
+        uint64_t close_ps = window->close_ps < rest_ps ? window->close_ps : rest_ps, over_ps = 0;
+        if (gate->period_ps > 0 && window->close_ps > gate->period_ps) {
+            over_ps = window->close_ps - gate->period_ps;
+        }
+        open_ps += rounds * (window->close_ps - window->open_ps) + (over_ps < rest_ps ? over_ps : rest_ps);
         open_ps += close_ps > window->open_ps ? close_ps - window->open_ps : 0;
     }
     return open_ps;
@@ -70,7 +74,9 @@ static void gate_fill(const struct fabric *fabric, uint32_t port, uint64_t makes
     }
     const struct gate *gate = &fabric->gates[fabric->port_gate[port]];
     if (gate->window_count > 0) {
-        row->usable_from_ps = fabric->gate_windows[gate->window_first].open_ps;
+        const struct gate_window *windows = &fabric->gate_windows[gate->window_first];
+        bool is_open = gate->period_ps > 0 && windows[gate->window_count - 1].close_ps > gate->period_ps; /* at the start */
+        row->usable_from_ps = is_open ? 0 : windows[0].open_ps;
         row->lit_ps = gate_open_ps(fabric, gate, makespan_ps);
     }
 }

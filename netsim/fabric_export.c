@@ -272,6 +272,11 @@ static enum status schedule_write(const struct fabric *fabric, struct arena *are
                                   struct diag *diag)
 {
     (void)arena;
+    if (fabric->port_gate == NULL && fabric->plan != PLAN_NONE) {
+        return diag_set(diag, STATUS_INPUT,
+                        "fabric %s: its circuits are planned from a job, and the table circuits of its result says when they "
+                        "stood; expected a fabric of cyclic circuits", fabric->name);
+    }
     if (fabric->port_gate == NULL) {
         return diag_set(diag, STATUS_INPUT,
                         "fabric %s: has no schedule, its links are always open; expected a fabric of cyclic circuits",

@@ -419,6 +419,11 @@ static void test_cells_are_told(void)
     CHECK_EQUAL(facts.cell_bytes, 281);
     CHECK_EQUAL(facts.packet_cells, 15);
     CHECK_EQUAL(facts.packet_windows, 8);
+    shape.packet_bytes = 14 * 281; /* the first slot has one, the last has one */
+    fabric_facts_cells(sirius, &shape, &facts);
+    CHECK_EQUAL(facts.packet_cells, 14);
+    CHECK_EQUAL(facts.packet_windows, 8);
+    shape.packet_bytes = 4150;
     shape.cells.is_everywhere = true;
     facts = (struct fabric_facts){0};
     fabric_facts_cells(opera, &shape, &facts);

@@ -458,6 +458,37 @@ static void test_idle_time_is_the_simulated_time(void)
     }
 }
 
+/* A lone packet over two switches, each of which may cut through, and three links of any rates; what cuts through waits for
+ * its tail where the next link has another rate. */
+static void test_idle_time_at_unequal_rates(void)
+{
+    uint64_t seed = test_seed();
+    uint32_t waits = 0;
+    for (uint64_t round = 0; round < 300; round++) {
+        struct arena *arena = arena_new("test");
+        uint64_t base = round * 32, rates[3], header_bytes = 1 + drawn(seed, base, 128);
+        for (uint32_t i = 0; i < 3; i++) {
+            rates[i] = (1 + drawn(seed, base + 1 + i, 3)) * UINT64_C(100000000000);
+        }
+        const struct hand_link links[] = {{0, 2, rates[0], drawn(seed, base + 4, 500000)},
+                                          {2, 3, rates[1], drawn(seed, base + 5, 500000)},
+                                          {3, 1, rates[2], drawn(seed, base + 6, 500000)}};
+        struct fabric *fabric = hand_fabric(arena, 2, 4, links, 3);
+        uint8_t *is_cut = (uint8_t *)(uintptr_t)fabric->node_cut_through;
+        is_cut[2] = drawn(seed, base + 7, 2) == 0;
+        is_cut[3] = drawn(seed, base + 8, 2) == 0;
+        struct options options = {.seed = seed, .shape = {header_bytes + 4000, header_bytes, 64, {0}}};
+        struct net *net = net_new(arena, fabric, &options);
+        uint64_t bytes = 1 + drawn(seed, base + 9, 4000);
+        size_t sent = net_post(net, 0, 1, bytes, 0);
+        net_finish(net);
+        CHECK_EQUAL(net->sent[sent].delivered_ps, path_idle_ps(fabric, net->routes, &options.shape, true, 0, 1, bytes));
+        waits += (is_cut[2] && rates[0] != rates[1]) || (is_cut[3] && rates[1] != rates[2]);
+        arena_free(arena);
+    }
+    CHECK(waits > 50);
+}
+
 /* ---- sharing ---------------------------------------------------------------------------------------------- */
 
 /* The first packets reach the switch together; from then on the last link never rests. */
@@ -861,6 +892,7 @@ static void test_equal_seeds_give_equal_runs(void)
     X_(test_idle_flow_of_the_peers) X_(test_lone_packet_over_n_switches) \
     X_(test_cut_through_waits_where_rates_differ) X_(test_cut_through_waits_for_a_busy_output) \
     X_(test_message_sizes_at_the_edges_of_packets) X_(test_idle_time_is_the_simulated_time) \
+    X_(test_idle_time_at_unequal_rates) \
     X_(test_incast_drains_at_the_last_link) X_(test_messages_of_a_host_take_turns) X_(test_hosts_forward) \
     X_(test_transit_and_own_packets_take_turns) X_(test_small_window_gives_a_window_a_round_trip) \
     X_(test_lost_packets_come_again_after_the_timeout) X_(test_losses_are_counted_and_mended) \

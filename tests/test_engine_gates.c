@@ -384,6 +384,7 @@ static void test_cells_everywhere(void)
         for (uint8_t is_cut = 0; is_cut < 2; is_cut++) {
             struct rig *rig = rig_line();
             ((uint8_t *)(uintptr_t)rig->fabric->node_cut_through)[2] = is_cut;
+            rig->fabric->port_gate = NULL;
             rig->config.cells = (struct cell_shape){53, 5, true};
             rig_send(rig, 0, 1, 1500);
             rig_send(rig, 0, 1, 48);

@@ -361,6 +361,24 @@ static void test_bundles(void)
     arena_free(arena);
 }
 
+/* 4,150 B in cells of 1,000 B, 50 B of each header: 5,000 B on the wire. */
+static void test_cells_take_their_share(void)
+{
+    struct arena *arena = arena_new("test");
+    struct diag diag;
+    struct fabric *fabric = fabric_join(arena, 2, 3, 2, (uint32_t[][2]){{0, 2}, {1, 2}});
+    const struct platform_config config = {.fabric = fabric, .routes = routes_new(fabric, arena), .is_sprayed = true,
+                                           .shape = {4150, 64, 64, {1000, 50, true}}};
+    struct platform *platform = platform_new(arena, &config);
+    platform_add(platform, 0, 1, 1000);
+    CHECK_EQUAL(platform_route(platform, &diag), STATUS_OK);
+    CHECK_EQUAL(platform->link_count, 2);
+    CHECK_EQUAL(platform->links[0].rate_bps, fabric->rate_bps[0] / 5000 * 4150);
+    CHECK_EQUAL(platform->links[0].latency_ps, link_delay_ps(fabric, 0) + fabric->node_latency_ps[2] +
+                                                   5 * serialisation_ps(1000, fabric->rate_bps[0]));
+    arena_free(arena);
+}
+
 /* ---- results, refusals, ends --------------------------------------------------------------------------- */
 
 static void test_results(void)
@@ -481,6 +499,6 @@ static void test_early_ends(void)
 
 TEST_MAIN("simgrid", TEST(test_single_messages), TEST(test_ring_all_reduce), TEST(test_all_gather),
           TEST(test_all_to_all), TEST(test_what_is_left), TEST(test_shared_links),
-          TEST(test_connections), TEST(test_hosts_that_forward), TEST(test_partial_bundles_are_refused), TEST(test_bundles),
+          TEST(test_connections), TEST(test_hosts_that_forward), TEST(test_partial_bundles_are_refused), TEST(test_bundles), TEST(test_cells_take_their_share),
           TEST(test_results), TEST(test_two_runs_have_one_digest), TEST(test_refusals),
           TEST(test_deadlock_is_explained), TEST(test_early_ends))
