@@ -492,7 +492,11 @@ static enum status command_convert(struct request *request, int argc, char **arg
         return status;
     }
     status = request_read(request, &job);
-    return status == STATUS_OK ? job_write(request, job) : status;
+    status = status == STATUS_OK ? job_write(request, job) : status;
+    if (status == STATUS_OK) {
+        notes_print(job);
+    }
+    return status;
 }
 
 /* ---- generate ---------------------------------------------------------------------------------------- */

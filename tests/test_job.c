@@ -603,10 +603,76 @@ static void test_ways_to_hand_over(void)
     arena_free(arena);
 }
 
+/* Each field of each kind, small, usual, at its limits and anywhere between, through the short form in which a rank's operations
+ * wait and into columns. What a kind does not have is 0. */
+static uint64_t draw_of(uint64_t what, uint64_t i, uint64_t most)
+{
+    static const uint64_t edges[] = {0, 1, 127, 128, 255, 256, 65535, 65536, UINT32_MAX - 1, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX};
+    uint64_t bits = rng_draw(99, what, i), value = bits % 2 == 0 ? edges[bits / 2 % 12] : rng_draw(98, what, i) >> bits / 2 % 64;
+    return value <= most ? value : most - value % (most < 64 ? most + 1 : 64);
+}
+
+static struct op drawn_op(uint64_t i, uint32_t rank, uint32_t slot)
+{
+    static const enum op_kind kinds[] = {OP_COMPUTE, OP_MEMORY, OP_SEND, OP_RECV, OP_COLLECTIVE, OP_MARKER};
+    static const enum collective_kind collectives[] = {COLLECTIVE_ALL_REDUCE, COLLECTIVE_BROADCAST, COLLECTIVE_BARRIER,
+                                                       COLLECTIVE_REDUCE, COLLECTIVE_ALL_TO_ALL};
+    enum op_kind kind = kinds[rng_draw(97, 0, i) % 6];
+    if (rank == 1 && (kind == OP_SEND || kind == OP_RECV)) {
+        kind = kind == OP_SEND ? OP_RECV : OP_SEND; /* the other end */
+    }
+    return (struct op){.kind = kind, .collective = collectives[rng_draw(97, 1, i) % 5], .duration_ps = draw_of(2, i, UINT64_MAX / 2),
+                       .bytes = draw_of(3, i, (UINT64_C(1) << 40) - 1), .peer = 1 - rank, .group_slot = slot,
+                       .root = (uint32_t)draw_of(4, i, 1), .tag = (uint32_t)draw_of(5, i, UINT32_MAX),
+                       .stream = (uint16_t)draw_of(6, i, UINT16_MAX), .source_id = draw_of(7, i, UINT64_MAX)};
+}
+
+static void test_every_field_comes_back(void)
+{
+    enum { OPS = 6000 };
+    struct diag diag = {""};
+    struct arena *arena = arena_new("test");
+    struct job_builder *builder = job_builder_new(arena, "fields", "test", 2);
+    static const uint32_t members[] = {0, 1};
+    uint32_t group, wrong = 0;
+    CHECK_EQUAL(job_builder_group(builder, "both", members, 2, (struct origin){.path = "t"}, &group, &diag), STATUS_OK);
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        uint32_t slot = job_builder_slot(builder, rank, group);
+        job_builder_rank(builder, rank);
+        for (uint64_t i = 0; i < OPS; i++) {
+            struct op op = drawn_op(i, rank, slot);
+            CHECK_EQUAL(job_builder_op(builder, &op), i);
+        }
+        CHECK_EQUAL(job_builder_rank_end(builder, "r", &diag), STATUS_OK);
+    }
+    const struct job *job = NULL;
+    CHECK_EQUAL(job_builder_finish(builder, &job, &diag), STATUS_OK);
+    CHECK_TEXT(diag.text, "");
+    for (uint32_t rank = 0; job != NULL && rank < 2; rank++) {
+        const struct program *program = job_program(job, rank);
+        for (uint32_t i = 0; i < OPS; i++) {
+            const struct op op = drawn_op(i, rank, 0);
+            bool is_timed = op.kind == OP_COMPUTE || op.kind == OP_MEMORY, is_message = op.kind == OP_SEND || op.kind == OP_RECV;
+            bool is_call = op.kind == OP_COLLECTIVE, has_bytes = op.kind == OP_MEMORY || is_message || is_call;
+            bool has_root = is_call && (op.collective == COLLECTIVE_BROADCAST || op.collective == COLLECTIVE_REDUCE);
+            bool is_free = op.kind == OP_SEND && op.stream == STREAM_COMPUTE;
+            uint16_t stream = (is_timed || op.kind == OP_SEND) && !is_free ? op.stream : STREAM_NONE;
+            wrong += program->kind[i] != op.kind || program->duration_ps[i] != (is_timed ? op.duration_ps : 0) ||
+                     program->bytes[i] != (has_bytes && !(is_call && op.collective == COLLECTIVE_BARRIER) ? op.bytes : 0) ||
+                     program->tag[i] != (is_message ? op.tag : 0) || program->stream[i] != stream ||
+                     program->source_id[i] != op.source_id || program->root[i] != (has_root ? op.root : 0) ||
+                     (is_call && program->collective[i] != op.collective) ||
+                     (is_message && job_peer(job, rank, program, i) != 1 - rank);
+        }
+    }
+    CHECK_EQUAL(wrong, 0);
+    arena_free(arena);
+}
+
 TEST_MAIN("job", TEST(test_ring_is_one_program), TEST(test_sharing_by_content),
           TEST(test_sharing_ignores_source_ids), TEST(test_building_leaves_nothing_behind),
           TEST(test_duplicates_are_cut), TEST(test_order_is_canonical), TEST(test_cycles_are_named),
           TEST(test_collectives_must_agree), TEST(test_unequal_parts),
           TEST(test_collectives_match_in_order), TEST(test_groups),
           TEST(test_strangers_are_refused), TEST(test_missing_rank), TEST(test_messages_must_match),
-          TEST(test_large_job_is_cheap), TEST(test_ways_to_hand_over))
+          TEST(test_large_job_is_cheap), TEST(test_ways_to_hand_over), TEST(test_every_field_comes_back))

@@ -1,9 +1,12 @@
 /* Job files. Asserted: a job read back equals the one written in every field, for patterns and all models;
  * equal jobs give equal bytes; a file that is cut anywhere, or changed anywhere, is refused in one line; so
  * is one whose columns hold wrong numbers under a right digest (every cell of a small file set to values out
- * of range), unless the job is still sound; a writer that is killed leaves a whole file or none. Not
+ * of range; several cells of many drawn at once; deflated bytes damaged), unless the job is still sound: then it can be walked,
+ * written and read again; a writer that is killed leaves a whole file or none. Not
  * asserted: what HDF5 makes of a hostile file with a right digest below the level of datasets. */
 #include "traces/job_file.h"
+#include "netsim/base/rng.h"
+#include "netsim/replay/dry.h"
 #include "tests/trace_check.h"
 
 #include <math.h>
@@ -353,6 +356,159 @@ static void test_changed_cells(void)
     free(bytes);
 }
 
+/* What loads must be sound: it is walked, and written and read once more, which packs and unpacks every operation. */
+static bool loads_soundly(const char *path)
+{
+    struct job_totals totals;
+    struct dry_result walked;
+    enum status status = trace_read_with(path, 0, NULL);
+    CHECK(status == STATUS_OK || status == STATUS_INPUT);
+    CHECK((status == STATUS_OK) == (trace_test.diag.text[0] == '\0'));
+    CHECK(strchr(trace_test.diag.text, '\n') == NULL);
+    if (status != STATUS_OK) {
+        return false;
+    }
+    struct trace_test kept = trace_test;
+    trace_test = (struct trace_test){0}; /* the next read must not end it */
+    job_totals(kept.job, &totals);
+    CHECK(dry_run(kept.job, kept.arena, &walked));
+    CHECK(walked.done <= walked.ops && (walked.circle > 0) == (walked.done < walked.ops));
+    CHECK(job_save(kept.job, in_folder("again")));
+    CHECK_EQUAL(trace_read_with(in_folder("again.job"), 0, NULL), STATUS_OK);
+    for (uint32_t rank = 0; trace_test.job != NULL && rank < kept.job->rank_count; rank++) {
+        CHECK_EQUAL(job_program(trace_test.job, rank)->digest, job_program(kept.job, rank)->digest);
+    }
+    arena_free(kept.arena);
+    return true;
+}
+
+/* Rows are small numbers, mostly of others: those are tried first. */
+static int64_t cell_draw(uint64_t seed, uint64_t trial, uint64_t i)
+{
+    uint64_t bits = rng_draw(seed, 3, trial << 8 | i), value = rng_draw(seed, 4, trial << 8 | i);
+    switch (bits % 5) {
+    case 0:
+        return (int64_t)(value % 4);
+    case 1:
+        return (int64_t)(value % 40);
+    case 2:
+        return (int64_t)(value >> bits / 5 % 64);
+    case 3:
+        return -(int64_t)(value % 4);
+    default:
+        return (int64_t)(UINT64_C(1) << value % 63) - (int64_t)(value >> 32 & 1);
+    }
+}
+
+/* Several cells of one or more columns at once, under a right digest. */
+static void cells_jumble(const char *path, uint64_t seed, uint64_t trial)
+{
+    uint32_t columns = 0, changes = 1 + rng_below(rng_draw(seed, 1, trial), 6);
+    for (; job_columns[columns].name != NULL; columns++) {
+    }
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    uint32_t chosen = rng_below(rng_draw(seed, 2, trial), columns);
+    for (uint32_t i = 0; i < changes; i++) {
+        chosen = rng_below(rng_draw(seed, 5, trial << 8 | i), 2) == 0 ? chosen : rng_below(rng_draw(seed, 6, trial << 8 | i), columns);
+        char name[64];
+        snprintf(name, sizeof name, "%s/%s", job_columns[chosen].group, job_columns[chosen].name);
+        hid_t data = H5Dopen2(file, name, H5P_DEFAULT), space = H5Dget_space(data);
+        hsize_t rows = 0, one = 1;
+        H5Sget_simple_extent_dims(space, &rows, NULL);
+        if (rows > 0) {
+            hsize_t row = rng_below(rng_draw(seed, 7, trial << 8 | i), (uint32_t)rows);
+            int64_t value = cell_draw(seed, trial, i);
+            hid_t memory = H5Screate_simple(1, &one, NULL);
+            H5Sselect_hyperslab(space, H5S_SELECT_SET, &row, NULL, &one, NULL);
+            CHECK(H5Dwrite(data, H5T_NATIVE_INT64, memory, space, H5P_DEFAULT, &value) >= 0);
+            H5Sclose(memory);
+        }
+        H5Sclose(space);
+        H5Dclose(data);
+    }
+    H5Fclose(file);
+    head_stamp(path);
+}
+
+/* PHOTONET_TRIALS makes it look longer. */
+static uint64_t trials(uint64_t usual)
+{
+    const char *given = getenv("PHOTONET_TRIALS");
+    return given != NULL ? strtoull(given, NULL, 10) : usual;
+}
+
+static void test_jumbled_cells(void)
+{
+    uint64_t seed = test_seed(), tried = trials(1200), loaded = 0;
+    size_t count;
+    everything_save();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    uint8_t *bytes = file_load(in_folder("e.job"), &count);
+    for (uint64_t trial = 0; trial < tried; trial++) {
+        const char *path = trace_file("jumbled.job", bytes, count);
+        cells_jumble(path, seed, trial);
+        loaded += loads_soundly(path);
+    }
+    printf(" %" PRIu64 " of %" PRIu64 " jumbled files load ...", loaded, tried);
+    CHECK(loaded > 0 && loaded < tried);
+    free(bytes);
+}
+
+/* The packed bytes of one column: where its first chunk stands in the file, and how long it is. */
+static uint64_t chunk_find(const char *path, const struct job_column *column, uint64_t *chunk_bytes)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s/%s", column->group, column->name);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), data = H5Dopen2(file, name, H5P_DEFAULT);
+    hsize_t offset = 0, size = 0;
+    unsigned mask = 0;
+    haddr_t address = 0;
+    hid_t space = H5Dget_space(data);
+    bool is_there = H5Dget_chunk_info(data, space, 0, &offset, &mask, &address, &size) >= 0;
+    H5Sclose(space);
+    H5Dclose(data);
+    H5Fclose(file);
+    *chunk_bytes = is_there ? size : 0;
+    return address;
+}
+
+/* Deflated bytes that are overwritten, cut short by zeros or jumbled: zlib and the shuffle get them, and what they make of them
+ * is what the columns hold. */
+static void test_damaged_deflate(void)
+{
+    uint64_t seed = test_seed(), per_column = trials(1200) / 20, tried = 0, loaded = 0;
+    size_t count;
+    CHECK_EQUAL(trace_read_with("model:mixtral-8x7b,layers=4,pp=2,dp=4,ep=4,micro_batches=4", 0, NULL), STATUS_OK);
+    CHECK(job_save(trace_test.job, in_folder("step"))); /* short columns are not packed */
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    uint8_t *bytes = file_load(in_folder("step.job"), &count), *damaged = malloc(count);
+    for (const struct job_column *column = job_columns; column->name != NULL; column++) {
+        uint64_t size, at = chunk_find(in_folder("step.job"), column, &size);
+        bool is_inside = size > 0 && at + JOB_FILE_HEAD_BYTES + size <= count;
+        at += is_inside ? JOB_FILE_HEAD_BYTES : 0; /* addresses count from behind the head */
+        for (uint64_t trial = 0; trial < per_column && is_inside; trial++, tried++) {
+            uint64_t key = (uint64_t)(column - job_columns) << 32 | trial << 8;
+            memcpy(damaged, bytes, count);
+            uint32_t changes = 1 + rng_below(rng_draw(seed, 11, key), 3);
+            for (uint32_t i = 0; i < changes; i++) {
+                uint64_t bits = rng_draw(seed, 12, key | i), place = at + rng_below(rng_draw(seed, 13, key | i), (uint32_t)size);
+                if (bits % 3 == 0) {
+                    memset(damaged + place, 0, at + size - place);
+                } else {
+                    damaged[place] = (uint8_t)(bits % 3 == 1 ? damaged[place] ^ 1u << bits / 3 % 8 : bits >> 32);
+                }
+            }
+            const char *path = trace_file("deflate.job", damaged, count);
+            head_stamp(path);
+            loaded += loads_soundly(path);
+        }
+    }
+    printf(" %" PRIu64 " of %" PRIu64 " damaged files load ...", loaded, tried);
+    CHECK(tried >= 4 * per_column && loaded < tried);
+    free(damaged);
+    free(bytes);
+}
+
 /* A column that is missing, of another type, or of a size that its bytes cannot hold. */
 static void column_replace(const uint8_t *bytes, size_t count, const char *name, hid_t type, hsize_t rows)
 {
@@ -435,4 +591,4 @@ static void test_killed(void)
 }
 
 TEST_MAIN("job_file", TEST(test_patterns), TEST(test_models), TEST(test_everything), TEST(test_cut),
-          TEST(test_changed_bytes), TEST(test_changed_cells), TEST(test_changed_columns), TEST(test_killed))
+          TEST(test_changed_bytes), TEST(test_changed_cells), TEST(test_jumbled_cells), TEST(test_damaged_deflate), TEST(test_changed_columns), TEST(test_killed))

@@ -46,6 +46,46 @@ static void test_losses_add_up(void)
     arena_free(copper.arena);
 }
 
+/* Arrays that go on behind their end, as memory does: what stands there is nobody's. A switch with the ports of others, a port
+ * that is no fibre of its switch. */
+static void test_what_stands_behind_the_end_does_not_count(void)
+{
+    struct loaded patch = load("optical-patch", "");
+    struct fabric *fabric = patch.fabric;
+    uint32_t count = fabric->optical_count, ports = fabric->optical[0].port_count, last = fabric->port_count - 1;
+    struct optical *longer = arena_array(patch.arena, count + 1, struct optical);
+    uint32_t *fibres = arena_array(patch.arena, ports + 1, uint32_t);
+    memcpy(longer, fabric->optical, count * sizeof *longer);
+    memcpy(fibres, longer[0].port, ports * sizeof *fibres);
+    CHECK(ports > 9 && count == 1);
+    uint32_t given_up = fibres[ports - 1]; /* the switch ends one fibre earlier, and its list goes on */
+    longer[0].port = fibres;
+    longer[0].port_count = ports - 1;
+    longer[count] = longer[0];
+    longer[count].port = &given_up;
+    longer[count].port_count = 1;
+    fabric->optical = longer;
+    CHECK_EQUAL(light_optical_of(fabric, fibres[0]), 0);
+    CHECK_EQUAL(light_optical_of(fabric, fibres[ports - 2]), 0);
+    CHECK_EQUAL(light_optical_of(fabric, given_up), ID_NONE);
+    double with_db = fabric->light[given_up].loss_db;
+    light_evaluate(fabric);
+    CHECK_NEAR(fabric->light[fibres[ports - 2]].loss_db, with_db, 1e-12);
+    CHECK(fabric->light[given_up].loss_db < with_db - 1.9); /* not through the switch, whose loss is 2 dB */
+    /* The worst of all ports may be the last one, and is not one behind it. */
+    struct port_light *light = arena_array(patch.arena, fabric->port_count + 1, struct port_light);
+    for (uint32_t port = 0; port <= last; port++) {
+        light[port].margin_db = 3;
+    }
+    light[last].margin_db = 2;
+    light[last + 1].margin_db = -100;
+    fabric->light = light;
+    CHECK_EQUAL(light_worst(fabric), last);
+    light[0].margin_db = 1;
+    CHECK_EQUAL(light_worst(fabric), 0);
+    arena_free(patch.arena);
+}
+
 /* 20 m to the switch as in linkbudget case B: every loss, penalty and the margin by hand. */
 static void test_margin_by_hand(void)
 {
@@ -158,6 +198,6 @@ static void test_weak_links_lose_frames(void)
     arena_free(loaded.arena);
 }
 
-TEST_MAIN("light", TEST(test_losses_add_up), TEST(test_margin_by_hand), TEST(test_every_preset_closes),
+TEST_MAIN("light", TEST(test_losses_add_up), TEST(test_what_stands_behind_the_end_does_not_count), TEST(test_margin_by_hand), TEST(test_every_preset_closes),
           TEST(test_budget_that_does_not_close), TEST(test_laser_power_goes_to_energy),
           TEST(test_weak_links_lose_frames))

@@ -189,6 +189,29 @@ static void test_groups_and_peers(void)
     arena_free(arena);
 }
 
+/* The report says which ranks are new, and that nobody has changed what they compute. */
+static void test_report(void)
+{
+    char output[8192], path[600];
+    const char *given = getenv("PHOTONET"), *program = given != NULL ? given : "build/photonet";
+    static const struct {
+        uint32_t ranks;
+        const char *lines[2];
+    } cases[] = {{32, {"        16 ranks beyond those of the trace: data-parallel replicas: groups dp and edp, or the only one, grow\n",
+                       " computations: each as long as in the trace, though more replicas would share out some (optimizer, batch)\n"}},
+                 {8, {"         8 ranks of the trace left out: fewer data-parallel replicas: groups dp and edp, or the only one, shrink\n",
+                      " computations: each as long as in the trace, though fewer replicas would have more of some (optimizer, batch)\n"}}};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/retargeted", test_directory());
+        CHECK_EQUAL(test_shell(output, sizeof output,
+                               "%s trace convert model:llama3-8b,tp=2,pp=2,dp=4,layers=4,micro_batches=2 --ranks %u -o %s", program,
+                               cases[i].ranks, path), 0);
+        CHECK_HOLDS(output, "wrote ");
+        CHECK_HOLDS(output, cases[i].lines[0]);
+        CHECK_HOLDS(output, cases[i].lines[1]);
+    }
+}
+
 static void job_refused(struct shape shape, uint32_t ranks, const char *part)
 {
     struct arena *arena = arena_new("test");
@@ -240,5 +263,5 @@ static void test_open(void)
     arena_free(arena);
 }
 
-TEST_MAIN("retarget", TEST(test_model), TEST(test_stages), TEST(test_groups_and_peers), TEST(test_refusals),
+TEST_MAIN("retarget", TEST(test_model), TEST(test_stages), TEST(test_groups_and_peers), TEST(test_report), TEST(test_refusals),
           TEST(test_open))

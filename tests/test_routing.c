@@ -141,6 +141,63 @@ static void test_histogram(void)
     arena_free(arena);
 }
 
+/* Weights so small that each draw hits a border between experts: who is drawn, and that nobody behind the last one is. */
+static void test_borders(void)
+{
+    struct arena *arena = arena_new("test");
+    struct transformer_shape shape = experts(4, 1);
+    const struct transformer_plan plan = {.ep = 4, .routing_seed = 5};
+    /* A row for each of two layers, and what memory holds behind them. */
+    static const uint64_t weight[] = {1, 1, 1, 1, 3, 1, 0, 0, UINT64_C(1) << 40, 0, 0, 0};
+    const struct popularity popularity = {4, 2, weight};
+    for (uint64_t layer = 0; layer < 5; layer++) {
+        uint64_t counts[17] = {[16] = 77}, to[4] = {0};
+        routing_draw(&shape, &plan, &popularity, layer, 0, 1000, arena, counts);
+        for (int i = 0; i < 16; i++) {
+            to[i % 4] += counts[i];
+        }
+        CHECK_EQUAL(counts[16], 77);
+        CHECK_EQUAL(to[0] + to[1] + to[2] + to[3], 4000);
+        for (int i = 0; i < 4; i++) {
+            double share = layer % 2 == 0 ? 0.25 : i == 0 ? 0.75 : i == 1 ? 0.25 : 0;
+            CHECK(fabs((double)to[i] / 4000 - share) < 0.03); /* four standard errors */
+        }
+    }
+    /* Who has two of three, in threes of a rank each: experts 2 and 3 stand on either side of a rank's border. */
+    shape = experts(6, 1);
+    const struct transformer_plan halves = {.ep = 2, .routing_seed = 5};
+    static const uint64_t one[] = {0, 0, 1, 1, 0, 0, 99};
+    const struct popularity middle = {6, 1, one};
+    uint64_t counts[4];
+    routing_draw(&shape, &halves, &middle, 0, 0, 1000, arena, counts);
+    CHECK_EQUAL(counts[0] + counts[1], 1000);
+    CHECK(counts[0] > 440 && counts[0] < 560 && counts[2] > 440 && counts[2] < 560);
+    /* Everybody is chosen where there are as many as a token wants; the last one too. */
+    shape = experts(5, 5);
+    const struct transformer_plan all = {.ep = 5, .routing_seed = 5};
+    static const uint64_t steep[] = {UINT64_C(1) << 40, 1, 1, 1, 1, 0};
+    const struct popularity cliff = {5, 1, steep};
+    uint64_t each[25];
+    routing_draw(&shape, &all, &cliff, 0, 0, 300, arena, each);
+    for (int i = 0; i < 25; i++) {
+        CHECK_EQUAL(each[i], 300);
+    }
+    /* A group more than a token may take: four of its experts come from two groups of two. */
+    shape = experts(8, 4);
+    shape.expert_groups = 4;
+    shape.groups_per_token = 2;
+    uint64_t *groups = drawn(&shape, 4, 0, 1, 0, 0, 1, arena);
+    for (int from = 0; from < 4; from++) {
+        uint64_t taken = 0;
+        for (int group = 0; group < 4; group++) {
+            taken += groups[4 * from + group] > 0;
+            CHECK(groups[4 * from + group] == 0 || groups[4 * from + group] == 2);
+        }
+        CHECK_EQUAL(taken, 2);
+    }
+    arena_free(arena);
+}
+
 /* Popularity without mercy: the rest of a token's experts are still found. */
 static void test_extreme(void)
 {
@@ -157,5 +214,5 @@ static void test_extreme(void)
     arena_free(arena);
 }
 
-TEST_MAIN("routing", TEST(test_sums), TEST(test_power_law), TEST(test_groups), TEST(test_draws), TEST(test_histogram),
+TEST_MAIN("routing", TEST(test_sums), TEST(test_power_law), TEST(test_groups), TEST(test_draws), TEST(test_histogram), TEST(test_borders),
           TEST(test_extreme))

@@ -85,6 +85,30 @@ static void test_the_model_has_nccl_s_ceilings(void)
     CHECK(nccl_time_us(&of, NCCL_PAT, PROTOCOL_SIMPLE) < 0);
 }
 
+/* What a channel of LL128 carries, by generation (Volta, Ampere, Hopper, Blackwell) and 1, 2, more servers; trees are bound by
+ * it or by 7/9 or 120/128 of what a channel of Simple carries. All from src/graph/tuning.cc of NCCL 2.30.7. */
+static void test_channels_of_ll128(void)
+{
+    static const double rings[4] = {20.0, 20.0, 36.7, 40.0};
+    static const double own[4][3] = {{20.0, 20.0, 20.0}, {20.0, 20.0, 20.0}, {36.7, 36.7, 29.0}, {55.6, 31.67, 20.0}};
+    static const double simple[4][3] = {{26.5, 18.5, 10.0}, {24.0, 23.6, 17.8}, {38.7, 41.4, 36.0}, {70.0, 42.8, 24.0}};
+    static const uint32_t members[3] = {8, 16, 32};
+    for (uint32_t generation = 0; generation < 4; generation++) {
+        for (uint32_t class = 0; class < 3; class++) {
+            struct nccl_case of = {.machine = &dgx_h100, .generation = (enum generation)generation, .kind = COLLECTIVE_ALL_REDUCE,
+                                   .members = members[class], .local = 8, .channels = 1, .bytes = UINT64_C(1) << 44};
+            double per_us = (double)of.bytes / 1000, n = of.members;
+            CHECK_NEAR(2 * (n - 1) / n * per_us / nccl_time_us(&of, NCCL_RING, PROTOCOL_LL128), rings[generation], 1e-5);
+            double share = simple[generation][class] * (class == 0 ? 7.0 / 9 : 120.0 / 128);
+            double bound = share < own[generation][class] ? share : own[generation][class];
+            CHECK_NEAR(2 * per_us / nccl_time_us(&of, NCCL_TREE, PROTOCOL_LL128), bound, 1e-5);
+            CHECK_NEAR(2 * per_us / nccl_time_us(&of, NCCL_TREE, PROTOCOL_SIMPLE), simple[generation][class], 1e-5);
+            of.channels = 2;
+            CHECK_NEAR(2 * per_us / nccl_time_us(&of, NCCL_TREE, PROTOCOL_LL128), 2 * bound, 1e-5);
+        }
+    }
+}
+
 /* Figures that follow from src/graph/tuning.cc of NCCL 2.30.7 line by line. */
 static void test_the_model_s_rows(void)
 {
@@ -212,6 +236,6 @@ static void test_bad_rules_are_refused(void)
 }
 
 TEST_MAIN("select", TEST(test_nvls_by_hand), TEST(test_without_a_selector_the_first_row), TEST(test_the_model_has_nccl_s_ceilings),
-          TEST(test_the_model_s_rows), TEST(test_the_tree_s_correction_ends),
+          TEST(test_channels_of_ll128), TEST(test_the_model_s_rows), TEST(test_the_tree_s_correction_ends),
           TEST(test_small_calls_get_ll_and_few_channels), TEST(test_wire_bytes_come_back),
           TEST(test_the_first_rule_that_fits), TEST(test_bad_rules_are_refused))

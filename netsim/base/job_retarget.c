@@ -290,6 +290,19 @@ static enum status ranks_add(struct retarget *retarget)
     return STATUS_OK;
 }
 
+/* Of all ranks that are left, or made. */
+static uint64_t compute_count(const struct retarget *retarget)
+{
+    uint64_t count = 0;
+    for (uint32_t rank = 0; rank < retarget->from->rank_count; rank++) {
+        const struct program *program = job_program(retarget->from, rank);
+        for (uint32_t op = 0; op < program->op_count && retarget->rank_to[rank] != ID_NONE; op++) {
+            count += program->kind[op] == OP_COMPUTE || program->kind[op] == OP_MEMORY;
+        }
+    }
+    return count * retarget->copies;
+}
+
 static void notes_add(struct retarget *retarget)
 {
     const struct job *job = retarget->from;
@@ -301,11 +314,19 @@ static void notes_add(struct retarget *retarget)
         retarget->builder,
         retarget->copies > 1 ? "ranks beyond those of the trace" : "ranks of the trace left out",
         retarget->copies > 1
-            ? "data-parallel replicas: groups dp and edp, or the only one, grow; compute is as in the trace"
-            : "fewer data-parallel replicas; compute is as in the trace",
+            ? "data-parallel replicas: groups dp and edp, or the only one, grow"
+            : "fewer data-parallel replicas: groups dp and edp, or the only one, shrink",
         retarget->copies > 1 ? retarget->rank_count - job->rank_count
                              : job->rank_count - retarget->rank_count,
         0);
+    uint64_t computes = compute_count(retarget);
+    if (computes > 0) {
+        job_builder_note(retarget->builder, "computations",
+                         retarget->copies > 1
+                             ? "each as long as in the trace, though more replicas would share out some (optimizer, batch)"
+                             : "each as long as in the trace, though fewer replicas would have more of some (optimizer, batch)",
+                         computes, 0);
+    }
     if (retarget->resized > 0) {
         job_builder_note(retarget->builder, "all-gathers of data-parallel groups",
                          "shards resized, the whole as it was", retarget->resized, 0);
