@@ -20,6 +20,17 @@ static void insertion_sort(uint64_t *items, uint32_t count)
     }
 }
 
+/* Few items, which come newest first: turned round, they are hardly out of order. */
+static void few_sort(uint64_t *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count / 2; i++) {
+        uint64_t item = items[i];
+        items[i] = items[count - 1 - i];
+        items[count - 1 - i] = item;
+    }
+    insertion_sort(items, count);
+}
+
 /* Where each bucket starts, from how many it has, eight at a time: both fit into a byte. False: one has more than a few. */
 static bool bucket_starts(uint8_t *buckets, uint32_t count)
 {
@@ -98,7 +109,7 @@ void lazy_sort(const struct window_core *core, uint64_t **items, uint64_t **spar
 {
     uint32_t time_bits = 64 - (uint32_t)__builtin_clzll(core->width_ps);
     if (count <= FEW) {
-        insertion_sort(*items, count);
+        few_sort(*items, count);
         return;
     }
     buckets_sort(*items, *spare, count, time_bits, time_shift);
