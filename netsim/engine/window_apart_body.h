@@ -601,34 +601,33 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
 
 /* ---- all lanes at once ------------------------------------------------------------------------------------ */
 
-/* As queue_top, over the ring. */
+/* Bytes in the port as each packet of the batch arrives, itself counted; the largest. Exact: all that is there before and came
+ * before it, but for what has left by then, of which only what leaves in this window needs a look. */
 static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const struct apart_served *served,
                                                    uint32_t vectors)
 {
     const struct window_port *port = &at->ports[local];
     const struct class_ring *ring = at->class_ports[local].rings;
+    uint64_t leaves_ps = port->free_ps > at->worker->start_ps ? port->free_ps - at->worker->start_ps : 0;
+    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
     lanes queued[VECTORS_MAX_APART], top = splat(0);
     for (uint32_t v = 0; v < vectors; v++) {
-        queued[v] = served->bytes.v[v];
+        queued[v] = served->bytes.v[v] + splat((int32_t)port->queued_bytes);
     }
-    for (uint32_t j = 0; j < served->left_count; j++) { /* none that leaves later has gone by the time of an arrival */
+    for (uint32_t i = 0; leaves_ps < at->core->width_ps; i++) { /* in service, then the queue */
         for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] -= splat(served->size.each[j]) & (served->time_ps.v[v] >= splat(served->departure_ps.each[j]));
-        }
-    }
-    uint64_t leaves_ps = port->free_ps;
-    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
-    for (uint32_t i = 0;; i++) { /* what was there before: in service, then the queue */
-        int32_t leaves = leaves_ps > at->worker->start_ps ? (int32_t)(leaves_ps - at->worker->start_ps) : 0;
-        for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] += (splat(leaves) > served->time_ps.v[v]) & splat(bytes);
+            queued[v] -= (served->time_ps.v[v] >= splat((int32_t)leaves_ps)) & splat(bytes);
         }
         if (i == ring->count) {
             break;
         }
-        const struct packet *packet = &ring->items[(ring->head + i) & (ring->capacity - 1)].packet;
-        bytes = packet->size_bytes;
-        leaves_ps += port_service_ps(port, packet->size_bytes);
+        bytes = (int32_t)ring->items[(ring->head + i) & (ring->capacity - 1)].packet.size_bytes;
+        leaves_ps += port_service_ps(port, (uint64_t)bytes);
+    }
+    for (uint32_t j = 0; j < served->left_count; j++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            queued[v] -= splat(served->size.each[j]) & (served->time_ps.v[v] >= splat(served->departure_ps.each[j]));
+        }
     }
     for (uint32_t v = 0; v < vectors; v++) {
         top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)served->count)));
