@@ -263,18 +263,42 @@ INLINE void choices_catch_up(const struct worker *worker, int32_t now_ps, lanes 
     }
 }
 
-/* The port that holds least. Without a branch on ties: they come and go. */
-INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, uint64_t hash)
+/* A bit per lane that is as low as the lowest; nothing but that waits for a choice, so no word goes to the other side of the
+ * machine and back. `is_half`: only the lower half of the lanes counts. */
+INLINE uint32_t lanes_lowest(lanes a, bool is_half)
 {
+#if SWITCH_LANES == 16
+    __m512i low = (__m512i)a;
+    low = is_half ? low : _mm512_min_epi32(low, _mm512_shuffle_i64x2(low, low, 0x4e));
+    low = _mm512_min_epi32(low, _mm512_shuffle_i64x2(low, low, 0xb1));
+    low = _mm512_min_epi32(low, _mm512_shuffle_epi32(low, 0x4e));
+    low = _mm512_min_epi32(low, _mm512_shuffle_epi32(low, 0xb1));
+    uint32_t bits = _mm512_cmpeq_epi32_mask((__m512i)a, low);
+    return is_half ? bits & UINT8_MAX : bits;
+#elif SWITCH_LANES == 8
+    (void)is_half;
+    __m256i low = _mm256_min_epi32((__m256i)a, _mm256_permute2x128_si256((__m256i)a, (__m256i)a, 1));
+    low = _mm256_min_epi32(low, _mm256_shuffle_epi32(low, 0x4e));
+    low = _mm256_min_epi32(low, _mm256_shuffle_epi32(low, 0xb1));
+    return (uint32_t)_mm256_movemask_ps((__m256)_mm256_cmpeq_epi32((__m256i)a, low));
+#else
+    (void)is_half;
+    return bits_less(a, splat(lowest_lane(a) + 1));
+#endif
+}
+
+/* The port that holds least. Without a branch on ties: they come and go. */
+INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, uint64_t hash)
+{
+    if (vectors == 1) {
+        uint32_t bits = lanes_lowest(backlog[0], is_half);
+        return bit_at(bits, rng_below(hash, (uint32_t)__builtin_popcount(bits)));
+    }
     lanes low = backlog[0];
     for (uint32_t v = 1; v < vectors; v++) {
         low = min_lanes(low, backlog[v]);
     }
     lanes least = splat(lowest_lane(low) + 1);
-    if (vectors == 1) {
-        uint32_t bits = bits_less(backlog[0], least);
-        return bit_at(bits, rng_below(hash, (uint32_t)__builtin_popcount(bits)));
-    }
     uint32_t ties = 0, v = 0;
     for (uint32_t i = 0; i < vectors; i++) {
         ties += (uint32_t)__builtin_popcount(bits_less(backlog[i], least));
@@ -306,7 +330,8 @@ INLINE void choice_deal(struct worker *worker, uint32_t local, struct choice_por
     worker->apart_batches[local].metas[count] = meta;
 }
 
-INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog, uint32_t vectors, bool may_drop)
+INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog, uint32_t vectors, bool is_half,
+                         bool may_drop)
 {
     struct worker *worker = at->worker;
     const uint64_t *items = worker->arrivals.items, salt = at->node->salt;
@@ -317,7 +342,7 @@ INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog,
         const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
         uint64_t hash = packet_path_hash(packet, salt); /* is_tree: no source routes */
         choices_catch_up(worker, now_ps, leave_ps, backlog, vectors);
-        uint32_t local = choice_of(backlog, vectors, hash), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
+        uint32_t local = choice_of(backlog, vectors, is_half, hash), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
         struct choice_port *choice = &worker->choice_ports[local];
         if (may_drop && backlog[v][lane] + (int64_t)size > choice->limit_bytes) {
             apart_drop(at, first + local, packet, lazy_item_port(at->core, item), now_ps);
@@ -340,9 +365,13 @@ static void choices_make(const struct lazy *at, bool may_drop)
     choices_open(at, (int32_t *)leave_ps, (int32_t *)backlog);
     if (vectors == 1 && !may_drop) {
         lanes one_ps = leave_ps[0], bytes = backlog[0]; /* in registers */
-        choices_deal(at, &one_ps, &bytes, 1, false);
+        if (at->node->route.up_count <= LANES / 2) {
+            choices_deal(at, &one_ps, &bytes, 1, true, false);
+        } else {
+            choices_deal(at, &one_ps, &bytes, 1, false, false);
+        }
     } else {
-        choices_deal(at, leave_ps, backlog, vectors, may_drop);
+        choices_deal(at, leave_ps, backlog, vectors, false, may_drop);
     }
 }
 
@@ -572,34 +601,33 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
 
 /* ---- all lanes at once ------------------------------------------------------------------------------------ */
 
-/* As queue_top, over the ring. */
+/* Bytes in the port as each packet of the batch arrives, itself counted; the largest. Exact: all that is there before and came
+ * before it, but for what has left by then, of which only what leaves in this window needs a look. */
 static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const struct apart_served *served,
                                                    uint32_t vectors)
 {
     const struct window_port *port = &at->ports[local];
     const struct class_ring *ring = at->class_ports[local].rings;
+    uint64_t leaves_ps = port->free_ps > at->worker->start_ps ? port->free_ps - at->worker->start_ps : 0;
+    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
     lanes queued[VECTORS_MAX_APART], top = splat(0);
     for (uint32_t v = 0; v < vectors; v++) {
-        queued[v] = served->bytes.v[v];
+        queued[v] = served->bytes.v[v] + splat((int32_t)port->queued_bytes);
     }
-    for (uint32_t j = 0; j < served->left_count; j++) { /* none that leaves later has gone by the time of an arrival */
+    for (uint32_t i = 0; leaves_ps < at->core->width_ps; i++) { /* in service, then the queue */
         for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] -= splat(served->size.each[j]) & (served->time_ps.v[v] >= splat(served->departure_ps.each[j]));
-        }
-    }
-    uint64_t leaves_ps = port->free_ps;
-    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
-    for (uint32_t i = 0;; i++) { /* what was there before: in service, then the queue */
-        int32_t leaves = leaves_ps > at->worker->start_ps ? (int32_t)(leaves_ps - at->worker->start_ps) : 0;
-        for (uint32_t v = 0; v < vectors; v++) {
-            queued[v] += (splat(leaves) > served->time_ps.v[v]) & splat(bytes);
+            queued[v] -= (served->time_ps.v[v] >= splat((int32_t)leaves_ps)) & splat(bytes);
         }
         if (i == ring->count) {
             break;
         }
-        const struct packet *packet = &ring->items[(ring->head + i) & (ring->capacity - 1)].packet;
-        bytes = packet->size_bytes;
-        leaves_ps += port_service_ps(port, packet->size_bytes);
+        bytes = (int32_t)ring->items[(ring->head + i) & (ring->capacity - 1)].packet.size_bytes;
+        leaves_ps += port_service_ps(port, (uint64_t)bytes);
+    }
+    for (uint32_t j = 0; j < served->left_count; j++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            queued[v] -= splat(served->size.each[j]) & (served->time_ps.v[v] >= splat(served->departure_ps.each[j]));
+        }
     }
     for (uint32_t v = 0; v < vectors; v++) {
         top = max_lanes(top, queued[v] & (lane_ids(v) < splat((int32_t)served->count)));
@@ -619,7 +647,7 @@ INLINE void apart_rest_wait(const struct lazy *at, uint32_t local, const struct 
     uint32_t end = ring->head + ring->count, mask = ring->capacity - 1;
     for (uint32_t i = served->start_count; i < served->count; i++, end++) {
         struct class_waiting *place = &ring->items[end & mask];
-        place->packet = *meta_packet(worker->chunks, (uint32_t)served->meta.each[i]);
+        place->packet = *meta_packet(worker->chunks, served->metas[i]);
         place->since_ps = worker->start_ps + (uint64_t)served->time_ps.each[i];
         place->in_port = (uint32_t)served->key.each[i] & port_mask;
         place->in_bytes = served->size.each[i] & PACKET_BYTES_MAX;

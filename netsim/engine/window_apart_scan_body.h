@@ -52,10 +52,13 @@ union apart_block {
     int32_t each[BATCH_PACKETS];
 };
 
+enum { MOVE_PACKETS = 4 }; /* are copied at once where there is room: a loop of 1 to 9 ends where nobody can predict */
+
 /* A batch in the order of service, and what becomes of each packet. Sums count from the first packet. */
 struct apart_served {
-    union apart_block key, meta, size, time_ps, departure_ps, bytes;
+    union apart_block key, size, time_ps, departure_ps, bytes;
     uint32_t keys_out[BATCH_PACKETS + LANES]; /* at the peer; more than can be used, as they are moved a vector at a time */
+    uint32_t metas[BATCH_PACKETS + MOVE_PACKETS] __attribute__((aligned(64))); /* the same; 0 behind the last packet */
     uint32_t count;
     uint32_t start_count;  /* start in this window: the first ones */
     uint32_t here, near;   /* how many of these arrive one window later at most, two at most */
@@ -97,7 +100,7 @@ INLINE void apart_sort(const struct window_core *core, const struct apart_batch 
         sort_block(place, vectors);
         for (uint32_t v = 0; v < vectors; v++) {
             served->key.v[v] = place[v] >> PLACE_BITS;
-            served->meta.v[v] = metas_at(batch->metas, place[v] & splat(BATCH_PACKETS - 1), vectors);
+            *(lanes_loose *)&served->metas[v * LANES] = metas_at(batch->metas, place[v] & splat(BATCH_PACKETS - 1), vectors);
         }
         return;
     }
@@ -105,7 +108,7 @@ INLINE void apart_sort(const struct window_core *core, const struct apart_batch 
     rank_block(batch->keys, count, places.each);
     for (uint32_t i = 0; i < vectors * LANES; i++) {
         served->key.each[i] = batch->keys[places.each[i]];
-        served->meta.each[i] = (int32_t)batch->metas[places.each[i]];
+        served->metas[i] = batch->metas[places.each[i]];
     }
 }
 
@@ -113,7 +116,7 @@ INLINE void apart_take_order(const struct apart_batch *batch, uint32_t vectors, 
 {
     for (uint32_t v = 0; v < vectors; v++) {
         served->key.v[v] = *(const lanes_loose *)&batch->keys[v * LANES];
-        served->meta.v[v] = *(const lanes_loose *)&batch->metas[v * LANES];
+        *(lanes_loose *)&served->metas[v * LANES] = *(const lanes_loose *)&batch->metas[v * LANES];
     }
 }
 
@@ -143,9 +146,12 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
     const struct window_core *core = worker->core;
     int32_t per_byte = (int32_t)port->ps_per_byte;
     for (uint32_t v = 0; v < vectors; v++) {
-        served->size.v[v] = served->meta.v[v] & splat(PACKET_BYTES_MAX) & (lane_ids(v) < splat((int32_t)count));
+        lanes *meta = (lanes *)&served->metas[v * LANES];
+        *meta &= lane_ids(v) < splat((int32_t)count);
+        served->size.v[v] = *meta & splat(PACKET_BYTES_MAX);
         served->time_ps.v[v] = served->key.v[v] >> (int32_t)(core->key_shift - 1);
     }
+    memset(&served->metas[vectors * LANES], 0, MOVE_PACKETS * sizeof *served->metas);
     apart_fifo(per_byte, vectors, base_ps, served);
     lanes wait = splat(0), work = splat(0), width = splat((int32_t)core->width_ps);
     uint32_t starts = 0, here = 0, near = 0, left = 0;
@@ -183,6 +189,25 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
 
 /* ---- what is sent ----------------------------------------------------------------------------------------- */
 
+/* Copies packets from where they stand to their places in a chunk; what is too much is overwritten by what comes next. */
+INLINE void apart_packets_copy(struct chunk *const *chunks, const uint32_t *metas, uint32_t count, struct chunk *to,
+                               uint32_t lane)
+{
+    uint32_t more = (count + MOVE_PACKETS - 1) / MOVE_PACKETS * MOVE_PACKETS;
+    if (__builtin_expect(lane + more > CHUNK_PACKETS, 0)) {
+        for (uint32_t i = 0; i < count; i++) {
+            packet_copy(&to->packets[lane + i], meta_packet(chunks, metas[i]));
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < more; i += MOVE_PACKETS) {
+#pragma GCC unroll 4
+        for (uint32_t k = i; k < i + MOVE_PACKETS; k++) {
+            packet_copy(&to->packets[lane + k], meta_packet(chunks, metas[k]));
+        }
+    }
+}
+
 /* Sends some of a batch to the peer in one of its windows. */
 INLINE void apart_part_send(struct worker *worker, const struct window_port *port, const struct apart_served *served,
                             uint32_t first, uint32_t end, uint32_t ahead)
@@ -201,9 +226,7 @@ INLINE void apart_part_send(struct worker *worker, const struct window_port *por
         uint32_t count = end - first < room ? end - first : room;
         count = count < MOVE_MAX ? count : MOVE_MAX;
         keys_move(&served->keys_out[first], count, &chunk->keys[lane]);
-        for (uint32_t i = 0; i < count; i++) {
-            packet_copy(&chunk->packets[lane + i], meta_packet(chunks, (uint32_t)served->meta.each[first + i]));
-        }
+        apart_packets_copy(chunks, &served->metas[first], count, chunk, lane);
         first += count;
         at -= count;
     }

@@ -5,7 +5,8 @@
 
 /* ---- order ------------------------------------------------------------------------------------------------ */
 
-enum { FEW = 12, BUCKET_BITS_MAX = 10 };
+enum { FEW = 12, BUCKET_BITS_MAX = 10, CROWD = 24 }; /* insertion sorts a few, and what is hardly out of order */
+enum { FEW_BUCKETS = 255, FEW_BUCKET_BITS = 9 };      /* so many items count in a byte */
 
 static void insertion_sort(uint64_t *items, uint32_t count)
 {
@@ -19,16 +20,67 @@ static void insertion_sort(uint64_t *items, uint32_t count)
     }
 }
 
+/* Few items, which come newest first: turned round, they are hardly out of order. */
+static void few_sort(uint64_t *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count / 2; i++) {
+        uint64_t item = items[i];
+        items[i] = items[count - 1 - i];
+        items[count - 1 - i] = item;
+    }
+    insertion_sort(items, count);
+}
+
+/* Where each bucket starts, from how many it has, eight at a time: both fit into a byte. False: one has more than a few. */
+static bool bucket_starts(uint8_t *buckets, uint32_t count)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), top = ones << 7;
+    uint64_t before = 0, crowds = 0;
+    for (uint32_t i = 0; i < count; i += 8) {
+        uint64_t here, sums;
+        memcpy(&here, buckets + i, sizeof here);
+        crowds |= here | ((here & ~top) + (127 - CROWD) * ones);
+        sums = here * ones; /* of each byte and those below */
+        sums += before * ones;
+        before = sums >> 56;
+        sums -= here;
+        memcpy(buckets + i, &sums, sizeof sums);
+    }
+    return (crowds & top) == 0;
+}
+
 /* Dealt to buckets by time, two or more to an item, so that what insertion has to do is hardly ever anything. Times are spread
  * over the window; where they are not, and the buckets are no help, the sort that is never quadratic takes over. */
+static void few_buckets_sort(uint64_t *items, uint64_t *sorted, uint32_t count, uint32_t bits, uint32_t shift)
+{
+    uint8_t starts[1 << FEW_BUCKET_BITS] __attribute__((aligned(8)));
+    memset(starts, 0, (size_t)1 << bits);
+    for (uint32_t i = 0; i < count; i++) {
+        starts[items[i] >> shift]++;
+    }
+    bool is_even = bucket_starts(starts, 1u << bits);
+    for (uint32_t i = count; i-- > 0;) { /* the oldest first */
+        sorted[starts[items[i] >> shift]++] = items[i];
+    }
+    if (is_even) {
+        insertion_sort(sorted, count);
+    } else {
+        arrivals_sort(sorted, count);
+    }
+}
+
+/* The same for more. */
 static void buckets_sort(uint64_t *items, uint64_t *sorted, uint32_t count, uint32_t time_bits, uint32_t time_shift)
 {
-    enum { CROWD = 24 };
     uint32_t ends[1 << BUCKET_BITS_MAX];
     uint32_t bits = 33 - (uint32_t)__builtin_clz(count), crowd = 0;
     bits = bits < BUCKET_BITS_MAX ? bits : BUCKET_BITS_MAX;
     bits = bits < time_bits ? bits : time_bits;
     uint32_t shift = time_shift + time_bits - bits, buckets = 1u << bits;
+    if (count <= FEW_BUCKETS && bits >= 3) {
+        few_buckets_sort(items, sorted, count, bits, shift);
+        return;
+    }
     memset(ends, 0, buckets * sizeof *ends);
     for (uint32_t i = 0; i < count; i++) {
         ends[items[i] >> shift]++;
@@ -57,7 +109,7 @@ void lazy_sort(const struct window_core *core, uint64_t **items, uint64_t **spar
 {
     uint32_t time_bits = 64 - (uint32_t)__builtin_clzll(core->width_ps);
     if (count <= FEW) {
-        insertion_sort(*items, count);
+        few_sort(*items, count);
         return;
     }
     buckets_sort(*items, *spare, count, time_bits, time_shift);
