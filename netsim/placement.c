@@ -75,8 +75,8 @@ static enum status host_name(struct placing *placing, const struct job_part *par
     struct naming *named = &placing->named[host];
     if (named->count == placing->gpus_per_nic) {
         const struct job_part *other = &placing->job->parts[named->part];
-        return diag_input(placing->diag, at, "host %u is taken already, by line %u of the placement of job %s; expected each host %s",
-                          host, named->line, other->name,
+        return diag_input(placing->diag, at,
+                          "host %u is taken already, by line %u of the placement of job %s; expected each host %s", host, named->line, other->name,
                           placing->gpus_per_nic == 1
                               ? "once (host.gpus_per_nic=1)"
                               : arena_printf(placing->scratch, "at most %u times (host.gpus_per_nic)", placing->gpus_per_nic));

@@ -625,8 +625,9 @@ static enum status size_split(const char *text, struct origin at, struct arena *
     }
     *path = arena_strndup(arena, text, (size_t)(mark - text));
     if (!quantity_parse_u64(QUANTITY_SIZE, mark + 1, size_bytes, why) || *size_bytes == 0) {
-        return diag_input(diag, at, "custom:%s: the size behind the @ %s; expected that of the call which the messages are of, as "
-                                    "nccl-tests counts it (@1MiB)", text, why[0] != '\0' ? why : "is 0");
+        return diag_input(diag, at,
+                          "custom:%s: the size behind the @ %s; expected that of the call which the messages are of, as "
+                          "nccl-tests counts it (@1MiB)", text, why[0] != '\0' ? why : "is 0");
     }
     return STATUS_OK;
 }
@@ -672,7 +673,8 @@ static enum status kind_check(const struct custom_graph *graph, int kind, struct
                                            "they are of, as nccl-tests counts it (@1MiB)", source->path, source->path);
     }
     if (source->chunk_count == 0 && kind != COLLECTIVE_ALL_REDUCE && graph->size_bytes % source->rank_count != 0) {
-        return diag_input(graph->diag, at, "custom:%s@%" PRIu64 "B: %s shares its bytes out evenly; expected a multiple of the %u ranks",
+        return diag_input(graph->diag, at,
+                          "custom:%s@%" PRIu64 "B: %s shares its bytes out evenly; expected a multiple of the %u ranks",
                           source->path, graph->size_bytes, collective_name((enum collective_kind)kind), source->rank_count);
     }
     return STATUS_OK;

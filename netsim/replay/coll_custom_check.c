@@ -485,9 +485,9 @@ static enum status volume_check(const struct check *check)
     }
     for (uint32_t i = 0; i < 2 * check->ranks; i++) {
         if (sent[i] > most_bytes(check)) {
-            return custom_refuse_rank(check->graph, i / 2, "%s %" PRIu64 " B; a call of %s with %" PRIu64 " B on %u ranks takes %" PRIu64
-                                                           " B at most (is that the size behind the @?)",
-                                      i % 2 == 0 ? "sends" : "receives", sent[i], collective_name(check->graph->kind),
+            return custom_refuse_rank(check->graph, i / 2,
+                                      "%s %" PRIu64 " B; a call of %s with %" PRIu64 " B on %u ranks takes %" PRIu64
+                                      " B at most (is that the size behind the @?)", i % 2 == 0 ? "sends" : "receives", sent[i], collective_name(check->graph->kind),
                                       check->graph->size_bytes, check->ranks, most_bytes(check));
         }
         if (sent[i] < least[i % 2]) {

@@ -80,8 +80,13 @@ static bool pairs_are_full(const struct pair_table *table)
     return true;
 }
 
-/* Of member `self`. The weakest that holds for every algorithm: whose data must it get? */
-static enum need need_of(const struct dry *dry, const struct program *program, uint32_t op, uint32_t group, uint32_t self)
+static bool is_root(const struct dry *dry, uint32_t rank, uint32_t group, uint32_t op)
+{
+    return job_group_rank(dry->job, group, job_program(dry->job, rank)->root[op]) == rank;
+}
+
+/* Of the root or another member. The weakest that holds for every algorithm: whose data must it get? */
+static enum need need_of(const struct dry *dry, const struct program *program, uint32_t op, uint32_t group, bool of_root)
 {
     uint32_t members = job_group_size(dry->job, group);
     const struct pair_table *pairs = job_pairs(dry->job, program, op);
@@ -91,10 +96,10 @@ static enum need need_of(const struct dry *dry, const struct program *program, u
     switch ((enum collective_kind)program->collective[op]) {
     case COLLECTIVE_BROADCAST:
     case COLLECTIVE_SCATTER:
-        return program->bytes[op] < members || self == program->root[op] ? NEED_NOBODY : NEED_ROOT;
+        return program->bytes[op] < members || of_root ? NEED_NOBODY : NEED_ROOT;
     case COLLECTIVE_REDUCE:
     case COLLECTIVE_GATHER:
-        return program->bytes[op] < members || self != program->root[op] ? NEED_NOBODY : NEED_ALL;
+        return program->bytes[op] < members || !of_root ? NEED_NOBODY : NEED_ALL;
     default:
         return program->bytes[op] < members || (pairs != NULL && !pairs_are_full(pairs)) ? NEED_NOBODY : NEED_ALL;
     }
@@ -164,11 +169,11 @@ static void member_end(struct dry *dry, uint32_t rank, uint32_t slot_id)
     }
 }
 
-static bool is_met(const struct dry *dry, uint32_t rank, uint32_t slot_id, uint32_t group, uint32_t self)
+static bool is_met(const struct dry *dry, uint32_t rank, uint32_t slot_id, uint32_t group)
 {
     const struct program *program = job_program(dry->job, rank);
     uint32_t ordinal = slot_at(dry, rank, slot_id)->next, op = call_op(dry, rank, slot_id, ordinal);
-    enum need need = need_of(dry, program, op, group, self);
+    enum need need = need_of(dry, program, op, group, is_root(dry, rank, group, op));
     if (need == NEED_ROOT) {
         uint32_t root = job_group_rank(dry->job, group, program->root[op]);
         const struct dry_slot *slot = slot_at(dry, root, slot_in(dry, root, group));
@@ -183,7 +188,7 @@ static void call_look(struct dry *dry, uint32_t group, uint32_t ordinal)
     for (uint32_t i = 0; i < job_group_size(dry->job, group); i++) {
         uint32_t rank = job_group_rank(dry->job, group, i), slot_id = slot_in(dry, rank, group);
         const struct dry_slot *slot = slot_at(dry, rank, slot_id);
-        if (slot->is_running && slot->next == ordinal && is_met(dry, rank, slot_id, group, i)) {
+        if (slot->is_running && slot->next == ordinal && is_met(dry, rank, slot_id, group)) {
             member_end(dry, rank, slot_id);
         }
     }
@@ -200,10 +205,10 @@ static void member_start(struct dry *dry, struct spot spot)
     }
     slot->is_running = true;
     uint32_t started = ++dry->started[dry->call_first[group] + ordinal];
-    bool is_root = job_group_rank(dry->job, group, program->root[spot.op]) == spot.rank;
-    if (started == members || (is_root && need_of(dry, program, spot.op, group, ID_NONE) == NEED_ROOT)) {
+    bool frees = is_root(dry, spot.rank, group, spot.op) && need_of(dry, program, spot.op, group, false) == NEED_ROOT;
+    if (started == members || frees) {
         call_look(dry, group, ordinal);
-    } else if (is_met(dry, spot.rank, slot_id, group, job_member_index(dry->job, group, spot.rank))) {
+    } else if (is_met(dry, spot.rank, slot_id, group)) {
         member_end(dry, spot.rank, slot_id);
     }
 }
@@ -267,8 +272,7 @@ static struct spot call_blocker(const struct dry *dry, struct spot spot)
     if (next != ordinal) {
         return (struct spot){spot.rank, call_op(dry, spot.rank, slot_id, next)};
     }
-    uint32_t self = job_member_index(dry->job, group, spot.rank);
-    bool wants_root = need_of(dry, program, spot.op, group, self) == NEED_ROOT;
+    bool wants_root = need_of(dry, program, spot.op, group, is_root(dry, spot.rank, group, spot.op)) == NEED_ROOT;
     for (uint32_t i = wants_root ? program->root[spot.op] : 0; i < job_group_size(dry->job, group); i++) {
         uint32_t rank = job_group_rank(dry->job, group, i), slot = slot_in(dry, rank, group);
         const struct dry_slot *at = slot_at(dry, rank, slot);
@@ -367,7 +371,8 @@ static void calls_count(struct dry *dry)
 static void dry_init(struct dry *dry, struct arena *scratch)
 {
     const struct job *job = dry->job;
-    size_t *op_first = arena_array(dry->arena, job->rank_count + 1, size_t), *slot_first = arena_array(dry->arena, job->rank_count + 1, size_t);
+    size_t *op_first = arena_array(dry->arena, job->rank_count + 1, size_t);
+    size_t *slot_first = arena_array(dry->arena, job->rank_count + 1, size_t);
     dry->plans = arena_array(dry->arena, job->program_count, const struct plan *);
     for (uint32_t i = 0; i < job->program_count; i++) {
         dry->plans[i] = plan_new(dry->arena, scratch, &job->programs[i]);
