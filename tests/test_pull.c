@@ -172,8 +172,7 @@ static void test_who_lacks_most_is_served_first(void)
 static void arrive(const struct bench *bench, uint32_t src, int32_t target, bool is_trimmed)
 {
     struct flow *flow = flow_of(bench, src);
-    int32_t *targets = (int32_t *)(sent_times(bench->endpoint, flow) + ((size_t)1 << flow->ring_log2));
-    targets[ring_index(flow, 0)] = target;
+    pull_targets(bench->endpoint, flow)[ring_index(flow, 0)] = target;
     const struct packet packet = {.dst = 0, .src = src & (FABRIC_HOSTS_MAX - 1), .seq = 0, .kind = PACKET_DATA,
                                   .is_trimmed = is_trimmed, .size_bytes = 4150};
     pull_arrived(bench->endpoint, flow, &packet, PS_PER_US);
