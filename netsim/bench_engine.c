@@ -31,60 +31,100 @@
 
 /* ---- minimal hosts ---------------------------------------------------------------------------------------- */
 
+/* A packet as two numbers: written field by field, it could not be read at once, and whether data or an ACK is next nobody
+ * can predict, so there is no branch about that. */
+struct light_words {
+    uint64_t low, high;
+};
+enum { WORD_ENTROPY_SHIFT = 38, WORD_KIND_SHIFT = 54 };
+
+static inline struct light_words words_of(const struct packet *packet)
+{
+    uint64_t low, high;
+    memcpy(&low, packet, sizeof low);
+    memcpy(&high, (const uint8_t *)packet + sizeof low, sizeof high);
+    __asm__("" : "+r"(low), "+r"(high)); /* as in packet_copy */
+    return (struct light_words){low, high};
+}
+
+static inline void words_put(struct light_words words, struct packet *packet)
+{
+    uint64_t low = words.low, high = words.high;
+    __asm__("" : "+r"(low), "+r"(high));
+    memcpy(packet, &low, sizeof low);
+    memcpy((uint8_t *)packet + sizeof low, &high, sizeof high);
+}
+
+static inline uint32_t words_kind(struct light_words words)
+{
+    return (uint32_t)(words.high >> WORD_KIND_SHIFT) & 3;
+}
+
+static inline struct light_words words_answered(struct light_words data)
+{
+    const uint64_t host_mask = 0xfffff, size_kind = UINT64_C(0x3fff) << 24 | UINT64_C(3) << WORD_KIND_SHIFT;
+    uint64_t dst = data.low & host_mask, src = data.low >> 20 & host_mask;
+    return (struct light_words){(data.low & ~(host_mask << 20 | host_mask)) | dst << 20 | src,
+                                (data.high & ~size_kind) | BENCH_ACK_BYTES << 24 |
+                                    (uint64_t)PACKET_ACK << WORD_KIND_SHIFT};
+}
+
 struct bench_host {
     uint32_t sent, acked, total;
     uint32_t ack_head, ack_count, ack_mask;
     uint64_t digest;
     struct packet *acks;
-    struct packet next; /* but for its number and path */
+    struct light_words next; /* but for its number and path */
 };
 
 struct bench_net {
     struct engine *engine;
     struct bench_host *hosts;
-    bool has_pauses;
 };
 
 static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
 {
     struct bench_net *net = context;
     struct bench_host *host = &net->hosts[host_id];
-    (void)now_ps;
-    if (net->has_pauses && !(net->engine->class->open_classes(net->engine, host_id, port) & 1)) {
+    uint32_t ack_count = host->ack_count, sent = host->sent;
+    (void)now_ps, (void)port;
+    uint32_t choices = ack_count | (uint32_t)((sent < host->total) & (sent - host->acked < BENCH_WINDOW));
+    if (choices == 0) {
         return false;
     }
-    if (host->ack_count > 0) {
-        packet_copy(packet, &host->acks[host->ack_head]);
-        host->ack_head = (host->ack_head + 1) & host->ack_mask;
-        host->ack_count--;
-        return true;
-    }
-    if (host->sent == host->total || host->sent - host->acked == BENCH_WINDOW) {
-        return false;
-    }
-    *packet = host->next;
-    packet->seq = host->sent & 0xffffff;
-    packet->entropy = (uint16_t)(rng_mix(host->sent + ((uint64_t)host_id << 32)) >> 48);
-    host->sent++;
+    uint64_t mask = -(uint64_t)(ack_count > 0); /* all bits for an ACK */
+    __asm__("" : "+r"(mask));
+    struct light_words ack = words_of(&host->acks[host->ack_head]);
+    uint64_t path = rng_mix(sent + ((uint64_t)host_id << 32)) >> 48;
+    uint64_t high = host->next.high | (sent & 0xffffff) | path << WORD_ENTROPY_SHIFT;
+    words_put((struct light_words){host->next.low ^ ((ack.low ^ host->next.low) & mask), high ^ ((ack.high ^ high) & mask)},
+              packet);
+    host->ack_head = (host->ack_head - (uint32_t)mask) & host->ack_mask;
+    host->ack_count = ack_count + (uint32_t)mask;
+    host->sent = sent + 1 + (uint32_t)mask;
     return true;
 }
 
+static bool paused_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct bench_net *net = context;
+    bool is_open = net->engine->class->open_classes(net->engine, host_id, port) & 1;
+    return is_open && light_pull(context, host_id, port, now_ps, packet);
+}
+
+/* An ACK is made of whatever arrives, and kept where that was data. */
 static void light_receive(void *context, uint32_t host_id, const struct packet *packet, uint64_t now_ps)
 {
     struct bench_net *net = context;
     struct bench_host *host = &net->hosts[host_id];
-    host->digest = (host->digest ^ now_ps) * RNG_STEP + packet->seq;
-    if (packet->kind == PACKET_ACK) {
-        host->acked++;
-    } else {
-        struct packet ack = *packet;
-        ack.dst = packet->src;
-        ack.src = packet->dst;
-        ack.kind = PACKET_ACK;
-        ack.size_bytes = BENCH_ACK_BYTES;
-        assert(host->ack_count <= host->ack_mask);
-        host->acks[(host->ack_head + host->ack_count++) & host->ack_mask] = ack;
-    }
+    struct light_words words = words_of(packet);
+    bool is_ack = words_kind(words) == PACKET_ACK;
+    host->digest = (host->digest ^ now_ps) * RNG_STEP + (words.high & 0xffffff);
+    host->acked += is_ack;
+    assert(host->ack_count <= host->ack_mask);
+    words = words_answered(words);
+    words_put(words, &host->acks[(host->ack_head + host->ack_count) & host->ack_mask]);
+    host->ack_count += !is_ack;
     engine_kick(net->engine, host_id, 0, now_ps);
 }
 
@@ -94,6 +134,7 @@ static void light_event(void *context, uint32_t host, enum host_event kind, uint
 }
 
 static const struct host_ops light_ops = {.pull = light_pull, .receive = light_receive, .event = light_event};
+static const struct host_ops paused_ops = {.pull = paused_pull, .receive = light_receive, .event = light_event};
 
 /* ---- the real endpoints ----------------------------------------------------------------------------------- */
 
@@ -241,15 +282,15 @@ static struct engine *light_net(const struct bench_engine_options *options, stru
     uint32_t *to = permutation(hosts, arena);
     uint32_t ring = options->queues == QUEUES_LOSSLESS ? ACK_RING_PAUSED : ACK_RING;
     net->hosts = arena_array(arena, hosts, struct bench_host);
-    net->has_pauses = options->queues == QUEUES_LOSSLESS;
     for (uint32_t i = 0; i < hosts; i++) {
-        net->hosts[i].next = (struct packet){.dst = to[i] & 0xfffff, .src = i & 0xfffff, .kind = PACKET_DATA,
-                                             .size_bytes = BENCH_PACKET_BYTES};
+        struct packet first = {.dst = to[i] & 0xfffff, .src = i & 0xfffff, .kind = PACKET_DATA,
+                               .size_bytes = BENCH_PACKET_BYTES};
+        net->hosts[i].next = words_of(&first);
         net->hosts[i].acks = arena_array(arena, ring, struct packet);
         net->hosts[i].ack_mask = ring - 1;
         net->hosts[i].total = is_active(options, i) ? options->flow_packets : 0;
     }
-    config->ops = &light_ops;
+    config->ops = options->queues == QUEUES_LOSSLESS ? &paused_ops : &light_ops;
     config->context = net;
     return net->engine = engine_find(options->engine)->create(arena, config);
 }

@@ -51,11 +51,11 @@
  *
  * Cost: a window costs one look at the bits of all nodes (150 words for 8192 hosts), a node some 100 ns, a port 50 ns, a
  * packet about 30 instructions more; windows in which nothing happens cost nothing. At 1024 hosts a port has 9 packets in
- * a window, and a switch that is served has 130. Of 16 ns a packet and hop on a core of Sapphire Rapids at 3.5 GHz, routing
- * and dealing are 4, the scans 4, moving what they have found 3.5, and the hosts 4.5. It is no longer memory that costs
- * (128 hosts: 17 ns), but branches that nobody can predict (0.8 a hop, says callgrind: is something waiting, does it
- * all start, which comes first at a host) and chains of vectors. Memory: 21 bytes a packet on a link, 24 in a queue, and on
- * average half a chunk per node.
+ * a window, and a switch that is served has 130. Of 14.6 ns a packet and hop on a core of Sapphire Rapids at 4 GHz, routing
+ * and dealing are 2.7, the scans 3.2, moving what they have found 3.5, and the hosts 4.5. It is no longer memory that costs
+ * (128 hosts: 14.1 ns), but instructions, 400 of them for the two ends of a packet, and branches that nobody can predict, of
+ * which each costs 7 ns (0.5 a hop, says callgrind: is a chunk full, is something left over, which comes first at a host).
+ * Memory: 21 bytes a packet on a link, 24 in a queue, and on average half a chunk per node.
  *
  * Escapes: windows narrow with the radix (key bits) and stretch, at the price of the vector loops, with the delay,
  * so that the ring reaches as far as most packets; batches beyond 32 packets, times beyond 31 bits, unequal rates
@@ -70,7 +70,10 @@
  * against 20 for the bitonic network: its chain is longer, but what is sorted moves without a loop over packets, what
  * waited included); scan and send port by port (20.2, against 19.4 for all scans first: a branch that is mispredicted behind a
  * scan waits for all of it); what other threads read of a worker beside what it writes (11.5 on two threads, against
- * 9.2); threads that sleep after 8 us of waiting (12.9, against 11.5); -mtune for the machine (no difference).
+ * 9.2); threads that sleep after 8 us of waiting (12.9, against 11.5); -mtune for the machine, -march=x86-64-v3 for all,
+ * profiles for the compiler (no difference); four scans at once (none, against two: 14.8, against 15.1 for one); a bit for
+ * each scan that must be looked at, left to the second loop (15.6, against 14.9); fetching what few active nodes will touch
+ * before any of them is served (69, against 65, with one flow among 8192 hosts: it is not memory that those wait for either).
  *
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
@@ -284,6 +287,17 @@ struct port_sent {
     uint64_t packets, bytes, busy_ps, wait_ps;
 };
 
+/* The way out of a host that is served, where it has but one, and port_is_near: what all its packets need is looked up once,
+ * and what they add to the counters is added once. */
+struct own_way {
+    struct window_port *port; /* NULL: none */
+    uintptr_t *tails;         /* of the peer */
+    const uint32_t *service_ps;
+    uint32_t cut_bytes, cut_service_ps; /* larger packets arrive when so much has been sent */
+    uint32_t reach_ps, slot, key;
+    struct port_sent sent;
+};
+
 /* Ports with an adaptive choice, while the choices of a node are made (window_apart_body.h). */
 struct choice_port {
     uint32_t next, end; /* of what leaves there in this window, in `leaves` */
@@ -321,6 +335,7 @@ struct port_batch {
     uint32_t start_count;   /* start in this window: the first ones */
     uint32_t here, near;    /* how many of these arrive one window later at most, two at most */
     int32_t bytes, wait_ps; /* of those that start */
+    int32_t base_ps;        /* when the port is free for the first one */
     enum batch_way way;
 } __attribute__((aligned(64)));
 struct batch_more {
@@ -356,6 +371,7 @@ struct worker {
     struct tell_heap tells;        /* of this worker's hosts to the controller */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
+    struct own_way own;            /* of that one */
     uint32_t whole_now;            /* the same of the node that is served whole */
     uint32_t super_now;            /* super-node that is served, else SUPER_NONE, which no node has */
     struct super_run *super_run;   /* window_super.c */
@@ -489,11 +505,11 @@ static inline void node_activate(struct worker *worker, uint32_t node, uint32_t 
     worker->pending |= UINT64_C(1) << slot;
 }
 
-static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot, uint32_t key,
-                             const struct packet *packet)
+/* tails: those of the node. */
+static inline void tail_put(struct worker *worker, uint32_t node, uint32_t slot, uintptr_t *tails, uint32_t key,
+                            const struct packet *packet)
 {
-    uintptr_t *tail = &worker->tails[(size_t)node << worker->core->slot_bits | slot];
-    uintptr_t at = *tail;
+    uintptr_t at = tails[slot];
     if ((at & CHUNK_ROOM_MASK) == 0) {
         at = inbox_open(worker, node, slot);
     }
@@ -501,7 +517,13 @@ static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot
     uint32_t lane = CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
     packet_copy(&chunk->packets[lane], packet);
     chunk->keys[lane] = key;
-    *tail = at - 1;
+    tails[slot] = at - 1;
+}
+
+static inline void inbox_put(struct worker *worker, uint32_t node, uint32_t slot, uint32_t key,
+                             const struct packet *packet)
+{
+    tail_put(worker, node, slot, &worker->tails[(size_t)node << worker->core->slot_bits], key, packet);
 }
 
 /* Sends a packet to a node at a time that is not before the current window. */
@@ -827,10 +849,9 @@ static inline void next_node_prefetch(struct worker *worker)
             continue;
         }
         uintptr_t at = core->workers[i].tails[(size_t)worker->node_next << core->slot_bits | worker->slot];
-        size_t used = CHUNK_BYTES - (at & CHUNK_ROOM_MASK) * sizeof(struct packet);
         worker->chunk_next[i] = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
         if (at != 0) {
-            lines_prefetch(worker->chunk_next[i], (uint32_t)(used + 63) / 64);
+            lines_prefetch(worker->chunk_next[i], CHUNK_BYTES / 64); /* how many are used nobody can predict */
         }
     }
 }
@@ -871,6 +892,7 @@ void host_arrive(struct worker *worker, uint32_t node, const struct arrival *arr
 void host_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps);
 void host_leave(struct worker *worker, uint32_t node);
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
+void own_kick(struct worker *worker, uint64_t now_ps);
 /* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
 void switch_serve_scalar(struct worker *worker, uint32_t node);
 void switch_serve_neon(struct worker *worker, uint32_t node);

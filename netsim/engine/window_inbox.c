@@ -193,16 +193,25 @@ static struct chunk *chain_reverse(struct chunk *newest)
     return oldest;
 }
 
+/* All lanes, used or not: how many are used nobody can predict. */
+static inline bool chunk_is_sorted(const struct chunk *chunk)
+{
+    uint32_t falls = 0;
+    for (uint32_t lane = 1; lane < CHUNK_PACKETS; lane++) {
+        falls |= (uint32_t)(chunk->keys[lane] < chunk->keys[lane - 1]) & (uint32_t)(lane < chunk->count);
+    }
+    return falls == 0;
+}
+
 static bool chain_is_sorted(const struct chunk *chunk)
 {
-    uint32_t before = 0, falls = 0;
+    bool is_sorted = true;
+    uint32_t before = 0;
     for (; chunk != NULL; chunk = chunk->older) {
-        for (uint32_t lane = 0; lane < chunk->count; lane++) {
-            falls |= chunk->keys[lane] < before;
-            before = chunk->keys[lane];
-        }
+        is_sorted &= chunk_is_sorted(chunk) & (chunk->keys[0] >= before);
+        before = chunk->keys[chunk->count - 1];
     }
-    return !falls;
+    return is_sorted;
 }
 
 bool chains_take(struct worker *worker, uint32_t node)

@@ -413,8 +413,13 @@ static void window_kick(struct engine *engine, uint32_t host, uint32_t port, uin
     struct window_core *core = (struct window_core *)engine;
     uint32_t node = core->inner[host];
     struct worker *worker = &core->workers[core->nodes[node].owner];
-    if (worker->host_now == node && core->ports[core->nodes[node].port_first + port].is_busy) {
+    const struct window_port *kicked = &core->ports[core->nodes[node].port_first + port];
+    if (worker->host_now == node && kicked->is_busy) {
         return; /* what most kicks are: an arrival has made something to send, but the port is sending */
+    }
+    if (worker->own.port == kicked) {
+        own_kick(worker, now_ps);
+        return;
     }
     position_fix(core, now_ps);
     port_touch(core, &core->nodes[node], port);

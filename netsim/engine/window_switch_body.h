@@ -13,6 +13,10 @@
  * dealing, and hardly a branch: a mispredicted one costs most of all here, the more so behind a long chain of vectors. So
  * first all ports are scanned, and only then is sent what the scans have found.
  *
+ * Batches of one vector are scanned two at a time, where there are registers for that: neither chain waits for the other. Of
+ * larger ones only what arrives is sorted; what waits is in order, and in front. Where little goes on, and one packet is all
+ * that a switch has got, no batch is made of it (65 ns a hop became 58, with one flow among 8192 hosts).
+ *
  * Keys have room for the place in the batch, so the sort is a bitonic network on 32-bit lanes; where a switch has too many
  * ports for that, places are found by comparing each with each.
  *
@@ -108,6 +112,15 @@ INLINE int32_t sum_lanes(lanes a)
     }
     return sum;
 #endif
+}
+
+/* All bits where it holds. The compiler must not see what it is made of: of a choice that nobody can predict it would make a
+ * branch again. */
+INLINE uint64_t all_if(bool holds)
+{
+    uint64_t mask = -(uint64_t)holds;
+    __asm__("" : "+r"(mask));
+    return mask;
 }
 
 /* ---- routing ---------------------------------------------------------------------------------------------- */
@@ -209,10 +222,8 @@ static __attribute__((noinline)) void batch_more_put(struct worker *worker, uint
     vec_push(worker->arena, worker->more, worker->more_count, worker->more_capacity) = more;
 }
 
-INLINE void chunk_deal(struct worker *worker, const struct window_node *node, const struct chunk *chunk)
+INLINE void chunk_deal(struct worker *worker, const struct chunk *chunk, const int32_t *outs)
 {
-    int32_t outs[CHUNK_PACKETS];
-    chunk_route(worker->core, node, chunk, outs);
     /* The compiler must not suspect these stores of changing the worker. */
     uint32_t *counts = worker->batch_count, lanes_used = chunk->count;
     struct port_batch *batches = worker->batches;
@@ -229,15 +240,35 @@ INLINE void chunk_deal(struct worker *worker, const struct window_node *node, co
     }
 }
 
+/* Some chunks are routed before they are dealt: where a chunk ends nobody can predict, and routing takes long enough to be
+ * begun before that is known. */
+enum { CHUNKS_AHEAD = 8 };
+
+INLINE struct chunk *chunks_deal(struct worker *worker, const struct window_node *node, uint32_t writer,
+                                 struct chunk *chunk)
+{
+    int32_t outs[CHUNKS_AHEAD][CHUNK_PACKETS];
+    const struct chunk *chunks[CHUNKS_AHEAD];
+    uint32_t count = 0;
+    for (; chunk != NULL && count < CHUNKS_AHEAD; chunk = chunk->older) {
+        writer_chunk_prefetch(worker, writer);
+        chunk_route(worker->core, node, chunk, outs[count]);
+        chunks[count++] = chunk;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        chunk_deal(worker, chunks[i], outs[i]);
+    }
+    return chunk;
+}
+
 static void node_deal(struct worker *worker, const struct window_node *node, uint32_t node_id)
 {
     struct window_core *core = worker->core;
     for (uint32_t i = 0; i < core->worker_count; i++) {
         struct chunk *chunk = inbox_take(&core->workers[i], node_id, worker->slot);
         worker->taken[i] = chunk;
-        for (; chunk != NULL; chunk = chunk->older) {
-            writer_chunk_prefetch(worker, i);
-            chunk_deal(worker, node, chunk);
+        while (chunk != NULL) {
+            chunk = chunks_deal(worker, node, i, chunk);
         }
     }
     arrivals_release(worker); /* to be filled again while they are in the first-level cache */
@@ -421,29 +452,30 @@ static __attribute__((noinline)) void rank_block(const int32_t *keys, uint32_t c
 }
 
 /* The places of the batch in the order of service, and their keys in this order. */
-INLINE void batch_order(const struct window_core *core, const struct port_batch *batch, uint32_t vectors, lanes *place,
-                        lanes *key)
+INLINE void batch_rank(const struct port_batch *batch, uint32_t vectors, lanes *place, lanes *key)
 {
-    uint32_t count = batch->count;
-    if (__builtin_expect(!core->has_place_bits, 0)) {
-        union block places, keys;
-        rank_block(batch->keys, count, places.each);
-        for (uint32_t i = 0; i < vectors * LANES; i++) {
-            keys.each[i] = batch->keys[places.each[i]];
-        }
-        for (uint32_t i = 0; i < vectors; i++) {
-            place[i] = places.v[i];
-            key[i] = keys.v[i];
-        }
-        return;
+    union block places, keys;
+    rank_block(batch->keys, batch->count, places.each);
+    for (uint32_t i = 0; i < vectors * LANES; i++) {
+        keys.each[i] = batch->keys[places.each[i]];
     }
-    lanes v[VECTORS_MAX];
     for (uint32_t i = 0; i < vectors; i++) {
-        lanes is_packet = lane_ids(i) < splat((int32_t)count);
+        place[i] = places.v[i];
+        key[i] = keys.v[i];
+    }
+}
+
+INLINE void keys_load(const struct port_batch *batch, uint32_t vectors, lanes *v)
+{
+    for (uint32_t i = 0; i < vectors; i++) {
+        lanes is_packet = lane_ids(i) < splat((int32_t)batch->count);
         v[i] = *(const lanes *)&batch->keys[i * LANES] << PLACE_BITS | lane_ids(i);
         v[i] = pick(is_packet, v[i], splat(INT32_MAX));
     }
-    sort_block(v, vectors);
+}
+
+INLINE void keys_part(const lanes *v, uint32_t vectors, lanes *place, lanes *key)
+{
     for (uint32_t i = 0; i < vectors; i++) {
         place[i] = v[i] & splat(BATCH_PACKETS - 1);
         key[i] = v[i] >> PLACE_BITS;
@@ -465,28 +497,49 @@ INLINE __m512i quarter_words(lanes place, uint32_t quarter)
     return _mm512_or_si512(words_of, _mm512_set_epi64(1, 0, 1, 0, 1, 0, 1, 0));
 }
 
+/* The sizes in four quarters of a vector. */
+INLINE lanes quarters_size(const __m512i *quarter)
+{
+    __m512i sizes_at = (__m512i)(lanes){2, 6, 10, 14, 18, 22, 26, 30, 2, 6, 10, 14, 18, 22, 26, 30};
+    __m512i low = _mm512_permutex2var_epi32(_mm512_srli_epi64(quarter[0], WORD_SIZE_SHIFT), sizes_at,
+                                            _mm512_srli_epi64(quarter[1], WORD_SIZE_SHIFT));
+    __m512i high = _mm512_permutex2var_epi32(_mm512_srli_epi64(quarter[2], WORD_SIZE_SHIFT), sizes_at,
+                                             _mm512_srli_epi64(quarter[3], WORD_SIZE_SHIFT));
+    return (lanes)_mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1) & splat(PACKET_BYTES_MAX);
+}
+
+/* Of 16 packets, whose places count from the first of them. */
+INLINE void packets_sort(struct packet *packets, lanes place, lanes *size)
+{
+    __m512i from[4], sorted[4];
+    for (uint32_t q = 0; q < 4; q++) {
+        from[q] = _mm512_loadu_si512(packets + 4 * q);
+    }
+    for (uint32_t q = 0; q < 4; q++) {
+        __m512i at = quarter_words(place, q);
+        __m512i low = _mm512_permutex2var_epi64(from[0], at, from[1]);
+        __m512i high = _mm512_permutex2var_epi64(from[2], at, from[3]);
+        sorted[q] = _mm512_mask_blend_epi64(_mm512_test_epi64_mask(at, _mm512_set1_epi64(16)), low, high);
+    }
+    *size = quarters_size(sorted);
+    for (uint32_t q = 0; q < 4; q++) {
+        _mm512_storeu_si512(packets + 4 * q, sorted[q]);
+    }
+}
+
 INLINE void batch_sort(struct port_batch *batch, const lanes *place, uint32_t vectors, lanes *size)
 {
     __m512i *packets = (__m512i *)batch->packets, sorted[4 * VECTORS_MAX];
-    __m512i sizes_at = (__m512i)(lanes){2, 6, 10, 14, 18, 22, 26, 30, 2, 6, 10, 14, 18, 22, 26, 30};
+    if (vectors == 1) {
+        packets_sort(batch->packets, place[0], size);
+        return;
+    }
     for (uint32_t i = 0; i < vectors; i++) {
-        __m512i *to = &sorted[4 * i];
         for (uint32_t q = 0; q < 4; q++) {
-            __m512i at = quarter_words(place[i], q);
-            if (vectors == 1) {
-                __m512i low = _mm512_permutex2var_epi64(packets[0], at, packets[1]);
-                __m512i high = _mm512_permutex2var_epi64(packets[2], at, packets[3]);
-                to[q] = _mm512_mask_blend_epi64(_mm512_test_epi64_mask(at, _mm512_set1_epi64(16)), low, high);
-            } else {
-                at = _mm512_and_si512(at, _mm512_set1_epi64(2 * BATCH_PACKETS - 1));
-                to[q] = _mm512_i64gather_epi64(at, packets, 8);
-            }
+            __m512i at = _mm512_and_si512(quarter_words(place[i], q), _mm512_set1_epi64(2 * BATCH_PACKETS - 1));
+            sorted[4 * i + q] = _mm512_i64gather_epi64(at, packets, 8);
         }
-        __m512i low = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[0], WORD_SIZE_SHIFT), sizes_at,
-                                                _mm512_srli_epi64(to[1], WORD_SIZE_SHIFT));
-        __m512i high = _mm512_permutex2var_epi32(_mm512_srli_epi64(to[2], WORD_SIZE_SHIFT), sizes_at,
-                                                 _mm512_srli_epi64(to[3], WORD_SIZE_SHIFT));
-        size[i] = (lanes)_mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1) & splat(PACKET_BYTES_MAX);
+        size[i] = quarters_size(&sorted[4 * i]);
     }
     for (uint32_t q = 0; q < 4 * vectors; q++) {
         packets[q] = sorted[q];
@@ -608,6 +661,14 @@ INLINE void prefix_max(lanes *v, uint32_t vectors)
     }
 }
 
+/* A port whose batch is scanned. The steps take several of these together: none of their chains needs what another finds, so
+ * they fill each other's waits. */
+struct scan {
+    struct window_port *port;
+    struct port_batch *batch;
+    lanes place[VECTORS_MAX], key[VECTORS_MAX], size[VECTORS_MAX], time[VECTORS_MAX], service[VECTORS_MAX];
+    lanes to[VECTORS_MAX], top[VECTORS_MAX], start[VECTORS_MAX], departure[VECTORS_MAX];
+};
 INLINE void service_find(const struct window_port *port, const lanes *size, uint32_t vectors, lanes *service)
 {
     if (__builtin_expect(port->ps_per_byte != 0, 1)) {
@@ -691,31 +752,26 @@ static __attribute__((noinline)) uint64_t queue_top(const struct worker *worker,
     return (uint64_t)top;
 }
 
-/* The same where nothing but the batch waits and a byte takes the same time everywhere, a vector at a time. */
+/* The same where nothing but the batch waits and a byte takes the same time everywhere, of those packets only that may find
+ * more than ever. */
 INLINE uint64_t queue_top_lanes(const struct worker *worker, const struct window_port *port,
-                                const struct port_batch *batch, uint32_t vectors)
+                                const struct port_batch *batch, uint32_t vectors, const lanes *departure,
+                                uint32_t raised)
 {
-    lanes gone[VECTORS_MAX], top = splat(0);
     int32_t free_ps = port->free_ps > worker->start_ps ? (int32_t)(port->free_ps - worker->start_ps) : INT32_MIN;
-    int32_t in_service_ps = (int32_t)(port->in_service_bytes * port->ps_per_byte);
-    for (uint32_t v = 0; v < vectors; v++) {
-        gone[v] = splat(0);
-    }
-    for (uint32_t i = 0; i < batch->count; i++) {
+    int32_t in_service_ps = (int32_t)(port->in_service_bytes * port->ps_per_byte), top_ps = 0;
+    uint32_t packets = lanes_first(batch->count);
+    for (; raised != 0; raised &= raised - 1) {
+        uint32_t at = (uint32_t)__builtin_ctz(raised), left = 0;
+        int32_t time_ps = batch->times_ps[at];
         for (uint32_t v = 0; v < vectors; v++) {
-            lanes is_gone = *(const lanes *)&batch->times_ps[v * LANES] >= splat(batch->departures_ps[i]);
-            gone[v] = pick(is_gone, splat(batch->services_ps[i]), gone[v]);
+            left |= bits_less(splat(time_ps), departure[v]) << v * LANES;
         }
-    }
-    for (uint32_t v = 0; v < vectors; v++) {
-        lanes is_new = (lane_ids(v) < splat((int32_t)batch->count)) & (lane_ids(v) >= splat((int32_t)batch->waiting_count));
-        lanes time = *(const lanes *)&batch->times_ps[v * LANES], to = *(const lanes *)&batch->services_ps[v * LANES];
-        lanes work = to - gone[v] + (splat(in_service_ps) & (time < splat(free_ps)));
-        top = max_lanes(top, work & is_new);
-    }
-    int32_t top_ps = top[0];
-    for (uint32_t i = 1; i < LANES; i++) {
-        top_ps = top[i] > top_ps ? top[i] : top_ps;
+        left &= packets; /* has not departed: departures ascend, so these are the last ones */
+        uint32_t gone = batch->count - (uint32_t)__builtin_popcount(left);
+        int32_t work_ps = batch->services_ps[at] - (gone > 0 ? batch->services_ps[gone - 1] : 0);
+        work_ps += time_ps < free_ps ? in_service_ps : 0;
+        top_ps = work_ps > top_ps ? work_ps : top_ps;
     }
     return (uint32_t)top_ps / port->ps_per_byte;
 }
@@ -731,16 +787,17 @@ INLINE uint32_t lanes_marked(const struct window_port *port, const lanes *work, 
 }
 
 /* More work than ever may have been in the port. False: it must go packet by packet, as drops may be due. */
-INLINE bool batch_record(const struct worker *worker, struct window_port *port, const struct port_batch *batch,
-                         uint32_t vectors, const lanes *size)
+INLINE bool batch_record(const struct worker *worker, const struct scan *scan, uint32_t vectors, uint32_t raised)
 {
+    struct window_port *port = scan->port;
+    const struct port_batch *batch = scan->batch;
     uint64_t top_bytes;
     if (port->ps_per_byte != 0 && port->count == batch->waiting_count) {
-        top_bytes = queue_top_lanes(worker, port, batch, vectors);
+        top_bytes = queue_top_lanes(worker, port, batch, vectors, scan->departure, raised);
     } else {
         union block sizes;
         for (uint32_t v = 0; v < vectors; v++) {
-            sizes.v[v] = size[v];
+            sizes.v[v] = scan->size[v];
         }
         top_bytes = queue_top(worker, port, batch, sizes.each);
     }
@@ -763,64 +820,142 @@ static __attribute__((noinline)) void batch_sample(struct worker *worker, const 
     }
 }
 
-/* False: the port must go packet by packet. slack_ps: service of the largest packet. */
-INLINE bool lanes_scan(struct worker *worker, struct window_port *port, struct port_batch *batch, uint32_t vectors,
-                       int32_t base_ps, int32_t slack_ps)
+enum { SCANS_MAX = LANES == 16 ? 2 : 1 }; /* for two there must be registers */
+#define EACH_SCAN _Pragma("GCC unroll 4") for (uint32_t k = 0; k < scans; k++)
+
+INLINE void scans_order(const struct window_core *core, struct scan *scan, uint32_t scans, uint32_t vectors)
 {
-    const struct window_core *core = worker->core;
-    lanes place[VECTORS_MAX], key[VECTORS_MAX], size[VECTORS_MAX], time[VECTORS_MAX], service[VECTORS_MAX];
-    lanes to[VECTORS_MAX], top[VECTORS_MAX], start[VECTORS_MAX], departure[VECTORS_MAX];
-    batch_order(core, batch, vectors, place, key);
-    batch_sort(batch, place, vectors, size);
+    lanes v[SCANS_MAX][VECTORS_MAX];
+    if (__builtin_expect(!core->has_place_bits, 0)) {
+        EACH_SCAN batch_rank(scan[k].batch, vectors, scan[k].place, scan[k].key);
+        return;
+    }
+    EACH_SCAN keys_load(scan[k].batch, vectors, v[k]);
+    EACH_SCAN sort_block(v[k], vectors);
+    EACH_SCAN keys_part(v[k], vectors, scan[k].place, scan[k].key);
+}
+
+/* Packets, sizes and times in the order of service. */
+INLINE void scan_times(const struct window_core *core, struct scan *scan, uint32_t vectors)
+{
+    struct port_batch *batch = scan->batch;
+    batch_sort(batch, scan->place, vectors, scan->size);
     for (uint32_t v = 0; v < vectors; v++) {
         lanes is_old = lane_ids(v) < splat((int32_t)batch->waiting_count);
-        size[v] &= lane_ids(v) < splat((int32_t)batch->count);
-        time[v] = key[v] >> (int32_t)(core->key_shift - 1);
+        scan->size[v] &= lane_ids(v) < splat((int32_t)batch->count);
+        scan->time[v] = scan->key[v] >> (int32_t)(core->key_shift - 1);
         if (v * LANES < BATCH_WAITING_MAX) {
-            time[v] = pick(is_old, *(const lanes *)&batch->times_ps[v * LANES], time[v]);
+            scan->time[v] = pick(is_old, *(const lanes *)&batch->times_ps[v * LANES], scan->time[v]);
         }
-        *(lanes *)&batch->keys[v * LANES] = key[v];
-        *(lanes *)&batch->times_ps[v * LANES] = time[v];
+        *(lanes *)&batch->keys[v * LANES] = scan->key[v];
+        *(lanes *)&batch->times_ps[v * LANES] = scan->time[v];
     }
-    service_find(port, size, vectors, service);
+}
+
+#if SWITCH_LANES == 16
+/* Both of these for a batch of two vectors of which at most one arrives: what waits stands in front, in order. */
+INLINE void scan_behind(const struct window_core *core, struct scan *scan)
+{
+    struct port_batch *batch = scan->batch;
+    uint32_t first = batch->waiting_count;
+    lanes lane = lane_ids(0), is_new = lane < splat((int32_t)(batch->count - first)), old_size, new_size;
+    lanes v = pick(is_new, *(const lanes_loose *)&batch->keys[first] << PLACE_BITS | lane, splat(INT32_MAX));
+    sort_block(&v, 1);
+    old_size = quarters_size((const __m512i *)batch->packets);
+    packets_sort(batch->packets + first, v & splat(BATCH_PACKETS - 1), &new_size);
+    lanes key = v >> PLACE_BITS, turn = lane - splat((int32_t)first), is_old = lane < splat((int32_t)first);
+    *(lanes_loose *)&batch->keys[first] = key;
+    lanes time = (lanes)_mm512_permutexvar_epi32((__m512i)turn, (__m512i)(key >> (int32_t)(core->key_shift - 1)));
+    lanes size = (lanes)_mm512_permutexvar_epi32((__m512i)turn, (__m512i)(new_size & is_new));
+    scan->time[0] = pick(is_old, *(const lanes *)&batch->times_ps[0], time);
+    scan->time[1] = time; /* beyond the batch there are packets of size 0 */
+    scan->size[0] = pick(is_old, old_size, size);
+    scan->size[1] = size & is_old;
+    *(lanes *)&batch->times_ps[0] = scan->time[0];
+    *(lanes *)&batch->times_ps[LANES] = scan->time[1];
+}
+#endif
+
+INLINE void scan_departures(struct scan *scan, uint32_t vectors)
+{
     for (uint32_t v = 0; v < vectors; v++) {
-        to[v] = service[v];
+        scan->departure[v] = scan->to[v] + max_lanes(scan->top[v], splat(scan->batch->base_ps));
+        scan->start[v] = scan->departure[v] - scan->service[v];
+        *(lanes *)&scan->batch->services_ps[v * LANES] = scan->to[v];
+        *(lanes *)&scan->batch->departures_ps[v * LANES] = scan->departure[v];
     }
-    prefix_sum(to, vectors);
-    for (uint32_t v = 0; v < vectors; v++) {
-        top[v] = time[v] - (to[v] - service[v]);
-    }
-    prefix_max(top, vectors);
-    for (uint32_t v = 0; v < vectors; v++) {
-        departure[v] = to[v] + max_lanes(top[v], splat(base_ps));
-        start[v] = departure[v] - service[v];
-        *(lanes *)&batch->services_ps[v * LANES] = to[v];
-        *(lanes *)&batch->departures_ps[v * LANES] = departure[v];
-    }
+}
+
+/* A bit for each packet that may raise what the port has held at most, or be marked: `work`. Sums for the counters. */
+INLINE uint32_t scan_sums(const struct worker *worker, const struct scan *scan, uint32_t vectors, lanes *work)
+{
+    const struct window_port *port = scan->port;
+    struct port_batch *batch = scan->batch;
     lanes calm = splat(port->calm_ps < INT32_MAX ? (int32_t)port->calm_ps : INT32_MAX);
-    uint32_t raised = 0, arrived = lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
-    lanes work[VECTORS_MAX];
-    lanes wait = splat(0), bytes = splat(0), width = splat((int32_t)core->width_ps);
+    lanes slack = splat((int32_t)port->service_ps[worker->packet_bytes_max]); /* of the largest packet */
+    lanes wait = splat(0), bytes = splat(0), width = splat((int32_t)worker->core->width_ps);
+    uint32_t raised = 0;
     for (uint32_t v = 0; v < vectors; v++) {
-        lanes waited = start[v] - time[v];
+        lanes waited = scan->start[v] - scan->time[v];
         /* The packet in service may be counted whole though some of it has left. */
-        work[v] = departure[v] - time[v] + (splat(slack_ps) & (waited > splat(0)));
+        work[v] = scan->departure[v] - scan->time[v] + (slack & (waited > splat(0)));
         raised |= bits_less(calm, work[v]) << v * LANES;
-        lanes is_started = (start[v] < width) & (lane_ids(v) < splat((int32_t)batch->count));
+        lanes is_started = (scan->start[v] < width) & (lane_ids(v) < splat((int32_t)batch->count));
         wait += waited & is_started;
-        bytes += size[v] & is_started;
+        bytes += scan->size[v] & is_started;
     }
     batch->wait_ps = sum_lanes(wait);
     batch->bytes = sum_lanes(bytes);
-    arrivals_find(worker, port, batch, vectors, size, start, departure);
-    if (__builtin_expect((raised & arrived) != 0, 0) &&
-        ((lanes_marked(port, work, vectors) & arrived) != 0 || !batch_record(worker, port, batch, vectors, size))) {
-        return false;
+    return raised & lanes_first(batch->count) & ~lanes_first(batch->waiting_count);
+}
+
+/* What becomes of a batch; it may be that it must go packet by packet. */
+INLINE enum batch_way scan_end(struct worker *worker, const struct scan *scan, uint32_t vectors, const lanes *work,
+                               uint32_t raised)
+{
+    struct window_port *port = scan->port;
+    if (__builtin_expect(raised != 0, 0) &&
+        ((lanes_marked(port, work, vectors) & raised) != 0 ||
+         !batch_record(worker, scan, vectors, raised))) {
+        return BATCH_SLOW;
     }
-    if (__builtin_expect(worker->sample_offset_ps < core->width_ps, 0)) {
-        batch_sample(worker, port, batch);
+    if (__builtin_expect(worker->sample_offset_ps < worker->core->width_ps, 0)) {
+        batch_sample(worker, port, scan->batch);
     }
-    return true;
+    return BATCH_SCANNED;
+}
+
+/* All that follows from sizes and times. No branch before the end. */
+INLINE void scans_finish(struct worker *worker, struct scan *scan, uint32_t scans, uint32_t vectors)
+{
+    lanes work[SCANS_MAX][VECTORS_MAX];
+    uint32_t raised[SCANS_MAX];
+    EACH_SCAN {
+        service_find(scan[k].port, scan[k].size, vectors, scan[k].service);
+        for (uint32_t v = 0; v < vectors; v++) {
+            scan[k].to[v] = scan[k].service[v];
+        }
+        prefix_sum(scan[k].to, vectors);
+    }
+    EACH_SCAN {
+        for (uint32_t v = 0; v < vectors; v++) {
+            scan[k].top[v] = scan[k].time[v] - (scan[k].to[v] - scan[k].service[v]);
+        }
+        prefix_max(scan[k].top, vectors);
+    }
+    EACH_SCAN scan_departures(&scan[k], vectors);
+    EACH_SCAN raised[k] = scan_sums(worker, &scan[k], vectors, work[k]);
+    EACH_SCAN arrivals_find(worker, scan[k].port, scan[k].batch, vectors, scan[k].size, scan[k].start,
+                            scan[k].departure);
+    EACH_SCAN scan[k].batch->way = scan_end(worker, &scan[k], vectors, work[k], raised[k]);
+}
+
+/* Some ports, whose batches fill so many vectors each. */
+INLINE void scans_run(struct worker *worker, struct scan *scan, uint32_t scans, uint32_t vectors)
+{
+    scans_order(worker->core, scan, scans, vectors);
+    EACH_SCAN scan_times(worker->core, &scan[k], vectors);
+    scans_finish(worker, scan, scans, vectors);
 }
 
 /* calm_ps first: the other one is on a line that nothing else here needs. */
@@ -829,28 +964,65 @@ INLINE bool may_mark(const struct window_port *port, uint64_t work_ps)
     return __builtin_expect(work_ps > port->calm_ps, 0) && work_ps > port->mark_calm_ps;
 }
 
+/* The ports of a word whose batches fill one vector, and those with more. */
+struct scan_list {
+    uint32_t narrow_count, wide_count;
+    uint8_t narrow[64], wide[64];
+};
+
+static __attribute__((noinline)) void wide_scan(struct worker *worker, struct window_port *ports,
+                                                struct port_batch *batches, const struct scan_list *list)
+{
+    for (uint32_t i = 0; i < list->wide_count; i++) {
+        struct scan scan[1] = {{.port = ports + list->wide[i], .batch = batches + list->wide[i]}};
+        uint32_t count = scan->batch->count;
+#if SWITCH_LANES == 16
+        if (__builtin_expect(worker->core->has_place_bits && count - scan->batch->waiting_count <= LANES, 1)) {
+            scan_behind(worker->core, scan);
+            scans_finish(worker, scan, 1, 2);
+            continue;
+        }
+#endif
+        if (count <= 2 * LANES) {
+            scans_run(worker, scan, 1, 2);
+        } else {
+            scans_run(worker, scan, 1, VECTORS_MAX);
+        }
+    }
+}
+
+static __attribute__((noinline)) void narrow_scan(struct worker *worker, struct window_port *ports,
+                                                  struct port_batch *batches, const struct scan_list *list)
+{
+    struct scan scan[SCANS_MAX];
+    uint32_t count = list->narrow_count, i = 0;
+    for (; i + SCANS_MAX <= count; i += SCANS_MAX) {
+        for (uint32_t k = 0; k < SCANS_MAX; k++) {
+            scan[k].port = ports + list->narrow[i + k];
+            scan[k].batch = batches + list->narrow[i + k];
+        }
+        scans_run(worker, scan, SCANS_MAX, 1);
+    }
+    for (; SCANS_MAX > 1 && i < count; i++) {
+        scan[0].port = ports + list->narrow[i];
+        scan[0].batch = batches + list->narrow[i];
+        scans_run(worker, scan, 1, 1);
+    }
+}
+
 /* Of a port that the vector loops may serve. */
-static enum batch_way batch_scan(struct worker *worker, struct window_port *port, struct port_batch *batch)
+INLINE enum batch_way batch_way(const struct worker *worker, const struct window_port *port, struct port_batch *batch)
 {
     uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t work_ps = base_ps + port->waiting_ps;
     if (__builtin_expect(batch->count > BATCH_PACKETS || work_ps >= BASE_PS_MAX || may_mark(port, work_ps), 0)) {
         return BATCH_SLOW;
     }
-    if (batch->count == 1 && port->count == 0) {
+    if (__builtin_expect(batch->count == 1 && port->count == 0, 0)) {
         return BATCH_LONE;
     }
-    int32_t base = (int32_t)(batch->waiting_count > 0 ? base_ps : work_ps);
-    int32_t slack_ps = (int32_t)port->service_ps[worker->packet_bytes_max];
-    bool is_done;
-    if (batch->count <= LANES) {
-        is_done = lanes_scan(worker, port, batch, 1, base, slack_ps);
-    } else if (batch->count <= 2 * LANES) {
-        is_done = lanes_scan(worker, port, batch, 2, base, slack_ps);
-    } else {
-        is_done = lanes_scan(worker, port, batch, VECTORS_MAX, base, slack_ps);
-    }
-    return is_done ? BATCH_SCANNED : BATCH_SLOW;
+    batch->base_ps = (int32_t)(base_ps + (port->waiting_ps & ~all_if(batch->waiting_count > 0)));
+    return BATCH_SCANNED;
 }
 
 /* ---- what has been found happens -------------------------------------------------------------------------- */
@@ -980,11 +1152,10 @@ INLINE void waiting_send(struct worker *worker, struct window_port *port)
 }
 
 /* A batch of one where nothing waits: what most ports have when little goes on. False: not to be had that simply. */
-static bool lone_serve(struct worker *worker, struct window_port *port, const struct port_batch *batch)
+static bool lone_serve(struct worker *worker, struct window_port *port, uint64_t time_ps, const struct packet *packet)
 {
     const struct window_core *core = worker->core;
-    const struct packet *packet = &batch->packets[0];
-    uint64_t time_ps = (uint64_t)(batch->keys[0] >> (core->key_shift - 1)), size = packet->size_bytes;
+    uint64_t size = packet->size_bytes;
     uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
     uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
@@ -1029,19 +1200,24 @@ INLINE uint64_t ports_with_batch(const struct worker *worker, uint32_t word)
 }
 
 /* First: what becomes of the packets of a port. */
-INLINE void port_scan(struct worker *worker, const struct window_node *node, uint32_t port_local)
+INLINE void port_scan(struct worker *worker, const struct window_node *node, uint32_t port_local,
+                      struct scan_list *list)
 {
     struct window_core *core = worker->core;
     struct window_port *port = &core->ports[node->port_first + port_local];
     struct port_batch *batch = &worker->batches[port_local];
-    batch->count = worker->batch_count[port_local];
-    batch->waiting_count &= -(uint32_t)(port->count > 0 && core->class_ports == NULL); /* nobody can predict that */
+    uint32_t count = worker->batch_count[port_local];
+    batch->count = count;
+    batch->waiting_count &= (uint32_t)all_if((port->count > 0) & (core->class_ports == NULL));
     bool is_vector = core->class_ports == NULL && is_vector_port(worker, port);
-    if (batch->count > 0) {
-        batch->way = is_vector ? batch_scan(worker, port, batch) : BATCH_SLOW;
+    if (__builtin_expect(count > 0, 1)) {
+        batch->way = is_vector ? batch_way(worker, port, batch) : BATCH_SLOW;
     } else {
         batch->way = is_vector && !may_mark(port, port->waiting_ps) ? BATCH_SENT : BATCH_SLOW;
     }
+    list->narrow[list->narrow_count] = list->wide[list->wide_count] = port_local % 64;
+    list->narrow_count += (batch->way == BATCH_SCANNED) & (count <= LANES);
+    list->wide_count += (batch->way == BATCH_SCANNED) & (count > LANES);
 }
 
 /* Second: it happens. */
@@ -1049,7 +1225,8 @@ static __attribute__((noinline)) void port_send_unusual(struct worker *worker, u
                                                         struct window_port *port)
 {
     struct port_batch *batch = &worker->batches[port_local];
-    if (batch->way == BATCH_LONE && lone_serve(worker, port, batch)) {
+    uint64_t time_ps = (uint64_t)(batch->keys[0] >> (worker->core->key_shift - 1));
+    if (batch->way == BATCH_LONE && lone_serve(worker, port, time_ps, &batch->packets[0])) {
         return;
     }
     if (batch->way == BATCH_LONE || batch->way == BATCH_SLOW) {
@@ -1079,11 +1256,13 @@ INLINE void queue_prefetch(const struct window_core *core, const struct window_n
         return;
     }
     const struct window_port *port = &core->ports[next->port_first + port_local];
-    const void *queue = port->count > 0 ? (const void *)&port->queue[port->head] : port; /* no branch */
-    const void *since = port->count > 0 ? (const void *)&port_since(port)[port->head] : port;
-    __builtin_prefetch(queue);
-    __builtin_prefetch((const uint8_t *)queue + 64 * (port->count > 4));
-    __builtin_prefetch(since);
+    uint64_t waits = all_if(port->count > 0);
+    uintptr_t here = (uintptr_t)port;
+    uintptr_t queue = here + (((uintptr_t)&port->queue[port->head] - here) & waits);
+    uintptr_t since = here + (((uintptr_t)&port_since(port)[port->head] - here) & waits);
+    __builtin_prefetch((const void *)queue);
+    __builtin_prefetch((const void *)(queue + 64 * (uintptr_t)(port->count > 4)));
+    __builtin_prefetch((const void *)since);
 }
 
 /* The ports of a word: all are scanned, then all send. */
@@ -1093,6 +1272,8 @@ INLINE void ports_serve(struct worker *worker, const struct window_node *node, u
     struct window_core *core = worker->core;
     uint64_t *waiting = &core->waiting[node->waiting_first + word], waits = *waiting;
     const uint64_t ports = ports_with_batch(worker, word) | waits;
+    struct scan_list list;
+    list.narrow_count = list.wide_count = 0;
     core->touched[node->waiting_first + word] |= ports;
     for (uint64_t left = ports; left != 0; left &= left - 1) {
         uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(left);
@@ -1100,8 +1281,11 @@ INLINE void ports_serve(struct worker *worker, const struct window_node *node, u
         if (core->class_ports != NULL) {
             class_port_prefetch(core, next, port_local);
         }
-        port_scan(worker, node, port_local);
+        port_scan(worker, node, port_local, &list);
     }
+    struct window_port *first = &core->ports[node->port_first + word * 64];
+    narrow_scan(worker, first, &worker->batches[word * 64], &list);
+    wide_scan(worker, first, &worker->batches[word * 64], &list);
     for (uint64_t left = ports; left != 0; left &= left - 1) {
         uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(left);
         struct window_port *port = &core->ports[node->port_first + port_local];
@@ -1109,8 +1293,8 @@ INLINE void ports_serve(struct worker *worker, const struct window_node *node, u
         queue_prefetch(core, next, port_local);
         port_send(worker, node_id, port_local, port);
         uint64_t bit = UINT64_C(1) << (port_local % 64);
-        uint64_t free_ps = port->count > 0 ? port->free_ps : TIME_NEVER_PS;
-        waits = port->count > 0 ? waits | bit : waits & ~bit;
+        uint64_t is_left = all_if(port->count > 0), free_ps = port->free_ps | ~is_left;
+        waits = (waits & ~bit) | (is_left & bit);
         *wake_ps = free_ps < *wake_ps ? free_ps : *wake_ps;
     }
     *waiting = waits;
@@ -1143,12 +1327,58 @@ INLINE void node_waiting_deal(struct worker *worker, const struct window_node *n
     }
 }
 
+/* The chunk of a switch with one packet, NULL where there may be more, or it may have to wait for others. */
+INLINE struct chunk *lone_chunk(const struct worker *worker, const struct window_node *node, uint32_t node_id)
+{
+    const struct window_core *core = worker->core;
+    uintptr_t at = 0, others = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        uintptr_t tail = core->workers[i].tails[(size_t)node_id << core->slot_bits | worker->slot];
+        others |= tail != 0 ? at : 0;
+        at = tail != 0 ? tail : at;
+    }
+    struct chunk *chunk = (struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+    bool is_one = (at & CHUNK_ROOM_MASK) == CHUNK_PACKETS - 1 && others == 0 && chunk->older == NULL;
+    bool is_usual = node->is_tree && node->port_count <= 64 && core->class_ports == NULL;
+    return is_one && is_usual && core->waiting[node->waiting_first] == 0 ? chunk : NULL;
+}
+
+/* Where little goes on, most switches have one packet in a window: no batch is made of that. False: nothing has happened. */
+static __attribute__((noinline)) bool node_lone_serve(struct worker *worker, const struct window_node *node,
+                                                      uint32_t node_id, struct chunk *chunk)
+{
+    struct window_core *core = worker->core;
+    const struct packet *packet = &chunk->packets[0];
+    struct port_set set = route_arithmetic(&node->route, (uint32_t)packet->dst);
+    uint32_t out = route_choose(&set, packet_path_hash(packet, node->salt));
+    struct window_port *port = &core->ports[node->port_first + out];
+    uint64_t base_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    if (!is_vector_port(worker, port) || base_ps >= BASE_PS_MAX || may_mark(port, base_ps) ||
+        !lone_serve(worker, port, chunk->keys[0] >> core->key_shift, packet)) {
+        return false;
+    }
+    uint64_t bit = UINT64_C(1) << out;
+    core->touched[node->waiting_first] |= bit;
+    if (port->count > 0) {
+        core->waiting[node->waiting_first] = bit;
+        node_wake(worker, node_id, port->free_ps);
+    }
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        chunks_free(worker, inbox_take(&core->workers[i], node_id, worker->slot));
+    }
+    return true;
+}
+
 void SWITCH_SERVE(struct worker *worker, uint32_t node_id)
 {
     struct window_core *core = worker->core;
     const struct window_node *node = &core->nodes[node_id];
     if (__builtin_expect(!node->is_plain || worker->end_ps - worker->start_ps != core->width_ps, 0)) {
         switch_serve_scalar(worker, node_id);
+        return;
+    }
+    struct chunk *lone = lone_chunk(worker, node, node_id);
+    if (__builtin_expect(lone != NULL, 0) && node_lone_serve(worker, node, node_id, lone)) {
         return;
     }
     const struct window_node *next = &core->nodes[worker->node_next == ID_NONE ? node_id : worker->node_next];
