@@ -246,7 +246,7 @@ static void nodes_fill(struct scenario *s, struct arena *arena)
 
 /* ---- random queues ------------------------------------------------------------------------------------------ */
 
-enum queue_mode { QUEUES_PLAIN, QUEUES_MARKED, QUEUES_APART, QUEUES_ANY, QUEUE_MODES };
+enum queue_mode { QUEUES_PLAIN, QUEUES_MARKED, QUEUES_APART, QUEUES_PAUSED, QUEUES_ANY, QUEUE_MODES };
 
 static uint64_t draw_between(struct draw *draw, uint32_t low, uint32_t high)
 {
@@ -282,10 +282,12 @@ static void profile_draw(struct draw *draw, enum queue_mode mode, struct queue_p
     if (mode == QUEUES_PLAIN) {
         return;
     }
-    if (mode == QUEUES_MARKED) { /* still FIFOs, for the vector loops */
+    if (mode == QUEUES_MARKED || mode == QUEUES_PAUSED) { /* still FIFOs, or but for pauses and choices: for the vector loops */
         class_draw(draw, 1, &profile->class[0]);
         profile->class[0].full = FULL_DROP;
         profile->class[0].mark_high_bytes *= 1 + draw_below(draw, 4);
+        class_couple(draw, mode == QUEUES_PAUSED, false, &profile->class[0]);
+        profile->is_adaptive = mode == QUEUES_PAUSED && draw_once_in(draw, 2);
         return;
     }
     bool is_apart = mode == QUEUES_APART, has_pauses = !is_apart && draw_once_in(draw, 2);

@@ -2,11 +2,11 @@
  * after the other, by vectors where they are FIFOs, and what its inputs hold is accounted for afterwards. Included behind
  * window_lazy_body.h.
  *
- *      inbox ─► route ─┬─► batch per port ──────────────► vectors ─┬─► inbox of the peer
- *                      ├─► to be chosen, sorted ─► one by one ─────┤
- *                      └─► frames, sorted (their ports one by one) └─► log: when, by which port it came, bytes
- *                                                                                  │
- *                      bytes that came, per input ─────────────────────────────────┴─► accounts ─► pauses
+ *      inbox ─► route ─┬─────────────────────────► batch per port ─► vectors ─┬─► inbox of the peer
+ *                      ├─► sorted ─► chosen one by one ──────┘                │
+ *                      └─► frames, sorted (their ports one by one)            └─► log: when, by which port it came, bytes
+ *                                                                                             │
+ *                      bytes that came, per input ────────────────────────────────────────────┴─► accounts ─► pauses
  *
  * A pause that the node sends changes nothing at the node itself; one that it gets is in its inbox when the window begins,
  * and concerns one port. So a port without frames either sends as a FIFO for the whole window, or (paused) nothing. The time

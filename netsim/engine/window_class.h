@@ -23,7 +23,11 @@
  *
  * Cost, adaptive choice and pauses at 1024 hosts (AVX-512, a busy Xeon virtual machine, runs in turn): 116 ns a packet-hop
  * through the list, 61 with departures made up for and ports apart, 50 with choices that are sent at once, beside 18 of plain
- * FIFOs. Rejected: accounts in the order of time while ports are served, since hardly ever may an input pass a threshold.
+ * FIFOs. On a core of Sapphire Rapids at 4.1 GHz: 43 so, 35 with choices that are dealt first and batches in order, beside 16.5 of
+ * plain FIFOs; hosts are 9 of it, choices 9 (a chain of some 80 cycles for each), 1.8 branches a hop are mispredicted (says
+ * callgrind), and memory is but 3 (128 hosts). Rejected: accounts in the order of time while ports are served, since
+ * hardly ever may an input pass a threshold; all ports scanned before any sends, as with plain FIFOs (2 % more); queues longer than
+ * the window appended to without a scan (1.5 % more).
  *
  * Pauses and credits ("frames") travel through the inboxes as packets of size 0, one link delay and no
  * serialisation: the window is no wider than that delay where frames may go to a switch, or from host to host.
