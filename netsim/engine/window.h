@@ -75,8 +75,9 @@
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
  * port gets one, and the vector loops are followed by an account of what the inputs hold. Packets with an adaptive choice
- * go one after the other, in some three times the time. Ports with several classes, trims, credits or shared
- * buffers are served packet by packet (window_class.h).
+ * go one after the other, in some three times the time. Ports of two classes, one of which goes first, and ports that trim
+ * are served by the vector loops too, while they can neither mark nor trim (window_class_body.h); those with more classes,
+ * credits or shared buffers packet by packet (window_class.h).
  *
  * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
  * then costs what visiting a node costs.

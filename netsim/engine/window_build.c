@@ -235,6 +235,15 @@ static void ports_wake(struct window_core *core)
 #define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
+/* A port with classes costs more for each window, whatever it brings, so its windows are nearly twice as wide where the
+ * ports leave a bit for that: no wider than a run may go on. */
+static uint64_t width_wanted_ps(const struct window_core *core, uint32_t port_bits)
+{
+    _Static_assert(RUN_PAST_PS <= 1 << (WIDTH_BITS + 1), "one bit more");
+    bool has_room = WIDTH_BITS + 1 + port_bits + PLACE_BITS < 31;
+    return core->class_ports != NULL && has_room ? RUN_PAST_PS : UINT64_C(1) << WIDTH_BITS;
+}
+
 static void width_choose(struct window_core *core)
 {
     const struct fabric *fabric = core->fabric;
@@ -252,7 +261,8 @@ static void width_choose(struct window_core *core)
     core->key_shift = port_bits + 1;
     uint64_t width_ps_max = UINT64_C(1) << (32 - core->key_shift);
     uint64_t wanted_ps = reach_ps / (SLOTS_MAX - 2) + 1; /* the ring should reach as far as packets do */
-    wanted_ps = wanted_ps > UINT64_C(1) << WIDTH_BITS ? wanted_ps : UINT64_C(1) << WIDTH_BITS;
+    uint64_t least_ps = width_wanted_ps(core, port_bits);
+    wanted_ps = wanted_ps > least_ps ? wanted_ps : least_ps;
     core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;

@@ -444,8 +444,8 @@ INLINE void mix_rest_queue(struct worker *worker, struct window_port *port, stru
 INLINE void mix_ring_leave(struct window_port *port, struct class_port *queues, uint32_t class, uint32_t count, uint64_t bytes)
 {
     struct class_ring *ring = &queues->rings[class];
-    ring->head = (ring->head + count) & (ring->capacity - 1);
     ring->count -= count;
+    ring->head = ring->count > 0 ? (ring->head + count) & (ring->capacity - 1) : 0; /* lines that are warm */
     ring->bytes -= bytes;
     queues->ready &= (uint8_t)~((uint32_t)(ring->count == 0) << class);
     port->count -= count;

@@ -1086,8 +1086,7 @@ INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port
     const struct class_port *queues = &core->class_ports[port_id];
     for (uint32_t ready = queues->ready; ready != 0; ready &= ready - 1) {
         const struct class_ring *ring = &queues->rings[__builtin_ctz(ready)];
-        lines_prefetch(&ring->items[ring->head], 2);
-        lines_prefetch(&ring->items[(ring->head + ring->count) & (ring->capacity - 1)], 1);
+        lines_prefetch(&ring->items[ring->head], ring->count > 4 ? 4 : 2);
     }
 }
 
