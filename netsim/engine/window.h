@@ -78,8 +78,9 @@
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
  * port gets one, and the vector loops are followed by an account of what the inputs hold. Packets with an adaptive choice
- * choose one after the other, in some 25 ns, before their ports are served. Ports with several classes, trims, credits or shared
- * buffers are served packet by packet (window_class.h).
+ * choose one after the other, in some 25 ns, before their ports are served. Ports of two classes, one of which goes first, and
+ * ports that trim are served by the vector loops too, while they can neither mark nor trim (window_class_body.h); those with
+ * more classes, credits or shared buffers packet by packet (window_class.h).
  *
  * Where all links are short, or too many nodes hang together by them, windows are as narrow as the links are short: a hop
  * then costs what visiting a node costs.
@@ -336,6 +337,12 @@ struct port_batch {
     uint32_t here, near;    /* how many of these arrive one window later at most, two at most */
     int32_t bytes, wait_ps; /* of those that start */
     int32_t base_ps;        /* when the port is free for the first one */
+    /* With classes (window_class_body.h): the lane that stands for the end of a long queue, and its bytes; lanes of the
+     * class that goes first, and of what waited, as bits; the bytes of what waited and starts. */
+    uint32_t behind_lane;
+    int32_t behind_bytes;
+    uint32_t first, old;
+    int32_t old_bytes;
     enum batch_way way;
 } __attribute__((aligned(64)));
 struct batch_more {
@@ -438,6 +445,10 @@ struct window_core {
     uint32_t *tell_count;           /* per host of the fabric */
     bool is_coupled;             /* switches are served whole (window_class.h) */
     bool is_apart;               /* ports of its switches can be served one by one (window_apart_body.h) */
+    bool is_mix;                 /* their ports have one class, or two of which one goes first (window_class_body.h): */
+    bool mix_has_first;          /* two */
+    uint8_t mix_first, mix_last, mix_class_max; /* the classes; the largest of both */
+    uint32_t mix_waiting_max;    /* of the last class: more cannot start in a window, or are too many */
     bool has_credits;            /* switches or hosts spend them */
     bool are_hosts_usual;        /* of one class, which may be paused at most, without gates (window_coupled.c) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */

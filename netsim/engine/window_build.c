@@ -147,20 +147,40 @@ static const uint32_t *rate_table_find(struct window_core *core, struct rate_tab
     return service_ps;
 }
 
+/* Bytes that a port may hold without a mark, a cut or a drop. */
+static uint64_t calm_bytes_of(const struct window_core *core, const struct window_port *port,
+                              const struct queue_profile *profile)
+{
+    if (core->class_ports == NULL) {
+        return profile->class[0].mark == MARK_NEVER ? UINT64_MAX : profile->class[0].mark_low_bytes;
+    }
+    uint64_t calm_bytes = UINT64_MAX;
+    for (uint32_t i = 0; i < profile->class_count; i++) {
+        const struct queue_class *class = &profile->class[i];
+        uint64_t low_bytes = class->mark == MARK_NEVER ? UINT64_MAX : class->mark_low_bytes;
+        uint64_t full_bytes = class->capacity_bytes > 0 ? class->capacity_bytes : port->capacity_bytes;
+        calm_bytes = low_bytes < calm_bytes ? low_bytes : calm_bytes;
+        calm_bytes = full_bytes < calm_bytes ? full_bytes : calm_bytes;
+    }
+    return calm_bytes;
+}
+
 static void port_make(struct window_core *core, uint32_t id, const uint32_t *service_ps)
 {
     const struct fabric *fabric = core->fabric;
     struct window_port *port = &core->ports[id];
     port->service_ps = service_ps;
     port->rate_bps = fabric->rate_bps[id];
-    const struct queue_class *class =
-        &(is_host(fabric, fabric->port_node[id]) ? core->config.host_queues : core->config.switch_queues)->class[0];
+    const struct queue_profile *profile =
+        is_host(fabric, fabric->port_node[id]) ? core->config.host_queues : core->config.switch_queues;
+    const struct queue_class *class = &profile->class[0];
     bool has_own = core->class_ports == NULL && class->capacity_bytes > 0;
     port->capacity_bytes = has_own ? class->capacity_bytes : fabric->port_queue_bytes[id];
     port->mark = class->mark == MARK_NEVER ? NULL : class;
     port->mark_calm_ps = UINT64_MAX;
-    if (port->mark != NULL) { /* rounded down, as every packet's service is rounded up */
-        uint64_t low_bytes = class->mark_low_bytes < UINT32_MAX ? class->mark_low_bytes : UINT32_MAX;
+    uint64_t calm_bytes = calm_bytes_of(core, port, profile);
+    if (calm_bytes < UINT64_MAX) { /* rounded down, as every packet's service is rounded up */
+        uint64_t low_bytes = calm_bytes < UINT32_MAX ? calm_bytes : UINT32_MAX;
         port->mark_calm_ps = (uint64_t)((unsigned __int128)low_bytes * (8 * PS_PER_S) / port->rate_bps);
     }
     port->up_ps = port->free_ps = fabric->port_up_ps[id];
@@ -215,6 +235,15 @@ static void ports_wake(struct window_core *core)
 #define BYTE_PS    (8 * PS_PER_S)
 #define WIDTH_BITS 19 /* 524 ns: what the vector loops sort in 32 bits beside a port and a place */
 
+/* A port with classes costs more for each window, whatever it brings, so its windows are nearly twice as wide where the
+ * ports leave a bit for that: no wider than a run may go on. */
+static uint64_t width_wanted_ps(const struct window_core *core, uint32_t port_bits)
+{
+    _Static_assert(RUN_PAST_PS <= 1 << (WIDTH_BITS + 1), "one bit more");
+    bool has_room = WIDTH_BITS + 1 + port_bits + PLACE_BITS < 31;
+    return core->class_ports != NULL && has_room ? RUN_PAST_PS : UINT64_C(1) << WIDTH_BITS;
+}
+
 static void width_choose(struct window_core *core)
 {
     const struct fabric *fabric = core->fabric;
@@ -232,7 +261,8 @@ static void width_choose(struct window_core *core)
     core->key_shift = port_bits + 1;
     uint64_t width_ps_max = UINT64_C(1) << (32 - core->key_shift);
     uint64_t wanted_ps = reach_ps / (SLOTS_MAX - 2) + 1; /* the ring should reach as far as packets do */
-    wanted_ps = wanted_ps > UINT64_C(1) << WIDTH_BITS ? wanted_ps : UINT64_C(1) << WIDTH_BITS;
+    uint64_t least_ps = width_wanted_ps(core, port_bits);
+    wanted_ps = wanted_ps > least_ps ? wanted_ps : least_ps;
     core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
@@ -398,6 +428,26 @@ static void body_choose(struct window_core *core)
     core->host_serve = core->class_ports == NULL ? host_serve : is_lazy ? lazy_host_serve : coupled_serve;
 }
 
+/* Whether ports with classes that are served on their own may be served by the vector loops, where nothing is unusual. */
+static void mix_choose(struct window_core *core)
+{
+    const struct queue_profile *profile = core->config.switch_queues;
+    const struct queue_class *class = profile->class;
+    core->mix_has_first = profile->class_count == 2;
+    core->is_mix = core->class_ports != NULL && !core->is_coupled && profile->load_period_ps == 0 &&
+                   (profile->class_count == 1 || (core->mix_has_first && class[0].priority != class[1].priority));
+    core->mix_class_max = (uint8_t)(profile->class_count - 1);
+    core->mix_first = core->mix_has_first && class[1].priority < class[0].priority;
+    core->mix_last = core->mix_has_first && !core->mix_first;
+    uint64_t packet_ps = TIME_NEVER_PS;
+    for (uint32_t id = 0; id < core->fabric->port_count; id++) {
+        uint64_t service_ps = port_service_ps(&core->ports[id], core->config.packet_bytes_max);
+        packet_ps = service_ps < packet_ps ? service_ps : packet_ps;
+    }
+    uint64_t fit = packet_ps > 0 ? core->width_ps / packet_ps + 2 : BATCH_WAITING_MAX;
+    core->mix_waiting_max = fit < BATCH_WAITING_MAX ? (uint32_t)fit : BATCH_WAITING_MAX;
+}
+
 /* ---- workers ---------------------------------------------------------------------------------------------- */
 
 static void worker_make(struct window_core *core, uint32_t id)
@@ -513,6 +563,7 @@ struct engine *window_create(struct arena *arena, const struct engine_config *co
     plain_ports_find(core);
     plain_nodes_find(core);
     body_choose(core);
+    mix_choose(core);
     for (uint32_t i = 0; i < core->worker_count; i++) {
         worker_make(core, i);
     }

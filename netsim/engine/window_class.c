@@ -212,7 +212,7 @@ CLASS_INLINE void near_port_close(struct worker *worker, struct window_port *por
     }
     port->free_ps = free_ps > port->free_ps ? free_ps : port->free_ps;
     port->queued_bytes = queued_bytes;
-    port->queue_max_bytes = queue_max_bytes;
+    port_record(port, queue_max_bytes);
 }
 
 /* The hot loop: arrivals in order, and between them what leaves. Times count from the start of the window. Packets are
@@ -253,7 +253,7 @@ static void near_port_serve(struct worker *worker, struct window_node *node, uin
             since_ps = start_ps + now_ps;
             if (__builtin_expect(!near_admit(core, port_id, port, queues, class, packet), 0)) {
                 port->queued_bytes = queued_bytes;
-                port->queue_max_bytes = queue_max_bytes;
+                port_record(port, queue_max_bytes);
                 class_overflow(worker, node, port_id, class, &(struct class_waiting){.packet = *packet, .since_ps = since_ps},
                                since_ps, false);
                 queued_bytes = port->queued_bytes;

@@ -2,6 +2,7 @@
  *
  *   window_class.c     the port: what fits, what is marked, cut down or dropped, what is sent next
  *   window_coupled.c   a node that is served whole, in the order of the law: the general way
+ *   window_class_body.h   a port of two classes of which one goes first, in vectors
  *   window_lazy.h, window_lazy_host.c, window_lazy_body.h   the same without a list of steps, where nothing is unusual
  *   window_apart_body.h, window_apart_scan_body.h   switches that have pauses and adaptive choice at most: port by port
  *

@@ -1186,6 +1186,8 @@ INLINE bool is_vector_port(const struct worker *worker, struct window_port *port
     return port_is_near(worker, port);
 }
 
+#include "netsim/engine/window_class_body.h"
+
 /* ---- the node --------------------------------------------------------------------------------------------- */
 
 /* The ports of a word that have got something. */
@@ -1208,8 +1210,12 @@ INLINE void port_scan(struct worker *worker, const struct window_node *node, uin
     struct port_batch *batch = &worker->batches[port_local];
     uint32_t count = worker->batch_count[port_local];
     batch->count = count;
-    batch->waiting_count &= (uint32_t)all_if((port->count > 0) & (core->class_ports == NULL));
-    bool is_vector = core->class_ports == NULL && is_vector_port(worker, port);
+    batch->waiting_count &= (uint32_t)all_if(port->count > 0);
+    if (core->class_ports != NULL) {
+        batch->way = mix_scan(worker, port, batch);
+        return;
+    }
+    bool is_vector = is_vector_port(worker, port);
     if (__builtin_expect(count > 0, 1)) {
         batch->way = is_vector ? batch_way(worker, port, batch) : BATCH_SLOW;
     } else {
@@ -1242,17 +1248,33 @@ static __attribute__((noinline)) void port_send_unusual(struct worker *worker, u
 INLINE void port_send(struct worker *worker, uint32_t node_id, uint32_t port_local, struct window_port *port)
 {
     const struct port_batch *batch = &worker->batches[port_local];
-    if (__builtin_expect(batch->way == BATCH_SCANNED && port->count == batch->waiting_count, 1)) {
+    if (worker->core->class_ports != NULL && batch->way == BATCH_SCANNED) {
+        mix_send(worker, port, batch);
+    } else if (__builtin_expect(batch->way == BATCH_SCANNED && port->count == batch->waiting_count, 1)) {
         batch_send(worker, port, batch);
     } else {
         port_send_unusual(worker, node_id, port_local, port);
     }
 }
 
+/* What will be sent first, and the place of what comes last. */
+INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port_id)
+{
+    const struct class_port *queues = &core->class_ports[port_id];
+    for (uint32_t ready = queues->ready; ready != 0; ready &= ready - 1) {
+        const struct class_ring *ring = &queues->rings[__builtin_ctz(ready)];
+        lines_prefetch(&ring->items[ring->head], ring->count > 4 ? 4 : 2);
+    }
+}
+
 /* What the next node will need of one of its ports, whose lines have been fetched. */
 INLINE void queue_prefetch(const struct window_core *core, const struct window_node *next, uint32_t port_local)
 {
-    if (core->class_ports != NULL || port_local >= next->port_count) {
+    if (port_local >= next->port_count) {
+        return;
+    }
+    if (core->class_ports != NULL) {
+        class_waiting_prefetch(core, next->port_first + port_local);
         return;
     }
     const struct window_port *port = &core->ports[next->port_first + port_local];
@@ -1300,17 +1322,6 @@ INLINE void ports_serve(struct worker *worker, const struct window_node *node, u
     *waiting = waits;
 }
 
-/* What will be sent first, and the place of what comes last. */
-INLINE void class_waiting_prefetch(const struct window_core *core, uint32_t port_id)
-{
-    const struct class_port *queues = &core->class_ports[port_id];
-    for (uint32_t ready = queues->ready; ready != 0; ready &= ready - 1) {
-        const struct class_ring *ring = &queues->rings[__builtin_ctz(ready)];
-        lines_prefetch(&ring->items[ring->head], 2);
-        lines_prefetch(&ring->items[(ring->head + ring->count) & (ring->capacity - 1)], 1);
-    }
-}
-
 /* Queues come before the arrivals. */
 INLINE void node_waiting_deal(struct worker *worker, const struct window_node *node)
 {
@@ -1319,7 +1330,7 @@ INLINE void node_waiting_deal(struct worker *worker, const struct window_node *n
         for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
             uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(ports);
             if (core->class_ports != NULL) {
-                class_waiting_prefetch(core, node->port_first + port_local);
+                mix_waiting_deal(worker, node->port_first + port_local, port_local);
             } else {
                 waiting_deal(worker, port_local, &core->ports[node->port_first + port_local]);
             }
