@@ -420,6 +420,7 @@ static void test_cells_are_told(void)
     CHECK_EQUAL(facts.packet_cells, 15);
     CHECK_EQUAL(facts.packet_windows, 8);
     shape.packet_bytes = 14 * 281; /* the first slot has one, the last has one */
+    facts = (struct fabric_facts){0};
     fabric_facts_cells(sirius, &shape, &facts);
     CHECK_EQUAL(facts.packet_cells, 14);
     CHECK_EQUAL(facts.packet_windows, 8);
