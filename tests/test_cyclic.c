@@ -420,6 +420,7 @@ static void test_cells_are_told(void)
     CHECK_EQUAL(facts.packet_cells, 15);
     CHECK_EQUAL(facts.packet_windows, 8);
     shape.packet_bytes = 14 * 281; /* the first slot has one, the last has one */
+    facts = (struct fabric_facts){0};
     fabric_facts_cells(sirius, &shape, &facts);
     CHECK_EQUAL(facts.packet_cells, 14);
     CHECK_EQUAL(facts.packet_windows, 8);
@@ -448,6 +449,21 @@ static void test_cells_in_a_run(void)
     struct run_result three = whole_run_good(request, NULL, cells, arena);
     CHECK_EQUAL(one.digest, three.digest);
     CHECK_EQUAL(one.summary.useful_bytes, 32 * 31 * UINT64_C(2048));
+    arena_free(arena);
+}
+
+/* A packet of nine slots of 25 us each needs longer than the timeout and two rounds. Nobody takes it for lost. */
+static void test_cells_are_waited_for(void)
+{
+    struct arena *arena = arena_new("test");
+    struct trace_setting sets[SETTINGS_MAX];
+    struct run_request request = whole_request("pattern:permutation,ranks=16,bytes=40kB", "rotor");
+    request.settings = sets;
+    request.setting_count = settings_split_at(arena, "tors=16|hosts_per_tor=1|rotors=3|link_rate=1Gbps|slot=5us|dark=1us|second_hop=no|"
+                                              "packet.cell=500B|transport.name=window|failures.list=link 16-17 900s", "|", sets);
+    struct result_summary summary = whole_run_good(request, NULL, NULL, arena).summary;
+    CHECK_EQUAL(summary.retransmission_count, 0);
+    CHECK(summary.fct_p50_ps > 9 * 9 * 20 * PS_PER_US);
     arena_free(arena);
 }
 
@@ -487,5 +503,5 @@ static void test_bad_input(void)
 
 TEST_MAIN("cyclic", TEST(test_schedules), TEST(test_opera_turns_in_turn), TEST(test_published_duties), TEST(test_export_of_schedules),
           TEST(test_vlb_carries_twice), TEST(test_guard_costs_its_share), TEST(test_rotor_laws), TEST(test_vlb_laws), TEST(test_cells_fill_slots),
-          TEST(test_opera_small_messages), TEST(test_opera_bulk_is_direct), TEST(test_packets_must_fit), TEST(test_cells_are_told), TEST(test_cells_in_a_run),
+          TEST(test_opera_small_messages), TEST(test_opera_bulk_is_direct), TEST(test_packets_must_fit), TEST(test_cells_are_told), TEST(test_cells_in_a_run), TEST(test_cells_are_waited_for),
           TEST(test_bad_input))

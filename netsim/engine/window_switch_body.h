@@ -1157,9 +1157,9 @@ static bool lone_serve(struct worker *worker, struct window_port *port, uint64_t
     const struct window_core *core = worker->core;
     uint64_t size = packet->size_bytes;
     uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
-    uint64_t bytes = size + (free_ps > time_ps ? port->in_service_bytes : 0);
-    uint64_t start_ps = free_ps > time_ps ? free_ps : time_ps;
-    if (bytes > port->queue_max_bytes || start_ps + port->service_ps[size] - time_ps > port->calm_ps) {
+    uint32_t before = free_ps > time_ps ? port->in_service_bytes : 0; /* counts whole though some of it has left */
+    uint64_t bytes = size + before, start_ps = free_ps > time_ps ? free_ps : time_ps;
+    if (bytes > port->queue_max_bytes || (uint64_t)port->service_ps[size] + port->service_ps[before] > port->calm_ps) {
         if (bytes > port->capacity_bytes || (port->mark != NULL && bytes > port->mark->mark_low_bytes)) {
             return false;
         }
