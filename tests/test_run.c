@@ -76,7 +76,7 @@ static void test_digest_sees_the_last_computation(void)
         static const unsigned cases[4][2] = {{5000, 100}, {6000, 100}, {5000, 100000}, {5000, 200}};
         for (int i = 0; i < 4; i++) {
             struct run_request request = whole_request(tail_trace(cases[i][0], cases[i][1]), "fat_tree");
-            request.engine = engine;
+            request.engine = (enum run_engine)engine;
             struct done done = run(request, "tiers=1 hosts=2");
             if (engine == RUN_ENGINE_SIMGRID && done.status == STATUS_INPUT) {
                 return; /* not built in */
