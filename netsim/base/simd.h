@@ -9,6 +9,7 @@
 #include "photonet/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum simd_body {
     SIMD_SCALAR, /* plain C: any machine, and the one to count instructions with */
@@ -28,5 +29,14 @@ enum simd_body simd_detect(void);
 
 /* "auto" or the name of a body; STATUS_USAGE where the name is unknown or this machine cannot run it. */
 enum status simd_parse(const char *text, enum simd_body *body, struct diag *diag);
+
+/* What a comparison of AVX-512 gives, as a number. gcc 12 likes to keep it in a mask register; where it runs out of those it stores
+ * 16 bits and loads 32 or 64, the bits behind included (kmovw, then mov: seen with -fsanitize=undefined, wrong ports were
+ * served). So it has to be in a general register at once. */
+static inline uint32_t simd_mask_bits(uint32_t mask)
+{
+    __asm__("" : "+r"(mask));
+    return mask;
+}
 
 #endif

@@ -119,9 +119,9 @@ INLINE bool ranks_scatter(const struct eventq_item *slots, uint32_t count, uint3
 #pragma GCC unroll 8
         for (uint32_t j = i; j < i + 8; j++) {
             __m512i pivot = _mm512_set1_epi32(key->each[j]);
-            uint32_t before = _mm512_cmplt_epi32_mask((__m512i)key->v[0], pivot);
+            uint32_t before = simd_mask_bits(_mm512_cmplt_epi32_mask((__m512i)key->v[0], pivot));
             if (vectors == 2) {
-                before |= (uint32_t)_mm512_cmplt_epi32_mask((__m512i)key->v[1], pivot) << 16;
+                before |= simd_mask_bits(_mm512_cmplt_epi32_mask((__m512i)key->v[1], pivot)) << 16;
             }
             uint32_t rank = (uint32_t)__builtin_popcount(before);
             total += rank;

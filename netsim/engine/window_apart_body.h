@@ -273,7 +273,7 @@ INLINE uint32_t lanes_lowest(lanes a, bool is_half)
     low = _mm512_min_epi32(low, _mm512_shuffle_i64x2(low, low, 0xb1));
     low = _mm512_min_epi32(low, _mm512_shuffle_epi32(low, 0x4e));
     low = _mm512_min_epi32(low, _mm512_shuffle_epi32(low, 0xb1));
-    uint32_t bits = _mm512_cmpeq_epi32_mask((__m512i)a, low);
+    uint32_t bits = simd_mask_bits(_mm512_cmpeq_epi32_mask((__m512i)a, low));
     return is_half ? bits & UINT8_MAX : bits;
 #elif SWITCH_LANES == 8
     (void)is_half;

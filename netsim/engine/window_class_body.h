@@ -144,7 +144,7 @@ INLINE lanes mix_order(struct mix *mix, const union block *time)
     uint32_t first = mix->first, merged = 0, number = 0;
     for (uint32_t left = first; left != 0; left &= left - 1, number++) {
         lanes time_ps = splat(time->each[__builtin_ctz(left)]);
-        uint32_t started = (uint32_t)_mm512_cmple_epi32_mask((__m512i)mix->start[0], (__m512i)time_ps) & ~first;
+        uint32_t started = simd_mask_bits(_mm512_cmple_epi32_mask((__m512i)mix->start[0], (__m512i)time_ps)) & ~first;
         merged |= 1u << (number + (uint32_t)__builtin_popcount(started & 0xffff));
     }
     __m512i ids = (__m512i)lane_ids(0);

@@ -89,7 +89,7 @@ INLINE lanes min_lanes(lanes a, lanes b)
 INLINE uint32_t bits_less(lanes a, lanes b)
 {
 #if SWITCH_LANES == 16
-    return _mm512_cmplt_epi32_mask((__m512i)a, (__m512i)b);
+    return simd_mask_bits(_mm512_cmplt_epi32_mask((__m512i)a, (__m512i)b));
 #elif SWITCH_LANES == 8
     return (uint32_t)_mm256_movemask_ps((__m256)(a < b));
 #else
