@@ -367,7 +367,8 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->job = config->job;
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
-    enum status status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
+    const struct packet_shape whole = scenario_shape(&sim->scenario);
+    enum status status = links_errors(sim->scenario.links, sim->fabric, whole.packet_bytes, &whole.cells, diag);
     status = status == STATUS_OK ? replay_init(sim, config, diag) : status;
     if (status == STATUS_OK) {
         const struct packet_shape shape = scenario_shape(&sim->scenario);
