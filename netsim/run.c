@@ -192,6 +192,13 @@ static bool is_close(uint64_t until_ps, uint64_t limit_ps)
     return until_ps >= limit_ps || limit_ps - until_ps <= RUN_PAST_PS;
 }
 
+/* Before the next event there is nothing to look for. */
+static uint64_t look_next_ps(uint64_t look_ps, uint64_t patience_ps, uint64_t next_ps)
+{
+    uint64_t idle = next_ps != TIME_NEVER_PS && next_ps > look_ps ? (next_ps - look_ps) / patience_ps : 0;
+    return look_ps > TIME_NEVER_PS - (idle + 1) * patience_ps ? TIME_NEVER_PS : look_ps + (idle + 1) * patience_ps;
+}
+
 /* In slices of simulated time that take about SLICE_WALL_S each, so that progress is shown, files are flushed and
  * signals are heard. The slices do not change what happens. */
 static enum status loop_run(struct run_loop *loop, struct diag *diag)
@@ -212,7 +219,7 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
         loop->reached_ps = until_ps;
         if (until_ps == look_ps) {
             loop->is_stuck = !sim_has_moved(loop->sim, until_ps);
-            look_ps += patience_ps;
+            look_ps = look_next_ps(look_ps, patience_ps, next_ps);
         }
         if (until_ps == loop->series.next_ps) {
             series_sample(&loop->series);
