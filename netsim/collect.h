@@ -25,7 +25,7 @@ struct facts {
     const struct circuits *circuits; /* NULL: none are set while the job runs */
 };
 
-/* Of the packet engine, as they stand now. `cut_ps`: when a run was cut short; 0: it ended. */
+/* Of the packet engine, as they stand now. `cut_ps`: when a run was cut short or stood still; 0: it ended. */
 void facts_of_sim(struct sim *sim, uint64_t cut_ps, struct arena *arena, struct facts *facts);
 
 /* Rows of what has ended since the last call: messages and collectives. Needs stats, calls and call_count only. */

@@ -499,3 +499,13 @@ enum status failures_make(const struct scenario_failures *scenario, const struct
     arena_free(scratch);
     return status;
 }
+
+uint64_t failures_slowest_bps(const struct failures *failures)
+{
+    uint64_t slowest_bps = 0;
+    for (size_t i = 0; i < failures->change_count; i++) {
+        uint64_t rate_bps = failures->changes[i].rate_bps;
+        slowest_bps = rate_bps > 0 && (slowest_bps == 0 || rate_bps < slowest_bps) ? rate_bps : slowest_bps;
+    }
+    return slowest_bps;
+}

@@ -44,4 +44,7 @@ enum status failures_make(const struct scenario_failures *scenario, const struct
                           const struct routes *routes, uint64_t seed, struct arena *arena, struct failures *failures,
                           struct diag *diag);
 
+/* The least rate to which a link is degraded; 0: none is. */
+uint64_t failures_slowest_bps(const struct failures *failures);
+
 #endif

@@ -48,11 +48,11 @@ static struct frame_loss loss_given(const struct scenario_links *scenario, uint6
 }
 
 enum status links_errors(const struct scenario_links *scenario, struct fabric *fabric, uint64_t packet_bytes,
-                         struct diag *diag)
+                         const struct cell_shape *cells, struct diag *diag)
 {
     fabric->port_frame_loss = NULL;
     if (scenario->has_budget) {
-        light_frame_loss(fabric, packet_bytes);
+        light_frame_loss(fabric, packet_bytes, cells);
     }
     int given = (scenario->frame_loss > 0) + (scenario->pre_fec_ber > 0) + (scenario->post_fec_ber > 0);
     if (given > 1) {
@@ -62,10 +62,14 @@ enum status links_errors(const struct scenario_links *scenario, struct fabric *f
     if (given == 0) {
         return STATUS_OK;
     }
-    struct frame_loss loss = loss_given(scenario, packet_bytes);
+    struct frame_loss loss = {.bits_full = 1};
+    uint64_t loss_bytes = 0; /* for which `loss` is */
     struct frame_loss *losses = arena_array(fabric->arena, fabric->port_count, struct frame_loss);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         losses[port] = fabric->port_frame_loss != NULL ? fabric->port_frame_loss[port] : (struct frame_loss){.bits_full = 1};
+        uint64_t wire_bytes = fabric_wire_bytes(fabric, cells, port, packet_bytes);
+        loss = wire_bytes != loss_bytes ? loss_given(scenario, wire_bytes) : loss;
+        loss_bytes = wire_bytes;
         losses[port] = is_chosen(scenario, fabric, port) ? loss : losses[port];
     }
     fabric->port_frame_loss = losses;

@@ -22,9 +22,10 @@ struct scenario_links {
 extern const struct param link_rows[];
 #define LINK_ROW_COUNT 6
 
-/* Fills fabric->port_frame_loss for packets of so many bytes; NULL where no link loses any. */
+/* Fills fabric->port_frame_loss for full packets of so many bytes, in cells where ports have them; NULL where no link loses
+ * any. */
 enum status links_errors(const struct scenario_links *scenario, struct fabric *fabric, uint64_t packet_bytes,
-                         struct diag *diag);
+                         const struct cell_shape *cells, struct diag *diag);
 
 /* Whether the ends must be ready for losses all the same. */
 bool links_can_lose(const struct scenario_links *scenario, const struct fabric *fabric);

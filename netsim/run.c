@@ -192,6 +192,13 @@ static bool is_close(uint64_t until_ps, uint64_t limit_ps)
     return until_ps >= limit_ps || limit_ps - until_ps <= RUN_PAST_PS;
 }
 
+/* Before the next event there is nothing to look for. */
+static uint64_t look_next_ps(uint64_t look_ps, uint64_t patience_ps, uint64_t next_ps)
+{
+    uint64_t idle = next_ps != TIME_NEVER_PS && next_ps > look_ps ? (next_ps - look_ps) / patience_ps : 0;
+    return look_ps > TIME_NEVER_PS - (idle + 1) * patience_ps ? TIME_NEVER_PS : look_ps + (idle + 1) * patience_ps;
+}
+
 /* In slices of simulated time that take about SLICE_WALL_S each, so that progress is shown, files are flushed and
  * signals are heard. The slices do not change what happens. */
 static enum status loop_run(struct run_loop *loop, struct diag *diag)
@@ -212,7 +219,7 @@ static enum status loop_run(struct run_loop *loop, struct diag *diag)
         loop->reached_ps = until_ps;
         if (until_ps == look_ps) {
             loop->is_stuck = !sim_has_moved(loop->sim, until_ps);
-            look_ps += patience_ps;
+            look_ps = look_next_ps(look_ps, patience_ps, next_ps);
         }
         if (until_ps == loop->series.next_ps) {
             series_sample(&loop->series);
@@ -293,14 +300,28 @@ static const char *explanation_text(const struct sim *sim, struct arena *arena)
     return copy;
 }
 
-/* The last thing that happened to anybody: an operation ended, or a packet brought something new. */
+/* When a run that did not end was cut short, or stood still; 0: it ended. */
+static uint64_t cut_ps_of(const struct run_loop *loop, bool is_stuck)
+{
+    struct endpoint_counters ends;
+    if (replay_is_complete(loop->sim->replay)) {
+        return 0;
+    }
+    if (!is_stuck) {
+        return loop->reached_ps;
+    }
+    /* The last thing that happened to anybody: an operation ended, or a packet brought something new. */
+    endpoint_counters(loop->sim->endpoint, &ends);
+    uint64_t ended_ps = replay_makespan_ps(loop->sim->replay);
+    return ends.moved_ps > ended_ps ? ends.moved_ps : ended_ps;
+}
+
 static enum status deadlock_say(const struct facts *facts, struct diag *diag)
 {
     char time[32];
-    uint64_t moved_ps = facts->ends.moved_ps > facts->makespan_ps ? facts->ends.moved_ps : facts->makespan_ps;
     return diag_set(diag, STATUS_DEADLOCK,
                     "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
-                    facts->fabric->name, time_print(moved_ps, time, sizeof time), facts->done_ops, facts->op_count);
+                    facts->fabric->name, time_print(facts->makespan_ps, time, sizeof time), facts->done_ops, facts->op_count);
 }
 
 /* What a run that has ended, or was ended, is called. `is_stuck`: nothing is left to happen. */
@@ -370,8 +391,7 @@ static enum status packets_run(const struct run_request *request, const struct j
     struct facts facts;
     conservation_check(loop.sim);
     bool is_stuck = loop.is_stuck || sim_run(loop.sim, 0) == TIME_NEVER_PS;
-    bool is_cut = !is_stuck && !replay_is_complete(loop.sim->replay);
-    facts_of_sim(loop.sim, is_cut ? loop.reached_ps : 0, arena, &facts);
+    facts_of_sim(loop.sim, cut_ps_of(&loop, is_stuck), arena, &facts);
     result->calls = facts.calls;
     result->call_count = facts.call_count;
     collect_summary(&facts, request->iterations, arena, &result->summary);

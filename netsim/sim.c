@@ -302,6 +302,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .flowlet_gap_ps = scenario->routing->flowlet_gap_ps,
         .queues = queues,
         .can_fail = sim->failures.change_count > 0 || links_can_lose(scenario->links, sim->fabric),
+        .slowest_bps = failures_slowest_bps(&sim->failures),
         .epochs = sim->failures.epochs,
         .rto_ps = scenario->host->rto_ps,
         .post_ps = scenario->host->post_ps,
@@ -366,7 +367,8 @@ enum status sim_new(struct arena *arena, const struct sim_config *config, struct
     sim->job = config->job;
     sim->fabric = config->fabric;
     sim->scenario = *config->scenario;
-    enum status status = links_errors(sim->scenario.links, sim->fabric, sim->scenario.packet->size_bytes, diag);
+    const struct packet_shape whole = scenario_shape(&sim->scenario);
+    enum status status = links_errors(sim->scenario.links, sim->fabric, whole.packet_bytes, &whole.cells, diag);
     status = status == STATUS_OK ? replay_init(sim, config, diag) : status;
     if (status == STATUS_OK) {
         const struct packet_shape shape = scenario_shape(&sim->scenario);
@@ -440,9 +442,11 @@ static uint64_t rounds_ps_max(const struct sim *sim)
     return longest_ps;
 }
 
+/* Twenty of the longest times after which anything is tried again, as often as links lose it. */
 uint64_t sim_patience_ps(const struct sim *sim)
 {
-    uint64_t rto_ps = endpoint_rto_ps(sim->endpoint), tries = rto_ps > 0 ? 20 * tries_of(sim) : 0;
+    uint64_t rto_ps = endpoint_rto_ps_max(sim->endpoint), tries = rto_ps > 0 ? 20 * tries_of(sim) : 0;
+    rto_ps = tries > 0 && rto_ps < TIME_NEVER_PS / 2 ? rto_ps + endpoint_slow_ps(sim->endpoint) : rto_ps;
     uint64_t patience_ps = tries > 0 && rto_ps > TIME_NEVER_PS / tries ? TIME_NEVER_PS : rto_ps * tries;
     uint64_t rounds_ps = rounds_ps_max(sim);
     patience_ps = patience_ps > 0 && rounds_ps > patience_ps ? rounds_ps : patience_ps;

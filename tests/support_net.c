@@ -137,7 +137,8 @@ struct net *net_new(struct arena *arena, const struct fabric *fabric, const char
     *own = *fabric;
     *net = (struct net){.arena = arena, .fabric = own, .routes = routes_new(own, arena)};
     must(scenario_load(settings, count, NULL, arena, &net->scenario, &diag), &diag);
-    must(links_errors(net->scenario.links, own, net->scenario.packet->size_bytes, &diag), &diag);
+    const struct cell_shape cells = scenario_shape(&net->scenario).cells;
+    must(links_errors(net->scenario.links, own, net->scenario.packet->size_bytes, &cells, &diag), &diag);
     struct packet_shape shape = scenario_shape(&net->scenario);
     net->facts = endpoint_facts(own, net->routes, &shape);
     const struct scenario_routing *routing = net->scenario.routing;

@@ -182,7 +182,7 @@ static void test_laser_power_goes_to_energy(void)
 static void test_weak_links_lose_frames(void)
 {
     struct loaded loaded = load("optical-patch", "");
-    light_frame_loss(loaded.fabric, 4154);
+    light_frame_loss(loaded.fabric, 4154, &(struct cell_shape){0});
     CHECK(loaded.fabric->port_frame_loss == NULL);
     arena_free(loaded.arena);
     loaded = load("optical-patch", "part.lane_100g_pam4.laser=11.4dBm");
@@ -192,7 +192,7 @@ static void test_weak_links_lose_frames(void)
     CHECK(light_budget(loaded.fabric, 0, &lane, &budget));
     double chance = budget_frame_loss(&lane, &budget, 4154);
     CHECK(budget.margin_db > 0 && budget.margin_db < 0.02 && chance > 1e-13);
-    light_frame_loss(loaded.fabric, 4154);
+    light_frame_loss(loaded.fabric, 4154, &(struct cell_shape){0});
     CHECK(loaded.fabric->port_frame_loss != NULL);
     CHECK_NEAR((double)loaded.fabric->port_frame_loss[7].chance, ldexp(chance, 64), 1e-6);
     arena_free(loaded.arena);

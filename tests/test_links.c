@@ -33,7 +33,7 @@ static double rate_of(const struct fabric *fabric, uint32_t port, uint64_t bytes
 static void given(struct fabric *fabric, struct scenario_links scenario)
 {
     struct diag diag = {""};
-    CHECK_EQUAL(links_errors(&scenario, fabric, FULL, &diag), STATUS_OK);
+    CHECK_EQUAL(links_errors(&scenario, fabric, FULL, &(struct cell_shape){0}, &diag), STATUS_OK);
 }
 
 static void test_rates_by_hand(void)
@@ -59,6 +59,24 @@ static void test_rates_by_hand(void)
     arena_free(arena);
 }
 
+/* The share is of full packets whatever they are on the wire: here one cell of 4150 B for a packet of 1500 B. */
+static void test_rates_of_cells(void)
+{
+    struct arena *arena = arena_new("test");
+    struct fabric *fabric = line(arena);
+    const struct cell_shape cells = {.bytes = 4150, .header_bytes = 50, .is_everywhere = true};
+    struct scenario_links scenario = {.frame_loss = 0.3};
+    struct diag diag = {""};
+    CHECK_EQUAL(links_errors(&scenario, fabric, 1500, &cells, &diag), STATUS_OK);
+    CHECK_NEAR(rate_of(fabric, 0, cells_count(&cells, 1500) * cells.bytes), 0.3, 1e-9);
+    CHECK_EQUAL(links_errors(&scenario, fabric, 9000, &cells, &diag), STATUS_OK);
+    CHECK_NEAR(rate_of(fabric, 0, cells_count(&cells, 9000) * cells.bytes), 0.3, 1e-9); /* three cells */
+    scenario = (struct scenario_links){.post_fec_ber = 1e-9};
+    CHECK_EQUAL(links_errors(&scenario, fabric, 1500, &cells, &diag), STATUS_OK);
+    CHECK_NEAR(rate_of(fabric, 0, 4150), -expm1(8 * 4150 * log1p(-1e-9)), 1e-9); /* all bits of the cell count */
+    arena_free(arena);
+}
+
 static void test_where(void)
 {
     struct arena *arena = arena_new("test");
@@ -74,7 +92,7 @@ static void test_where(void)
     CHECK(!links_can_lose(&scenario, fabric));
     struct diag diag = {""};
     scenario.pre_fec_ber = 1e-4;
-    CHECK_EQUAL(links_errors(&scenario, fabric, FULL, &diag), STATUS_INPUT);
+    CHECK_EQUAL(links_errors(&scenario, fabric, FULL, &(struct cell_shape){0}, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "expected one of them");
     arena_free(arena);
 }
@@ -219,5 +237,5 @@ static void test_bad_input(void)
     job_run("--set links.frame_loss=1e-3 --set links.post_fec_ber=1e-9", 2, "expected one of them", output, sizeof output);
 }
 
-TEST_MAIN("links", TEST(test_rates_by_hand), TEST(test_where), TEST(test_poor_light_loses_what_its_budget_says),
+TEST_MAIN("links", TEST(test_rates_by_hand), TEST(test_rates_of_cells), TEST(test_where), TEST(test_poor_light_loses_what_its_budget_says),
           TEST(test_digests), TEST(test_repeats_cost_energy), TEST(test_counts_and_columns), TEST(test_bad_input))

@@ -256,10 +256,9 @@ static void test_every_byte_once_under_drops(void)
 
 static void trims(const struct subject *subject, struct arena *arena)
 {
-    if (subject->ack != ACK_IN_ORDER) {
-        run_lossy(subject, arena, "queue.capacity=30000B queue.full=trim host.rto=60us", test_seed());
-        run_lossy(subject, arena, "queue.capacity=30000B queue.full=trim_either host.rto=60us", test_seed() + 1);
-    }
+    const char *more = "queue.capacity=30000B queue.xoff=1GB queue.xon=1GB host.rto=60us queue.full=";
+    run_lossy(subject, arena, arena_printf(arena, "%strim", more), test_seed());
+    run_lossy(subject, arena, arena_printf(arena, "%strim_either", more), test_seed() + 1);
 }
 
 static void test_every_byte_once_under_trimming(void)

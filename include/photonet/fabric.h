@@ -294,6 +294,13 @@ static inline uint64_t fabric_service_ps(const struct fabric *fabric, const stru
     return cells_count(cells, packet_bytes) * serialisation_ps(cells->bytes, fabric->rate_bps[port]);
 }
 
+/* What a packet is on the wire of the port, its last cell padded. */
+static inline uint64_t fabric_wire_bytes(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port,
+                                         uint64_t packet_bytes)
+{
+    return fabric_has_cells(fabric, cells, port) ? cells_count(cells, packet_bytes) * cells->bytes : packet_bytes;
+}
+
 /* The most windows of its gate that a packet needs one after the other; 1 where it goes in one. */
 uint64_t fabric_windows_max(const struct fabric *fabric, const struct cell_shape *cells, uint32_t port,
                             uint64_t packet_bytes);

@@ -394,8 +394,9 @@ char *quantity_print_u64(enum quantity quantity, uint64_t value, char *text, siz
 char *time_print(uint64_t time_ps, char *text, size_t text_bytes)
 {
     static const char *const names[] = {"ps", "ns", "us", "ms", "s"};
-    uint64_t thousandths = time_ps * 1000 < time_ps ? UINT64_MAX : time_ps * 1000;
-    size_t unit = 0;
+    bool is_long = time_ps > UINT64_MAX / 1000;
+    uint64_t thousandths = is_long ? time_ps : time_ps * 1000; /* of a nanosecond, of a picosecond */
+    size_t unit = is_long ? 1 : 0;
     for (; unit + 1 < sizeof names / sizeof names[0] && thousandths >= 1000 * 1000; unit++) {
         thousandths = thousandths / 1000 + (thousandths % 1000 >= 500);
     }

@@ -239,18 +239,21 @@ static struct frame_loss loss_of(const struct fabric *fabric, uint32_t port, uin
     return light_loss(&lane.fec, rate < LIGHT_LOSS_LEAST ? 0 : rate, frame_bytes);
 }
 
-void light_frame_loss(struct fabric *fabric, uint64_t frame_bytes)
+void light_frame_loss(struct fabric *fabric, uint64_t packet_bytes, const struct cell_shape *cells)
 {
     struct frame_loss *losses = arena_array(fabric->arena, fabric->port_count, struct frame_loss);
     struct arena *scratch = arena_new("frame loss");
     const uint32_t *optical_of = opticals(fabric, scratch);
     bool is_any = false;
     uint32_t known = ID_NONE;
+    uint64_t known_bytes = 0;
     for (uint32_t port = 0; fabric->light != NULL && port < fabric->port_count; port++) {
-        bool is_known = known != ID_NONE && fabric->light[port].margin_db == fabric->light[known].margin_db &&
+        uint64_t frame_bytes = fabric_wire_bytes(fabric, cells, port, packet_bytes);
+        bool is_known = known != ID_NONE && known_bytes == frame_bytes && fabric->light[port].margin_db == fabric->light[known].margin_db &&
                         fabric->port_part[port] == fabric->port_part[known];
         losses[port] = is_known ? losses[known] : loss_of(fabric, port, optical_of[port], frame_bytes);
         known = port;
+        known_bytes = frame_bytes;
         is_any = is_any || losses[port].chance > 0;
     }
     fabric->port_frame_loss = is_any ? losses : NULL;

@@ -321,17 +321,39 @@ static uint64_t all_give_up(struct endpoint *endpoint, struct flow *flow)
     return flight_bytes - steer->flight_bytes;
 }
 
+/* So often doubled; as it is where that would be beyond all runs. */
+static uint64_t backed_off_ps(uint64_t rto_ps, uint32_t level)
+{
+    return rto_ps > TIME_NEVER_PS >> (BACKOFF_MAX + 4) ? rto_ps : rto_ps << level;
+}
+
+/* A timeout that gave up what was sent before `end`. */
+static void backoff_count(const struct endpoint *endpoint, const struct flow *flow, uint32_t end)
+{
+    struct backoff *backoff = backoff_of(endpoint, flow);
+    bool is_repeated = backoff->is_on && !backoff->has_moved;
+    backoff->level = (uint8_t)(backoff->level + (is_repeated && backoff->level < endpoint->backoff_max));
+    backoff->until_seq = end > backoff->until_seq ? end : backoff->until_seq;
+    backoff->is_on = true;
+    backoff->has_moved = false;
+}
+
 /* Sends everything again that is out and has been quiet for rto; else looks again when that may be. */
 static uint64_t flow_repeat(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps, uint64_t *next_ps)
 {
-    uint64_t due_ps = flow->progress_ps + endpoint->rto_ps;
+    uint64_t due_ps = flow->progress_ps + backed_off_ps(endpoint->rto_ps, backoff_of(endpoint, flow)->level);
     if (due_ps > now_ps) {
         *next_ps = due_ps;
         return 0;
     }
+    uint32_t end = flow->next_seq;
+    uint64_t lost_bytes = all_give_up(endpoint, flow);
+    if (lost_bytes > 0) {
+        backoff_count(endpoint, flow, end);
+    }
     flow->progress_ps = now_ps;
-    *next_ps = now_ps + endpoint->rto_ps;
-    return all_give_up(endpoint, flow);
+    *next_ps = now_ps + backed_off_ps(endpoint->rto_ps, backoff_of(endpoint, flow)->level);
+    return lost_bytes;
 }
 
 /* After which time a packet counts as lost now. */
@@ -339,7 +361,7 @@ static uint64_t rto_now_ps(const struct endpoint *endpoint, const struct flow *f
 {
     uint32_t under_way = flow->next_seq - flow->acked_count - flow->lost_count;
     bool is_low = endpoint->rto_low_ps > 0 && under_way < endpoint->transport->rto_few;
-    return is_low ? endpoint->rto_low_ps : endpoint->rto_ps;
+    return backed_off_ps(is_low ? endpoint->rto_low_ps : endpoint->rto_ps, backoff_of(endpoint, flow)->level);
 }
 
 /* The same for each packet by itself. Where there is a shorter timeout for few packets, it is due soon enough to see that
@@ -347,6 +369,7 @@ static uint64_t rto_now_ps(const struct endpoint *endpoint, const struct flow *f
 static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps, uint64_t *next_ps)
 {
     uint64_t *times = sent_times(endpoint, flow), lost_bytes = 0, rto_ps = rto_now_ps(endpoint, flow);
+    uint32_t lost_end = 0;
     *next_ps = now_ps + (endpoint->rto_low_ps > 0 ? endpoint->rto_low_ps : endpoint->rto_ps);
     for (uint32_t seq = flow->base_seq; seq < flow->next_seq; seq++) {
         if (set_has(flow, SET_ACKED, seq) || set_has(flow, SET_LOST, seq)) {
@@ -357,9 +380,13 @@ static uint64_t packets_repeat(struct endpoint *endpoint, struct flow *flow, uin
             packet_give_up(endpoint, flow, seq);
             *time |= SENT_TWICE;
             lost_bytes += flow_packet_bytes(endpoint, flow, seq);
+            lost_end = seq + 1;
         } else {
             *next_ps = due_ps < *next_ps ? due_ps : *next_ps;
         }
+    }
+    if (lost_bytes > 0) {
+        backoff_count(endpoint, flow, lost_end);
     }
     return lost_bytes;
 }
@@ -476,6 +503,31 @@ uint64_t endpoint_rto_ps(const struct endpoint *endpoint)
     return endpoint->can_lose ? endpoint->rto_ps : 0;
 }
 
+uint64_t endpoint_rto_ps_max(const struct endpoint *endpoint)
+{
+    return backed_off_ps(endpoint_rto_ps(endpoint), endpoint->backoff_max);
+}
+
+#define SLOW_PS_MAX (3600 * PS_PER_S) /* longer would be patience with what nobody waits for */
+#define SLOW_PACKETS_MAX 1024 /* 4 MB of packets of 4 KiB, where windows have no limit */
+uint64_t endpoint_slow_ps(const struct endpoint *endpoint)
+{
+    uint64_t packets = endpoint->window_packets < SLOW_PACKETS_MAX ? endpoint->window_packets : SLOW_PACKETS_MAX;
+    uint64_t rate_bps = endpoint->config.slowest_bps;
+    uint64_t packet_ps = rate_bps == 0 ? 0 : serialisation_ps(endpoint->config.shape.packet_bytes, rate_bps);
+    return packet_ps > SLOW_PS_MAX / packets ? SLOW_PS_MAX : packets * packet_ps;
+}
+
+/* Until what stands before the slowest link is through. */
+static void backoff_init(struct endpoint *endpoint)
+{
+    uint64_t slow_ps = endpoint_slow_ps(endpoint);
+    endpoint->backoff_max = BACKOFF_MIN;
+    while (endpoint->backoff_max < BACKOFF_MAX && backed_off_ps(endpoint->rto_ps, endpoint->backoff_max) < slow_ps) {
+        endpoint->backoff_max++;
+    }
+}
+
 /* The longest that a packet may have to wait for light: until circuits are up, for a round of a schedule, for one
  * change of an optical switch. What waits in the dark is not lost. */
 static uint64_t dark_ps_max(const struct fabric *fabric, const struct packet_shape *shape)
@@ -537,7 +589,8 @@ static void tails_init(struct endpoint *endpoint)
         transport->pull(endpoint->config.transport_values, &endpoint->facts, &endpoint->pull);
         endpoint->steer_offset = sizeof(struct pull_state);
     }
-    endpoint->tail_bytes = endpoint->steer_offset + (endpoint->config.connections > 0 ? sizeof(struct membership) : steer_bytes);
+    endpoint->backoff_offset = endpoint->steer_offset + (endpoint->config.connections > 0 ? sizeof(struct membership) : steer_bytes);
+    endpoint->tail_bytes = endpoint->backoff_offset + (endpoint->can_lose ? sizeof(struct backoff) : 0);
 }
 
 static void transport_init(struct endpoint *endpoint)
@@ -575,6 +628,7 @@ struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config 
     hosts_init(endpoint);
     queues_look(endpoint, config->queues != NULL ? config->queues : &queue_profile_plain);
     transport_init(endpoint);
+    backoff_init(endpoint);
     teams_init(endpoint);
     return endpoint;
 }

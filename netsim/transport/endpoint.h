@@ -34,8 +34,8 @@
  *     message. A late packet of it has one answer, whether it is over at the sender or not.
  *
  * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
- * without an acknowledgement (per packet, where the transport keeps times). Where nothing can be lost there
- * are no timers. */
+ * without an acknowledgement (per packet, where the transport keeps times), and doubles while that is in vain (struct
+ * backoff). Where nothing can be lost there are no timers. */
 #ifndef PHOTONET_ENDPOINT_H
 #define PHOTONET_ENDPOINT_H
 
@@ -66,6 +66,7 @@ struct endpoint_config {
     uint64_t small_bytes; /* data of messages of at most so many bytes is of small_class; 0: none */
     uint8_t small_class;
     bool can_fail;     /* links may: packets are lost whatever the queues do */
+    uint64_t slowest_bps; /* to which a link is degraded; 0: none is */
     const struct route_epochs *epochs; /* which routes hold when (engine.h); NULL: `routes` always */
     uint64_t rto_ps;   /* where the transport has none of its own */
     uint64_t post_ps;  /* software time between posting and the NIC */
@@ -115,6 +116,10 @@ void endpoint_counters(const struct endpoint *endpoint, struct endpoint_counters
 
 /* After which packets count as lost; 0 where none can be. */
 uint64_t endpoint_rto_ps(const struct endpoint *endpoint);
+/* The longest that a timeout becomes that is repeated in vain; 0 where nothing can be lost. */
+uint64_t endpoint_rto_ps_max(const struct endpoint *endpoint);
+/* What a full window needs on the slowest link that is degraded; 0: none is. */
+uint64_t endpoint_slow_ps(const struct endpoint *endpoint);
 
 /* Longest idle round trip that the default window was computed from. */
 uint64_t endpoint_base_rtt_ps(const struct endpoint *endpoint);

@@ -109,6 +109,18 @@ struct membership {
     uint32_t held_next;     /* receiver's */
 };
 
+/* Of the sender, at the end of a tail: timeouts that follow each other without anything new acknowledged between them double
+ * the next one, from the second on (RFC 6298, 5.5). As an acknowledgement may be for the first copy of what was sent twice,
+ * the longer timeout stays until all that was out at the last one is acknowledged (Karn's rule, ibid. 3). */
+#define BACKOFF_MIN 10 /* the most that a timeout doubles, more where links are slow: 0.1 s of the default of 100 us */
+#define BACKOFF_MAX 20
+struct backoff {
+    uint32_t until_seq; /* base_seq that ends it */
+    uint8_t level;      /* the timeout is so often doubled */
+    bool is_on;         /* there was a timeout */
+    bool has_moved;     /* something new was acknowledged since the last one */
+};
+
 #define CHUNK_FLOWS 8
 #define RING_LOG2_MAX 24
 #define RING_LOG2_COALESCED_MAX 17 /* an arrival has so many bits for its place: 545 MB in flight of a message */
@@ -221,6 +233,8 @@ struct endpoint {
     bool is_paced;           /* by the transport */
     size_t good_offset, flowlet_offset, pace_offset; /* in steer->state */
     size_t steer_offset;     /* of struct steer or struct membership in a tail */
+    uint32_t backoff_max;    /* doublings */
+    size_t backoff_offset;   /* of struct backoff in a tail; where packets can be lost */
     size_t tail_bytes;
     size_t connection_bytes;
 };
@@ -381,6 +395,24 @@ static inline struct good_entropies *good_entropies(const struct endpoint *endpo
 static inline bool repeats_singly(const struct endpoint *endpoint)
 {
     return endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
+}
+
+static inline struct backoff *backoff_of(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (struct backoff *)(flow_tail(endpoint, flow) + endpoint->backoff_offset);
+}
+
+/* Something new is acknowledged. */
+static inline void backoff_moves(const struct endpoint *endpoint, const struct flow *flow)
+{
+    if (!endpoint->can_lose) {
+        return;
+    }
+    struct backoff *backoff = backoff_of(endpoint, flow);
+    backoff->has_moved = true;
+    if (backoff->is_on && flow->base_seq >= backoff->until_seq) {
+        *backoff = (struct backoff){0};
+    }
 }
 
 static inline void progress_note(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)

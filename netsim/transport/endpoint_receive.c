@@ -135,6 +135,24 @@ static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struc
     }
 }
 
+/* A packet without its payload. Where packets are taken in any order the NACK names the packet itself; go-back-N understands a
+ * NACK as "all before this has come", so it names the expected packet: every time when that one was cut, since it may be a
+ * repeat's turn again, else as for any packet behind a gap. */
+static void trimmed_receive(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
+{
+    endpoint->hosts[packet->dst].counters.trimmed_packets++;
+    flow->trimmed++;
+    if (endpoint->ack != ACK_IN_ORDER) {
+        answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
+        return;
+    }
+    bool is_expected = packet->seq == flow->received_base;
+    if (is_expected || !flow->has_nacked) {
+        flow->has_nacked = true;
+        answer(endpoint, packet, PACKET_NACK, flow->received_base, packet->entropy, now_ps);
+    }
+}
+
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
     struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
@@ -155,9 +173,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         pull_arrived(endpoint, flow, packet, now_ps);
     }
     if (packet->is_trimmed) {
-        host->counters.trimmed_packets++;
-        flow->trimmed++;
-        answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
+        trimmed_receive(endpoint, flow, packet, now_ps);
         return;
     }
     if (endpoint->ack == ACK_IN_ORDER && packet->seq > flow->received_base) {

@@ -519,6 +519,7 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (news.bytes > 0) {
         endpoint->hosts[host_id].counters.moved_ps = now_ps;
         progress_note(endpoint, flow, now_ps);
+        backoff_moves(endpoint, flow);
     }
     if (endpoint->transport->acked != NULL) {
         endpoint->transport->acked(endpoint->shared, steer->state, &news);
