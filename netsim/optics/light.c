@@ -249,7 +249,8 @@ void light_frame_loss(struct fabric *fabric, uint64_t packet_bytes, const struct
     uint64_t known_bytes = 0;
     for (uint32_t port = 0; fabric->light != NULL && port < fabric->port_count; port++) {
         uint64_t frame_bytes = fabric_wire_bytes(fabric, cells, port, packet_bytes);
-        bool is_known = known != ID_NONE && known_bytes == frame_bytes && fabric->light[port].margin_db == fabric->light[known].margin_db &&
+        bool is_known = known != ID_NONE && known_bytes == frame_bytes &&
+                        fabric->light[port].margin_db == fabric->light[known].margin_db &&
                         fabric->port_part[port] == fabric->port_part[known];
         losses[port] = is_known ? losses[known] : loss_of(fabric, port, optical_of[port], frame_bytes);
         known = port;

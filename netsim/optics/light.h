@@ -27,8 +27,8 @@ enum status light_check(const struct fabric *fabric, struct origin at, struct di
 /* A link that loses so many frames of so many bytes, by a code whose words and interleaving say how others fare. */
 struct frame_loss light_loss(const struct fec *fec, double rate, uint64_t frame_bytes);
 
-/* Fills fabric->port_frame_loss for packets of so many bytes, in cells where ports have them. A rate below LIGHT_LOSS_LEAST is taken as none: of the 10^10
- * packets and links of a large run it would show in one of 10^5. Stays NULL where all are. */
+/* Fills fabric->port_frame_loss for packets of so many bytes, in cells where ports have them. A rate below LIGHT_LOSS_LEAST
+ * is taken as none: of the 10^10 packets and links of a large run it would show in one of 10^5. Stays NULL where all are. */
 #define LIGHT_LOSS_LEAST 1e-15
 void light_frame_loss(struct fabric *fabric, uint64_t packet_bytes, const struct cell_shape *cells);
 
