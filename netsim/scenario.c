@@ -263,6 +263,10 @@ static enum status scenario_check(const struct scenario *scenario, struct diag *
         return diag_set(diag, STATUS_INPUT, "packet.header is %lu B of packet.size %lu B; a packet needs payload",
                         packet->header_bytes, packet->size_bytes);
     }
+    if (packet->cell_bytes == 0 && packet->cell_header_bytes > 0) {
+        return diag_set(diag, STATUS_INPUT, "packet.cell_header is %lu B, but packets go without cells; expected packet.cell "
+                                            "with it", packet->cell_header_bytes);
+    }
     if (packet->cell_bytes > 0 && packet->cell_header_bytes >= packet->cell_bytes) {
         return diag_set(diag, STATUS_INPUT, "packet.cell_header is %lu B of packet.cell %lu B; a cell needs payload",
                         packet->cell_header_bytes, packet->cell_bytes);

@@ -268,6 +268,7 @@ static void test_a_cut_is_a_deadlock(void)
     job_run("--set failures.first=3", 2, "--set: failures.first \"3\" is a bare number", output, sizeof output);
     job_run("--set links.frame_loss=0.6", 2, "--set: links.frame_loss \"0.6\" is too large; expected 0 .. 0.5", output, sizeof output);
     job_run("--transport nscc --set transport.target=3", 2, "--set: transport.target \"3\" is a bare number", output, sizeof output);
+    job_run("--set packet.cell_header=5B", 2, "packet.cell_header is 5 B, but packets go without cells", output, sizeof output);
     job_run("--set trace.time_unit=3", 2, "--set: unknown parameter \"trace.time_unit\"", output, sizeof output);
 }
 
