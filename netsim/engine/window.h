@@ -89,7 +89,8 @@
  *   window_fuse.c    which nodes are fused into super-nodes; window_super.h, window_super.c: how those are served
  *   window_run.c     windows, threads; the class
  *   window_inbox.c   chunks, far packets, timers
- *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width
+ *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width, of the parts
+ *                    window_lanes_body.h, window_sort_body.h, window_scan_body.h, window_class_body.h (two classes)
  *   window_host.c    a host, event by event
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
  *   window_lazy.h, window_lazy*.[hc], window_apart*_body.h   the same where nothing is unusual
