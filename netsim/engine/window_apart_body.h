@@ -928,7 +928,7 @@ static void apart_ports_serve(const struct lazy *at, bool are_ups_done, bool are
             const struct window_port *port = &at->ports[local];
             bool is_framed = has_frames[word] & ports & -ports;
             worker->batch_count[local] = 0;
-            lazy_prefetch(worker);
+            next_port_prefetch(worker);
             bool is_up = local - route->up_port < route->up_count, is_sorted = are_ups_sorted && is_up;
             if (are_ups_done && is_up) {
                 continue;

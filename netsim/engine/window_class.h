@@ -424,4 +424,17 @@ CLASS_INLINE void class_port_prefetch(const struct window_core *core, const stru
     lines_prefetch((const uint8_t *)first->rings + (size_t)port_local * ring_lines * 64, ring_lines);
 }
 
+/* As next_node_prefetch, a little more. */
+CLASS_INLINE void next_port_prefetch(struct worker *worker)
+{
+    const struct window_core *core = worker->core;
+    next_chunk_prefetch(worker);
+    if (worker->node_next != ID_NONE && worker->port_next < core->nodes[worker->node_next].port_count) {
+        const struct window_node *next = &core->nodes[worker->node_next];
+        lines_prefetch(&core->ports[next->port_first + worker->port_next], 2);
+        class_port_prefetch(core, next, worker->port_next);
+        worker->port_next++;
+    }
+}
+
 #endif

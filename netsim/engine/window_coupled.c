@@ -566,23 +566,10 @@ void whole_received(struct worker *worker, const struct window_node *node, uint3
     core->config.ops->receive(core->config.context, node->id, packet, now_ps);
 }
 
-/* Fetches a little more of the node that is next. */
-static void next_prefetch(struct worker *worker)
-{
-    const struct window_core *core = worker->core;
-    next_chunk_prefetch(worker);
-    if (worker->node_next != ID_NONE && worker->port_next < core->nodes[worker->node_next].port_count) {
-        const struct window_node *next = &core->nodes[worker->node_next];
-        lines_prefetch(&core->ports[next->port_first + worker->port_next], 2);
-        class_port_prefetch(core, next, worker->port_next);
-        worker->port_next++;
-    }
-}
-
 static uint32_t on_arrived(struct worker *worker, uint32_t node_id, uint32_t arrived, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
-    next_prefetch(worker);
+    next_port_prefetch(worker);
     uint64_t item = worker->arrivals.items[arrived];
     const struct packet *packet = worker->arrivals.where[item_at(item)];
     if (packet->size_bytes == 0) {

@@ -81,17 +81,4 @@ static inline void left_put(struct worker *worker, int32_t when_ps, uint32_t in_
 /* Takes the inbox of a node: arrivals and frames, each in order. */
 void lazy_take(struct worker *worker, uint32_t node);
 
-/* As next_node_prefetch, a little more. */
-static inline void lazy_prefetch(struct worker *worker)
-{
-    const struct window_core *core = worker->core;
-    next_chunk_prefetch(worker);
-    if (worker->node_next != ID_NONE && worker->port_next < core->nodes[worker->node_next].port_count) {
-        const struct window_node *next = &core->nodes[worker->node_next];
-        lines_prefetch(&core->ports[next->port_first + worker->port_next], 2);
-        class_port_prefetch(core, next, worker->port_next);
-        worker->port_next++;
-    }
-}
-
 #endif

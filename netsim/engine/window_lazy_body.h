@@ -366,7 +366,7 @@ INLINE void lazy_walk(const struct lazy *at, enum lazy_mode mode)
             lazy_frame(at, frames->items[frame++]);
         }
         if (i % 4 == 0) {
-            lazy_prefetch(worker);
+            next_port_prefetch(worker);
         }
         lazy_arrived(at, items[i], mode);
     }

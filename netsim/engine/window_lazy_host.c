@@ -157,7 +157,7 @@ void lazy_host_serve(struct worker *worker, uint32_t node_id)
     worker->host_now = node_id;
     next_node_prefetch(worker);
     worker->port_next = 0;
-    lazy_prefetch(worker);
+    next_port_prefetch(worker);
     node_due_take(worker, walk.node);
     lazy_take(worker, node_id);
     if (walk.node->port_count == 1 && worker->frames.count == 0) {
