@@ -168,6 +168,59 @@ static void test_marks_at_enqueue_by_what_is_found(void)
     }
 }
 
+/* A small packet comes when all but 5 ns of a large one has left, which still counts whole: the small one finds 4000 B and is marked, though there is
+ * little work left. In steps of 37 ns, so that windows end in between; nothing else is about then. */
+enum { NEARLY_COUNT = 60, NEARLY_SMALL_BYTES = 64 };
+#define NEARLY_SMALL_PS UINT64_C(1280)
+
+static bool nearly_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct line *line = context;
+    (void)port, (void)now_ps;
+    if (line->sent[host] == line->total[host]) {
+        return false;
+    }
+    uint32_t size = host == 1 ? SIZE_BYTES : NEARLY_SMALL_BYTES;
+    *packet = (struct packet){.dst = 0, .src = host & 0xfffff, .size_bytes = size & 0x3fff, .seq = line->sent[host]++ & 0xffffff};
+    return true;
+}
+
+static void nearly_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
+{
+    struct line *line = context;
+    (void)kind, (void)argument;
+    line->total[host]++;
+    engine_kick(line->engine, host, 0, now_ps);
+}
+
+static void test_a_packet_that_has_nearly_left_counts_whole(void)
+{
+    static const struct host_ops ops = {.pull = nearly_pull, .receive = on_receive, .event = nearly_event};
+    for (size_t e = 0; e < 2; e++) {
+        struct arena *arena = arena_new("test");
+        struct fabric *fabric = star(arena, 3);
+        struct queue_profile profile = queue_profile_plain;
+        struct line line = {0};
+        profile.class[0].mark = MARK_ENQUEUE;
+        profile.class[0].mark_low_bytes = profile.class[0].mark_high_bytes = SIZE_BYTES / 2;
+        struct engine_config config = {.fabric = fabric, .routes = routes_new(fabric, arena), .seed = 7,
+                                       .cut_through_bytes = 64, .packet_bytes_max = SIZE_BYTES, .switch_queues = &profile,
+                                       .host_queues = &queue_profile_plain, .ops = &ops, .context = &line};
+        line.engine = engines[e]->create(arena, &config);
+        for (uint64_t i = 0; i < NEARLY_COUNT; i++) {
+            uint64_t start_ps = i * (2 * PS_PER_US + 37 * PS_PER_NS);
+            engine_timer(line.engine, 1, start_ps, HOST_TIMER, 0);
+            engine_timer(line.engine, 2, start_ps + 2 * SIZE_PS - 5 * PS_PER_NS - NEARLY_SMALL_PS, HOST_TIMER, 0);
+        }
+        CHECK_EQUAL(engines[e]->run(line.engine, TIME_NEVER_PS), TIME_NEVER_PS);
+        CHECK_EQUAL(line.count, 2 * NEARLY_COUNT);
+        for (uint32_t i = 0; i < line.count; i++) {
+            CHECK_EQUAL(line.received[i].is_marked, line.received[i].src == 2);
+        }
+        arena_free(arena);
+    }
+}
+
 /* The same at dequeue: packet n starts a packet's time after the one before, while two more have come; when nothing
  * comes any more, one less is behind each. */
 static void test_marks_at_dequeue_by_what_is_left(void)
@@ -254,6 +307,7 @@ static void test_credits_let_a_buffer_through_a_round_trip(void)
 }
 
 TEST_MAIN("queue", TEST(test_round_robin_shares_by_quantum), TEST(test_priority_stands_above_the_round_robin),
-          TEST(test_marks_at_enqueue_by_what_is_found), TEST(test_marks_at_dequeue_by_what_is_left),
+          TEST(test_marks_at_enqueue_by_what_is_found),
+          TEST(test_a_packet_that_has_nearly_left_counts_whole), TEST(test_marks_at_dequeue_by_what_is_left),
           TEST(test_shared_buffer_has_dynamic_thresholds), TEST(test_pauses_bound_the_queue),
           TEST(test_credits_let_a_buffer_through_a_round_trip))
