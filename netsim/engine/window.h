@@ -277,7 +277,7 @@ struct frames {
     uint32_t count, capacity;
 };
 
-/* What has left the ports of a node in this window, for the accounts of its inputs (window_apart_body.h). */
+/* What has left the ports of a node in this window, for the accounts of its inputs (window_apart_account_body.h). */
 struct left_log {
     int32_t *when_ps;
     uint32_t *what; /* port by which it came | bytes; 0: nothing */
@@ -300,7 +300,7 @@ struct own_way {
     struct port_sent sent;
 };
 
-/* Ports with an adaptive choice, while the choices of a node are made (window_apart_body.h). */
+/* Ports with an adaptive choice, while the choices of a node are made (window_apart_choice_body.h). */
 struct choice_port {
     uint32_t next, end; /* of what leaves there in this window, in `leaves` */
     int32_t free_ps, per_byte;
@@ -310,7 +310,7 @@ struct choice_leave {
     int32_t leave_ps, bytes;
 };
 
-/* What arrives for one output port in one window, unsorted, where ports are served apart (window_apart_body.h). */
+/* What arrives for one output port in one window, unsorted, where ports are served apart (window_apart_deal_body.h). */
 enum { META_SIZE_BITS = 14, META_LANE_BITS = 5 };
 struct apart_batch {
     int32_t keys[1 << 5];   /* as those of port_batch */

@@ -1,5 +1,5 @@
-/* A batch of a port whose packets stay where they are until they are sent: what window_apart_body.h scans, since the key of
- * each packet tells by which port it came. Sorted and scanned as in window_switch_body.h, but that nothing waits in front of it.
+/* A batch of a port whose packets stay where they are until they are sent: what window_apart_port_body.h scans, since the key
+ * of each packet tells by which port it came. Sorted and scanned as in window_switch_body.h, but that nothing waits in front of it.
  *
  * Included behind window_lazy_body.h. */
 #include "netsim/engine/window_lazy.h"
