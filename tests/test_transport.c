@@ -651,7 +651,7 @@ struct hand_flow {
 static struct hand_flow hand_flow(struct arena *arena, const char *name)
 {
     const struct transport_facts facts = {.base_rtt_ps = 12500000, .host_rate_bps = 400000000000, .packet_bytes = 4150,
-                                          .header_bytes = 64, .link_delay_ps = 1000000};
+                                          .header_bytes = 64, .link_trip_ps = 2000000};
     const struct flow_facts begin = {.now_ps = 0, .hops = 6};
     struct hand_flow flow = {.transport = transport_find(name)};
     flow.shared = arena_alloc(arena, flow.transport->shared_bytes);
@@ -1019,6 +1019,77 @@ static void test_headroom_follows_the_cable(void)
     arena_free(arena);
 }
 
+/* ---- defaults that follow the fabric ------------------------------------------------------------------------ */
+
+/* A long message on an idle way of `rate_bps`: what a transport takes for granted of links must fit whatever takes the time. */
+static void line_check(const struct subject *subject, struct arena *arena, const struct fabric *fabric, uint32_t dst, double rate_bps)
+{
+    struct net *net = net_new(arena, fabric, settings_of(arena, subject, ""), 1, NULL);
+    net_post(net, net_add(net, 0, dst, LONG_BYTES), 0);
+    net_run(net);
+    net_check_drained(net);
+    double line_ps = wire_bytes(net, LONG_BYTES) * 8e12 / rate_bps, slack = 1.02;
+    slack = subject->transport->pull != NULL ? 1.05 : slack;     /* the pace of pulls, and the first answer */
+    slack = net->queues.load_period_ps > 0 ? 1 / 0.91 : slack;   /* 95 % are aimed at, told in steps of 6 % and more */
+    CHECK((double)net_end_ps(net) > line_ps);
+    CHECK((double)net_end_ps(net) < line_ps * slack + 2 * (double)net->facts.base_rtt_ps);
+}
+
+/* Cables of 5 m and switches that take a microsecond or two: the time is in the switches. */
+static void slow_switches(const struct subject *subject, struct arena *arena)
+{
+    const char *tree = "radix=8 tiers=2 link_rate=400Gbps link_delay=25ns switch_latency=1us";
+    line_check(subject, arena, net_fabric(arena, "fat_tree", tree), 31, RATE_BPS);
+}
+
+static void test_slow_switches_do_not_slow_the_line(void)
+{
+    each_transport(slow_switches);
+}
+
+/* Uplinks four times as fast as the ports of hosts, shared by three of these: no link between switches is held back. */
+static void test_credit_fills_links_faster_than_hosts(void)
+{
+    struct arena *arena = arena_new("test");
+    const char *tree = "radix=5 tiers=2 link_rate=800Gbps host_link_rate=200Gbps link_delay=2us oversubscription=4:1";
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", tree), "transport.name=credit", 1, NULL);
+    for (uint32_t host = 0; host < 3; host++) {
+        net_post(net, net_add(net, host, 16 + host, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK((double)net_end_ps(net) < wire_bytes(net, LONG_BYTES) * 8e12 / 200e9 * 1.02 + (double)net->facts.base_rtt_ps);
+    arena_free(arena);
+}
+
+/* Four planes of 100 Gbit/s: a message that is sprayed has all of them. */
+static void planes(const struct subject *subject, struct arena *arena)
+{
+    bool is_one_path = strstr(subject->settings, "ecmp") != NULL;
+    const struct fabric *fabric = net_fabric(arena, "multi_plane", "hosts=16 planes=4 radix=8 link_rate=100Gbps link_delay=1us");
+    line_check(subject, arena, fabric, 15, is_one_path ? 100e9 : 400e9);
+}
+
+static void test_a_message_fills_all_planes(void)
+{
+    each_transport(planes);
+}
+
+/* Rings over cables of 5 m: a round trip is a few packets, and both ways are full. */
+static void test_hpcc_fills_short_ways(void)
+{
+    struct arena *arena = arena_new("test");
+    const char *tree = "hosts=8 radix=8 tiers=1 link_rate=32Gbps link_delay=25ns switch_latency=100ns";
+    struct net *net = net_new(arena, net_fabric(arena, "fat_tree", tree), "transport.name=hpcc", 1, NULL);
+    for (uint32_t host = 0; host < 8; host++) {
+        net_post(net, net_add(net, host, (host + 1) % 8, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK((double)net_end_ps(net) < wire_bytes(net, LONG_BYTES) * 8e12 / 32e9 / 0.85);
+    arena_free(arena);
+}
+
 static void test_a_message_in_flight_is_small(void)
 {
     CHECK(sizeof(struct flow) + sizeof(struct steer) <= 200);
@@ -1056,5 +1127,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
-          TEST(test_headroom_follows_the_cable), TEST(test_a_message_in_flight_is_small),
+          TEST(test_headroom_follows_the_cable),
+          TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
+          TEST(test_a_message_fills_all_planes), TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
           TEST(test_packets_are_composed_of_all_their_fields))

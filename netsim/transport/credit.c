@@ -1,9 +1,9 @@
 /* Hop-by-hop credit, as InfiniBand and NVLink have it: nothing is lost, and no end steers.
  *
  * Scope: a packet leaves a port only if the buffer behind the link has room for it; the room is given back a
- * link delay after the packet has left the next port. `buffer` of each link holds a round trip of the
- * fastest host port over the longest link and three packets (one that is sent, one that is sent on, one that
- * is next), the least with which a link runs full. Every packet is acknowledged, nothing waits
+ * link delay after the packet has left the next port. `buffer` of each link holds what the link that
+ * needs most carries until room comes back (there, through the switch, back) and three packets (one that is sent, one
+ * that is sent on, one that is next), the least with which a link runs full. Every packet is acknowledged, nothing waits
  * for it; a message keeps or leaves its path as routing.balance says.
  * Virtual lanes break circles where a fabric has rings or regions (queue.lanes); links may lose packets and repeat them
  * (links.retry), which gives no room back twice and takes none for what is lost.
@@ -18,13 +18,13 @@ struct credit_params {
 
 static const struct param rows[] = {
     PARAM_U64(struct credit_params, buffer_bytes, SIZE, "buffer", "0B", "0B", NULL,
-              "buffer behind every link; 0B = a round trip over the longest link and three packets"),
+              "buffer behind every link; 0B = a round trip over the link that needs most, its switch, and three packets"),
 };
 
 static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
 {
     const struct credit_params *params = values;
-    uint64_t trip_bytes = line_bytes(2 * facts->link_delay_ps, facts->host_rate_bps) + 3 * facts->packet_bytes;
+    uint64_t trip_bytes = facts->link_trip_bytes + 3 * facts->packet_bytes;
     profile->class[0].credit_bytes = params->buffer_bytes > 0 ? params->buffer_bytes : trip_bytes;
 }
 

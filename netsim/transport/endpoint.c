@@ -476,6 +476,19 @@ static bool has_host_of_many_ports(const struct fabric *fabric)
     return fabric->port_first[fabric->host_count] > fabric->host_count;
 }
 
+static void link_note(const struct fabric *fabric, uint32_t port, struct transport_facts *facts)
+{
+    uint32_t peer = fabric->port_peer[port];
+    if (peer == ID_NONE) {
+        return;
+    }
+    uint64_t way_ps = link_delay_ps(fabric, port) + link_delay_ps(fabric, peer);
+    uint64_t latency_ps = fabric->node_latency_ps[fabric->port_node[peer]], trip_ps = way_ps + 2 * latency_ps;
+    uint64_t bytes = line_bytes(way_ps + latency_ps, fabric->rate_bps[port]);
+    facts->link_trip_ps = trip_ps > facts->link_trip_ps ? trip_ps : facts->link_trip_ps;
+    facts->link_trip_bytes = bytes > facts->link_trip_bytes ? bytes : facts->link_trip_bytes;
+}
+
 struct transport_facts endpoint_facts(const struct fabric *fabric, const struct routes *routes,
                                       const struct packet_shape *shape)
 {
@@ -483,9 +496,8 @@ struct transport_facts endpoint_facts(const struct fabric *fabric, const struct 
     struct transport_facts facts = {.packet_bytes = shape->packet_bytes, .header_bytes = shape->header_bytes,
                                     .base_rtt_ps = rtt.idle_ps, .duplex_rtt_ps = rtt.duplex_ps};
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        uint64_t delay_ps = link_delay_ps(fabric, port);
         bool is_host = fabric->port_node[port] < fabric->host_count;
-        facts.link_delay_ps = delay_ps > facts.link_delay_ps ? delay_ps : facts.link_delay_ps;
+        link_note(fabric, port, &facts);
         if (is_host && fabric->rate_bps[port] > facts.host_rate_bps) {
             facts.host_rate_bps = fabric->rate_bps[port];
         }

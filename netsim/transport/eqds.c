@@ -5,7 +5,8 @@
  * trimmed packets first, then those that asked, then up to a window ahead (endpoint_pull.c). Queues are
  * short and trim; no ECN; selective ACKs, NACKs and repeats as in nscc. As htsim_eqds of uet-htsim 40ccb05
  * and csg-htsim 841d9e7 runs it: window of 64 packets, queues of 35, a pull of 4096 B every 0.99 times a
- * packet of MTU + 38 B on the wire.
+ * packet of MTU + 38 B on the wire. Where messages leave by several ports at once, pulls have the pace of what one of them
+ * can use so.
  * Not modelled: a sender that skips paths on which packets were trimmed (htsim gives such an entropy one
  * miss); speculative credit that is left when the first answer comes is dropped at once (htsim: one packet
  * of it per chance to send); receivers that slow down for an oversubscribed core.
@@ -52,7 +53,7 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
 {
     const struct eqds_params *params = values;
     uint64_t ahead_bytes = 2 * params->window_packets * facts->packet_bytes;
-    return ahead_bytes + 2 * line_bytes(facts->base_rtt_ps, facts->host_rate_bps);
+    return ahead_bytes + 2 * line_bytes(facts->base_rtt_ps, facts_rate_bps(facts));
 }
 
 #define CREDIT_QUANTA 8 /* uet-htsim, eqds.cpp: EqdsSink::_credit_per_pull */
@@ -61,7 +62,7 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
 static void pull(const void *values, const struct transport_facts *facts, struct pull_rule *rule)
 {
     const struct eqds_params *params = values;
-    uint64_t packet_ps = serialisation_ps(facts->packet_bytes + FRAME_BYTES, facts->host_rate_bps);
+    uint64_t packet_ps = serialisation_ps(facts->packet_bytes + FRAME_BYTES, facts_rate_bps(facts));
     rule->window_bytes = params->window_packets * facts->packet_bytes;
     rule->credit_quanta = CREDIT_QUANTA;
     rule->interval_ps = packet_ps * 99 / 100;

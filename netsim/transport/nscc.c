@@ -18,6 +18,7 @@
  * Where the round trip is a few packets, which uet-htsim's scenarios never have: the window is a bandwidth-delay product and
  * what ACKs wait for on their way (more than half of it then), and every packet asks for its ACK where one for each 16 KB
  * would leave the window shut between them (below 64 KB of window; uet-htsim's -sack_threshold is set for a whole run).
+ * Where messages leave a host by several ports at once, the window is for what these carry together; queues are for one port.
  * Not modelled: receiver credit (RCCC) beside it; with host.connections=0, as in uet-htsim, each message starts with a full
  * window; the limit of 64 packets on what a selective ACK reports (all arrivals are reported);
  * ECN is decided when a packet starts to leave, uet-htsim decides when it has left; the 32-bit overflow of
@@ -64,7 +65,7 @@ static const struct param rows[] = {
 #define REFERENCE_RTT_PS 12e6
 
 struct nscc_shared {
-    uint64_t network_rtt_ps, target_ps, host_rate_bps;
+    uint64_t network_rtt_ps, target_ps, rate_bps;
     int64_t packet_bytes, window_bytes_max;
     uint64_t duplex_bytes;
     bool has_quick_adapt;
@@ -136,7 +137,7 @@ static uint64_t rto_ps(const void *values, const struct transport_facts *facts, 
 /* What ACKs that wait for full packets on their way add to what must be under way, and the packet that does not fit in whole. */
 static uint64_t duplex_bytes(const struct transport_facts *facts)
 {
-    return line_bytes(facts->duplex_rtt_ps - facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+    return line_bytes(facts->duplex_rtt_ps - facts->base_rtt_ps, facts_rate_bps(facts)) + facts->packet_bytes;
 }
 
 /* uet-htsim's factor; where the round trip is a few packets, half of it is less than its ACKs wait for. */
@@ -146,10 +147,16 @@ static uint64_t window_of(uint64_t way_bytes, uint64_t duplex)
     return way_bytes + (spare_bytes > duplex ? spare_bytes : duplex);
 }
 
+/* Of a message, which may leave by several ports at once; queues are of one. */
+static uint64_t way_bytes(const struct transport_facts *facts)
+{
+    return line_bytes(facts->base_rtt_ps, facts_rate_bps(facts));
+}
+
 static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
 {
     (void)values;
-    return window_of(bdp_bytes(facts), duplex_bytes(facts));
+    return window_of(way_bytes(facts), duplex_bytes(facts));
 }
 
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
@@ -158,12 +165,12 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     struct nscc_shared *shared = shared_;
     double payload_bytes = (double)(facts->packet_bytes - facts->header_bytes);
     uint64_t target_ps = params->target_ps > 0 ? params->target_ps : facts->base_rtt_ps * 3 / 4;
-    double scale_bdp = (double)bdp_bytes(facts) / REFERENCE_BDP_BYTES;
+    double scale_bdp = (double)way_bytes(facts) / REFERENCE_BDP_BYTES;
     double scale_delay = (double)target_ps / REFERENCE_RTT_PS;
     *shared = (struct nscc_shared){
         .network_rtt_ps = facts->base_rtt_ps,
         .target_ps = target_ps,
-        .host_rate_bps = facts->host_rate_bps,
+        .rate_bps = facts_rate_bps(facts),
         .packet_bytes = (int64_t)facts->packet_bytes,
         .window_bytes_max = (int64_t)window_bytes_max(values, facts),
         .duplex_bytes = duplex_bytes(facts),
@@ -190,7 +197,7 @@ static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state 
 {
     if (rtt_ps != 0 && rtt_ps < state->base_rtt_ps) {
         state->base_rtt_ps = rtt_ps;
-        state->window_bytes_max = (int64_t)window_of(line_bytes(rtt_ps, shared->host_rate_bps), shared->duplex_bytes);
+        state->window_bytes_max = (int64_t)window_of(line_bytes(rtt_ps, shared->rate_bps), shared->duplex_bytes);
     }
 }
 

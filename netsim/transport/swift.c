@@ -10,9 +10,10 @@
  * Scope: the fabric's window of the paper, over any queues; every packet is acknowledged, a packet is repeated when its
  * time is over and, where a message keeps to one path, when a later one is acknowledged; a loss cuts by max_mdf. All in
  * integers: windows in 2^-16 B, fractions in 2^-10, the square root in 2^-8.
- * Defaults follow the fabric, since targets of another network mean nothing here: per hop is what an idle link and
- * its packet add to a round trip, base leaves room for 3/4 of the longest idle round trip in queues (as much as NSCC
- * does), the first window is a bandwidth-delay product, ai is a packet for each 150 kB of it (NSCC's scaling). With
+ * Defaults follow the fabric, since targets of another network mean nothing here: per hop is what an idle link, its
+ * switch and a packet add to a round trip, base leaves room for 3/4 of the longest idle round trip in queues (as much as NSCC
+ * does), the first window is a bandwidth-delay product (of all ports that a
+ * message leaves by), ai is a packet for each 150 kB of it (NSCC's scaling). With
  * base=20us per_hop=3050ns fs_range=100us it is what csg-htsim 841d9e7 runs (swift.cpp), whose beta, max_mdf, fs_min and
  * fs_max these are; the paper gives the formulas and no values.
  * Not modelled: the window for the delay inside hosts (ours take no time to take a packet in); PLB; a retransmission
@@ -30,7 +31,7 @@ static const struct param rows[] = {
     PARAM_U64(struct swift_params, base_ps, TIME, "base", "0ns", "0ns", "1s",
               "target of the round trip at no distance; 0ns = 3/4 of the longest idle one (csg-htsim: 20 us)"),
     PARAM_U64(struct swift_params, per_hop_ps, TIME, "per_hop", "0ns", "0ns", "1s",
-              "added for each link of the way; 0ns = twice the longest link and a packet (csg-htsim: 3.05 us)"),
+              "added for each link of the way; 0ns = the longest link and its switch, both ways, and a packet (csg-htsim: 3.05 us)"),
     PARAM_U64(struct swift_params, fs_range_ps, TIME, "fs_range", "0ns", "0ns", "1s",
               "most that small windows add; 0ns = the longest idle round trip (csg-htsim: 100 us)"),
     PARAM_REAL(struct swift_params, fs_min, NUMBER, "fs_min", "0.1", "0.001", "1000", "packets of window at which all of it is added"),
@@ -93,7 +94,7 @@ static uint64_t either(uint64_t given, uint64_t otherwise)
 
 static uint64_t bdp_bytes(const struct transport_facts *facts)
 {
-    return line_bytes(facts->base_rtt_ps, facts->host_rate_bps) + facts->packet_bytes;
+    return line_bytes(facts->base_rtt_ps, facts_rate_bps(facts)) + facts->packet_bytes;
 }
 
 static void scaling_prepare(const struct swift_params *params, const struct transport_facts *facts,
@@ -112,7 +113,7 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
     const struct swift_params *params = values;
     uint64_t base_ps = either(params->base_ps, facts->base_rtt_ps * 3 / 4);
     uint64_t fs_range_ps = either(params->fs_range_ps, facts->base_rtt_ps);
-    uint64_t most_bytes = line_bytes(facts->base_rtt_ps + base_ps + fs_range_ps, facts->host_rate_bps);
+    uint64_t most_bytes = line_bytes(facts->base_rtt_ps + base_ps + fs_range_ps, facts_rate_bps(facts));
     most_bytes += facts->packet_bytes;
     return params->window_bytes > most_bytes ? params->window_bytes : most_bytes;
 }
@@ -125,7 +126,7 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     uint64_t ai_bytes = facts->packet_bytes * bdp_bytes(facts) / REFERENCE_BDP_BYTES;
     *shared = (struct swift_shared){
         .base_ps = either(params->base_ps, facts->base_rtt_ps * 3 / 4),
-        .per_hop_ps = either(params->per_hop_ps, 2 * facts->link_delay_ps + packet_ps),
+        .per_hop_ps = either(params->per_hop_ps, facts->link_trip_ps + packet_ps),
         .packet_bytes = facts->packet_bytes,
         .ai_bytes = either(params->ai_bytes, ai_bytes + 1),
         .window_start = either(params->window_bytes, bdp_bytes(facts)) * WINDOW_ONE,

@@ -20,8 +20,18 @@ struct transport_facts {
                                 trip times host rate, more where messages leave by several ports at once */
     uint64_t packet_bytes;   /* full packet on the wire */
     uint64_t header_bytes;   /* of it */
-    uint64_t link_delay_ps;  /* longest of one link */
+    uint64_t link_trip_ps;   /* longest there and back over one link, with the latency of the node behind it each way */
+    uint64_t link_trip_bytes; /* most that one link carries from a packet's start to when its room is given back: there, once
+                                through the latency of the node behind, and back */
 };
+
+/* What one message can use: a host's port, more where it leaves by several at once. */
+static inline uint64_t facts_rate_bps(const struct transport_facts *facts)
+{
+    uint64_t duplex_ps = facts->duplex_rtt_ps > 0 ? facts->duplex_rtt_ps : 1;
+    uint64_t rate_bps = (uint64_t)((unsigned __int128)facts->flight_bytes * 8 * PS_PER_S / duplex_ps);
+    return rate_bps > facts->host_rate_bps ? rate_bps : facts->host_rate_bps;
+}
 
 /* How a receiver answers. */
 enum ack_policy {
