@@ -50,19 +50,23 @@ void series_sample(struct series *series)
 #define SHARE_STEPS 8192.0
 
 /* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to 2^-13, which leaves five of
- * the eight bytes of most numbers zero: the file is half as large, and written in a third of the time. */
+ * the eight bytes of most numbers zero: the file is half as large, and written in a third of the time.
+ *
+ * `shares` may lie where the samples do: there are no more links than ports, so a share is never stored before the
+ * counts that follow have been read. `before` is zero, a cell a link. */
 static void shares_fill(const struct series *series, const uint64_t *time_ps, const uint32_t *ports, size_t links,
-                        double *shares)
+                        uint64_t *before, double *shares)
 {
     const struct fabric *fabric = series->sim->fabric;
     for (size_t i = 0; i < series->count; i++) {
         uint64_t begin_ps = i == 0 ? 0 : time_ps[i - 1];
         double seconds = (double)(time_ps[i] - begin_ps) * 1e-12;
         for (size_t j = 0; j < links; j++) {
-            uint64_t before = i == 0 ? 0 : sample_at(series, i - 1)[ports[j]];
-            double bits = (double)(sample_at(series, i)[ports[j]] - before) * 8;
+            uint64_t bytes = sample_at(series, i)[ports[j]];
+            double bits = (double)(bytes - before[j]) * 8;
             double share = bits / (seconds * (double)fabric->rate_bps[ports[j]]);
-            shares[i * links + j] = (double)(uint64_t)(share * SHARE_STEPS + 0.5) / SHARE_STEPS;
+            before[j] = bytes;
+            shares[i * links + j] = (double)(uint64_t)(share * SHARE_STEPS + 0.5) * (1 / SHARE_STEPS);
         }
     }
 }
@@ -88,8 +92,9 @@ enum status series_write(struct series *series, uint64_t end_ps, struct results_
     for (size_t i = 0; i < series->count; i++) {
         time_ps[i] = i + 1 == series->count ? end_ps : (i + 1) * series->interval_ps;
     }
-    double *shares = arena_array(scratch, series->count * links, double);
-    shares_fill(series, time_ps, ports, links, shares);
+    double *shares = (double *)series->bytes;
+    shares_fill(series, time_ps, ports, links, arena_array(scratch, links, uint64_t), shares);
+    series->next_ps = TIME_NEVER_PS; /* the samples are gone */
     enum status status = results_timeseries(run, "link_utilisation", "share of the interval that ends at time_ps in which the link sends",
                                             "1", "link", time_ps, series->count, ports, links, shares, diag);
     arena_free(scratch);

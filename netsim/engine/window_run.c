@@ -321,7 +321,9 @@ static void *thread_main(void *worker_)
 static void workers_run(struct window_core *core)
 {
     uint32_t started = 1;
-    core->spin_count = sysconf(_SC_NPROCESSORS_ONLN) >= (long)core->worker_count ? SPIN_COUNT : 0;
+    /* One alone waits for nobody, and asking the system costs it three calls a slice. */
+    bool has_processors = core->worker_count == 1 || sysconf(_SC_NPROCESSORS_ONLN) >= (long)core->worker_count;
+    core->spin_count = has_processors ? SPIN_COUNT : 0;
     atomic_store(&core->go, 0);
     while (started < core->worker_count &&
            pthread_create(&core->workers[started].thread, NULL, thread_main, &core->workers[started]) == 0) {

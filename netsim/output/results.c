@@ -117,8 +117,7 @@ static size_t cell_bytes_of(const struct result_column *column)
     return 0;
 }
 
-static void column_open(struct results_run *run, struct table_buffer *table,
-                        const struct result_column *column)
+static void column_open(struct table_buffer *table, const struct result_column *column)
 {
     struct column_buffer *buffer = &table->columns[table->column_count++];
     *buffer = (struct column_buffer){
@@ -126,8 +125,21 @@ static void column_open(struct results_run *run, struct table_buffer *table,
         .field_offset = column->offset,
         .cell_bytes = cell_bytes_of(column),
     };
-    buffer->cells = arena_alloc_array(run->arena, table->chunk_rows, buffer->cell_bytes);
     buffer->dataset = H5I_INVALID_HID;
+}
+
+/* The buffers of all columns in one piece, which the system maps and nobody clears: most tables fill little of theirs. */
+static void buffers_alloc(struct results_run *run, struct table_buffer *table)
+{
+    size_t row_bytes = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        row_bytes += table->columns[i].cell_bytes;
+    }
+    uint8_t *cells = arena_alloc_array(run->arena, table->chunk_rows, row_bytes);
+    for (size_t i = 0; i < table->column_count; i++) {
+        table->columns[i].cells = cells;
+        cells += table->chunk_rows * table->columns[i].cell_bytes;
+    }
 }
 
 /* Names the columns in the order of columns.def (HDF5 lists them by name) and attaches the scale to all. */
@@ -163,9 +175,10 @@ static void table_open(struct results_run *run, enum result_table id)
     for (const struct result_column *column = result_columns; column->name != NULL; column++) {
         if (column->table == id) {
             assert(table->column_count < COLUMNS_MAX);
-            column_open(run, table, column);
+            column_open(table, column);
         }
     }
+    buffers_alloc(run, table);
 }
 
 /* The datasets of a table, when its first rows are stored: where no more rows will come they are one chunk, without

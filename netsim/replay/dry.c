@@ -373,9 +373,10 @@ static void dry_init(struct dry *dry, struct arena *scratch)
     const struct job *job = dry->job;
     size_t *op_first = arena_array(dry->arena, job->rank_count + 1, size_t);
     size_t *slot_first = arena_array(dry->arena, job->rank_count + 1, size_t);
+    uint16_t *index_of = plan_streams(scratch);
     dry->plans = arena_array(dry->arena, job->program_count, const struct plan *);
     for (uint32_t i = 0; i < job->program_count; i++) {
-        dry->plans[i] = plan_new(dry->arena, scratch, &job->programs[i]);
+        dry->plans[i] = plan_new(dry->arena, scratch, index_of, &job->programs[i]);
     }
     for (uint32_t rank = 0; rank < job->rank_count; rank++) {
         op_first[rank + 1] = op_first[rank] + job_program(job, rank)->op_count;

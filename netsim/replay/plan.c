@@ -12,9 +12,8 @@ static const uint32_t *ordered_new(struct arena *arena, const struct program *pr
     return ordered;
 }
 
-static void streams_find(struct arena *arena, const struct program *program, struct plan *plan)
+static void streams_find(struct arena *arena, uint16_t *index_of, const struct program *program, struct plan *plan)
 {
-    uint16_t *index_of = arena_array(arena, STREAM_NONE, uint16_t); /* 1 + index */
     uint16_t *stream_of = arena_array(arena, program->op_count, uint16_t);
     for (uint32_t op = 0; op < program->op_count; op++) {
         uint16_t stream = program->stream[op];
@@ -25,6 +24,11 @@ static void streams_find(struct arena *arena, const struct program *program, str
     }
     plan->compute_stream = index_of[STREAM_COMPUTE] == 0 ? STREAM_NONE : index_of[STREAM_COMPUTE] - 1u;
     plan->stream_of = stream_of;
+    for (uint32_t op = 0; op < program->op_count; op++) {
+        if (program->stream[op] != STREAM_NONE) {
+            index_of[program->stream[op]] = 0;
+        }
+    }
 }
 
 static void slots_find(struct arena *arena, const struct program *program, struct plan *plan, uint32_t *number)
@@ -100,13 +104,18 @@ static void roots_find(struct arena *arena, const struct program *program, struc
     plan->roots = roots;
 }
 
-const struct plan *plan_new(struct arena *arena, struct arena *scratch, const struct program *program)
+uint16_t *plan_streams(struct arena *arena)
+{
+    return arena_array(arena, STREAM_NONE, uint16_t);
+}
+
+const struct plan *plan_new(struct arena *arena, struct arena *scratch, uint16_t *index_of, const struct program *program)
 {
     struct plan *plan = arena_one(arena, struct plan);
     uint32_t *number = arena_array(arena, program->op_count, uint32_t);
     plan->ordered = ordered_new(arena, program);
     plan->match_number = number;
-    streams_find(arena, program, plan);
+    streams_find(arena, index_of, program, plan);
     slots_find(arena, program, plan, number);
     messages_number(scratch, program, plan, number);
     roots_find(arena, program, plan);

@@ -343,9 +343,10 @@ static void plans_init(struct replay *replay)
 {
     const struct job *job = replay->config.job;
     struct arena *scratch = arena_new("numbering messages");
+    uint16_t *index_of = plan_streams(replay->arena);
     replay->plans = arena_array(replay->arena, job->program_count, const struct plan *);
     for (uint32_t i = 0; i < job->program_count; i++) {
-        replay->plans[i] = plan_new(replay->arena, scratch, &job->programs[i]);
+        replay->plans[i] = plan_new(replay->arena, scratch, index_of, &job->programs[i]);
         if (arena_used_bytes(scratch) > SCRATCH_BYTES) {
             arena_free(scratch);
             scratch = arena_new("numbering messages");
