@@ -173,10 +173,11 @@ static void schedule_print(const struct fabric *fabric, const struct fabric_fact
 {
     char period[64], window[64], dark[64];
     if (facts->period_ps > 0) {
-        printf("  schedule        %" PRIu32 " optical switches; every %s, %" PRIu32 " circuits a transmitter, each up to %s "
+        printf("  schedule        %" PRIu32 " optical switch%s; every %s, %" PRIu32 " circuit%s a transmitter, each up to %s "
                "after %s dark; duty %.2f %%, %.2f %% joined to another\n",
-               fabric->optical_count, quantity_print_u64(QUANTITY_TIME, facts->period_ps, period, sizeof period),
-               facts->windows, quantity_print_u64(QUANTITY_TIME, facts->window_ps, window, sizeof window),
+               fabric->optical_count, plural(fabric->optical_count, "es"),
+               quantity_print_u64(QUANTITY_TIME, facts->period_ps, period, sizeof period), facts->windows,
+               plural(facts->windows, "s"), quantity_print_u64(QUANTITY_TIME, facts->window_ps, window, sizeof window),
                quantity_print_u64(QUANTITY_TIME, fabric->optical_count > 0 ? fabric->optical[0].settle_ps : 0, dark,
                                   sizeof dark),
                100 * facts->duty, 100 * facts->joined);
@@ -186,10 +187,11 @@ static void schedule_print(const struct fabric *fabric, const struct fabric_fact
 static void cells_print(const struct fabric_facts *facts)
 {
     if (facts->cell_bytes > 0) {
-        printf("  cells           %" PRIu64 " B each at %" PRIu64 " ports: a packet of %" PRIu64 " B is %" PRIu64 ", %" PRIu64
-               " B on the wire", facts->cell_bytes, facts->cell_ports, facts->packet_bytes, facts->packet_cells,
-               facts->packet_cells * facts->cell_bytes);
-        printf(facts->period_ps > 0 ? ", in %" PRIu64 " slots at most\n" : "\n", facts->packet_windows);
+        printf("  cells           %" PRIu64 " B each at %" PRIu64 " port%s: a packet of %" PRIu64 " B is %" PRIu64 ", %" PRIu64
+               " B on the wire", facts->cell_bytes, facts->cell_ports, plural(facts->cell_ports, "s"),
+               facts->packet_bytes, facts->packet_cells, facts->packet_cells * facts->cell_bytes);
+        printf(facts->period_ps > 0 ? ", in %" PRIu64 " slot%s at most\n" : "\n", facts->packet_windows,
+               plural(facts->packet_windows, "s"));
     }
 }
 
@@ -211,8 +213,9 @@ static void opticals_print(const struct fabric *fabric, const struct fabric_fact
         if (next - i > 1) {
             snprintf(count, sizeof count, "%" PRIu32 " times ", next - i);
         }
-        printf("  optical switch  %s%" PRIu32 " fibres; settle %s, re-lock %s, control %s; planner %s\n", count,
-               optical->port_count, quantity_print_u64(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
+        printf("  optical switch  %s%" PRIu32 " fibre%s; settle %s, re-lock %s, control %s; planner %s\n", count,
+               optical->port_count, plural(optical->port_count, "s"),
+               quantity_print_u64(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
                quantity_print_u64(QUANTITY_TIME, optical->relock_ps, relock, sizeof relock),
                quantity_print_u64(QUANTITY_TIME, optical->control_ps, control, sizeof control),
                fabric->planner != NULL ? fabric->planner : "none");
@@ -225,8 +228,9 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
     printf("  hosts           %" PRIu32 ", %s out of each\n", fabric->host_count,
            quantity_print_u64(QUANTITY_RATE, facts->host_bps / fabric->host_count, text, sizeof text));
     for (uint32_t tier = 1; tier <= facts->tiers; tier++) {
-        printf("  tier %" PRIu32 "          %" PRIu32 " switches, up to %" PRIu32 " ports in use\n", tier,
-               facts->switches[tier], facts->radix[tier]);
+        printf("  tier %" PRIu32 "          %" PRIu32 " switch%s, up to %" PRIu32 " port%s in use\n", tier,
+               facts->switches[tier], plural(facts->switches[tier], "es"), facts->radix[tier],
+               plural(facts->radix[tier], "s"));
     }
     opticals_print(fabric, facts);
     if (!facts->is_planned) {
@@ -236,8 +240,8 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
     printf("  links           %" PRIu64 "\n", facts->links);
     printf("  bisection       %s one way, between the halves of the hosts\n",
            quantity_print_u64(QUANTITY_RATE, facts->bisection_bps, text, sizeof text));
-    printf("  longest way     %" PRIu32 " links%s; %s from host 0 to host %" PRIu32 " before a bit is sent\n",
-           facts->hops_max, facts->is_sampled ? " (from some hosts)" : "",
+    printf("  longest way     %" PRIu32 " link%s%s; %s from host 0 to host %" PRIu32 " before a bit is sent\n",
+           facts->hops_max, plural(facts->hops_max, "s"), facts->is_sampled ? " (from some hosts)" : "",
            quantity_print_u64(QUANTITY_TIME, facts->far_delay_ps, text, sizeof text), fabric->host_count - 1);
 }
 
@@ -269,8 +273,9 @@ static void parts_print(const struct fabric *fabric, const struct fabric_facts *
     }
     struct fabric_bare bare = fabric_bare(fabric);
     if (bare.hosts + bare.switches + bare.ports > 0) {
-        printf("  without a part  %" PRIu32 " hosts, %" PRIu32 " switches, %" PRIu32
-               " ports: no power is counted for them\n", bare.hosts, bare.switches, bare.ports);
+        printf("  without a part  %" PRIu32 " host%s, %" PRIu32 " switch%s, %" PRIu32
+               " port%s: no power is counted for them\n", bare.hosts, plural(bare.hosts, "s"), bare.switches,
+               plural(bare.switches, "es"), bare.ports, plural(bare.ports, "s"));
     }
     printf("  network power   %.1f W static, %.2f W a host", facts->network_w,
            facts->network_w / fabric->host_count);
@@ -279,8 +284,13 @@ static void parts_print(const struct fabric *fabric, const struct fabric_facts *
     }
     printf("\n");
     if (facts->price_usd > 0) {
-        printf("  network price   about %.0f USD; %" PRIu32 " kinds of parts have no price and are not counted\n",
-               facts->price_usd, facts->unpriced);
+        printf("  network price   about %.0f USD", facts->price_usd);
+        if (facts->unpriced > 0) {
+            bool is_one = facts->unpriced == 1;
+            printf("; %" PRIu32 " kind%s of parts %s no price and %s not counted", facts->unpriced, is_one ? "" : "s",
+                   is_one ? "has" : "have", is_one ? "is" : "are");
+        }
+        printf("\n");
     }
 }
 
@@ -444,7 +454,8 @@ static enum status action_validate(struct arguments *arguments, struct diag *dia
     }
     struct fabric_facts facts;
     fabric_facts(fabric, arguments->arena, &facts);
-    printf("%s: good; %" PRIu32 " hosts, %" PRIu32 " nodes, %" PRIu32 " ports\n", fabric->name, fabric->host_count,
+    printf("%s: good; %" PRIu32 " host%s, %" PRIu32 " nodes, %" PRIu32 " ports\n", fabric->name, fabric->host_count,
+           plural(fabric->host_count, "s"),
            fabric->node_count, fabric->port_count);
     schedule_print(fabric, &facts);
     return STATUS_OK;

@@ -231,8 +231,9 @@ static void import_print(const struct job *job)
 {
     struct job_totals totals;
     job_totals(job, &totals);
-    printf("trace   %s (%s): %u ranks, %u programs, %u groups", job->name, job->format, job->rank_count,
-           job->program_count, job->group_count);
+    printf("trace   %s (%s): %u rank%s, %u program%s, %u group%s", job->name, job->format, job->rank_count,
+           plural(job->rank_count, "s"), job->program_count, plural(job->program_count, "s"), job->group_count,
+           plural(job->group_count, "s"));
     for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
         if (totals.ops[kind] > 0) {
             printf(", %" PRIu64 " %s", totals.ops[kind], op_kind_name((enum op_kind)kind));
@@ -256,8 +257,8 @@ static void jobs_print(const struct run_result *result)
 {
     for (uint32_t i = 0; i < result->job_count && result->job_count > 1; i++) {
         const struct result_jobs *job = &result->jobs[i];
-        printf("job     %-24s %" PRIu32 " ranks, iteration time %.3f us, exposed %.3f us, from %.3f us to %.3f us%s\n",
-               job->name, job->ranks, (double)job->iteration_time_ps * 1e-6,
+        printf("job     %-24s %" PRIu32 " rank%s, iteration time %.3f us, exposed %.3f us, from %.3f us to %.3f us%s\n",
+               job->name, job->ranks, plural(job->ranks, "s"), (double)job->iteration_time_ps * 1e-6,
                (double)job->exposed_communication_ps * 1e-6, (double)job->start_ps * 1e-6, (double)job->end_ps * 1e-6,
                job->operations < job->operations_all ? " (not complete)" : "");
     }
@@ -285,15 +286,17 @@ static void result_print(const struct job *job, const struct run_result *result)
     printf("\nrun     %s on %s: %s, %.2f s of wall time\n", result->trace, result->fabric, result->status,
            result->wall_s);
     if (result->gpus_per_nic > 1) {
-        printf("        the fabric has %u hosts of %u GPUs each, the job has %u ranks; energy is that of all\n",
-               result->host_count, result->gpus_per_nic, result->rank_count);
+        printf("        the fabric has %u host%s of %u GPUs each, the job has %u rank%s; energy is that of all\n",
+               result->host_count, plural(result->host_count, "s"), result->gpus_per_nic, result->rank_count,
+               plural(result->rank_count, "s"));
     } else if (result->host_count != result->rank_count) {
         printf("        the fabric has %u hosts, the job uses %u; energy is that of the whole fabric\n",
                result->host_count, result->rank_count);
     }
     if (result->bare.switches + result->bare.ports > 0) {
-        printf("        no part is named for %u switches and %u ports; energy leaves them out\n",
-               result->bare.switches, result->bare.ports);
+        printf("        no part is named for %u switch%s and %u port%s; energy leaves them out\n",
+               result->bare.switches, plural(result->bare.switches, "es"), result->bare.ports,
+               plural(result->bare.ports, "s"));
     }
     if (result->plan_text != NULL) {
         printf("        circuits: %s\n", result->plan_text);
@@ -328,9 +331,9 @@ static json_t *result_json(const struct job *job, const struct run_result *resul
 
 static void estimate_print(const char *fabric, const struct run_estimate *estimate)
 {
-    printf("%s: %" PRIu64 " messages, %.4g B of payload, %.4g packets, %.4g packet-hops (acknowledgements counted), "
+    printf("%s: %" PRIu64 " message%s, %.4g B of payload, %.4g packets, %.4g packet-hops (acknowledgements counted), "
            "about %.3g s on this machine, %.3g MB before packets\n",
-           fabric, estimate->messages, (double)estimate->payload_bytes, (double)estimate->packets,
+           fabric, estimate->messages, plural(estimate->messages, "s"), (double)estimate->payload_bytes, (double)estimate->packets,
            (double)estimate->packet_hops, estimate->wall_s, (double)estimate->memory_bytes / 1e6);
 }
 

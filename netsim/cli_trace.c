@@ -343,8 +343,8 @@ static void collectives_print(const struct job *job, const struct collective_row
             }
         }
         char text[32];
-        printf("  %-16s %8" PRIu64 " calls   %5" PRIu32 " group%s of %-6" PRIu32 " %s put in\n",
-               collective_name(i % COLLECTIVE_KIND_COUNT), calls, groups, groups == 1 ? " " : "s", size,
+        printf("  %-16s %8" PRIu64 " call%s   %5" PRIu32 " group%s of %-6" PRIu32 " %s put in\n",
+               collective_name(i % COLLECTIVE_KIND_COUNT), calls, calls == 1 ? " " : "s", groups, groups == 1 ? " " : "s", size,
                size_text(bytes, text));
     }
 }
@@ -371,10 +371,10 @@ static void info_print(const struct request *request, const struct job *job, con
     printf("trace      %s (%s)\n", job->name, job->format);
     inputs_count(request->spec, request->arena, &files, &bytes);
     if (files > 0) {
-        printf("read       %" PRIu32 " file%s, %s\n", files, files == 1 ? "" : "s", size_text(bytes, text));
+        printf("read       %" PRIu32 " file%s, %s\n", files, plural(files, "s"), size_text(bytes, text));
     }
     printf("ranks      %" PRIu32 ", running %" PRIu32 " different program%s\n", job->rank_count,
-           job->program_count, job->program_count == 1 ? "" : "s");
+           job->program_count, plural(job->program_count, "s"));
     printf("groups     %" PRIu32 "\n", job->group_count);
     if (job->scale != 1.0) {
         printf("scale      %g of the full step\n", job->scale);
@@ -448,8 +448,8 @@ static enum status job_walk(const struct request *request, const struct job *job
     }
     printf("%s", result.text);
     return diag_set(request->diag, STATUS_DEADLOCK,
-                    "%s: a deadlock on any network: %u operations wait for each other, %" PRIu64 " of %" PRIu64 " never run",
-                    request->spec, result.circle, result.ops - result.done, result.ops);
+                    "%s: a deadlock on any network: %u operation%s for each other, %" PRIu64 " of %" PRIu64 " never run",
+                    request->spec, result.circle, result.circle == 1 ? " waits" : "s wait", result.ops - result.done, result.ops);
 }
 
 static enum status command_validate(struct request *request, int argc, char **argv)

@@ -349,12 +349,27 @@ enum status fabric_load(const char *spec, const struct trace_setting *sets, size
     return build(&loader, ranks_wanted);
 }
 
+/* Circuits that are planned change when the job wants them to: their gates have no cycle. */
+static enum status cells_check(const struct fabric *fabric, const struct cell_shape *cells, struct diag *diag)
+{
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        if (cells->bytes == 0 || fabric_has_cells(fabric, cells, port)) {
+            return STATUS_OK;
+        }
+    }
+    return diag_set(diag, STATUS_INPUT,
+                    "packet.cell is %" PRIu32 " B, but no circuit of fabric %s comes and goes by a fixed cycle; expected "
+                    "packet.cell_ports=all, or packet.cell for other fabrics alone (-f FABRIC,packet.cell=SIZE)",
+                    cells->bytes, fabric->name);
+}
+
 enum status fabric_config_check(const struct fabric_config *config, uint64_t packet_bytes, const struct cell_shape *cells,
                                 struct diag *diag)
 {
     struct diag what = {""};
     struct origin at = config->at;
-    if (fabric_check_gates(config->fabric, packet_bytes, cells, &what) == STATUS_OK) {
+    if (fabric_check_gates(config->fabric, packet_bytes, cells, &what) == STATUS_OK &&
+        cells_check(config->fabric, cells, &what) == STATUS_OK) {
         return STATUS_OK;
     }
     for (size_t i = 0; i < config->left_count; i++) {

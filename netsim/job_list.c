@@ -19,7 +19,7 @@ struct parsing {
     struct trace_setting *settings;
     size_t capacity;
     const char *seed; /* of placement=random */
-    bool is_synthetic;
+    bool is_synthetic, is_behind_random; /* the option before is placement=random */
     struct origin at; /* of a list in a file; path NULL: `text` stands on the command line */
     struct diag *diag;
 };
@@ -93,7 +93,7 @@ static enum status seed_take(struct parsing *parsing, const char *value)
 static const struct option {
     const char *key;
     enum status (*take)(struct parsing *parsing, const char *value);
-    bool is_of_files; /* synthetic descriptions mean something else by it */
+    bool is_of_files; /* synthetic descriptions mean something else by it, but for a seed right behind placement=random */
 } options[] = {
     {"start", start_take, false}, {"placement", placement_take, false},
     {"name", name_take, false},   {"ranks", ranks_take, true},
@@ -104,7 +104,8 @@ static const struct option *option_find(const struct parsing *parsing, const cha
 {
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         bool is_equal = strlen(options[i].key) == length && strncmp(options[i].key, key, length) == 0;
-        if (is_equal && !(parsing->is_synthetic && options[i].is_of_files)) {
+        bool is_ours = options[i].take == seed_take && parsing->is_behind_random;
+        if (is_equal && (is_ours || !(parsing->is_synthetic && options[i].is_of_files))) {
             return &options[i];
         }
     }
@@ -167,7 +168,9 @@ enum status job_spec_parse(const char *text, struct arena *arena, struct job_spe
     spec->spec = arena_strndup(arena, text, length);
     for (const char *at = text + length; *at == ',' && status == STATUS_OK; at += length + 1) {
         length = strcspn(at + 1, ",");
-        status = item_take(&parsing, arena_strndup(arena, at + 1, length));
+        const char *item = arena_strndup(arena, at + 1, length);
+        status = item_take(&parsing, item);
+        parsing.is_behind_random = strcmp(item, "placement=random") == 0;
     }
     return status == STATUS_OK ? seed_apply(&parsing) : status;
 }

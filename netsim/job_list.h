@@ -3,8 +3,8 @@
  *     SPEC[,start=TIME][,placement=linear|random|random:SEED|rail:N|file:PATH][,seed=N][,name=TEXT][,ranks=N][,trace.KEY=VALUE]...
  *
  * `seed` is that of placement=random. Synthetic descriptions (pattern:NAME,key=value) have ranks and seeds of
- * their own; of theirs only start, placement and name are taken. A file whose name is the whole text is that
- * file. A YAML or JSON file with a list `jobs` stands for its jobs, each a map with the same keys:
+ * their own; of theirs only start, placement and name are taken, and a seed right behind placement=random. A file
+ * whose name is the whole text is that file. A YAML or JSON file with a list `jobs` stands for its jobs, each a map with the same keys:
  *
  *     jobs:
  *       - {trace: a.job, start: 1ms, placement: random, seed: 3}

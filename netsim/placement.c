@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum kind { KIND_LINEAR, KIND_RANDOM, KIND_RAIL, KIND_FILE };
 
@@ -63,7 +64,7 @@ enum status placement_check(const char *text, struct origin at, struct diag *dia
     return is_good
                ? STATUS_OK
                : diag_input(diag, at,
-                            "placement %s: expected linear, random, random:SEED, rail:N or file:PATH", text);
+                            "placement %s: expected linear, random, random:SEED, rail:N (N rails, from 1) or file:PATH", text);
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------
@@ -101,8 +102,8 @@ static enum status line_take(struct placing *placing, const struct job_part *par
         return diag_input(placing->diag, at, "expected the number of a host below %u", placing->host_count);
     }
     if (*rank == part->rank_count) {
-        return diag_input(placing->diag, at, "is a host too many; job %s has %u ranks", part->name,
-                          part->rank_count);
+        return diag_input(placing->diag, at, "is a host too many; job %s has %u rank%s", part->name,
+                          part->rank_count, plural(part->rank_count, "s"));
     }
     placing->rank_host[part->rank_first + (*rank)++] = (uint32_t)host;
     return host_name(placing, part, at, (uint32_t)host);
@@ -116,6 +117,11 @@ static enum status file_place(struct placing *placing, const struct job_part *pa
     if (status != STATUS_OK) {
         return status;
     }
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return diag_input(placing->diag, (struct origin){.path = path},
+                          "is a folder; expected a file with a host a line, the placement of job %s", part->name);
+    }
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         return diag_set(placing->diag, STATUS_IO, "%s: cannot open the placement of job %s", path,
@@ -127,7 +133,7 @@ static enum status file_place(struct placing *placing, const struct job_part *pa
     fclose(file);
     if (status == STATUS_OK && rank < part->rank_count) {
         return diag_input(placing->diag, (struct origin){.path = path},
-                          "names %u hosts; expected %u, one for each rank", rank, part->rank_count);
+                          "names %u host%s; expected %u, one for each rank", rank, plural(rank, "s"), part->rank_count);
     }
     return status;
 }
@@ -165,14 +171,20 @@ static enum status hosts_give(struct placing *placing, uint32_t part_id, enum ki
     uint32_t *hosts = arena_array(placing->scratch, placing->host_count, uint32_t);
     uint64_t number = 1;
     number_parse(rest, &number);
+    if (kind == KIND_RAIL && number > placing->host_count) {
+        return diag_set(placing->diag, STATUS_INPUT, "placement rail:%" PRIu64 " of job %s: the fabric has %u host%s; expected no "
+                                                     "more rails than hosts", number, part->name, placing->host_count,
+                        plural(placing->host_count, "s"));
+    }
     uint32_t count = hosts_order(placing, kind, number, hosts), gpus = placing->gpus_per_nic;
     uint32_t wanted = (part->rank_count + gpus - 1) / gpus;
     if (count < wanted) {
         return diag_set(
             placing->diag, STATUS_INPUT,
-            "job %s has %u ranks, %u a host, but %u of the fabric's %u hosts are free; expected a larger fabric or a "
+            "job %s has %u rank%s, %u a host, but %u of the fabric's %u hosts %s free; expected a larger fabric or a "
             "placement by file",
-            part->name, part->rank_count, gpus, count, placing->host_count);
+            part->name, part->rank_count, plural(part->rank_count, "s"), gpus, count, placing->host_count,
+            count == 1 ? "is" : "are");
     }
     if (kind == KIND_RANDOM) {
         hosts_shuffle(hosts, count, wanted, number, part_id);

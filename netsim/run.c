@@ -320,8 +320,9 @@ static enum status deadlock_say(const struct facts *facts, struct diag *diag)
 {
     char time[32];
     return diag_set(diag, STATUS_DEADLOCK,
-                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operations done",
-                    facts->fabric->name, time_print(facts->makespan_ps, time, sizeof time), facts->done_ops, facts->op_count);
+                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operation%s done",
+                    facts->fabric->name, time_print(facts->makespan_ps, time, sizeof time), facts->done_ops, facts->op_count,
+                    plural(facts->op_count, "s"));
 }
 
 /* What a run that has ended, or was ended, is called. `is_stuck`: nothing is left to happen. */

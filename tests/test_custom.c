@@ -562,6 +562,10 @@ static void test_other_calls(void)
     CHECK_HOLDS(diag.text, "is for equal parts");
     CHECK(opened(trace_text("ring.xml", ring_all_reduce(4, false)), COLLECTIVE_ALL_GATHER) == NULL);
     CHECK_HOLDS(diag.text, "is an algorithm of all_reduce; expected one of all_gather");
+    char sized[1100]; /* chunks are parts of any size */
+    snprintf(sized, sizeof sized, "%s@1MiB", trace_text("ring.xml", ring_all_reduce(4, false)));
+    CHECK(opened(sized, COLLECTIVE_ALL_REDUCE) == NULL);
+    CHECK_HOLDS(diag.text, "ring.xml@1048576B: the file counts chunks, which are parts of any call's bytes; expected no size");
 }
 
 /* ---- rules ------------------------------------------------------------------------------------------------ */

@@ -405,6 +405,11 @@ static void test_packets_must_fit(void)
     sets[0].text = "16kB"; /* 36 of 445 B are as much as 16,020 B; where packets are routed again they go together */
     sets[1].text = "445B";
     run_refused("opera-648,slice=11.6us,link_rate=2Gbps", sets, 2, "cells.yaml:8:4: ", "a packet in cells of 16020 B takes 64080ns");
+    /* circuits that are planned, and none at all */
+    static const char *const plain[] = {"clos-dsp", "optical-patch", "helios"};
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        run_refused(plain[i], &sets[1], 1, "cells.yaml:8:4: ", "packet.cell is 445 B, but no circuit of fabric ");
+    }
 }
 
 /* Two cells of 281 B in a slot of Sirius; of 15 the first may have the end of a slot. What goes together needs one. */

@@ -414,7 +414,7 @@ static void test_refusals(void)
 {
     const struct {
         const char *settings, *says;
-    } cases[] = {{"tp=3", "llama3-8b: tp 3 does not divide 32 attention heads"},
+    } cases[] = {{"tp=3", "llama3-8b: tp 3 does not divide 32 attention heads; expected a divisor"},
                  {"layers=1 pp=4", "1 layers on 4 chunks (pp x virtual_stages); expected at most 3 chunks"},
                  {"tp=16", "tp 16 does not divide 8 key-value heads"},
                  {"sequence=1022 sequence_parallel=yes", "tp 4 does not divide 1022 tokens"},
@@ -800,10 +800,15 @@ static void test_texts(void)
                  {"layers: 4\nlayrs: 3\n", ":2:"},
                  {"layers: four\n", ":1:9:"},
                  {"layers: 4\nhidden: [1]\n", "hidden is no value"},
-                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 3\n", "kv_heads that do not divide"},
-                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\ntop_k: 5\n", "top_k above"},
-                 {"layers: 4\nhidden: 100\nffn: 8\nheads: 7\nvocabulary: 8\n", "has heads that do not divide hidden, and no head_dim"},
-                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 8\n", "kv_heads that do not divide"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 3\n", ":6:11: kv_heads: 3 does not divide heads"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\ntop_k: 5\n", ":7:8: top_k: 5 is too many; expected at most 64, and as many"},
+                 {"layers: 4\nhidden: 100\nffn: 8\nheads: 7\nvocabulary: 8\n", ":4:8: heads: 7 does not divide hidden, and there is no head_dim; expected a divisor, or head_dim: N"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 6\nexpert_groups: 4\ngroups_per_token: 1\n",
+                  ":7:16: expert_groups: 4 does not divide experts"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 8\ntop_k: 3\nexpert_groups: 4\ngroups_per_token: 1\n",
+                  ":9:19: groups_per_token: 1 has fewer experts in it than top_k"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 8\nexpert_groups: 4\n", ":1:1: groups_per_token: 0 has fewer"},
+                 {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nkv_heads: 8\n", ":6:11: kv_heads: 8 does not divide heads"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nexperts: 4\nstep:\n  zipf: 0.3\n  routing_file: x.yaml\n",
                   ":9:17: step.routing_file and step.zipf both say who is popular"},
                  {"layers: 4\nhidden: 8\nffn: 8\nheads: 4\nvocabulary: 8\nstep:\n  tp: 0\n", ":7:"},

@@ -763,7 +763,7 @@ static void test_deadlock_of_messages_is_explained(void)
     text = explanation(arena, job, &(struct toy_options){0}, 1);
     CHECK_TEXT(text, "  rank 1: 1 of 3 operations done\n"
                      "  rank 1: recv 108 \"message\" waits for a message of rank 2 with tag 8 (number 0)\n"
-                     "  and 1 more ranks\n");
+                     "  and 1 more rank\n");
     arena_free(arena);
 }
 

@@ -479,6 +479,22 @@ static void refused(const char *photonet, int status, const char *arguments, con
     CHECK_TEXT(output, "old\n");
 }
 
+/* What is counted once is one thing. */
+static void test_one_is_no_plural(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:all_reduce,ranks=1 -f fat-tree-128", photonet), 0);
+    CHECK_HOLDS(output, ": 1 rank, 1 program, 1 group, 1 collective\n");
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:all_reduce,ranks=2 -f fat-tree-128", photonet), 0);
+    CHECK_HOLDS(output, ": 2 ranks, 1 program, 1 group, 2 collective\n");
+    CHECK_EQUAL(SHELL("%s fabric info clos-dsp --hosts 2", photonet), 0);
+    CHECK_HOLDS(output, "1 switch, up to 2 ports in use\n");
+    CHECK_HOLDS(output, "; 1 kind of parts has no price and is not counted\n");
+}
+
 static void test_bad_input_is_refused_and_leaves_nothing(void)
 {
     const char *photonet = program();
@@ -492,6 +508,7 @@ static void test_bad_input_is_refused_and_leaves_nothing(void)
         {2, GOOD "--set radixx=8", "--set: unknown parameter \"radixx\"; the nearest known one is \"radix\""},
         {2, GOOD "--set link_rate=400", "link_rate \"400\" is a bare number; a rate needs a unit"},
         {2, GOOD "--set packet.size=4150", "size \"4150\" is a bare number"},
+        {2, GOOD "--set packet.size=4150.5B", "size \"4150.5B\" is not a whole number of B; a size is one"},
         {2, GOOD "--set packet.sizes=4150B", "unknown parameter \"packet.sizes\""},
         {2, GOOD "--set transport.windows=4150B", "unknown parameter \"transport.windows\""},
         {2, GOOD "--set nothing.size=4150B", "unknown key \"nothing.size\""},
@@ -617,5 +634,5 @@ TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
           TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
-          TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
+          TEST(test_one_is_no_plural), TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))

@@ -274,6 +274,14 @@ static void test_placement_file(void)
         CHECK_HOLDS(diag.text, bad[i].part);
     }
     CHECK_EQUAL(place((const char *[]){"file:/nowhere/at/all"}, 1, 12, hosts, &diag), STATUS_IO);
+    CHECK_EQUAL(place((const char *[]){"file:/"}, 1, 12, hosts, &diag), STATUS_INPUT);
+    CHECK_TEXT(diag.text, "/: is a folder; expected a file with a host a line, the placement of job ring");
+    placement_file("3 # one\n", spec);
+    CHECK_EQUAL(place((const char *[]){spec}, 1, 12, hosts, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "names 1 host; expected 5");
+    CHECK_EQUAL(place((const char *[]){"rail:12"}, 1, 12, hosts, &diag), STATUS_OK);
+    CHECK_EQUAL(place((const char *[]){"rail:13"}, 1, 12, hosts, &diag), STATUS_INPUT);
+    CHECK_HOLDS(diag.text, "placement rail:13 of job ring: the fabric has 12 hosts; expected no more rails than hosts");
     placement_file("1\n2\n3\n4\n5\n", spec); /* both jobs name the same */
     CHECK_EQUAL(place((const char *[]){spec, spec}, 2, 12, hosts, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "hosts:1: host 1 is taken already, by line 1 of the placement of job ring");
@@ -390,6 +398,14 @@ static void test_specs(void)
                 STATUS_OK);
     CHECK_TEXT(spec.spec, "pattern:permutation,ranks=4,seed=2,bytes=1kB");
     CHECK_EQUAL(spec.start_ps, PS_PER_US);
+    CHECK_EQUAL(job_spec_parse("pattern:permutation,ranks=4,placement=random,seed=3,seed=2", arena, &spec, &diag), STATUS_OK);
+    CHECK_TEXT(spec.spec, "pattern:permutation,ranks=4,seed=2");
+    CHECK_TEXT(spec.placement, "random:3");
+    CHECK_EQUAL(job_spec_parse("pattern:permutation,placement=random,ranks=4,seed=2", arena, &spec, &diag), STATUS_OK);
+    CHECK_TEXT(spec.spec, "pattern:permutation,ranks=4,seed=2");
+    CHECK_TEXT(spec.placement, "random");
+    CHECK_EQUAL(job_spec_parse("pattern:ring,placement=random:4,seed=2", arena, &spec, &diag), STATUS_OK);
+    CHECK_TEXT(spec.spec, "pattern:ring,seed=2");
     snprintf(path, sizeof path, "%s/a,start=1us", test_directory());
     FILE *file = fopen(path, "w");
     fclose(file);

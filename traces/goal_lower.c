@@ -372,18 +372,20 @@ void goal_losses_print(const struct goal_lowering *lowering, char *text, size_t 
     const struct goal_losses *lost = &lowering->losses;
     if (lost->collectives > 0) {
         say(text, text_bytes,
-            "\n  %" PRIu64 " collectives became %" PRIu64
-            " messages: a run no longer chooses their algorithm",
-            lost->collectives, lost->messages);
+            "\n  %" PRIu64 " collective%s became %" PRIu64 " message%s: a run no longer chooses their algorithm",
+            lost->collectives, plural(lost->collectives, "s"), lost->messages, plural(lost->messages, "s"));
     }
     if (lost->rounded > 0) {
-        say(text, text_bytes, "\n  %" PRIu64 " durations rounded to whole nanoseconds", lost->rounded);
+        say(text, text_bytes, "\n  %" PRIu64 " duration%s rounded to whole nanoseconds", lost->rounded, plural(lost->rounded, "s"));
     }
     if (lost->memory > 0) {
-        say(text, text_bytes, "\n  %" PRIu64 " memory accesses became computations", lost->memory);
+        say(text, text_bytes, lost->memory == 1 ? "\n  %" PRIu64 " memory access became a computation"
+                                                : "\n  %" PRIu64 " memory accesses became computations", lost->memory);
     }
     if (lost->send_streams > 0) {
-        say(text, text_bytes, "\n  %" PRIu64 " sends no longer wait for their stream", lost->send_streams);
+        say(text, text_bytes, lost->send_streams == 1 ? "\n  %" PRIu64 " send no longer waits for its stream"
+                                                      : "\n  %" PRIu64 " sends no longer wait for their stream",
+            lost->send_streams);
     }
     if (lowering->job->scale < 1) {
         say(text, text_bytes, "\n  the step was scaled to %.4g of the full one, which a schedule cannot say",

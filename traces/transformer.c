@@ -56,7 +56,7 @@ static enum status divides(const struct transformer_shape *shape, const char *ke
 {
     if (whole % parts != 0) {
         return diag_input(diag, (struct origin){.path = shape->name},
-                          "%s %u does not divide %llu %s; expected one that does", key, (unsigned)parts,
+                          "%s %u does not divide %llu %s; expected a divisor", key, (unsigned)parts,
                           (unsigned long long)whole, what);
     }
     return STATUS_OK;

@@ -37,27 +37,38 @@ static const struct param shape_rows[] = {
 static const struct param_table shape_table = PARAM_TABLE(struct transformer_shape, shape_rows);
 
 /* `is_cut`: the width of a head is hidden / heads. */
-static enum status shape_check(const struct transformer_shape *shape, bool is_cut, struct origin at, struct diag *diag)
+static enum status shape_check(const struct transformer_shape *shape, bool is_cut, const struct doc *root, struct diag *diag)
 {
     const struct {
         bool is_wrong;
+        const char *key; /* whose line it is */
+        uint64_t value;
         const char *what;
     } rules[] = {
-        {is_cut && shape->hidden % shape->heads != 0, "has heads that do not divide hidden, and no head_dim"},
-        {shape->layers > 4096 || shape->experts > 65536 || shape->heads > 65536, "has absurd layers, experts or heads"},
-        {shape->heads % shape->kv_heads != 0, "has kv_heads that do not divide heads"},
-        {shape->ffn_matrices > 3, "has ffn_matrices other than 2 or 3"},
-        {shape->top_k > 64 || (shape->experts > 0 && shape->top_k > shape->experts), "has a top_k above 64 or experts"},
-        {shape->dense_layers > shape->layers, "has more dense_layers than layers"},
-        {shape->expert_groups > 64, "has more than 64 expert_groups"},
-        {shape->expert_groups > 0 && (shape->experts % shape->expert_groups != 0 || shape->groups_per_token == 0 ||
-                                      shape->groups_per_token * (shape->experts / shape->expert_groups) < shape->top_k),
-         "has expert_groups that do not divide experts, or groups_per_token too few for top_k"},
-        {shape->kv_rank > 0 && shape->rope_dim + shape->nope_dim == 0, "has a kv_rank without rope_dim or nope_dim"},
+        {is_cut && shape->hidden % shape->heads != 0, "heads", shape->heads,
+         "does not divide hidden, and there is no head_dim; expected a divisor, or head_dim: N"},
+        {shape->layers > 4096, "layers", shape->layers, "is too many; expected at most 4096"},
+        {shape->experts > 65536, "experts", shape->experts, "is too many; expected at most 65536"},
+        {shape->heads > 65536, "heads", shape->heads, "is too many; expected at most 65536"},
+        {shape->heads % shape->kv_heads != 0, "kv_heads", shape->kv_heads, "does not divide heads; expected a divisor"},
+        {shape->ffn_matrices > 3, "ffn_matrices", shape->ffn_matrices, "is not known; expected 2, or 3 with a gate"},
+        {shape->top_k > 64 || (shape->experts > 0 && shape->top_k > shape->experts), "top_k", shape->top_k,
+         "is too many; expected at most 64, and as many as there are experts"},
+        {shape->dense_layers > shape->layers, "dense_layers", shape->dense_layers, "is more than layers; expected at most as many"},
+        {shape->expert_groups > 64, "expert_groups", shape->expert_groups, "is too many; expected at most 64"},
+        {shape->expert_groups > 0 && shape->experts % shape->expert_groups != 0, "expert_groups", shape->expert_groups,
+         "does not divide experts; expected a divisor"},
+        {shape->expert_groups > 0 && (shape->groups_per_token == 0 || shape->groups_per_token *
+                                      (shape->experts / shape->expert_groups) < shape->top_k),
+         "groups_per_token", shape->groups_per_token, "has fewer experts in it than top_k; expected more groups"},
+        {shape->kv_rank > 0 && shape->rope_dim + shape->nope_dim == 0, "kv_rank", shape->kv_rank,
+         "stands without rope_dim and nope_dim; expected one of them"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].is_wrong) {
-            return diag_input(diag, at, "%s; expected a model that can be built", rules[i].what);
+            const struct doc *line = doc_get(root, rules[i].key);
+            return diag_input(diag, line != NULL ? line->at : root->at, "%s: %llu %s", rules[i].key,
+                              (unsigned long long)rules[i].value, rules[i].what);
         }
     }
     return STATUS_OK;
@@ -131,7 +142,7 @@ enum status transformer_load(const char *name, const struct doc *root, struct ar
     if (status == STATUS_OK) {
         bool is_cut = shape->head_dim == 0;
         shape_complete(shape, *rows, arena);
-        status = shape_check(shape, is_cut, root->at, diag);
+        status = shape_check(shape, is_cut, root, diag);
     }
     return status;
 }

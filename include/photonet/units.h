@@ -30,7 +30,7 @@ enum quantity {
 };
 
 /* Parses all of `text`. Integer quantities (COUNT TIME SIZE RATE) round to nearest from decimal text exactly
- * ("1.2us" = 1200000); overflow is an error. On failure returns false and writes what was expected to `why`
+ * ("1.2us" = 1200000), but for counts and sizes, which are whole numbers (1.5KiB, not 1.5B); overflow is an error. On failure returns false and writes what was expected to `why`
  * (at least 160 bytes): "is a bare number; a time needs a unit: ps ns us ms s min h". */
 bool quantity_parse_u64(enum quantity quantity, const char *text, uint64_t *value, char *why);
 bool quantity_parse_real(enum quantity quantity, const char *text, double *value, char *why);
@@ -45,6 +45,12 @@ char *time_print(uint64_t time_ps, char *text, size_t text_bytes);
 /* The unit that the stored value has ("ps", "B", "bit/s", "1", "mW", ...), as the result file prints it. */
 const char *quantity_unit(enum quantity quantity);
 bool quantity_is_integer(enum quantity quantity);
+
+/* The ending of a word that is counted: "1 operation", "2 operations". */
+static inline const char *plural(uint64_t count, const char *ending)
+{
+    return count == 1 ? "" : ending;
+}
 
 #define PS_PER_NS UINT64_C(1000)
 #define PS_PER_US UINT64_C(1000000)

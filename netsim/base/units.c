@@ -95,7 +95,7 @@ static const struct unit no_units[] = {{NULL, 0, 0, false}};
 static const struct quantity_row quantity_rows[] = {
     [QUANTITY_COUNT] = {"a count", "1", true, true, true, count_units},
     [QUANTITY_TIME] = {"a time", "ps", true, false, false, time_units},
-    [QUANTITY_SIZE] = {"a size", "B", true, false, false, size_units},
+    [QUANTITY_SIZE] = {"a size", "B", true, false, true, size_units},
     [QUANTITY_RATE] = {"a rate", "bit/s", true, false, false, rate_units},
     [QUANTITY_FRACTION] = {"a fraction", "1", false, true, false, fraction_units},
     [QUANTITY_POWER] = {"a power", "mW", false, false, false, power_units},
@@ -323,7 +323,8 @@ static bool decimal_scale(const struct decimal *decimal, uint64_t scale, const s
     bool has_rest;
     unsigned __int128 doubled = fraction_doubled(decimal, scale, &has_rest);
     if (row->is_whole && (has_rest || (doubled & 1) != 0)) {
-        snprintf(why, WHY_BYTES, "is not a whole number; %s is one", row->noun);
+        const char *of = row->is_bare ? "" : row->unit;
+        snprintf(why, WHY_BYTES, "is not a whole number%s%s; %s is one", of[0] != '\0' ? " of " : "", of, row->noun);
         return false;
     }
     unsigned __int128 total = whole * scale + ((doubled + 1) >> 1);

@@ -34,7 +34,7 @@ enum status plan_greedy(struct plan_graph *graph, struct arena *arena, const cha
         }
         graph_add(graph, best->left, best->right);
     }
-    *text = arena_printf(arena, "%" PRIu32 " circuits for the hottest pairs", graph->link_count);
+    *text = arena_printf(arena, "%" PRIu32 " circuit%s for the hottest pairs", graph->link_count, plural(graph->link_count, "s"));
     return STATUS_OK;
 }
 
@@ -78,7 +78,8 @@ static enum status matchings_fill(struct plan_graph *graph, struct diag *diag)
 enum status plan_matching(struct plan_graph *graph, struct arena *arena, const char **text, struct diag *diag)
 {
     enum status status = matchings_fill(graph, diag);
-    *text = arena_printf(arena, "%" PRIu32 " circuits in matchings of maximum weight", graph->link_count);
+    *text = arena_printf(arena, "%" PRIu32 " circuit%s in matchings of maximum weight", graph->link_count,
+                         plural(graph->link_count, "s"));
     return status;
 }
 

@@ -416,9 +416,10 @@ static const char *text_of(const struct schedule *schedule, const struct planner
             circuits = here > circuits ? here : circuits;
         }
     }
-    return arena_printf(arena, "%" PRIu32 " phases, planner %s: %" PRIu32 " configurations of %" PRIu32
-                        " optical switches, at most %" PRIu32 " circuits at once in one",
-                        schedule->phase_count, planner->name, configs, schedule->region_count, circuits);
+    return arena_printf(arena, "%" PRIu32 " phase%s, planner %s: %" PRIu32 " configuration%s of %" PRIu32
+                        " optical switch%s, at most %" PRIu32 " circuit%s at once in one",
+                        schedule->phase_count, plural(schedule->phase_count, "s"), planner->name, configs, plural(configs, "s"),
+                        schedule->region_count, plural(schedule->region_count, "es"), circuits, plural(circuits, "s"));
 }
 
 enum status schedule_plan(const struct fabric *fabric, const struct schedule_phase *phases, uint32_t phase_count,

@@ -199,7 +199,7 @@ static bool write_rows(hid_t column, hid_t type, hsize_t first, hsize_t count, c
     return good;
 }
 
-static size_t cell_bytes_of(const struct h5_meaning *meaning)
+size_t h5_cell_bytes(const struct h5_meaning *meaning)
 {
     switch (meaning->type) {
     case COLUMN_U32:
@@ -227,7 +227,7 @@ void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meani
         return;
     }
     hsize_t offset = first;
-    struct packed packed = pack_chunk(h5->packer, PACK_MATCHES, cells, count, chunk_rows, cell_bytes_of(meaning));
+    struct packed packed = pack_chunk(h5->packer, PACK_MATCHES, cells, count, chunk_rows, h5_cell_bytes(meaning));
     if (!rows_reserve(column, first + count) || !write_chunk(column, &offset, &packed)) {
         fail(h5, "dataset", meaning->name);
     }
@@ -237,7 +237,7 @@ void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meani
 static bool array_chunk_write(struct h5 *h5, hid_t data, const struct h5_meaning *meaning, const hsize_t *size,
                               const hsize_t *chunk, const hsize_t *at, const uint8_t *cells, uint8_t *scratch)
 {
-    size_t cell_bytes = cell_bytes_of(meaning), chunk_cells = (size_t)(chunk[0] * chunk[1]);
+    size_t cell_bytes = h5_cell_bytes(meaning), chunk_cells = (size_t)(chunk[0] * chunk[1]);
     hsize_t rows = size[0] - at[0] < chunk[0] ? size[0] - at[0] : chunk[0];
     hsize_t wide = size[1] - at[1] < chunk[1] ? size[1] - at[1] : chunk[1];
     const uint8_t *from = cells + (at[0] * size[1] + at[1]) * cell_bytes;
@@ -257,7 +257,7 @@ static void array_write(struct h5 *h5, hid_t data, const struct h5_meaning *mean
                         const hsize_t *chunk, const void *cells)
 {
     struct arena *arena = arena_new("chunk of an array");
-    uint8_t *scratch = arena_alloc(arena, chunk[1] != size[1] ? (size_t)(chunk[0] * chunk[1]) * cell_bytes_of(meaning) : 0);
+    uint8_t *scratch = arena_alloc(arena, chunk[1] != size[1] ? (size_t)(chunk[0] * chunk[1]) * h5_cell_bytes(meaning) : 0);
     for (hsize_t row = 0; row < size[0] && !h5->failed; row += chunk[0]) {
         for (hsize_t column = 0; column < size[1] && !h5->failed; column += chunk[1]) {
             if (!array_chunk_write(h5, data, meaning, size, chunk, (const hsize_t[]){row, column}, cells, scratch)) {

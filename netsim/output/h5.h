@@ -37,6 +37,8 @@ struct h5_meaning {
     size_t text_bytes;
 };
 
+size_t h5_cell_bytes(const struct h5_meaning *meaning);
+
 /* An empty dataset of one dimension that grows; chunked, shuffled, deflated. */
 hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, size_t chunk_rows);
 

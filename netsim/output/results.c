@@ -102,29 +102,14 @@ static size_t text_bytes_of(const struct result_column *column)
     return is_free_text ? NAME_TEXT_BYTES : TEXT_BYTES;
 }
 
-static size_t cell_bytes_of(const struct result_column *column)
-{
-    switch (column->type) {
-    case COLUMN_U32:
-        return sizeof(uint32_t);
-    case COLUMN_U64:
-        return sizeof(uint64_t);
-    case COLUMN_F64:
-        return sizeof(double);
-    case COLUMN_TEXT:
-        return text_bytes_of(column);
-    }
-    return 0;
-}
-
 static void column_open(struct table_buffer *table, const struct result_column *column)
 {
     struct column_buffer *buffer = &table->columns[table->column_count++];
     *buffer = (struct column_buffer){
         .meaning = {column->name, column->unit, column->meaning, column->type, text_bytes_of(column)},
         .field_offset = column->offset,
-        .cell_bytes = cell_bytes_of(column),
     };
+    buffer->cell_bytes = h5_cell_bytes(&buffer->meaning);
     buffer->dataset = H5I_INVALID_HID;
 }
 

@@ -668,6 +668,10 @@ static enum status kind_check(const struct custom_graph *graph, int kind, struct
                                            "reduce_scatter, all_to_all; not of %s", source->path,
                           collective_name((enum collective_kind)kind));
     }
+    if (source->chunk_count > 0 && graph->size_bytes > 0) {
+        return diag_input(graph->diag, at, "custom:%s@%" PRIu64 "B: the file counts chunks, which are parts of any call's bytes; "
+                                           "expected no size behind it", source->path, graph->size_bytes);
+    }
     if (source->chunk_count == 0 && graph->size_bytes == 0) {
         return diag_input(graph->diag, at, "custom:%s counts bytes; expected custom:%s@SIZE with the size of the call that "
                                            "they are of, as nccl-tests counts it (@1MiB)", source->path, source->path);

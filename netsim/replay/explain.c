@@ -66,7 +66,8 @@ static void slot_explain(const struct explain *explain, uint32_t slot_id)
         fprintf(explain->stream, " waits for step %u of rank %u", lane->recv_done,
                 job->group_rank[job->group_first[group] + step.recv_from]);
     } else {
-        fprintf(explain->stream, " waits for %u acknowledgements", lane->step_next - lane->send_done);
+        fprintf(explain->stream, " waits for %u acknowledgement%s", lane->step_next - lane->send_done,
+                plural(lane->step_next - lane->send_done, "s"));
     }
     members_missing(explain, group, slot->next);
 }
@@ -79,8 +80,8 @@ void replay_explain(const struct replay *replay, FILE *stream, uint32_t limit)
         if (rank->result.done_ops == rank->result.op_count || stuck++ >= limit) {
             continue;
         }
-        fprintf(stream, "  rank %u: %" PRIu64 " of %" PRIu64 " operations done\n", id, rank->result.done_ops,
-                rank->result.op_count);
+        fprintf(stream, "  rank %u: %" PRIu64 " of %" PRIu64 " operation%s done\n", id, rank->result.done_ops,
+                rank->result.op_count, plural(rank->result.op_count, "s"));
         struct explain explain = {replay, rank, stream};
         match_visit(&rank->table, receive_explain, &explain);
         for (uint32_t slot = 0; slot < rank->program->slot_count; slot++) {
@@ -88,6 +89,6 @@ void replay_explain(const struct replay *replay, FILE *stream, uint32_t limit)
         }
     }
     if (stuck > limit) {
-        fprintf(stream, "  and %u more ranks\n", stuck - limit);
+        fprintf(stream, "  and %u more rank%s\n", stuck - limit, plural(stuck - limit, "s"));
     }
 }

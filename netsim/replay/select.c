@@ -118,8 +118,9 @@ const char *collective_customs_text(const struct collective_policy *policy, cons
     for (const struct custom_entry *entry = policy->custom; entry != NULL; entry = entry->next) {
         const struct custom_program *program = entry->algorithm->custom;
         const struct custom_collective *source = program->source;
-        text = arena_printf(arena, "%s%s%s: %s of %u ranks, %u operations", text, indent, entry->algorithm->name,
-                            collective_name(program->kind), source->rank_count, source->op_count);
+        text = arena_printf(arena, "%s%s%s: %s of %u ranks, %u operation%s", text, indent, entry->algorithm->name,
+                            collective_name(program->kind), source->rank_count, source->op_count,
+                            plural(source->op_count, "s"));
         if (program->size_bytes > 0) {
             char size[32];
             text = arena_printf(arena, "%s; messages of a call of %s%s, scaled to each call's size", text,
@@ -127,8 +128,8 @@ const char *collective_customs_text(const struct collective_policy *policy, cons
                                 program->size_bytes % source->rank_count != 0 ? " (no multiple of the ranks: rounded up)" : "");
         }
         if (source->compute_count > 0) {
-            text = arena_printf(arena, "%s; %u computations of %.6g us in all take no time", text, source->compute_count,
-                                (double)source->compute_ps * 1e-6);
+            text = arena_printf(arena, "%s; %u computation%s of %.6g us in all take%s no time", text, source->compute_count,
+                                plural(source->compute_count, "s"), (double)source->compute_ps * 1e-6, source->compute_count == 1 ? "s" : "");
         }
         text = arena_printf(arena, "%s\n", text);
     }
