@@ -483,10 +483,22 @@ static void test_all_to_all_over_rails_ends(void)
     }
 }
 
+/* Algorithms of several lanes: the lane is no part of a call's number. Trees have four, and keep to the packet network. */
+static void test_lanes_are_of_one_call(void)
+{
+    struct result_summary tree = ran("pattern:all_reduce,ranks=32,bytes=64KiB,count=2", NULL, "mixnet-h100",
+                                     "collective.all_reduce=tree", 2);
+    CHECK(tree.message_count > 0);
+    CHECK_EQUAL(tree.reconfiguration_count, 0);
+    CHECK(ran("pattern:all_reduce,ranks=32,bytes=1MiB,count=3", NULL, "photonic-rails-h100",
+              "phase=call|collective.all_reduce=tree", 1).reconfiguration_count > 0);
+}
+
 TEST_MAIN("circuits", TEST(test_cubes_have_their_optical_ends), TEST(test_optical_switches_of_a_pod_are_cheap),
           TEST(test_twist_shifts_the_closing_links), TEST(test_twisted_torus_is_faster), TEST(test_bad_slices_are_refused),
           TEST(test_rails_are_flat_then_linear), TEST(test_rails_need_their_planner), TEST(test_rails_change_only_if_it_pays),
           TEST(test_rails_save_power), TEST(test_blocks_need_transit_and_planner), TEST(test_blocks_save_the_spine),
           TEST(test_elephants_take_circuits), TEST(test_an_elephant_alone), TEST(test_break_even), TEST(test_matchings_in_turn),
           TEST(test_experts_take_circuits), TEST(test_patch_joins_servers), TEST(test_bad_fabrics_are_refused),
-          TEST(test_plans_that_do_not_close_are_refused), TEST(test_all_to_all_over_rails_ends))
+          TEST(test_plans_that_do_not_close_are_refused), TEST(test_all_to_all_over_rails_ends),
+          TEST(test_lanes_are_of_one_call))

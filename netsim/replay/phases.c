@@ -131,7 +131,7 @@ uint32_t phases_of(const struct phases *phases, const struct message *message)
 {
     bool is_call = (message->key[0] & KEY_COLLECTIVE) != 0;
     if (is_call) {
-        return call_phase(phases, (uint32_t)message->key[0], (uint32_t)(message->key[1] >> 32));
+        return call_phase(phases, (uint32_t)message->key[0], key_ordinal(message->key[1]));
     }
     return phases->traffic == TRAFFIC_ANY ? 0 : ID_NONE;
 }
