@@ -2,7 +2,7 @@
 
 void series_init(struct series *series, const struct sim *sim, struct arena *arena)
 {
-    *series = (struct series){.sim = sim, .interval_ps = PS_PER_US, .next_ps = PS_PER_US,
+    *series = (struct series){.sim = sim, .interval_ps = PS_PER_US, .next_ps = PS_PER_US - 1,
                               .port_count = sim->fabric->port_count};
     if (series->port_count > SERIES_LINKS) {
         series->next_ps = TIME_NEVER_PS;
@@ -18,10 +18,8 @@ static uint64_t *sample_at(const struct series *series, size_t index)
 
 static void sample_take(struct series *series)
 {
-    uint64_t *bytes = sample_at(series, series->count++);
-    for (uint32_t port = 0; port < series->port_count; port++) {
-        bytes[port] = series->sim->engine->class->sent_bytes(series->sim->engine, port);
-    }
+    const struct engine *engine = series->sim->engine;
+    engine->class->sent_bytes(engine, sample_at(series, series->count++));
 }
 
 /* The second sample of every pair is the end of both. */
@@ -44,7 +42,7 @@ void series_sample(struct series *series)
     if (series->count == SERIES_SAMPLES) {
         pairs_join(series);
     }
-    series->next_ps = (series->count + 1) * series->interval_ps;
+    series->next_ps = (series->count + 1) * series->interval_ps - 1;
 }
 
 #define SHARE_STEPS 8192.0

@@ -1,7 +1,9 @@
 /* Link use over time: bytes of every link in equal intervals, whatever the length of the run.
  *
  * Sampling starts at 1 us. When SERIES_SAMPLES intervals are full, pairs of them become one and the interval doubles, so a
- * run of any length ends with between half of SERIES_SAMPLES and all of them. Fabrics of more than SERIES_LINKS links
+ * run of any length ends with between half of SERIES_SAMPLES and all of them. A packet belongs to the interval in which it
+ * starts, and what starts at the very end to the next one: so an interval ends where a window of the engine does, of which
+ * then nothing needs to be counted apart (5 % of a run). Fabrics of more than SERIES_LINKS links
  * have no series: 256 x 8192 numbers are 16 MiB. */
 #ifndef PHOTONET_SERIES_H
 #define PHOTONET_SERIES_H

@@ -323,9 +323,12 @@ static void plain_counters(const struct engine *engine, uint32_t port, struct po
     *counters = ((const struct plain *)engine)->ports[port].counters;
 }
 
-static uint64_t plain_sent_bytes(const struct engine *engine, uint32_t port)
+static void plain_sent_bytes(const struct engine *engine, uint64_t *bytes)
 {
-    return ((const struct plain *)engine)->ports[port].counters.tx_bytes;
+    const struct plain *plain = (const struct plain *)engine;
+    for (uint32_t port = 0; port < plain->fabric->port_count; port++) {
+        bytes[port] = plain->ports[port].counters.tx_bytes;
+    }
 }
 
 static uint32_t plain_open_classes(const struct engine *engine, uint32_t host, uint32_t port_id)

@@ -206,9 +206,9 @@ struct engine_class {
      * nothing is left to happen. */
     uint64_t (*run)(struct engine *engine, uint64_t until_ps);
     /* The same for those who only look: may run on for up to RUN_PAST_PS, and returns a time that is not after the first
-     * event left. Then sent_bytes is what had started on a link (named by its port) by until_ps. */
+     * event left. Then sent_bytes tells of each link (by port) what had started there by until_ps. */
     uint64_t (*run_past)(struct engine *engine, uint64_t until_ps);
-    uint64_t (*sent_bytes)(const struct engine *engine, uint32_t port);
+    void (*sent_bytes)(const struct engine *engine, uint64_t *bytes);
     void (*counters)(const struct engine *engine, uint32_t port, struct port_counters *counters);
     /* Bit c: class c is neither paused nor without credit on this port of a host. To be asked in pull. */
     uint32_t (*open_classes)(const struct engine *engine, uint32_t host, uint32_t port);

@@ -371,7 +371,7 @@ struct worker {
     uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
-    uint64_t sample_offset_ps;     /* core->sample_ps - start_ps */
+    uint64_t sample_offset_ps;     /* core->sample_ps - start_ps; UINT64_MAX where no packet of this window starts later */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
     uint32_t parity;

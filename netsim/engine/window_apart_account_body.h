@@ -1,12 +1,11 @@
 /* What the inputs of the switch hold, and the pauses that follow: all ports have been served, their log says what left and when.
  * Part of window_apart_body.h. */
-#include "netsim/engine/window_apart_port_body.h"
+#include "netsim/engine/window_apart_replay_body.h"
 
 /* ---- accounts --------------------------------------------------------------------------------------------- */
 
 /* An item of a replay: when | what happens | port | bytes; at one time what leaves is before what comes. */
 enum { REPLAY_PORT_SHIFT = META_SIZE_BITS, REPLAY_KIND_SHIFT = REPLAY_PORT_SHIFT + 10, REPLAY_WHEN_SHIFT = REPLAY_KIND_SHIFT + 2 };
-enum replay_kind { REPLAY_LEFT, REPLAY_CAME, REPLAY_DROPPED };
 _Static_assert(LAZY_PORTS_MAX <= 1 << (REPLAY_KIND_SHIFT - REPLAY_PORT_SHIFT), "a replay has room for all ports");
 
 /* What came by the inputs that may pass a threshold, `is_near`, behind `items`; the new end. */
@@ -35,7 +34,7 @@ INLINE uint64_t *left_collect(const struct lazy *at, const uint8_t *is_near, uin
     return items;
 }
 
-/* Inputs that may pass a threshold: what came and left there, in order. */
+/* Inputs that may pass a threshold: what came and left there, in order, where events_replay does not do it. */
 static __attribute__((noinline)) void inputs_replay(const struct lazy *at, const uint8_t *is_near, uint32_t packet_count)
 {
     struct worker *worker = at->worker;
@@ -101,7 +100,7 @@ static void accounts_settle(const struct lazy *at, uint32_t packet_count)
         used_bytes += change_bytes;
     }
     at->node->used_bytes += (uint64_t)used_bytes;
-    if (near_count > 0) {
+    if (near_count > 0 && !events_replay(at, is_near, near_count)) {
         inputs_replay(at, is_near, packet_count);
     }
 }

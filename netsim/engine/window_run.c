@@ -85,6 +85,9 @@ static bool worker_move(struct worker *worker, uint64_t until_ps)
     worker->slot = (uint32_t)(worker->slot + ahead) & core->slot_mask;
     worker->end_ps = worker->start_ps + core->width_ps;
     worker->sample_offset_ps = core->sample_ps - worker->start_ps;
+    if (worker->sample_offset_ps >= core->width_ps - 1) {
+        worker->sample_offset_ps = UINT64_MAX; /* nothing of this window is later */
+    }
     if (until_ps < worker->end_ps && !core->runs_past) {
         worker->end_ps = until_ps + 1;
     }
@@ -448,10 +451,12 @@ static void window_timer(struct engine *engine, uint32_t host, uint64_t when_ps,
     }
 }
 
-static uint64_t window_sent_bytes(const struct engine *engine, uint32_t port)
+static void window_sent_bytes(const struct engine *engine, uint64_t *bytes)
 {
     const struct window_core *core = (const struct window_core *)engine;
-    return core->ports[port].tx_bytes - (core->late_bytes != NULL ? core->late_bytes[port] : 0);
+    for (uint32_t port = 0; port < core->fabric->port_count; port++) {
+        bytes[port] = core->ports[port].tx_bytes - (core->late_bytes != NULL ? core->late_bytes[port] : 0);
+    }
 }
 
 static uint64_t window_hop_count(const struct engine *engine)

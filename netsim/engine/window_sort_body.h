@@ -92,6 +92,14 @@ INLINE void sort_block(lanes *v, uint32_t vectors)
         sort_step(v, vectors, 32, 2);
         sort_step(v, vectors, 32, 1);
     }
+    if (vectors * LANES >= 64) {
+        sort_step(v, vectors, 64, 32);
+        sort_step(v, vectors, 64, 16);
+        sort_step(v, vectors, 64, 8);
+        sort_step(v, vectors, 64, 4);
+        sort_step(v, vectors, 64, 2);
+        sort_step(v, vectors, 64, 1);
+    }
 }
 
 /* Keys without room for a place. */
