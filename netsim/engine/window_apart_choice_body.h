@@ -140,15 +140,17 @@ INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, 
     return v * LANES + bit_at(bits, wanted);
 }
 
-INLINE void batch_put(struct worker *worker, uint32_t local, uint64_t item)
+/* False: the batch is full. */
+INLINE bool batch_put(struct worker *worker, uint32_t local, uint64_t item)
 {
-    uint32_t count = worker->batch_count[local]++;
+    uint32_t count = worker->batch_count[local];
     if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
-        apart_more_put(worker, local, (int32_t)(item >> 33), (uint32_t)item);
-        return;
+        return false;
     }
+    worker->batch_count[local] = count + 1;
     worker->apart_batches[local].keys[count] = (int32_t)(item >> 33);
     worker->apart_batches[local].metas[count] = (uint32_t)item;
+    return true;
 }
 
 /* A packet that has chosen its port leaves it behind all that is there; when. */
@@ -183,28 +185,22 @@ INLINE void choices_deal(const struct lazy *at, uint32_t i, lanes *leave_ps, lan
         }
         lane_add(&backlog[v], lane, size);
         lane_lower(&leave_ps[v], lane, choice_behind(worker, choice, size, now_ps));
-        batch_put(worker, first + local, item);
+        if (!batch_put(worker, first + local, item)) {
+            worker->batch_count[first + local]++;
+            apart_more_put(worker, first + local, (int32_t)(item >> 33), (uint32_t)item);
+        }
     }
 }
 
-/* What has been dealt already (window_apart_quick_body.h) is behind what was there. */
+/* What has been dealt already, no more than a batch (window_apart_quick_body.h), is behind what was there. */
 static void choice_resume(const struct lazy *at, uint32_t local, struct choice_port *choice, int32_t *backlog)
 {
     struct worker *worker = at->worker;
     const struct apart_batch *batch = &worker->apart_batches[local];
-    uint32_t count = worker->batch_count[local], inside = count < BATCH_PACKETS ? count : BATCH_PACKETS;
-    for (uint32_t i = 0; i < inside; i++) {
+    for (uint32_t i = 0; i < worker->batch_count[local]; i++) {
         int32_t size = (int32_t)(batch->metas[i] & PACKET_BYTES_MAX);
         choice_behind(worker, choice, size, batch->keys[i] >> (at->core->key_shift - 1));
         *backlog += size;
-    }
-    for (size_t i = 0; count > inside && i < worker->apart_more_count; i++) {
-        const struct apart_more *more = &worker->apart_more[i];
-        if (more->port == local) {
-            int32_t size = (int32_t)(more->meta & PACKET_BYTES_MAX);
-            choice_behind(worker, choice, size, more->key >> (at->core->key_shift - 1));
-            *backlog += size;
-        }
     }
 }
 

@@ -156,7 +156,9 @@ INLINE uint32_t quick_deal(const struct lazy *at, struct quick *from, uint32_t v
         }
         uint64_t one = bit_wanted(bits, rng_below(hash, (uint32_t)__builtin_popcountll(bits)));
         quick_put(&quick, vectors, one, size, now_ps);
-        batch_put(worker, first + (uint32_t)__builtin_ctzll(one), items[i]);
+        if (!batch_put(worker, first + (uint32_t)__builtin_ctzll(one), items[i])) {
+            break;
+        }
     }
     return i;
 }
