@@ -1,6 +1,6 @@
 /* Adaptive choice where nothing holds up the ports that there are to choose among: all packets of the window choose before any
  * port is served. Part of window_apart_body.h. */
-#include "netsim/engine/window_apart_deal_body.h"
+#include "netsim/engine/window_apart_order_body.h"
 
 /* ---- choices, where nothing holds the ports up -------------------------------------------------------------- */
 
