@@ -71,15 +71,10 @@ static void tree_routes(struct scenario *s, uint32_t leaves, uint32_t per_leaf, 
     }
 }
 
-/* Two tiers, with parallel links at times; with arithmetic routes or with tables. */
-static void links_tree(struct scenario *s)
+static void tree_make(struct scenario *s, uint32_t leaves, uint32_t per_leaf, uint32_t spines, uint32_t parallel)
 {
-    uint32_t leaves = 1 + draw_below(&s->draw, 5), spines = 1 + draw_below(&s->draw, 4);
-    uint32_t parallel = 1 + draw_below(&s->draw, 2), per_leaf = 1 + draw_below(&s->draw, 8);
-    per_leaf += leaves * per_leaf == 1;
     s->hosts = leaves * per_leaf;
     s->switches = leaves + spines;
-    s->is_arithmetic = !draw_once_in(&s->draw, 4);
     tree_routes(s, leaves, per_leaf, spines, parallel);
     for (uint32_t host = 0; host < s->hosts; host++) {
         link_add(s, host, s->hosts + host / per_leaf);
@@ -89,6 +84,23 @@ static void links_tree(struct scenario *s)
             link_add(s, s->hosts + leaf, s->hosts + leaves + i / parallel);
         }
     }
+}
+
+/* Two tiers, with parallel links at times; with arithmetic routes or with tables. */
+static void links_tree(struct scenario *s)
+{
+    uint32_t leaves = 1 + draw_below(&s->draw, 5), spines = 1 + draw_below(&s->draw, 4);
+    uint32_t parallel = 1 + draw_below(&s->draw, 2), per_leaf = 1 + draw_below(&s->draw, 8);
+    per_leaf += leaves * per_leaf == 1;
+    s->is_arithmetic = !draw_once_in(&s->draw, 4);
+    tree_make(s, leaves, per_leaf, spines, parallel);
+}
+
+/* The same with up to three vectors of ways up, and as many hosts below, more, or less. */
+static void links_wide_tree(struct scenario *s)
+{
+    s->is_arithmetic = true;
+    tree_make(s, 2, 1 + draw_below(&s->draw, 18), 1 + draw_below(&s->draw, draw_once_in(&s->draw, 2) ? 4 : 24), 1);
 }
 
 /* A random tree over all nodes plus more links; hosts forward for others. */
@@ -357,12 +369,8 @@ static void errors_draw(struct scenario *s, struct arena *arena)
     s->links_repeat = draw_once_in(&s->draw, 2);
 }
 
-static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
+static void fabric_make(struct scenario *s, struct arena *arena)
 {
-    static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails, links_servers};
-    memset(s, 0, sizeof *s);
-    s->draw.seed = seed;
-    shapes[draw_below(&s->draw, 5)](s);
     s->cut_through_bytes = 64;
     s->until_ps = 300 * PS_PER_US;
     s->fabric = (struct fabric){.arena = arena, .name = "random", .family = "test", .host_count = s->hosts,
@@ -371,6 +379,15 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     ports_make(s, arena);
     links_fill(s, arena);
     nodes_fill(s, arena);
+}
+
+static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena)
+{
+    static void (*const shapes[])(struct scenario *) = {links_tree, links_tree, links_random, links_rails, links_servers};
+    memset(s, 0, sizeof *s);
+    s->draw.seed = seed;
+    shapes[draw_below(&s->draw, 5)](s);
+    fabric_make(s, arena);
     queues_draw(s);
     if (s->is_arithmetic && draw_once_in(&s->draw, 2)) { /* where hosts pass packets on, a detour may lead back for ever */
         detours_draw(s, arena);
@@ -380,26 +397,31 @@ static void scenario_make(struct scenario *s, uint64_t seed, struct arena *arena
     }
 }
 
-/* Ports of one class, or two of which one goes first, and nothing else that is unusual: for the vector loops. Times are
- * round, so that many are equal. */
-static void classes_draw(struct scenario *s, struct arena *arena)
+/* Links of one length, up from the start, and no queue of their own. */
+static void links_even(struct scenario *s, uint32_t rates, struct arena *arena)
 {
     struct fabric *f = &s->fabric;
     uint64_t *rate = arena_array(arena, f->port_count, uint64_t), *queue = arena_array(arena, f->port_count, uint64_t);
     uint64_t delay_ps = (500 + 250 * draw_below(&s->draw, 4)) * PS_PER_NS;
-    uint32_t rates = draw_below(&s->draw, 4);
-    bool is_mixed = draw_once_in(&s->draw, 2);
     f->propagation_ps = arena_array(arena, f->port_count, uint64_t);
     f->port_up_ps = arena_array(arena, f->port_count, uint64_t);
     f->port_frame_loss = NULL;
     f->node_region = NULL;
     for (uint32_t port = 0; port < f->port_count; port++) {
-        rate[port] = rate_draw(s, is_mixed ? 2 : rates);
+        rate[port] = rate_draw(s, rates);
         queue[port] = UINT64_MAX;
         f->propagation_ps[port] = delay_ps;
     }
     f->rate_bps = rate;
     f->port_queue_bytes = queue;
+}
+
+/* Ports of one class, or two of which one goes first, and nothing else that is unusual: for the vector loops. Times are
+ * round, so that many are equal. */
+static void classes_draw(struct scenario *s, struct arena *arena)
+{
+    uint32_t rates = draw_below(&s->draw, 4);
+    links_even(s, draw_once_in(&s->draw, 2) ? 2 : rates, arena);
     struct queue_profile *profile = &s->switch_queues;
     *profile = queue_profile_plain;
     profile->class_count = draw_once_in(&s->draw, 6) ? 1 : 2;
@@ -412,6 +434,26 @@ static void classes_draw(struct scenario *s, struct arena *arena)
     bool is_second_first = profile->class[0].priority > 0 && draw_once_in(&s->draw, 2);
     profile->class[1].priority = is_second_first ? profile->class[0].priority - 1 : profile->class[0].priority + 1;
     profile->trim_bytes = 64;
+    s->host_queues = *profile;
+}
+
+/* Adaptive choice among many ports, with pauses or without, for the vector loops: where hosts are as many as ways up these
+ * are nearly idle, where they are more, nearly full. */
+static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
+{
+    memset(s, 0, sizeof *s);
+    s->draw.seed = seed;
+    links_wide_tree(s);
+    fabric_make(s, arena);
+    links_even(s, draw_once_in(&s->draw, 3) ? 4 : 0, arena);
+    struct queue_profile *profile = &s->switch_queues;
+    *profile = queue_profile_plain;
+    class_draw(&s->draw, 1, &profile->class[0]);
+    class_couple(&s->draw, draw_once_in(&s->draw, 2), false, &profile->class[0]);
+    profile->class[0].full = FULL_DROP;
+    profile->class[0].mark = draw_once_in(&s->draw, 2) ? profile->class[0].mark : MARK_NEVER;
+    profile->class[0].capacity_bytes *= draw_once_in(&s->draw, 2) ? 0 : 8;
+    profile->is_adaptive = true;
     s->host_queues = *profile;
 }
 
@@ -849,13 +891,17 @@ struct variant {
     uint64_t fuse_ps; /* drawn */
 };
 
-enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES };
+enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES, STORM_CHOICES };
 
 static void storm_play_with(const struct variant *variant, uint64_t seed, enum storm_kind kind, struct outcome *outcome)
 {
     struct arena *arena = arena_new("test");
     struct scenario scenario;
-    scenario_make(&scenario, seed, arena);
+    if (kind == STORM_CHOICES) {
+        choices_make(&scenario, seed, arena);
+    } else {
+        scenario_make(&scenario, seed, arena);
+    }
     if (kind == STORM_CLASSES) {
         classes_draw(&scenario, arena);
     }
@@ -902,6 +948,11 @@ static void storm_play(const struct variant *variant, uint64_t seed, struct outc
 static void classes_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
 {
     storm_play_with(variant, seed, STORM_CLASSES, outcome);
+}
+
+static void choices_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+{
+    storm_play_with(variant, seed, STORM_CHOICES, outcome);
 }
 
 static void circuit_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
@@ -1104,6 +1155,13 @@ static void test_classes(void)
     CHECK(sum.dropped > 300 && sum.marked > 1000 && sum.trimmed > 300);
 }
 
+static void test_choices(void)
+{
+    struct outcome sum = {0};
+    play_many(choices_play, 100, &sum);
+    CHECK(sum.dropped > 300 && sum.marked > 1000 && sum.pauses > 1000);
+}
+
 static void test_circuits(void)
 {
     struct outcome sum = {0};
@@ -1119,4 +1177,4 @@ static void test_endpoints(void)
     play_many(talk_play, 120, &sum);
 }
 
-TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_circuits), TEST(test_endpoints))
+TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_choices), TEST(test_circuits), TEST(test_endpoints))

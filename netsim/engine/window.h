@@ -78,7 +78,7 @@
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
  * port gets one, and the vector loops are followed by an account of what the inputs hold. Packets with an adaptive choice
- * choose one after the other, in some 25 ns, before their ports are served. Ports of two classes, one of which goes first, and
+ * choose one after the other, in some 8 ns, before their ports are served. Ports of two classes, one of which goes first, and
  * ports that trim are served by the vector loops too, while they can neither mark nor trim (window_class_body.h); those with
  * more classes, credits or shared buffers packet by packet (window_class.h).
  *

@@ -93,9 +93,8 @@ static bool may_ups_drop(const struct lazy *at)
 /* True: the choices have been dealt to the batches of their ports; else these are done with. */
 static bool choices_serve(struct lazy *at, uint32_t packet_count)
 {
-    struct arrivals *arrivals = &at->worker->arrivals;
     at->has_backlogs = backlogs_load(at, packet_count);
-    lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
+    choices_order(at);
     bool may_drop = may_ups_drop(at), has_marks = at->class_ports->profile->class[0].mark != MARK_NEVER;
     bool are_dealt = at->has_backlogs && are_ups_fifos(at) && !(may_drop && has_marks); /* which count what is dropped */
     if (are_dealt) {

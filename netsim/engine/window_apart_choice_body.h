@@ -1,6 +1,6 @@
 /* Adaptive choice where nothing holds up the ports that there are to choose among: all packets of the window choose before any
  * port is served. Part of window_apart_body.h. */
-#include "netsim/engine/window_apart_deal_body.h"
+#include "netsim/engine/window_apart_order_body.h"
 
 /* ---- choices, where nothing holds the ports up -------------------------------------------------------------- */
 
@@ -52,8 +52,8 @@ INLINE struct choice_leave *choice_open(const struct lazy *at, uint32_t local, s
     return leave;
 }
 
-/* Room for all of the window behind each of the ports; the first leaves and backlogs. */
-static void choices_open(const struct lazy *at, int32_t *leave_ps, int32_t *backlog)
+/* Room for all of the window behind each of the ports; the backlogs. */
+static void choices_open(const struct lazy *at, int32_t *backlog)
 {
     struct worker *worker = at->worker;
     uint32_t first = at->node->route.up_port, ups = at->node->route.up_count, count = worker->arrivals.count;
@@ -68,7 +68,6 @@ static void choices_open(const struct lazy *at, int32_t *leave_ps, int32_t *back
     struct choice_leave *leave = worker->leaves;
     for (uint32_t i = 0; i < ups; i++) {
         leave = choice_open(at, first + i, &worker->choice_ports[i], leave) + count + 1;
-        leave_ps[i] = worker->leaves[worker->choice_ports[i].next].leave_ps;
         backlog[i] = (int32_t)at->ports[first + i].queued_bytes;
     }
 }
@@ -141,32 +140,37 @@ INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, 
     return v * LANES + bit_at(bits, wanted);
 }
 
-/* A packet that has chosen its port leaves it behind all that is there. */
-INLINE void choice_deal(struct worker *worker, uint32_t local, struct choice_port *choice, uint64_t item, int32_t now_ps,
-                        lanes *leave_ps, uint32_t lane)
+/* False: the batch is full. */
+INLINE bool batch_put(struct worker *worker, uint32_t local, uint64_t item)
 {
-    uint32_t meta = (uint32_t)item, count = worker->batch_count[local]++;
-    int32_t size = (int32_t)(meta & PACKET_BYTES_MAX), start_ps = choice->free_ps > now_ps ? choice->free_ps : now_ps;
-    int32_t free_ps = start_ps + size * choice->per_byte;
+    uint32_t count = worker->batch_count[local];
+    if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
+        return false;
+    }
+    worker->batch_count[local] = count + 1;
+    worker->apart_batches[local].keys[count] = (int32_t)(item >> 33);
+    worker->apart_batches[local].metas[count] = (uint32_t)item;
+    return true;
+}
+
+/* A packet that has chosen its port leaves it behind all that is there; when. */
+INLINE int32_t choice_behind(struct worker *worker, struct choice_port *choice, int32_t size, int32_t now_ps)
+{
+    int32_t start_ps = choice->free_ps > now_ps ? choice->free_ps : now_ps, free_ps = start_ps + size * choice->per_byte;
     worker->leaves[choice->end++] = (struct choice_leave){free_ps, size};
     worker->leaves[choice->end] = (struct choice_leave){INT32_MAX, 0};
     choice->free_ps = free_ps < AGE_PS_MAX ? free_ps : AGE_PS_MAX;
-    lane_lower(leave_ps, lane, free_ps);
-    if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
-        apart_more_put(worker, local, (int32_t)(item >> 33), meta);
-        return;
-    }
-    worker->apart_batches[local].keys[count] = (int32_t)(item >> 33);
-    worker->apart_batches[local].metas[count] = meta;
+    return free_ps;
 }
 
-INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog, uint32_t vectors, bool is_half,
+/* From the choice `i` on. */
+INLINE void choices_deal(const struct lazy *at, uint32_t i, lanes *leave_ps, lanes *backlog, uint32_t vectors, bool is_half,
                          bool may_drop)
 {
     struct worker *worker = at->worker;
     const uint64_t *items = worker->arrivals.items, salt = at->node->salt;
     uint32_t first = at->node->route.up_port, count = worker->arrivals.count;
-    for (uint32_t i = 0; i < count; i++) {
+    for (; i < count; i++) {
         uint64_t item = items[i];
         int32_t now_ps = (int32_t)lazy_item_ps(at->core, item), size = (int32_t)((uint32_t)item & PACKET_BYTES_MAX);
         const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
@@ -180,27 +184,49 @@ INLINE void choices_deal(const struct lazy *at, lanes *leave_ps, lanes *backlog,
             continue;
         }
         lane_add(&backlog[v], lane, size);
-        choice_deal(worker, first + local, choice, item, now_ps, &leave_ps[v], lane);
+        lane_lower(&leave_ps[v], lane, choice_behind(worker, choice, size, now_ps));
+        if (!batch_put(worker, first + local, item)) {
+            worker->batch_count[first + local]++;
+            apart_more_put(worker, first + local, (int32_t)(item >> 33), (uint32_t)item);
+        }
     }
 }
 
-static void choices_make(const struct lazy *at, bool may_drop)
+/* What has been dealt already, no more than a batch (window_apart_quick_body.h), is behind what was there. */
+static void choice_resume(const struct lazy *at, uint32_t local, struct choice_port *choice, int32_t *backlog)
+{
+    struct worker *worker = at->worker;
+    const struct apart_batch *batch = &worker->apart_batches[local];
+    for (uint32_t i = 0; i < worker->batch_count[local]; i++) {
+        int32_t size = (int32_t)(batch->metas[i] & PACKET_BYTES_MAX);
+        choice_behind(worker, choice, size, batch->keys[i] >> (at->core->key_shift - 1));
+        *backlog += size;
+    }
+}
+
+/* The first `done` have been dealt. */
+static __attribute__((noinline)) void choices_go_on(const struct lazy *at, uint32_t done, bool may_drop)
 {
     enum { CHOICE_VECTORS_MAX = LAZY_PORTS_MAX / LANES };
-    uint32_t vectors = ((uint32_t)at->node->route.up_count + LANES - 1) / LANES;
+    struct worker *worker = at->worker;
+    uint32_t ups = at->node->route.up_count, first = at->node->route.up_port, vectors = (ups + LANES - 1) / LANES;
     lanes leave_ps[CHOICE_VECTORS_MAX], backlog[CHOICE_VECTORS_MAX];
     for (uint32_t v = 0; v < vectors; v++) {
         leave_ps[v] = backlog[v] = splat(INT32_MAX);
     }
-    choices_open(at, (int32_t *)leave_ps, (int32_t *)backlog);
+    choices_open(at, (int32_t *)backlog);
+    for (uint32_t i = 0; i < ups; i++) {
+        choice_resume(at, first + i, &worker->choice_ports[i], (int32_t *)backlog + i);
+        ((int32_t *)leave_ps)[i] = worker->leaves[worker->choice_ports[i].next].leave_ps;
+    }
     if (vectors == 1 && !may_drop) {
         lanes one_ps = leave_ps[0], bytes = backlog[0]; /* in registers */
-        if (at->node->route.up_count <= LANES / 2) {
-            choices_deal(at, &one_ps, &bytes, 1, true, false);
+        if (ups <= LANES / 2) {
+            choices_deal(at, done, &one_ps, &bytes, 1, true, false);
         } else {
-            choices_deal(at, &one_ps, &bytes, 1, false, false);
+            choices_deal(at, done, &one_ps, &bytes, 1, false, false);
         }
     } else {
-        choices_deal(at, leave_ps, backlog, vectors, false, may_drop);
+        choices_deal(at, done, leave_ps, backlog, vectors, false, may_drop);
     }
 }

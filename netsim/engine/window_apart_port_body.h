@@ -1,6 +1,6 @@
 /* One port whose pauses are known for the whole window: served by vectors where it is a FIFO, in one pass where it sends all
  * the time or not at all, else packet by packet. What leaves it goes into a log for the accounts. Part of window_apart_body.h. */
-#include "netsim/engine/window_apart_choice_body.h"
+#include "netsim/engine/window_apart_quick_body.h"
 
 /* ---- ports in general ------------------------------------------------------------------------------------- */
 

@@ -51,7 +51,7 @@ INLINE lanes mixed(lanes low, lanes high, uint32_t takes_high)
 INLINE void sort_step(lanes *v, uint32_t vectors, uint32_t size, uint32_t distance)
 {
     uint32_t apart = distance / LANES;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (uint32_t i = 0; i < vectors; i++) {
         if (apart > 0 && (i & apart) != 0) {
             continue;
