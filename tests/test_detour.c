@@ -109,8 +109,23 @@ static void test_turning_tori_need_colours(void)
         arena_free(done.arena);
     }
     struct done done = run("pattern:alltoall,ranks=60,bytes=1MB", "torus", "credit",
-                           "dimensions=5x4x3 routing=shortest queue.lanes=no");
+                           "dimensions=5x4x3 routing=shortest queue.lanes=no transport.buffer=9kB");
     CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+    arena_free(done.arena);
+}
+
+/* A ring of hosts that pass packets on, whole and with a gap that is bypassed. */
+static void test_a_ring_of_hosts_has_lanes(void)
+{
+    static const char *const settings[] = {"hosts=24", "hosts=23 failed=5,6"};
+    for (size_t i = 0; i < 2; i++) {
+        struct done done = run("pattern:alltoall,ranks=23,bytes=4MB", "ring_hbd", "credit", settings[i]);
+        CHECK_EQUAL(done.status, STATUS_OK);
+        arena_free(done.arena);
+    }
+    struct done done = run("pattern:alltoall,ranks=24,bytes=4MB", "ring_hbd", "credit", "queue.lanes=no");
+    CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+    CHECK_HOLDS(done.result.explanation, "cyclic buffer dependency: 24 ports");
     arena_free(done.arena);
 }
 
@@ -160,4 +175,4 @@ static void test_flowlets(void)
 }
 
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
-          TEST(test_turning_tori_need_colours), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
+          TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))

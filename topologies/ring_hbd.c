@@ -120,11 +120,12 @@ static void ring_measure(const struct ring_hbd *values, struct arena *arena, str
     }
 }
 
-/* Ports: `links` forward, then `links` back. */
-static void ring_join(const struct ring_hbd *values, struct ring *ring, struct fabric *fabric)
+/* Ports: `links` forward, then `links` back. Hosts pass packets on, so credits go round the ring as well. */
+static void ring_join(const struct ring_hbd *values, struct arena *arena, struct ring *ring, struct fabric *fabric)
 {
     struct chips *chips = &ring->chips;
     uint32_t links = (uint32_t)values->links;
+    uint8_t *port_ring = arena_array(arena, fabric->port_count, uint8_t);
     for (uint32_t host = 0; host < chips->hosts; host++) {
         uint32_t next = (host + 1) % chips->hosts;
         uint32_t steps = step(&ring->failures, ring->positions, ring->position[host]);
@@ -133,8 +134,10 @@ static void ring_join(const struct ring_hbd *values, struct ring *ring, struct f
             uint32_t port = host * chips->ports + i;
             uint64_t up_ps = steps > 1 ? chips->dark_ps : 0; /* bypasses are switched when the job starts */
             fabric->port_up_ps[port] = fabric->port_up_ps[fabric->port_peer[port]] = up_ps;
+            port_ring[port] = port_ring[fabric->port_peer[port]] = (uint8_t)(1 | (next < host ? RING_CLOSED : 0));
         }
     }
+    fabric->port_ring = port_ring;
 }
 
 static enum status ring_hbd_build(const void *all_values, const struct fabric_request *request,
@@ -157,7 +160,7 @@ static enum status ring_hbd_build(const void *all_values, const struct fabric_re
     if (status != STATUS_OK) {
         return status;
     }
-    ring_join(values, ring, fabric);
+    ring_join(values, request->arena, ring, fabric);
     chips_end(&ring->chips, fabric, true);
     fabric->reconfigurations = ring->bypasses * (uint32_t)values->links;
     fabric->circuit_count = hosts * (uint32_t)values->links - ring->breaks * (uint32_t)values->links;
