@@ -466,10 +466,30 @@ static void test_gpus_that_share_a_host(void)
     arena_free(all.arena);
 }
 
+/* By hand: a tray of DGX GH200 is one switch of 96 or 128 NVLink ports, which are two chips of 64; a server of eight H100
+ * behind one switch has 144 NVLink ports and 8 of 400 Gbit/s, 32 Tbit/s, of 12.8 a chip; half-rate ports share a chip. */
+static void test_boxes_carry_what_they_can(void)
+{
+    struct account trays = account("gh200-256", "", 0, 0, 0);
+    CHECK_EQUAL(row(&trays, "nvswitch3", ENERGY_NETWORK)->count, 2 * 96 + 2 * 36);
+    CHECK_NEAR(row_w(row(&trays, "nvswitch3", ENERGY_NETWORK)), 264 * 138, 1e-9);
+    struct account servers = account("mixnet-h100", "", 64, 0, 0);
+    CHECK_EQUAL(row(&servers, "nvswitch3", ENERGY_NETWORK)->count, 8 * 3);
+    struct account star = account("fat_tree", "tiers=1 hosts=128 link_rate=800Gbps switch=tomahawk5", 0, 0, 0);
+    CHECK_NEAR(row_w(row(&star, "tomahawk5", ENERGY_NETWORK)), 2 * 460, 1e-9);
+    struct account half = account("fat_tree", "tiers=1 hosts=128 link_rate=400Gbps switch=tomahawk5", 0, 0, 0);
+    CHECK_NEAR(row_w(row(&half, "tomahawk5", ENERGY_NETWORK)), 460, 1e-9);
+    arena_free(trays.arena);
+    arena_free(servers.arena);
+    arena_free(star.arena);
+    arena_free(half.arena);
+}
+
 TEST_MAIN("energy", TEST(test_three_tiers_at_full_load), TEST(test_two_tiers_at_full_load),
           TEST(test_energy_per_bit_against_load), TEST(test_nvl72_with_optics), TEST(test_static_power_dominates),
           TEST(test_cpo_saves_its_share), TEST(test_network_share), TEST(test_nothing_is_lost),
           TEST(test_optical_patch), TEST(test_bare_fabric_has_no_rows), TEST(test_zero_load_latency),
           TEST(test_large_messages_do_not_see_modules), TEST(test_optical_switch_removes_its_share),
           TEST(test_reconfiguration_sweep), TEST(test_break_even), TEST(test_waiting_against_watts),
-          TEST(test_tunable_lasers), TEST(test_rings_and_paths_are_held), TEST(test_cyclic_reconfigurations), TEST(test_gpus_that_share_a_host))
+          TEST(test_tunable_lasers), TEST(test_rings_and_paths_are_held), TEST(test_cyclic_reconfigurations), TEST(test_gpus_that_share_a_host),
+          TEST(test_boxes_carry_what_they_can))

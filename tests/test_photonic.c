@@ -234,7 +234,18 @@ static void test_bad_input(void)
     refused("interposer", "module: passage_400g\nocs: mzi_mesh\npart.mzi_mesh.loss: 6dB\n", "3", "does not close");
 }
 
-TEST_MAIN("photonic", TEST(test_wavelengths_are_reused), TEST(test_wavelengths_run_out), TEST(test_ring_beats_electrical),
-          TEST(test_bypass_keeps_the_ring), TEST(test_bypass_is_switched_at_the_start), TEST(test_rings_survive_failures),
+/* What all send to all crosses every segment alike, and every bundle should be lit on every segment: 16 of 100 Gbit/s, two
+ * cuts of the ring. Shortest ways prefer the long arcs, about a third of the bundles. */
+static void test_equal_pairs_fill_the_ring(void)
+{
+    double time_us = busy_us("sip-ml-ring", "pattern:alltoall,ranks=32,bytes=4MiB", "replay.all_to_all_concurrency=31");
+    double bound_us = 16.0 * 16 * 4 * 1048576 / 32 * 8 / (2 * 16 * 100e9) * 1e6;
+    printf("all-to-all on a ring of 32: %.0f us, bisection %.0f us\n", time_us, bound_us);
+    CHECK(time_us > bound_us && time_us < 4 * bound_us);
+}
+
+TEST_MAIN("photonic", TEST(test_wavelengths_are_reused), TEST(test_wavelengths_run_out),
+          TEST(test_equal_pairs_fill_the_ring), TEST(test_ring_beats_electrical), TEST(test_bypass_keeps_the_ring),
+          TEST(test_bypass_is_switched_at_the_start), TEST(test_rings_survive_failures),
           TEST(test_switched_paths), TEST(test_fixed_grid), TEST(test_hosts_take_whole_packets),
           TEST(test_bad_input))

@@ -5,7 +5,8 @@
  *                           comes in costs half its energy per bit: full load both ways gives the data sheet's watts
  *   switches                each bit that is sent on, once
  * All ports of a fabric are installed: they draw their static power for the whole time, with or without traffic,
- * and an optical port also while it is dark. A switch whose power is given per capacity has that of its ports.
+ * and an optical port also while it is dark. A switch whose power is given per capacity has that of its ports; one whose
+ * power is given per box is as many boxes as its ports' rates need (two chips of 64 ports where a tray is one switch).
  *
  * Ports of one line are one transmitter: its module is counted once, and carries what all of them carry. Lasers and ring
  * heaters that are not in the modules' watts are rows of their own (port_light). Circuits of a cyclic schedule are set
@@ -15,6 +16,8 @@
  * Checked against: full-load watts per host of three- and two-tier networks, energy per bit at several loads, NVL72 with
  * optics instead of copper (tests/test_energy.c). */
 #include "netsim/metrics/energy.h"
+
+#include <math.h>
 
 #define MW_PS_IN_PJ 1e-3 /* a milliwatt for a picosecond */
 
@@ -111,23 +114,32 @@ static void host_account(struct account *account, uint32_t host)
     }
 }
 
+/* Boxes that carry so much together; 1 where the part does not say how much it carries. */
+static uint64_t boxes_of(const struct account *account, uint32_t part, double rate_bps)
+{
+    double box_bps = normal(account, part, PART_PORTS) * normal(account, part, PART_RATE_BPS);
+    return box_bps > 0 && rate_bps > box_bps ? (uint64_t)ceil(rate_bps / box_bps - 1e-9) : 1;
+}
+
 static void switch_account(struct account *account, uint32_t node)
 {
     const struct fabric *fabric = account->fabric;
     uint32_t part = fabric->node_part[node];
-    struct sum box = {.count = part != PART_ID_NONE, .static_mw = normal(account, part, PART_STATIC_MW)};
-    struct sum inside = {0};
+    struct sum box = {0}, inside = {0};
+    double all_bps = 0;
     for (uint32_t port = fabric->port_first[node]; port < fabric->port_first[node + 1]; port++) {
         struct sum module = module_account(account, port);
         sum_add(&inside, &module);
-        double rate_gbps = account->is_first[port] ? (double)fabric->rate_bps[port] * 1e-9 : 0;
-        box.static_mw += normal(account, part, PART_STATIC_MW_PER_GBPS) * rate_gbps;
+        all_bps += account->is_first[port] ? (double)fabric->rate_bps[port] : 0;
         box.dynamic_pj += normal(account, part, PART_DYNAMIC_PJ_BIT) * 8 * (double)account->input->tx_bytes[port];
     }
+    box.count = part == PART_ID_NONE ? 0 : boxes_of(account, part, all_bps);
+    box.static_mw = normal(account, part, PART_STATIC_MW) * (double)box.count +
+                    normal(account, part, PART_STATIC_MW_PER_GBPS) * all_bps * 1e-9;
     sum_add(&account->parts[part], &box);
     sum_add(&inside, &box);
     double share = normal(account, part, PART_OVERHEAD_FRACTION);
-    struct sum overhead = {share > 0, share * inside.static_mw, share * inside.dynamic_pj, 0};
+    struct sum overhead = {share > 0 ? box.count : 0, share * inside.static_mw, share * inside.dynamic_pj, 0};
     sum_add(&account->overhead, &overhead);
 }
 
