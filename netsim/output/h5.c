@@ -7,6 +7,34 @@
 
 enum { ARRAY_CHUNK_CELLS = 1 << 16 };
 
+/* ---- life ------------------------------------------------------------------------------------------------- */
+
+/* bytes: 0 for variable length. */
+static hid_t text_type(size_t bytes)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes == 0 ? H5T_VARIABLE : bytes);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    H5Tset_strpad(type, bytes == 0 ? H5T_STR_NULLTERM : H5T_STR_NULLPAD);
+    return type;
+}
+
+void h5_begin(struct h5 *h5, struct arena *arena)
+{
+    *h5 = (struct h5){.packer = packer_new(arena), .text = text_type(0), .scalar = H5Screate(H5S_SCALAR),
+                      .access = H5Pcreate(H5P_DATASET_ACCESS), .create = H5I_INVALID_HID};
+    /* Rows are written by whole chunks, so a cache of chunks would only hold copies. */
+    H5Pset_chunk_cache(h5->access, 0, 0, H5D_CHUNK_CACHE_W0_DEFAULT);
+}
+
+void h5_end(struct h5 *h5)
+{
+    h5_close(h5->create);
+    h5_close(h5->access);
+    h5_close(h5->scalar);
+    h5_close(h5->text);
+}
+
 static void fail(struct h5 *h5, const char *kind, const char *name)
 {
     if (!h5->failed) {
@@ -37,11 +65,12 @@ hid_t h5_group(struct h5 *h5, hid_t parent, const char *name)
 /* ---- attributes
  * ------------------------------------------------------------------------------------------------ */
 
-static void attr_write(struct h5 *h5, hid_t object, const char *name, hid_t file_type, hid_t memory_type,
-                       hid_t space, const void *value)
+/* Of an object that has none of this name. */
+static void attr_add(struct h5 *h5, hid_t object, const char *name, hid_t file_type, hid_t memory_type, hid_t space,
+                     const void *value)
 {
-    if (H5Aexists(object, name) > 0) {
-        H5Adelete(object, name);
+    if (h5->failed) {
+        return;
     }
     hid_t attr = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
     if (attr < 0 || H5Awrite(attr, memory_type, value) < 0) {
@@ -50,24 +79,20 @@ static void attr_write(struct h5 *h5, hid_t object, const char *name, hid_t file
     h5_close(attr);
 }
 
-static hid_t text_type(size_t bytes)
+static void attr_write(struct h5 *h5, hid_t object, const char *name, hid_t file_type, hid_t memory_type,
+                       hid_t space, const void *value)
 {
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, bytes == 0 ? H5T_VARIABLE : bytes);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    H5Tset_strpad(type, bytes == 0 ? H5T_STR_NULLTERM : H5T_STR_NULLPAD);
-    return type;
+    if (!h5->failed && H5Aexists(object, name) > 0) {
+        H5Adelete(object, name);
+    }
+    attr_add(h5, object, name, file_type, memory_type, space, value);
 }
 
 void h5_attr_text(struct h5 *h5, hid_t object, const char *name, const char *text)
 {
-    if (h5->failed || text == NULL) {
-        return;
+    if (text != NULL) {
+        attr_write(h5, object, name, h5->text, h5->text, h5->scalar, &text);
     }
-    hid_t type = text_type(0), space = H5Screate(H5S_SCALAR);
-    attr_write(h5, object, name, type, type, space, &text);
-    h5_close(space);
-    h5_close(type);
 }
 
 void h5_attr_texts(struct h5 *h5, hid_t object, const char *name, const char *const *texts, size_t count)
@@ -76,39 +101,28 @@ void h5_attr_texts(struct h5 *h5, hid_t object, const char *name, const char *co
         return;
     }
     hsize_t size = count;
-    hid_t type = text_type(0), space = H5Screate_simple(1, &size, NULL);
-    attr_write(h5, object, name, type, type, space, texts);
-    h5_close(space);
-    h5_close(type);
-}
-
-static void attr_number(struct h5 *h5, hid_t object, const char *name, hid_t file_type, hid_t memory_type,
-                        const void *value)
-{
-    if (h5->failed) {
-        return;
-    }
-    hid_t space = H5Screate(H5S_SCALAR);
-    attr_write(h5, object, name, file_type, memory_type, space, value);
+    hid_t space = H5Screate_simple(1, &size, NULL);
+    attr_write(h5, object, name, h5->text, h5->text, space, texts);
     h5_close(space);
 }
 
 void h5_attr_u64(struct h5 *h5, hid_t object, const char *name, uint64_t value)
 {
-    attr_number(h5, object, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
+    attr_write(h5, object, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, h5->scalar, &value);
 }
 
 void h5_attr_f64(struct h5 *h5, hid_t object, const char *name, double value)
 {
-    attr_number(h5, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
+    attr_write(h5, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, h5->scalar, &value);
 }
 
-/* H5TB and H5DS readers look for fixed-length ASCII in the attributes that mark a table. */
+/* H5TB readers look for fixed-length ASCII in the attributes that mark a table. */
 static void attr_ascii(struct h5 *h5, hid_t object, const char *name, const char *text)
 {
-    if (!h5->failed && H5LTset_attribute_string(object, ".", name, text) < 0) {
-        fail(h5, "attribute", name);
-    }
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, strlen(text) + 1);
+    attr_add(h5, object, name, type, type, h5->scalar, text);
+    h5_close(type);
 }
 
 /* ---- datasets
@@ -130,52 +144,56 @@ static hid_t cell_type(enum column_type type, size_t text_bytes, bool in_file)
     return H5I_INVALID_HID;
 }
 
-static hid_t storage(int rank, const hsize_t *chunk)
+/* Properties are dear to make, and one dataset mostly has those of the one before. */
+static hid_t storage(struct h5 *h5, int rank, const hsize_t *chunk)
 {
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_chunk(create, rank, chunk);
-    H5Pset_shuffle(create);
-    H5Pset_deflate(create, PACK_LEVEL);
-    H5Pset_obj_track_times(create, 0);
-    return create;
-}
-
-/* Rows are written by whole chunks, so a cache of chunks would only hold copies. */
-static hid_t no_cache(void)
-{
-    hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    H5Pset_chunk_cache(access, 0, 0, H5D_CHUNK_CACHE_W0_DEFAULT);
-    return access;
+    bool is_same = h5->create >= 0 && h5->create_rank == rank && memcmp(h5->create_chunk, chunk, (size_t)rank * sizeof *chunk) == 0;
+    if (!is_same) {
+        h5_close(h5->create);
+        h5->create = H5Pcreate(H5P_DATASET_CREATE);
+        h5->create_rank = rank;
+        memcpy(h5->create_chunk, chunk, (size_t)rank * sizeof *chunk);
+        H5Pset_chunk(h5->create, rank, chunk);
+        H5Pset_shuffle(h5->create);
+        H5Pset_deflate(h5->create, PACK_LEVEL);
+        H5Pset_obj_track_times(h5->create, 0);
+    }
+    return h5->create;
 }
 
 static hid_t dataset(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, int rank,
                      const hsize_t *sizes, const hsize_t *chunk)
 {
-    static const hsize_t unlimited[2] = {H5S_UNLIMITED, H5S_UNLIMITED};
+    static const hsize_t unlimited[H5_RANK_MAX] = {H5S_UNLIMITED, H5S_UNLIMITED};
     hid_t type = cell_type(meaning->type, meaning->text_bytes, true);
     hid_t space = H5Screate_simple(rank, sizes, unlimited);
-    hid_t create = storage(rank, chunk), access = no_cache();
-    hid_t made = H5Dcreate2(group, meaning->name, type, space, H5P_DEFAULT, create, access);
+    hid_t made = H5Dcreate2(group, meaning->name, type, space, H5P_DEFAULT, storage(h5, rank, chunk), h5->access);
     if (made < 0) {
         fail(h5, "dataset", meaning->name);
     }
-    h5_close(access);
-    h5_close(create);
     h5_close(space);
     h5_close(type);
-    h5_attr_text(h5, made, "units", meaning->unit);
-    h5_attr_text(h5, made, "long_name", meaning->meaning);
+    attr_add(h5, made, "units", h5->text, h5->text, h5->scalar, &meaning->unit);
+    attr_add(h5, made, "long_name", h5->text, h5->text, h5->scalar, &meaning->meaning);
     if (meaning->type == COLUMN_TEXT) {
-        h5_attr_text(h5, made, "_Encoding", "utf-8"); /* xarray then gives str, not bytes */
+        static const char *const encoding = "utf-8"; /* xarray then gives str, not bytes */
+        attr_add(h5, made, "_Encoding", h5->text, h5->text, h5->scalar, &encoding);
     }
     return made;
 }
 
-hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, size_t chunk_rows)
+hid_t h5_column(struct h5 *h5, hid_t group, const struct h5_meaning *meaning, uint64_t rows, size_t chunk_rows)
 {
-    static const hsize_t empty = 0;
-    hsize_t chunk = chunk_rows;
-    return h5->failed ? H5I_INVALID_HID : dataset(h5, group, meaning, 1, &empty, &chunk);
+    hsize_t size = rows, chunk = chunk_rows;
+    return h5->failed ? H5I_INVALID_HID : dataset(h5, group, meaning, 1, &size, &chunk);
+}
+
+void h5_column_grow(struct h5 *h5, hid_t column, const struct h5_meaning *meaning, uint64_t rows)
+{
+    hsize_t size = rows;
+    if (!h5->failed && H5Dset_extent(column, &size) < 0) {
+        fail(h5, "dataset", meaning->name);
+    }
 }
 
 /* Rows of a dataset that is smaller than that: it grows. */
@@ -214,6 +232,13 @@ size_t h5_cell_bytes(const struct h5_meaning *meaning)
     return 0;
 }
 
+/* Quantities are shuffled to noise and runs; numbers of things and texts repeat in other ways. */
+static enum pack how_packed(const struct h5_meaning *meaning)
+{
+    bool is_quantity = meaning->type == COLUMN_F64 || (meaning->type == COLUMN_U64 && !meaning->is_counting);
+    return is_quantity ? PACK_RUNS : PACK_MATCHES;
+}
+
 static bool write_chunk(hid_t data, const hsize_t *offset, const struct packed *packed)
 {
     return packed->bytes != NULL &&
@@ -227,8 +252,8 @@ void h5_column_write(struct h5 *h5, hid_t column, const struct h5_meaning *meani
         return;
     }
     hsize_t offset = first;
-    struct packed packed = pack_chunk(h5->packer, PACK_MATCHES, cells, count, chunk_rows, h5_cell_bytes(meaning));
-    if (!rows_reserve(column, first + count) || !write_chunk(column, &offset, &packed)) {
+    struct packed packed = pack_chunk(h5->packer, how_packed(meaning), cells, count, chunk_rows, h5_cell_bytes(meaning));
+    if (!write_chunk(column, &offset, &packed)) {
         fail(h5, "dataset", meaning->name);
     }
 }
@@ -248,8 +273,7 @@ static bool array_chunk_write(struct h5 *h5, hid_t data, const struct h5_meaning
         }
         from = scratch;
     }
-    enum pack how = meaning->type == COLUMN_F64 ? PACK_RUNS : PACK_MATCHES;
-    struct packed packed = pack_chunk(h5->packer, how, from, (size_t)(rows * chunk[1]), chunk_cells, cell_bytes);
+    struct packed packed = pack_chunk(h5->packer, how_packed(meaning), from, (size_t)(rows * chunk[1]), chunk_cells, cell_bytes);
     return write_chunk(data, at, &packed);
 }
 
@@ -296,11 +320,55 @@ void h5_scale(struct h5 *h5, hid_t scale, const char *name)
     }
 }
 
-void h5_scale_attach(struct h5 *h5, hid_t labelled, hid_t scale, unsigned dimension)
+/* The attributes of the HDF5 Dimension Scale Specification: on a dataset, for each dimension a list of scales; on a scale, what
+ * dataset and dimension it is a scale of. */
+struct scale_user {
+    hobj_ref_t dataset;
+    unsigned dimension;
+};
+
+static hobj_ref_t reference_to(struct h5 *h5, hid_t object)
 {
-    if (!h5->failed && H5DSattach_scale(labelled, scale, dimension) < 0) {
+    hobj_ref_t reference = 0;
+    if (!h5->failed && H5Rcreate(&reference, object, ".", H5R_OBJECT, -1) < 0) {
         fail(h5, "dimension scale of", "a dataset");
     }
+    return reference;
+}
+
+void h5_scaled(struct h5 *h5, hid_t dataset, const hid_t *scales, unsigned rank)
+{
+    hobj_ref_t references[H5_RANK_MAX];
+    hvl_t lists[H5_RANK_MAX];
+    hsize_t size = rank;
+    for (unsigned i = 0; i < rank; i++) {
+        references[i] = reference_to(h5, scales[i]);
+        lists[i] = (hvl_t){1, &references[i]};
+    }
+    hid_t type = H5Tvlen_create(H5T_STD_REF_OBJ), space = H5Screate_simple(1, &size, NULL);
+    attr_add(h5, dataset, "DIMENSION_LIST", type, type, space, lists);
+    h5_close(space);
+    h5_close(type);
+}
+
+void h5_scales(struct h5 *h5, hid_t scale, const hid_t *datasets, size_t count, unsigned dimension)
+{
+    struct scale_user users[H5_SCALED_MAX];
+    hsize_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (datasets[i] != scale) {
+            users[used++] = (struct scale_user){reference_to(h5, datasets[i]), dimension};
+        }
+    }
+    if (used == 0) {
+        return;
+    }
+    hid_t type = H5Tcreate(H5T_COMPOUND, sizeof *users), space = H5Screate_simple(1, &used, NULL);
+    H5Tinsert(type, "dataset", offsetof(struct scale_user, dataset), H5T_STD_REF_OBJ);
+    H5Tinsert(type, "dimension", offsetof(struct scale_user, dimension), H5T_NATIVE_INT);
+    attr_add(h5, scale, "REFERENCE_LIST", type, type, space, users);
+    h5_close(space);
+    h5_close(type);
 }
 
 /* ---- compound tables
@@ -322,15 +390,13 @@ static hid_t record_table(struct h5 *h5, hid_t group, const char *name, const ch
                           const struct h5_field *fields, size_t field_count, hid_t type)
 {
     static const hsize_t empty = 0, unlimited = H5S_UNLIMITED, chunk = 64;
-    hid_t space = H5Screate_simple(1, &empty, &unlimited), create = storage(1, &chunk),
-          packed = H5Tcopy(type);
+    hid_t space = H5Screate_simple(1, &empty, &unlimited), packed = H5Tcopy(type);
     H5Tpack(packed);
-    hid_t table = H5Dcreate2(group, name, packed, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    hid_t table = H5Dcreate2(group, name, packed, space, H5P_DEFAULT, storage(h5, 1, &chunk), H5P_DEFAULT);
     if (table < 0) {
         fail(h5, "table", name);
     }
     h5_close(packed);
-    h5_close(create);
     h5_close(space);
     attr_ascii(h5, table, "CLASS", "TABLE");
     attr_ascii(h5, table, "VERSION", "3.0");

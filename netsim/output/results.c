@@ -20,7 +20,7 @@
 
 #define SCHEMA_VERSION 1
 
-enum { TEXT_BYTES = 64, NAME_TEXT_BYTES = 256, COLUMNS_MAX = 64, RUN_NAME_BYTES = 64 };
+enum { TEXT_BYTES = 64, NAME_TEXT_BYTES = 256, COLUMNS_MAX = H5_SCALED_MAX, RUN_NAME_BYTES = 64 };
 
 struct column_buffer {
     struct h5_meaning meaning;
@@ -34,6 +34,7 @@ struct table_buffer {
     const char *scale_name; /* of the column that is the scale; NULL: row_scale */
     uint64_t first_row;     /* of the chunk in the buffers */
     size_t count;           /* rows in the buffers */
+    uint64_t made_rows;     /* of the datasets */
     size_t chunk_rows;
     bool is_open, is_made, is_dirty; /* is_made: its datasets are in the file */
     size_t column_count;
@@ -74,7 +75,7 @@ static const size_t few_rows[RESULT_TABLE_COUNT] = {
     [RESULT_TABLE_summary] = 1,
 };
 
-static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0};
+static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0, true};
 
 /* ---- failing
  * ----------------------------------------------------------------------------------------------------- */
@@ -113,17 +114,20 @@ static void column_open(struct table_buffer *table, const struct result_column *
     buffer->dataset = H5I_INVALID_HID;
 }
 
+/* Between columns, or the cells of a row, 64 KiB apart, would all lie in the same few lines of a cache. */
+#define COLUMN_GAP_BYTES 192
+
 /* The buffers of all columns in one piece, which the system maps and nobody clears: most tables fill little of theirs. */
 static void buffers_alloc(struct results_run *run, struct table_buffer *table)
 {
-    size_t row_bytes = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < table->column_count; i++) {
-        row_bytes += table->columns[i].cell_bytes;
+        bytes += table->chunk_rows * table->columns[i].cell_bytes + COLUMN_GAP_BYTES;
     }
-    uint8_t *cells = arena_alloc_array(run->arena, table->chunk_rows, row_bytes);
+    uint8_t *cells = arena_alloc(run->arena, bytes);
     for (size_t i = 0; i < table->column_count; i++) {
         table->columns[i].cells = cells;
-        cells += table->chunk_rows * table->columns[i].cell_bytes;
+        cells += table->chunk_rows * table->columns[i].cell_bytes + COLUMN_GAP_BYTES;
     }
 }
 
@@ -132,20 +136,22 @@ static void scales_attach(struct h5 *h5, struct table_buffer *table)
 {
     const char *scale_name = table->scale_name;
     const char *names[COLUMNS_MAX] = {0};
-    hid_t scale = table->row_scale;
+    hid_t datasets[COLUMNS_MAX], scale = table->row_scale;
     for (size_t i = 0; i < table->column_count; i++) {
         names[i] = table->columns[i].meaning.name;
+        datasets[i] = table->columns[i].dataset;
         if (scale_name != NULL && strcmp(names[i], scale_name) == 0) {
-            scale = table->columns[i].dataset;
+            scale = datasets[i];
         }
     }
     h5_attr_texts(h5, table->group, "columns", names, table->column_count);
     h5_scale(h5, scale, scale_name != NULL ? scale_name : row_meaning.name);
     for (size_t i = 0; i < table->column_count; i++) {
-        if (table->columns[i].dataset != scale) {
-            h5_scale_attach(h5, table->columns[i].dataset, scale, 0);
+        if (datasets[i] != scale) {
+            h5_scaled(h5, datasets[i], &scale, 1);
         }
     }
+    h5_scales(h5, scale, datasets, table->column_count, 0);
 }
 
 static void table_open(struct results_run *run, enum result_table id)
@@ -172,13 +178,30 @@ static void table_make(struct h5 *h5, struct table_buffer *table, bool is_last)
 {
     table->is_made = true;
     table->chunk_rows = is_last && table->count > 0 ? table->count : table->chunk_rows;
+    table->made_rows = table->count;
     if (table->scale_name == NULL) {
-        table->row_scale = h5_column(h5, table->group, &row_meaning, table->chunk_rows);
+        table->row_scale = h5_column(h5, table->group, &row_meaning, table->made_rows, table->chunk_rows);
     }
     for (size_t i = 0; i < table->column_count; i++) {
-        table->columns[i].dataset = h5_column(h5, table->group, &table->columns[i].meaning, table->chunk_rows);
+        struct column_buffer *column = &table->columns[i];
+        column->dataset = h5_column(h5, table->group, &column->meaning, table->made_rows, table->chunk_rows);
     }
     scales_attach(h5, table);
+}
+
+static void table_grow(struct h5 *h5, struct table_buffer *table)
+{
+    uint64_t rows = table->first_row + table->count;
+    if (rows <= table->made_rows) {
+        return;
+    }
+    table->made_rows = rows;
+    for (size_t i = 0; i < table->column_count; i++) {
+        h5_column_grow(h5, table->columns[i].dataset, &table->columns[i].meaning, rows);
+    }
+    if (table->row_scale >= 0) {
+        h5_column_grow(h5, table->row_scale, &row_meaning, rows);
+    }
 }
 
 static void row_numbers_write(struct h5 *h5, struct table_buffer *table)
@@ -199,6 +222,7 @@ static void table_store(struct results_run *run, struct table_buffer *table, boo
     if (!table->is_dirty) {
         return;
     }
+    table_grow(h5, table);
     for (size_t i = 0; i < table->column_count; i++) {
         struct column_buffer *column = &table->columns[i];
         h5_column_write(h5, column->dataset, &column->meaning, table->first_row, table->count, table->chunk_rows,
@@ -246,8 +270,10 @@ static void row_buffer(struct table_buffer *table, const uint8_t *row)
             const char *text;
             memcpy(&text, field, sizeof text);
             text_cell(cell, column->cell_bytes, text);
+        } else if (column->cell_bytes == sizeof(uint64_t)) {
+            memcpy(cell, field, sizeof(uint64_t)); /* without a call */
         } else {
-            memcpy(cell, field, column->cell_bytes);
+            memcpy(cell, field, sizeof(uint32_t));
         }
     }
     table->count++;
@@ -319,14 +345,15 @@ enum status results_histogram(struct results_run *run, const char *name, const c
                               struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
-    struct h5_meaning edge = {"edge", unit, "lower edge of the bin", COLUMN_U64, 0};
-    struct h5_meaning value = {"count", "1", meaning, COLUMN_U64, 0};
+    struct h5_meaning edge = {"edge", unit, "lower edge of the bin", COLUMN_U64, 0, false};
+    struct h5_meaning value = {"count", "1", meaning, COLUMN_U64, 0, false};
     hid_t group = nested_group(run, "latency", name, meaning);
     hid_t scale = h5_array(h5, group, &edge, 1, &count, edges);
     hid_t data = h5_array(h5, group, &value, 1, &count, counts);
     h5_attr_texts(h5, group, "columns", (const char *const[]){edge.name, value.name}, 2);
     h5_scale(h5, scale, edge.name);
-    h5_scale_attach(h5, data, scale, 0);
+    h5_scaled(h5, data, &scale, 1);
+    h5_scales(h5, scale, &data, 1, 0);
     h5_close(data);
     h5_close(scale);
     h5_close(group);
@@ -339,17 +366,18 @@ enum status results_timeseries(struct results_run *run, const char *name, const 
                                const double *values, struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
-    struct h5_meaning time = {"time_ps", "ps", "simulated time", COLUMN_U64, 0};
-    struct h5_meaning column = {index_name, "1", index_name, COLUMN_U32, 0};
-    struct h5_meaning value = {name, unit, meaning, COLUMN_F64, 0};
+    struct h5_meaning time = {"time_ps", "ps", "simulated time", COLUMN_U64, 0, true};
+    struct h5_meaning column = {index_name, "1", index_name, COLUMN_U32, 0, true};
+    struct h5_meaning value = {name, unit, meaning, COLUMN_F64, 0, false};
     hid_t group = nested_group(run, "timeseries", name, meaning);
     hid_t times = h5_array(h5, group, &time, 1, &time_count, time_ps);
     hid_t indices = h5_array(h5, group, &column, 1, &index_count, index);
     hid_t data = h5_array(h5, group, &value, 2, (const size_t[]){time_count, index_count}, values);
     h5_scale(h5, times, time.name);
     h5_scale(h5, indices, column.name);
-    h5_scale_attach(h5, data, times, 0);
-    h5_scale_attach(h5, data, indices, 1);
+    h5_scaled(h5, data, (const hid_t[]){times, indices}, 2);
+    h5_scales(h5, times, &data, 1, 0);
+    h5_scales(h5, indices, &data, 1, 1);
     h5_close(data);
     h5_close(indices);
     h5_close(times);
@@ -380,12 +408,12 @@ enum status results_create(const char *path, bool stable, struct arena *arena, s
 {
     struct results *results = arena_one(arena, struct results);
     *results = (struct results){.arena = arena, .stable = stable, .file = -1, .runs = -1};
-    results->h5.packer = packer_new(arena);
     enum status status = twin_create(path, arena, &results->twin, diag);
     if (status != STATUS_OK) {
         return status;
     }
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* failures are told through diag */
+    h5_begin(&results->h5, arena);
     results->file = twin_h5_create(results->twin);
     if (results->file < 0) {
         results->h5.failed = true;
@@ -585,6 +613,7 @@ enum status results_close(struct results *results, struct diag *diag)
         run_close(results->open_runs);
     }
     h5_close(results->runs);
+    h5_end(&results->h5);
     if (results->file >= 0 && H5Fclose(results->file) < 0 && !results->h5.failed) {
         results->h5.failed = true;
         snprintf(results->h5.what, sizeof results->h5.what, "the end of the file");
