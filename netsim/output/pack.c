@@ -1,7 +1,5 @@
 #include "netsim/output/pack.h"
 
-#include "netsim/output/runs.h"
-
 #include <stdbool.h>
 #include <string.h>
 #include <zlib.h>
@@ -15,9 +13,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "cells are stored as t
 
 struct packer {
     struct arena *arena;
-    struct runs *runs;
-    z_stream stream;
-    bool is_ready; /* the stream */
+    z_stream streams[PACK_RUNS + 1];
+    bool is_ready[PACK_RUNS + 1];
     uint8_t *planes, *packed;
     size_t planes_capacity, packed_capacity;
 };
@@ -26,7 +23,6 @@ struct packer *packer_new(struct arena *arena)
 {
     struct packer *packer = arena_one(arena, struct packer);
     packer->arena = arena;
-    packer->runs = runs_new(arena);
     return packer;
 }
 
@@ -40,15 +36,16 @@ static void zlib_free(void *arena, void *bytes)
     (void)arena, (void)bytes; /* with the arena */
 }
 
-/* The stream is made once and used again for every chunk. */
-static bool stream_begin(struct packer *packer)
+/* Streams are made once and used again for every chunk. */
+static bool stream_begin(struct packer *packer, enum pack how)
 {
-    if (packer->is_ready) {
-        return deflateReset(&packer->stream) == Z_OK;
+    z_stream *stream = &packer->streams[how];
+    if (packer->is_ready[how]) {
+        return deflateReset(stream) == Z_OK;
     }
-    packer->is_ready = true;
-    packer->stream = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = packer->arena};
-    return deflateInit(&packer->stream, PACK_LEVEL) == Z_OK;
+    packer->is_ready[how] = true;
+    *stream = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = packer->arena};
+    return deflateInit2(stream, PACK_LEVEL, Z_DEFLATED, MAX_WBITS, 8, how == PACK_RUNS ? Z_RLE : Z_DEFAULT_STRATEGY) == Z_OK;
 }
 
 static void reserve(struct packer *packer, uint8_t **bytes, size_t *capacity, size_t wanted)
@@ -108,31 +105,6 @@ static void shuffle(const uint8_t *cells, size_t count, size_t chunk_cells, size
 
 /* ---- chunks ----------------------------------------------------------------------------------------------- */
 
-static struct packed matches_pack(struct packer *packer, size_t chunk_bytes)
-{
-    z_stream *stream = &packer->stream;
-    if (!stream_begin(packer)) {
-        return (struct packed){0};
-    }
-    size_t bound_bytes = deflateBound(stream, chunk_bytes);
-    reserve(packer, &packer->packed, &packer->packed_capacity, bound_bytes);
-    stream->next_in = packer->planes;
-    stream->avail_in = (unsigned)chunk_bytes;
-    stream->next_out = packer->packed;
-    stream->avail_out = (unsigned)bound_bytes;
-    if (deflate(stream, Z_FINISH) != Z_STREAM_END) {
-        return (struct packed){0};
-    }
-    return (struct packed){packer->packed, bound_bytes - stream->avail_out, 0};
-}
-
-static struct packed runs_pack(struct packer *packer, size_t chunk_cells, size_t cell_bytes)
-{
-    reserve(packer, &packer->packed, &packer->packed_capacity, runs_bound(chunk_cells, cell_bytes));
-    return (struct packed){packer->packed,
-                           runs_deflate(packer->runs, packer->planes, chunk_cells, cell_bytes, packer->packed), 0};
-}
-
 struct packed pack_chunk(struct packer *packer, enum pack how, const void *cells, size_t count, size_t chunk_cells,
                          size_t cell_bytes)
 {
@@ -144,5 +116,18 @@ struct packed pack_chunk(struct packer *packer, enum pack how, const void *cells
         return (struct packed){packer->planes, chunk_bytes, 3};
     }
     shuffle(cells, count, chunk_cells, cell_bytes, packer->planes);
-    return how == PACK_RUNS ? runs_pack(packer, chunk_cells, cell_bytes) : matches_pack(packer, chunk_bytes);
+    if (!stream_begin(packer, how)) {
+        return (struct packed){0};
+    }
+    z_stream *stream = &packer->streams[how];
+    size_t bound_bytes = deflateBound(stream, chunk_bytes);
+    reserve(packer, &packer->packed, &packer->packed_capacity, bound_bytes);
+    stream->next_in = packer->planes;
+    stream->avail_in = (unsigned)chunk_bytes;
+    stream->next_out = packer->packed;
+    stream->avail_out = (unsigned)bound_bytes;
+    if (deflate(stream, Z_FINISH) != Z_STREAM_END) {
+        return (struct packed){0};
+    }
+    return (struct packed){packer->packed, bound_bytes - stream->avail_out, 0};
 }
