@@ -1075,6 +1075,56 @@ static void test_a_message_fills_all_planes(void)
     each_transport(planes);
 }
 
+/* Messages of many hosts to one: no plane of it is loaded more than the others, whoever steers. */
+static void crowded_planes(const struct subject *subject, struct arena *arena)
+{
+    if (strstr(subject->settings, "ecmp") != NULL) {
+        return;
+    }
+    const struct fabric *fabric = net_fabric(arena, "multi_plane", "hosts=16 planes=4 radix=8 link_rate=100Gbps link_delay=1us");
+    struct net *net = net_new(arena, fabric, settings_of(arena, subject, ""), 1, NULL);
+    for (uint32_t src = 4; src < 12; src++) {
+        net_post(net, net_add(net, src, 0, LONG_BYTES / 4), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK((double)net_end_ps(net) < 8 * wire_bytes(net, LONG_BYTES / 4) * 8e12 / RATE_BPS * 1.06 + (double)net->facts.base_rtt_ps);
+}
+
+static void test_incast_takes_all_planes(void)
+{
+    each_transport(crowded_planes);
+}
+
+/* A port that is dark for long makes timeouts long. Nothing is lost here but what is trimmed, so nobody waits for one. */
+static void trimmed_at_leisure(const struct subject *subject, struct arena *arena)
+{
+    struct fabric *fabric = net_fabric(arena, "fat_tree", TREE);
+    uint64_t *up_ps = hand_column(uint64_t, fabric->port_up_ps);
+    up_ps[fabric->port_first[31]] = 50 * PS_PER_MS;
+    const char *settings = settings_of(arena, subject, "queue.capacity=20kB queue.full=trim");
+    struct net *net = net_new(arena, fabric, settings, 1, NULL);
+    if (net->queues.class_count < 2) {
+        return; /* ACKs that find a queue full are lost */
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t src = 4; src < 31; src++) {
+            net_post(net, net_add(net, src, round, 100000 + 1000 * src), 0);
+        }
+    }
+    net_run(net);
+    net_check_drained(net);
+    struct endpoint_counters ends;
+    endpoint_counters(net->endpoint, &ends);
+    CHECK(ends.trimmed_packets > 1000 && net_counters_sum(net).dropped_packets == 0);
+    CHECK(net_end_ps(net) < 10 * PS_PER_MS);
+}
+
+static void test_trimming_needs_no_timeout(void)
+{
+    each_transport(trimmed_at_leisure);
+}
+
 /* Rings over cables of 5 m: a round trip is a few packets, and both ways are full. */
 static void test_hpcc_fills_short_ways(void)
 {
@@ -1129,5 +1179,6 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
           TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
-          TEST(test_a_message_fills_all_planes), TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
+          TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_trimming_needs_no_timeout),
+          TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
           TEST(test_packets_are_composed_of_all_their_fields))

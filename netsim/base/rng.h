@@ -40,6 +40,7 @@ static inline uint64_t rng_draw(uint64_t seed, uint64_t stream, uint64_t ordinal
 #define RNG_SLOW (UINT64_C(8) << 60)        /* ordinal: slow ranks chosen so far */
 #define RNG_FAILURE (UINT64_C(10) << 60)    /* ^ kind; ordinal: what fails, when */
 #define RNG_ERROR (UINT64_C(11) << 60)      /* ^ port; ordinal: packets that have started on that port, and the try */
+#define RNG_WAKE (UINT64_C(12) << 60)       /* ^ message identity; ordinal: packets sent */
 #define RNG_PLACE (UINT64_C(9) << 60)       /* ^ job; ordinal: hosts chosen so far */
 
 /* 0 .. bound - 1 by multiply and shift (Lemire 2019); no value is favoured by more than bound / 2^64. */

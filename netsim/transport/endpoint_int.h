@@ -67,7 +67,7 @@ struct flow {
     uint32_t trimmed, duplicates;
     uint16_t ack_number;    /* of the next ACK (ACK_COALESCED) */
     bool owes_ack;          /* one more when no gap is left */
-    bool has_nacked;        /* ACK_IN_ORDER: the expected packet */
+    bool has_nacked;        /* ACK_IN_ORDER: the expected packet; ACK_COALESCED with windows: any, and there is a gap since */
     uint8_t generation;     /* both */
     uint8_t place;          /* both: in its chunk */
     bool has_connection;    /* both; else the message is one of its own */

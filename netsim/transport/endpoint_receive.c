@@ -82,7 +82,8 @@ static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow
     bool is_without_gap = flow->received_base == flow->received_count;
     bool pays = flow->owes_ack && is_without_gap;
     flow->owes_ack = flow->owes_ack && !is_without_gap;
-    return is_first || data->is_marked || data->asks_ack || pays ||
+    flow->has_nacked = flow->has_nacked && !is_without_gap;
+    return is_first || data->is_marked || data->asks_ack || pays || flow->has_nacked ||
            flow->unanswered_bytes >= endpoint->transport->ack_bytes;
 }
 
@@ -135,6 +136,16 @@ static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struc
     }
 }
 
+/* What has come, beside a NACK that cuts the sender's window: what it does not know to have come could fill that, and nothing
+ * would be left to ask. Caused by no packet: the one that was cut may be under way again. */
+static void arrivals_tell(struct endpoint *endpoint, struct flow *flow, const struct packet *cut, uint64_t now_ps)
+{
+    struct packet none = *cut;
+    none.seq = FLOW_PACKETS_MAX - 1;
+    none.is_marked = 0;
+    ack_send(endpoint, flow, &none, now_ps);
+}
+
 /* A packet without its payload. Where packets are taken in any order the NACK names the packet itself; go-back-N understands a
  * NACK as "all before this has come", so it names the expected packet: every time when that one was cut, since it may be a
  * repeat's turn again, else as for any packet behind a gap. */
@@ -144,6 +155,10 @@ static void trimmed_receive(struct endpoint *endpoint, struct flow *flow, const 
     flow->trimmed++;
     if (endpoint->ack != ACK_IN_ORDER) {
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
+        flow->has_nacked = endpoint->ack == ACK_COALESCED && endpoint->transport->has_window;
+        if (flow->has_nacked && flow->unanswered_bytes > 0) {
+            arrivals_tell(endpoint, flow, packet, now_ps);
+        }
         return;
     }
     bool is_expected = packet->seq == flow->received_base;
@@ -186,7 +201,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     host->counters.payload_bytes_delivered += packet->size_bytes - endpoint->config.shape.header_bytes;
     host->counters.moved_ps = now_ps;
     receive_note(endpoint, flow, packet->seq);
-    flow->has_nacked = false;
+    flow->has_nacked = flow->has_nacked && endpoint->ack == ACK_COALESCED;
     if (is_to_be_answered(endpoint, flow, packet, is_first)) {
         ack_send(endpoint, flow, packet, now_ps);
     }

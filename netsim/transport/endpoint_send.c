@@ -1,4 +1,5 @@
 /* The sender's half: which packet leaves next, and what the receiver's answers change. */
+#include "netsim/base/rng.h"
 #include "netsim/transport/endpoint_int.h"
 
 #include <string.h>
@@ -119,6 +120,30 @@ static void pace_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_
     }
 }
 
+static void ports_kick(const struct endpoint *endpoint, uint32_t host_id, uint64_t ports, uint64_t now_ps)
+{
+    for (; ports != 0; ports &= ports - 1) {
+        port_wake(endpoint, host_id, (uint32_t)__builtin_ctzll(ports), now_ps);
+    }
+}
+
+/* Of ports that rest, the first to be asked gets the packet: which one it is, a hash of the packet says, else a message that
+ * may send one packet at a time would always leave by the lowest, and so would those of all other hosts. */
+static void ports_wake(const struct endpoint *endpoint, const struct flow *flow, uint64_t ports, uint64_t now_ps)
+{
+    uint32_t host_id = flow->message.src_host;
+    uint64_t idle = 0;
+    for (uint64_t left = ports; left != 0; left &= left - 1) {
+        idle |= endpoint->hosts[host_id].ports[__builtin_ctzll(left)].is_served ? 0 : left & -left;
+    }
+    uint64_t later = 0, draw = rng_draw(endpoint->config.seed, RNG_WAKE ^ flow_identity(flow), flow->sent_count);
+    for (uint32_t i = rng_below(draw, (uint32_t)__builtin_popcountll(idle) + (idle == 0)); i > 0; i--) {
+        later |= (idle ^ later) & -(idle ^ later);
+    }
+    ports_kick(endpoint, host_id, idle ^ later, now_ps);
+    ports_kick(endpoint, host_id, later, now_ps);
+}
+
 void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     uint64_t missing = flow->allowed_ports & ~flow->queued_ports;
@@ -138,8 +163,10 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
     for (uint64_t left = missing; left != 0; left &= left - 1) {
         ready_push(endpoint, &endpoint->hosts[host_id].ports[__builtin_ctzll(left)].ready, slot);
     }
-    for (uint64_t left = missing; left != 0; left &= left - 1) {
-        port_wake(endpoint, host_id, (uint32_t)__builtin_ctzll(left), now_ps);
+    if (missing & (missing - 1)) {
+        ports_wake(endpoint, flow, missing, now_ps);
+    } else {
+        port_wake(endpoint, host_id, (uint32_t)__builtin_ctzll(missing), now_ps);
     }
 }
 

@@ -39,7 +39,9 @@ enum ack_policy {
     ACK_COALESCED, /* selective ACKs that report all that came: for the first packet of a message, a marked one, one
                       that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled. The
                       last packet of a message asks, repeats do, one that shuts the window does, and all packets where
-                      has_window_max says that the window is too small to wait for ack_bytes */
+                      has_window_max says that the window is too small to wait for ack_bytes. Where there is a window, a
+                      NACK brings one of what has come, and all is answered until no gap is left: else what the sender has
+                      not heard of can fill the window that the NACK has cut, until its timeout */
     ACK_IN_ORDER,  /* go-back-N: one cumulative ACK for every packet in order; others are thrown away, the first of
                       them answered by a NACK that names the expected one */
 };
