@@ -244,8 +244,14 @@ static void test_equal_pairs_fill_the_ring(void)
     CHECK(time_us > bound_us && time_us < 4 * bound_us);
 }
 
+/* A host alone has no neighbour, and needs none. */
+static void test_one_host_alone(void)
+{
+    CHECK_NEAR(busy_us("sip-ml-ring", "pattern:all_reduce,ranks=1,compute=1us", ""), 1, 1e-9);
+}
+
 TEST_MAIN("photonic", TEST(test_wavelengths_are_reused), TEST(test_wavelengths_run_out),
-          TEST(test_equal_pairs_fill_the_ring), TEST(test_ring_beats_electrical), TEST(test_bypass_keeps_the_ring),
+          TEST(test_equal_pairs_fill_the_ring), TEST(test_one_host_alone), TEST(test_ring_beats_electrical), TEST(test_bypass_keeps_the_ring),
           TEST(test_bypass_is_switched_at_the_start), TEST(test_rings_survive_failures),
           TEST(test_switched_paths), TEST(test_fixed_grid), TEST(test_hosts_take_whole_packets),
           TEST(test_bad_input))

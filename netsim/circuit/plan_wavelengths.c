@@ -105,7 +105,7 @@ static bool circuit_add(struct arcs *arcs, uint32_t left, uint32_t right)
 static void neighbours_add(struct arcs *arcs)
 {
     uint32_t hosts = arcs->graph->host_count;
-    for (uint32_t host = 0; host + (hosts == 2) < hosts; host++) {
+    for (uint32_t host = 0; host + (hosts <= 2) < hosts; host++) {
         circuit_add(arcs, host, (host + 1) % hosts);
     }
 }
