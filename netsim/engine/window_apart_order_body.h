@@ -99,13 +99,26 @@ static bool order_by_network(const struct lazy *at)
 }
 #endif
 
+/* Where one after the other comes by another port, as in order of time, a sum need not wait for itself. */
+static void choices_count(const struct lazy *at)
+{
+    const struct arrivals *arrivals = &at->worker->arrivals;
+    uint32_t *came_bytes = at->worker->came_bytes, count = arrivals->count;
+    const uint64_t *items = arrivals->items;
+    for (uint32_t i = 0; i < count; i++) {
+        came_bytes[lazy_item_port(at->core, items[i])] += (uint32_t)items[i] & PACKET_BYTES_MAX;
+    }
+}
+
 static void choices_order(const struct lazy *at)
 {
     struct arrivals *arrivals = &at->worker->arrivals;
+    bool is_done = false;
 #if SWITCH_LANES >= 8
-    if (arrivals->count > LANES && order_by_network(at)) {
-        return;
-    }
+    is_done = arrivals->count > LANES && order_by_network(at);
 #endif
-    lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
+    if (!is_done) {
+        lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
+    }
+    choices_count(at);
 }
