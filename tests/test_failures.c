@@ -5,6 +5,7 @@
 #include "netsim/failures.h"
 #include "tests/check.h"
 #include "tests/hand.h"
+#include "tests/support_run.h"
 
 #include <unistd.h>
 
@@ -375,7 +376,23 @@ static void test_heavy_loss_is_no_deadlock_and_a_cut_is(void)
     }
 }
 
+/* Queues hold packets for longer than the timeout, so most of them are sent twice and more, and copies outlive their messages:
+ * none may be taken for a packet, or an answer, of a later message that has the slot. */
+static void test_old_copies_are_of_no_new_message(void)
+{
+    struct arena *arena = arena_new("test");
+    struct run_request request = whole_request("pattern:alltoall,ranks=64,bytes=4MiB", "dragonfly-1056");
+    struct result_summary summary =
+        whole_run_good(request, NULL, "failures.links=1 failures.first=1s", arena).summary;
+    CHECK_EQUAL(summary.message_count, 64 * 63);
+    CHECK_EQUAL(summary.useful_bytes, 64 * 63 * UINT64_C(65536));
+    CHECK(summary.retransmission_count > 100000);
+    CHECK(summary.duplicate_count > 100000);
+    arena_free(arena);
+}
+
 TEST_MAIN("failures", TEST(test_lists), TEST(test_degraded_and_dead_overlap), TEST(test_spares_take_over), TEST(test_draws),
           TEST(test_jobs_survive), TEST(test_lost_credit_is_asked_for), TEST(test_degraded_links_and_spares_in_jobs), TEST(test_a_cut_is_a_deadlock),
           TEST(test_the_time_of_a_deadlock_is_that_of_the_last_packet), TEST(test_a_long_repair_is_waited_for),
-          TEST(test_a_slow_link_is_no_deadlock), TEST(test_idle_time_is_skipped), TEST(test_heavy_loss_is_no_deadlock_and_a_cut_is))
+          TEST(test_a_slow_link_is_no_deadlock), TEST(test_idle_time_is_skipped), TEST(test_heavy_loss_is_no_deadlock_and_a_cut_is),
+          TEST(test_old_copies_are_of_no_new_message))

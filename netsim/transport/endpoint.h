@@ -32,6 +32,10 @@
  * I6  Of a message that is complete the receiver only asks whether it is, since the sender may end it and use the slot again
  *     in another thread: the generation changes first, so who finds it unchanged after the counts has the counts of its
  *     message. A late packet of it has one answer, whether it is over at the sender or not.
+ * I7  Of a message that was sent in part twice, copies and their answers may be under way when it is over, and a generation
+ *     of three bits comes round in eight messages. Its slot rests until so many others of the host rest (SLOTS_AT_REST):
+ *     each of those took a timeout or a NACK's round trip, so eight times as many are behind a copy that could be taken for
+ *     one of a new message.
  *
  * Lost packets: where queues can drop, a timer per flow sends everything again that has been out for `rto`
  * without an acknowledgement (per packet, where the transport keeps times), and doubles while that is in vain (struct

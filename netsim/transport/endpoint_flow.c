@@ -49,16 +49,32 @@ static void flow_clear(struct flow *flow, uint8_t generation)
     memset((uint8_t *)flow + at, 0, sizeof *flow - at);
 }
 
+#define SLOTS_AT_REST 64
+
+/* A slot that was used before; ID_NONE where all of them are in use or rest. */
+static uint32_t slot_used_take(struct endpoint *endpoint, struct host *host, uint32_t host_id)
+{
+    uint32_t slot = host->free_slot;
+    if (slot != ID_NONE) {
+        host->free_slot = flow_at(endpoint, host_id, slot)->free_next;
+    } else if (host->rest_count > SLOTS_AT_REST) {
+        slot = host->rest_first;
+        host->rest_first = flow_at(endpoint, host_id, slot)->free_next;
+        host->rest_count--;
+    }
+    return slot;
+}
+
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
-    bool is_new = host->free_slot == ID_NONE; /* slots never used are not in the list: nobody touches them */
+    uint32_t slot = slot_used_take(endpoint, host, host_id);
+    bool is_new = slot == ID_NONE; /* slots never used are in no list: nobody touches them */
     if (is_new && host->slot_count == host->chunk_count * CHUNK_FLOWS) {
         host_add_chunk(endpoint, host_id);
     }
-    uint32_t slot = is_new ? host->slot_count++ : host->free_slot;
+    slot = is_new ? host->slot_count++ : slot;
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    host->free_slot = is_new ? ID_NONE : flow->free_next;
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     flow_clear(flow, generation);
@@ -74,14 +90,31 @@ static uint32_t ring_log2(const struct flow *flow)
     return flow->ring_mask == 0 ? 0 : 32 - (uint32_t)__builtin_clz(flow->ring_mask);
 }
 
+/* Rests where copies of packets may still be under way (I7). */
+static void slot_put(struct endpoint *endpoint, struct host *host, uint32_t host_id, uint32_t slot)
+{
+    struct flow *flow = flow_at(endpoint, host_id, slot);
+    bool is_clean = flow->is_local || flow->sent_count == flow->packet_count;
+    flow->free_next = is_clean ? host->free_slot : ID_NONE;
+    if (is_clean) {
+        host->free_slot = slot;
+        return;
+    }
+    if (host->rest_count++ == 0) {
+        host->rest_first = slot;
+    } else {
+        flow_at(endpoint, host_id, host->rest_last)->free_next = slot;
+    }
+    host->rest_last = slot;
+}
+
 void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot)
 {
     struct host *host = &endpoint->hosts[host_id];
     struct flow *flow = flow_at(endpoint, host_id, slot);
     flow->timer_ps = TIME_NEVER_PS;
     flow->is_paced = false;
-    flow->free_next = host->free_slot;
-    host->free_slot = slot;
+    slot_put(endpoint, host, host_id, slot);
     if (flow->ring != NULL) {
         uint64_t **list = &host->free_rings[ring_log2(flow)];
         memcpy(flow->ring, list, sizeof *list);

@@ -194,6 +194,7 @@ struct host {
     uint32_t port_count;
     uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
     uint32_t free_slot, slot_count;           /* list through free_next; slots ever used */
+    uint32_t rest_first, rest_last, rest_count; /* slots at rest (I7), oldest first, through free_next */
     uint64_t message_count;
     uint64_t post_ps;                         /* the NIC takes no message before */
     uint64_t pull_ps;                         /* no pull before */
