@@ -40,8 +40,10 @@ PROTO_C = $(patsubst traces/%.proto,$(BUILD)/gen/traces/%.pb-c.c,$(wildcard trac
 SOURCES = $(wildcard netsim/*.c netsim/*/*.c topologies/*.c traces/*.c analysis/*.c)
 PRESETS = $(sort $(wildcard topologies/presets/*.yaml))
 MODELS = $(sort $(wildcard traces/models/*.yaml))
+TRANSPORTS := $(shell sed -n 's|^TRANSPORT(\([a-z]*\))|netsim/transport/\1.c|p' netsim/transport/transports.def)
 LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out netsim/main.c,$(SOURCES))) $(PROTO_C:.c=.o) \
-              $(BUILD)/gen/topologies/presets.o $(BUILD)/gen/traces/model_texts.o
+              $(BUILD)/gen/topologies/presets.o $(BUILD)/gen/traces/model_texts.o \
+              $(BUILD)/gen/netsim/transport_pages.o
 TEST_SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support_*.c))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 PHOTONET = $(BUILD)/photonet
@@ -101,6 +103,11 @@ $(BUILD)/gen/topologies/presets.c: $(PRESETS) topologies/presets Makefile
 	$(call texts,fabric,$(PRESETS))
 $(BUILD)/gen/traces/model_texts.c: $(MODELS) traces/models Makefile
 	$(call texts,trace,$(MODELS))
+
+# So are the heads of transports: what is modelled, what not, what it was checked against.
+$(BUILD)/gen/netsim/transport_pages.c: $(TRANSPORTS) netsim/transport/transports.def netsim/transport/pages.awk
+	@mkdir -p $(@D)
+	@awk -f netsim/transport/pages.awk $(TRANSPORTS) >$@
 
 # One line each, rewritten only where it changed: what depends on it is rebuilt then and not before.
 write_if_new = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@
@@ -231,7 +238,9 @@ $(BUILD)/install/photonet.1: $(PHOTONET) netsim/manpage.awk
 	@mkdir -p $(@D)
 	$(call say,gen ,$@)
 	@{ $(PHOTONET) --help; for command in $$(sed -n 's/^COMMAND(\([a-z]*\),.*/\1/p' include/photonet/commands.def); do \
-	    echo "@@ $$command"; $(PHOTONET) $$command --help; done; } | awk -v version=$(VERSION) -f netsim/manpage.awk >$@
+	    echo "@@ $$command"; $(PHOTONET) $$command --help; done; \
+	    for transport in $(basename $(notdir $(TRANSPORTS))); do \
+	    echo "@@ transport $$transport"; $(PHOTONET) transport $$transport; done; } | awk -v version=$(VERSION) -f netsim/manpage.awk >$@
 
 $(BUILD)/install/photonet.pc: netsim/version.c Makefile FORCE
 	@mkdir -p $(@D)

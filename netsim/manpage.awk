@@ -1,5 +1,6 @@
 # The manual page, from what the program says of itself: `photonet --help`, then for each command a line "@@ NAME" and
-# the output of `photonet NAME --help`. So the page cannot say anything else than the program.
+# the output of `photonet NAME --help`, and for each transport "@@ transport NAME" and its page. So the page cannot say
+# anything else than the program.
 #   awk -v version=0.1.0 -f netsim/manpage.awk
 
 function escaped(text) {
@@ -30,7 +31,7 @@ BEGIN {
 
 /^@@ / {
     verbatim_end()
-    print ".SH \"PHOTONET " toupper($2) "\""
+    print ".SH \"PHOTONET " toupper(substr($0, 4)) "\""
     print ".nf"
     is_verbatim = 1
     next

@@ -168,7 +168,7 @@ static enum status transport_choose(const struct trace_setting *settings, size_t
         scenario->transport = transports[0];
     }
     if (scenario->transport == NULL) {
-        return diag_input(diag, at, "unknown transport \"%s\"; `photonet run --parameters` lists them", name);
+        return diag_input(diag, at, "unknown transport \"%s\"; `photonet transport` lists them", name);
     }
     scenario->transport_values = param_defaults(&scenario->transport->params, arena);
     return STATUS_OK;

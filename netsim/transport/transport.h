@@ -107,6 +107,13 @@ struct transport {
     /* Receiver-driven where there is one: with ACK_COALESCED and times only. */
     void (*pull)(const void *values, const struct transport_facts *facts, struct pull_rule *rule);
 };
+/* What the head of each file says, for `photonet transport`; compiled in (pages.awk). Ends with name == NULL. */
+struct transport_page {
+    const char *name;
+    const char *text;
+};
+extern const struct transport_page transport_pages[];
+
 extern const struct transport *const transports[]; /* ends with NULL */
 
 static inline enum ack_policy transport_ack(const struct transport *transport, const void *values)

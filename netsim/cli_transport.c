@@ -1,0 +1,112 @@
+/* photonet transport: what each transport models, what it does not, and what it was checked against. The pages are the
+ * heads of the files in netsim/transport, compiled in. */
+#include "netsim/cli.h"
+#include "netsim/transport/transport.h"
+
+#include <jansson.h>
+#include <string.h>
+
+enum { OPT_FORMAT = 256 };
+
+static const struct argp_option options[] = {
+    {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
+    {0},
+};
+
+struct arguments {
+    struct diag *diag;
+    const char *name;
+    bool is_json;
+};
+
+static error_t option_parse(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case OPT_FORMAT:
+        arguments->is_json = strcmp(text, "json") == 0;
+        if (!arguments->is_json && strcmp(text, "table") != 0) {
+            diag_set(arguments->diag, STATUS_USAGE, "--format %s: table or json was expected", text);
+            return EINVAL;
+        }
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->name != NULL) {
+            diag_set(arguments->diag, STATUS_USAGE, "argument %s: one transport was expected", text);
+            return EINVAL;
+        }
+        arguments->name = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, option_parse, "[NAME]", "Lists the transports, or prints the page of one: what is modelled, what is not, what it "
+    "was checked against, its parameters.\v`photonet run --transport NAME` runs it, `--set transport.KEY=VALUE` sets its parameters.", NULL, NULL, NULL};
+
+static const char *page_of(const char *name)
+{
+    const struct transport_page *page = transport_pages;
+    while (page->name != NULL && strcmp(page->name, name) != 0) {
+        page++;
+    }
+    return page->text;
+}
+
+static void page_print(const struct transport *transport)
+{
+    printf("%s: %s\n\n%s\nParameters%s\n", transport->name, transport->summary, page_of(transport->name),
+           transport->params.row_count > 0 ? "" : ": none");
+    param_help(&transport->params, "transport.", stdout);
+}
+
+static enum status json_print(const struct transport *only, struct diag *diag)
+{
+    json_t *list = json_array();
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        if (only == NULL || only == *transport) {
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "transport", (*transport)->name, "summary",
+                                                  (*transport)->summary, "page", page_of((*transport)->name)));
+        }
+    }
+    int failed = json_dumpf(list, stdout, JSON_INDENT(2));
+    json_decref(list);
+    printf("\n");
+    return failed ? diag_set(diag, STATUS_IO, "cannot write to the standard output") : STATUS_OK;
+}
+
+static void list_print(void)
+{
+    for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
+        printf("%-8s %s\n", (*transport)->name, (*transport)->summary);
+    }
+    printf("\n`photonet transport NAME` says what is modelled, what is not, and how it compares with other simulators.\n");
+}
+
+static enum status transport_show(const struct arguments *arguments, struct diag *diag)
+{
+    const struct transport *transport = arguments->name != NULL ? transport_find(arguments->name) : NULL;
+    if (arguments->name != NULL && transport == NULL) {
+        return diag_set(diag, STATUS_INPUT, "transport: unknown transport \"%.60s\"; `photonet transport` lists them",
+                        arguments->name);
+    }
+    if (arguments->is_json) {
+        return json_print(transport, diag);
+    }
+    if (transport == NULL) {
+        list_print();
+    } else {
+        page_print(transport);
+    }
+    return STATUS_OK;
+}
+
+enum status command_transport(int argc, char **argv, struct diag *diag)
+{
+    struct arguments arguments = {.diag = diag};
+    bool is_done = false;
+    enum status status = cli_parse(&argp, argc, argv, &arguments, &is_done, diag);
+    return status == STATUS_OK && !is_done ? transport_show(&arguments, diag) : status;
+}
