@@ -95,6 +95,35 @@ static void test_torus_circle_is_named(void)
     arena_free(done.arena);
 }
 
+/* The same of pauses, over switches: hosts send none. */
+static void test_circle_of_pauses_is_named(void)
+{
+    const char *const pattern = "pattern:permutation,ranks=256,bytes=300kB";
+    const char *const tight = "routing.paths=valiant queue.xoff=5kB queue.xon=4kB";
+    struct done done = run(pattern, "dragonfly-1056", "window", "routing.paths=valiant queue.xoff=5kB queue.xon=4kB queue.lanes=no");
+    CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+    CHECK_HOLDS(done.result.explanation, "cyclic buffer dependency: ");
+    CHECK_HOLDS(done.result.explanation, " of switch ");
+    arena_free(done.arena);
+    done = run(pattern, "dragonfly-1056", "window", tight);
+    CHECK_EQUAL(done.status, STATUS_OK);
+    CHECK(done.result.summary.pause_count > 1000 && done.result.summary.drop_count == 0);
+    arena_free(done.arena);
+}
+
+/* Go-back-N over switches that choose: packets and answers overtake each other, and a NACK that comes late says nothing any
+ * more. Slow, but it ends. */
+static void test_go_back_over_adaptive_choices_ends(void)
+{
+    static const char *const transports[] = {"roce", "dcqcn", "hpcc"};
+    for (size_t i = 0; i < 3; i++) {
+        struct done done = run("pattern:permutation,ranks=128,bytes=500kB", "htsim-128", transports[i], "queue.adaptive=yes");
+        CHECK_EQUAL(done.status, STATUS_OK);
+        CHECK(done.result.summary.retransmission_count > 0);
+        arena_free(done.arena);
+    }
+}
+
 /* By all shortest ways packets turn anywhere, and two lanes a ring are not enough. */
 static void test_turning_tori_need_colours(void)
 {
@@ -175,4 +204,5 @@ static void test_flowlets(void)
 }
 
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
-          TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
+          TEST(test_circle_of_pauses_is_named),
+          TEST(test_go_back_over_adaptive_choices_ends), TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))

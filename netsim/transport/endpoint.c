@@ -569,7 +569,8 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     }
     endpoint->can_lose |= endpoint->config.can_fail || profile->shared_bytes > 0;
     /* Go-back-N throws packets away that overtake others. */
-    endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !balance_has(endpoint->config.balance, BALANCE_PINNED);
+    bool is_one_path = balance_has(endpoint->config.balance, BALANCE_PINNED) && !profile->is_adaptive;
+    endpoint->can_lose |= endpoint->ack == ACK_IN_ORDER && !is_one_path;
     for (uint32_t class = 0; class < profile->class_count; class++) {
         endpoint->can_lose |= profile->class[class].capacity_bytes > 0;
         endpoint->can_close |= profile->class[class].xoff_bytes > 0 || profile->class[class].credit_bytes > 0;
