@@ -419,11 +419,13 @@ static void window_kick(struct engine *engine, uint32_t host, uint32_t port, uin
     uint32_t node = core->inner[host];
     struct worker *worker = &core->workers[core->nodes[node].owner];
     const struct window_port *kicked = &core->ports[core->nodes[node].port_first + port];
-    if (worker->host_now == node && kicked->is_busy) {
+    if (worker->visit.port == kicked) {
+        if (worker->visit.state.leave_ps == TIME_NEVER_PS) {
+            visit_kick(worker, now_ps);
+        }
         return; /* what most kicks are: an arrival has made something to send, but the port is sending */
     }
-    if (worker->own.port == kicked) {
-        own_kick(worker, now_ps);
+    if (worker->host_now == node && kicked->is_busy) {
         return;
     }
     position_fix(core, now_ps);
