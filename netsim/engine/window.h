@@ -91,7 +91,7 @@
  *   window_inbox.c   chunks, far packets, timers
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width, of the parts
  *                    window_lanes_body.h, window_sort_body.h, window_scan_body.h, window_class_body.h (two classes)
- *   window_host.c    a host, event by event
+ *   window_host.c    a host, event by event; visit.h, window_visit.c: in one piece, where nothing is unusual
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
  *   window_lazy.h, window_lazy*.[hc], window_apart*_body.h   the same where nothing is unusual
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
@@ -364,7 +364,7 @@ struct worker {
     uint32_t super_now;            /* super-node that is served, else SUPER_NONE, which no node has */
     struct super_run *super_run;   /* window_super.c */
     struct steps steps;            /* of that one */
-    uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
+    uint32_t node_next, node_after, node_third; /* which will be served next, after that one, and then; ID_NONE: unknown */
     const struct chunk **chunk_next; /* of that one, per writer: fetched into the cache meanwhile */
     uint32_t port_next;            /* the same, for nodes that are served whole */
     struct far_heap far;
@@ -890,6 +890,9 @@ void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now
 bool visit_open(struct worker *worker, const struct window_node *host);
 void visit_serve(struct worker *worker);
 uint32_t visit_close(struct worker *worker);
+/* What the next hosts will need is fetched a little ahead: before a host is served, and when it has been. */
+void hosts_expect(const struct worker *worker);
+void hosts_fetch(const struct worker *worker);
 /* The port is that of the visit, and free. */
 void visit_kick(struct worker *worker, uint64_t now_ps);
 /* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */

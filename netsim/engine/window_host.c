@@ -304,6 +304,7 @@ void host_serve(struct worker *worker, uint32_t node)
     if (worker->node_next != ID_NONE) {
         lines_prefetch(&worker->core->ports[worker->core->nodes[worker->node_next].port_first], 2);
     }
+    hosts_expect(worker);
     node_touch(worker->core, host);
     node_due_take(worker, host);
     bool is_all = false;
@@ -314,4 +315,5 @@ void host_serve(struct worker *worker, uint32_t node)
     }
     arrivals_release(worker);
     host_leave(worker, node);
+    hosts_fetch(worker);
 }

@@ -199,6 +199,7 @@ void lazy_host_serve(struct worker *worker, uint32_t node_id)
     }
     worker->host_now = node_id;
     next_node_prefetch(worker);
+    hosts_expect(worker);
     worker->port_next = 0;
     next_port_prefetch(worker);
     node_due_take(worker, walk.node);
@@ -208,4 +209,5 @@ void lazy_host_serve(struct worker *worker, uint32_t node_id)
     arrivals_release(worker);
     host_close(&walk);
     worker->host_now = ID_NONE;
+    hosts_fetch(worker);
 }

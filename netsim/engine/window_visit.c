@@ -151,3 +151,46 @@ uint32_t visit_close(struct worker *worker)
     visit->port = NULL;
     return state->received;
 }
+
+/* ---- what is needed soon ----------------------------------------------------------------------------------- */
+
+static uintptr_t newest_chunk(const struct worker *writer, uint32_t node, uint32_t slot)
+{
+    return writer->tails[(size_t)node << writer->core->slot_bits | slot];
+}
+
+void hosts_fetch(const struct worker *worker)
+{
+    const struct window_core *core = worker->core;
+    if (core->config.ops->expect == NULL || worker->node_third == ID_NONE) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        uintptr_t at = newest_chunk(&core->workers[i], worker->node_third, worker->slot);
+        if (at != 0) {
+            lines_prefetch((const void *)(at & ~(uintptr_t)CHUNK_ROOM_MASK), CHUNK_BYTES / 64);
+        }
+    }
+}
+
+static void host_expect(const struct worker *worker, uint32_t node, enum host_expect what)
+{
+    const struct window_core *core = worker->core;
+    const struct engine_config *config = &core->config;
+    for (uint32_t i = 0; node != ID_NONE && i < core->worker_count; i++) {
+        uintptr_t at = newest_chunk(&core->workers[i], node, worker->slot);
+        const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+        uint32_t count = at == 0 ? 0 : CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
+        config->ops->expect(config->context, core->nodes[node].id, chunk->packets, count, what);
+    }
+}
+
+/* Of the hosts after the one that is served now, the chunk of the third is fetched when this one has been served; before the
+ * next one is, what the packets in it are for; and before the one after that, what hangs at it. */
+void hosts_expect(const struct worker *worker)
+{
+    if (worker->core->config.ops->expect != NULL) {
+        host_expect(worker, worker->node_next, EXPECT_REST);
+        host_expect(worker, worker->node_after, EXPECT_FIRST);
+    }
+}
