@@ -9,7 +9,7 @@
 
 #include "netsim/base/clock.h"
 #include "netsim/base/rng.h"
-#include "netsim/engine/engine.h"
+#include "netsim/engine/visit.h"
 #include "netsim/transport/endpoint.h"
 
 #include <inttypes.h>
@@ -83,12 +83,9 @@ struct bench_net {
     struct bench_host *hosts;
 };
 
-static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+static inline bool light_next(struct bench_host *host, uint32_t host_id, struct packet *packet)
 {
-    struct bench_net *net = context;
-    struct bench_host *host = &net->hosts[host_id];
     uint32_t ack_count = host->ack_count, sent = host->sent;
-    (void)now_ps, (void)port;
     uint32_t choices = ack_count | (uint32_t)((sent < host->total) & (sent - host->acked < BENCH_WINDOW));
     if (choices == 0) {
         return false;
@@ -106,18 +103,9 @@ static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t 
     return true;
 }
 
-static bool paused_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
-{
-    struct bench_net *net = context;
-    bool is_open = net->engine->class->open_classes(net->engine, host_id, port) & 1;
-    return is_open && light_pull(context, host_id, port, now_ps, packet);
-}
-
 /* An ACK is made of whatever arrives, and kept where that was data. */
-static void light_receive(void *context, uint32_t host_id, const struct packet *packet, uint64_t now_ps)
+static inline void light_take(struct bench_host *host, const struct packet *packet, uint64_t now_ps)
 {
-    struct bench_net *net = context;
-    struct bench_host *host = &net->hosts[host_id];
     struct light_words words = words_of(packet);
     bool is_ack = words_kind(words) == PACKET_ACK;
     host->digest = (host->digest ^ now_ps) * RNG_STEP + (words.high & 0xffffff);
@@ -126,7 +114,50 @@ static void light_receive(void *context, uint32_t host_id, const struct packet *
     words = words_answered(words);
     words_put(words, &host->acks[(host->ack_head + host->ack_count) & host->ack_mask]);
     host->ack_count += !is_ack;
+}
+
+static bool light_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct bench_net *net = context;
+    (void)now_ps, (void)port;
+    return light_next(&net->hosts[host_id], host_id, packet);
+}
+
+static bool paused_pull(void *context, uint32_t host_id, uint32_t port, uint64_t now_ps, struct packet *packet)
+{
+    struct bench_net *net = context;
+    bool is_open = net->engine->class->open_classes(net->engine, host_id, port) & 1;
+    return is_open && light_pull(context, host_id, port, now_ps, packet);
+}
+
+static void light_receive(void *context, uint32_t host_id, const struct packet *packet, uint64_t now_ps)
+{
+    struct bench_net *net = context;
+    light_take(&net->hosts[host_id], packet, now_ps);
     engine_kick(net->engine, host_id, 0, now_ps);
+}
+
+/* The same in one piece (visit.h). */
+static inline bool visit_next(void *context, struct host_visit *visit, uint64_t now_ps, struct packet *packet)
+{
+    (void)now_ps;
+    return (visit->open_classes & 1) && light_next(context, visit->host, packet);
+}
+
+static inline bool visit_took(void *context, struct host_visit *visit, const struct packet *packet, uint64_t now_ps)
+{
+    (void)visit;
+    light_take(context, packet, now_ps);
+    return true;
+}
+
+static void light_visit(void *context, struct host_visit *visit)
+{
+    struct bench_host *hosts = ((struct bench_net *)context)->hosts, host = hosts[visit->host];
+    struct visit_state state = visit->state;
+    visit_run(visit, &state, &host, false, visit_next, visit_took);
+    visit->state = state;
+    hosts[visit->host] = host;
 }
 
 static void light_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
@@ -134,8 +165,10 @@ static void light_event(void *context, uint32_t host, enum host_event kind, uint
     (void)context, (void)host, (void)kind, (void)argument, (void)now_ps;
 }
 
-static const struct host_ops light_ops = {.pull = light_pull, .receive = light_receive, .event = light_event};
-static const struct host_ops paused_ops = {.pull = paused_pull, .receive = light_receive, .event = light_event};
+static const struct host_ops light_ops = {
+    .pull = light_pull, .receive = light_receive, .event = light_event, .visit = light_visit};
+static const struct host_ops paused_ops = {
+    .pull = paused_pull, .receive = light_receive, .event = light_event, .visit = light_visit};
 
 /* ---- the real endpoints ----------------------------------------------------------------------------------- */
 

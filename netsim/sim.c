@@ -91,6 +91,12 @@ static void on_receive(void *context, uint32_t host, const struct packet *packet
     endpoint_receive(sim->endpoint, host, packet, now_ps);
 }
 
+static void on_expect(void *context, uint32_t host, const struct packet *packets, uint32_t count, enum host_expect what)
+{
+    const struct sim *sim = context;
+    endpoint_expect(sim->endpoint, host, packets, count, what);
+}
+
 static void on_event(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps)
 {
     struct sim *sim = context;
@@ -108,9 +114,12 @@ static void on_control(void *context, uint32_t host, uint64_t argument, uint64_t
     circuits_told(sim->circuits, host, argument, now_ps);
 }
 
-static const struct host_ops host_ops = {.pull = on_pull, .receive = on_receive, .event = on_event};
-static const struct host_ops host_ops_controlled = {
-    .pull = on_pull, .receive = on_receive, .event = on_event, .control = on_control};
+static struct host_ops host_ops(const struct sim *sim)
+{
+    return (struct host_ops){.pull = on_pull, .receive = on_receive, .event = on_event,
+                             .expect = endpoint_wants_expect(sim->endpoint) ? on_expect : NULL,
+                             .control = sim->circuits != NULL ? on_control : NULL};
+}
 
 /* ---- building --------------------------------------------------------------------------------------------- */
 
@@ -319,6 +328,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .context = sim,
     };
     sim->endpoint = endpoint_new(sim->arena, &endpoint_config);
+    sim->ops = host_ops(sim);
     const struct engine_config engine_config = {
         .epochs = sim->failures.epochs != NULL ? sim->failures.epochs : slices_routes(sim->fabric, sim->routes, sim->arena),
         .link_changes = sim->failures.changes,
@@ -336,7 +346,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .cells = shape.cells,
         .switch_queues = queues,
         .host_queues = queues,
-        .ops = sim->circuits != NULL ? &host_ops_controlled : &host_ops,
+        .ops = &sim->ops,
         .control_delay_ps = sim->circuits != NULL ? sim->fabric->rules.signal_ps : 0,
         .context = sim,
         .groups = sim->teams != NULL ? sim->teams->groups : NULL,

@@ -25,6 +25,7 @@ struct sim {
     struct replay *replay;
     const struct team_table *teams; /* NULL: switches combine and copy nothing */
     struct endpoint *endpoint;
+    struct host_ops ops;
     struct engine *engine;
     struct circuits *circuits; /* NULL: none are set while the job runs */
     struct failures failures;

@@ -95,6 +95,8 @@ static inline void packet_compose(struct packet *to, const struct packet_parts *
 
 enum host_event { HOST_TIMER, HOST_OPERATION }; /* in the order law: timers before operations */
 
+enum host_expect { EXPECT_FIRST, EXPECT_REST };
+struct host_visit;
 struct host_ops {
     /* The next packet that `host` sends on its `port` (counted within the host), or false: then the port sleeps
      * until the next kick. */
@@ -103,6 +105,12 @@ struct host_ops {
     void (*receive)(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps);
     /* A timer or operation that was set with engine_timer is due. argument < 2^40. */
     void (*event)(void *context, uint32_t host, enum host_event kind, uint64_t argument, uint64_t now_ps);
+    /* NULL, or all that the host does in a window by visit_run (visit.h) with what these do: it saves the calls. An engine
+     * may ask for it, or not. */
+    void (*visit)(void *context, struct host_visit *visit);
+    /* NULL, or a hint: `host` will receive these packets (and others that pass by it) soon: what they need may be fetched into
+     * the cache, first what finds the rest, a little later that. */
+    void (*expect)(void *context, uint32_t host, const struct packet *packets, uint32_t count, enum host_expect what);
     /* What `host` told the controller with engine_tell has reached it; NULL where nobody tells. By one thread at a
      * time, in the order (time, host, order of the calls of that host), and before all else of that time. It may call
      * engine_gate, engine_tell and, for any host, engine_timer. */

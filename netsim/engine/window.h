@@ -91,7 +91,7 @@
  *   window_inbox.c   chunks, far packets, timers
  *   window_switch.c  a switch, packet by packet; window_switch_body.h: the same for vectors of any width, of the parts
  *                    window_lanes_body.h, window_sort_body.h, window_scan_body.h, window_class_body.h (two classes)
- *   window_host.c    a host, event by event
+ *   window_host.c    a host, event by event; visit.h, window_visit.c: in one piece, where nothing is unusual
  *   window_class.h, window_class.c, window_coupled.c   what is more than a FIFO
  *   window_lazy.h, window_lazy*.[hc], window_apart*_body.h   the same where nothing is unusual
  *   window_gate.h, window_gate.c, window_control.c   gates, failures, groups; the controller
@@ -105,6 +105,7 @@
 #include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
 #include "netsim/engine/eventq.h"
+#include "netsim/engine/visit.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -116,17 +117,7 @@ enum { SLOTS_MAX = 4, RATE_TABLES_MAX = 1, CLASS_RING_MIN = 1 };
 enum { SLOTS_MAX = 64, RATE_TABLES_MAX = 64, CLASS_RING_MIN = 8 };
 #endif
 enum { LAZY_PORTS_MAX = 512, HOST_LOOK_MAX = 8 }; /* beyond: all ports of a node are too many to be looked at again and again */
-enum { CHUNK_PACKETS = 24, CHUNK_BYTES = 512, CHUNK_ROOM_MASK = CHUNK_BYTES - 1, SLOTS_MIN = 4 };
-
-/* Packets on their way to one node in one window. */
-struct chunk {
-    struct chunk *older;
-    uint32_t owner; /* worker that fills it */
-    uint32_t count; /* once it is closed, or taken */
-    uint32_t keys[CHUNK_PACKETS]; /* offset in the window << key_shift | port of arrival << 1 | is whole */
-    struct packet packets[CHUNK_PACKETS];
-};
-_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "a chunk is eight cache lines");
+enum { SLOTS_MIN = 4 };
 
 struct window_waiting {
     struct packet packet;
@@ -289,17 +280,6 @@ struct port_sent {
     uint64_t packets, bytes, busy_ps, wait_ps;
 };
 
-/* The way out of a host that is served, where it has but one, and port_is_near: what all its packets need is looked up once,
- * and what they add to the counters is added once. */
-struct own_way {
-    struct window_port *port; /* NULL: none */
-    uintptr_t *tails;         /* of the peer */
-    const uint32_t *service_ps;
-    uint32_t cut_bytes, cut_service_ps; /* larger packets arrive when so much has been sent */
-    uint32_t reach_ps, slot, key;
-    struct port_sent sent;
-};
-
 /* Ports with an adaptive choice, while the choices of a node are made (window_apart_choice_body.h). */
 struct choice_port {
     uint32_t next, end; /* of what leaves there in this window, in `leaves` */
@@ -379,12 +359,12 @@ struct worker {
     struct tell_heap tells;        /* of this worker's hosts to the controller */
     struct timer_heap local;       /* of the host that runs, due in this window */
     uint32_t host_now;             /* inner number, ID_NONE outside */
-    struct own_way own;            /* of that one */
+    struct host_visit visit;       /* of that one */
     uint32_t whole_now;            /* the same of the node that is served whole */
     uint32_t super_now;            /* super-node that is served, else SUPER_NONE, which no node has */
     struct super_run *super_run;   /* window_super.c */
     struct steps steps;            /* of that one */
-    uint32_t node_next;            /* which will be served next, ID_NONE: unknown */
+    uint32_t node_next, node_after, node_third; /* which will be served next, after that one, and then; ID_NONE: unknown */
     const struct chunk **chunk_next; /* of that one, per writer: fetched into the cache meanwhile */
     uint32_t port_next;            /* the same, for nodes that are served whole */
     struct far_heap far;
@@ -452,6 +432,7 @@ struct window_core {
     uint32_t mix_waiting_max;    /* of the last class: more cannot start in a window, or are too many */
     bool has_credits;            /* switches or hosts spend them */
     bool are_hosts_usual;        /* of one class, which may be paused at most, without gates (window_coupled.c) */
+    bool are_hosts_plain;        /* of any classes, which may be paused at most, without gates and telemetry (window_visit.c) */
     bool is_direct;              /* the way of a packet depends on nothing but the routes, backlogs and itself */
     uint64_t *waiting;           /* bit per port, each node from a word of its own; hosts: with class_ports only */
     uint64_t *touched;           /* the same: served since the last look at when it is free (window_count.c) */
@@ -489,7 +470,6 @@ struct link_load {
 
 /* Zeroed, aligned to 64 bytes. */
 void *pool_alloc(struct worker *worker, size_t bytes);
-uintptr_t inbox_open(struct worker *worker, uint32_t node, uint32_t slot);
 #define SUPER_NONE (ID_NONE - 1)
 /* Into a super-node that is being served, in this window (window_super.c). */
 void super_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole, const struct packet *packet);
@@ -501,6 +481,7 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps);
 struct chunk *inbox_take(struct worker *writer, uint32_t node, uint32_t slot);
 void chunks_free(struct worker *worker, struct chunk *chunk);
 void chunks_collect(struct worker *worker);
+struct chunk *chain_reverse(struct chunk *newest);
 
 static inline uint64_t windows_ahead(const struct worker *worker, uint64_t time_ps)
 {
@@ -904,7 +885,16 @@ void host_arrive(struct worker *worker, uint32_t node, const struct arrival *arr
 void host_step(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t now_ps);
 void host_leave(struct worker *worker, uint32_t node);
 void host_kick(struct worker *worker, uint32_t node, uint32_t port, uint64_t now_ps);
-void own_kick(struct worker *worker, uint64_t now_ps);
+/* Opens a visit of a host whose chain is taken; false where something about it is unusual. Runs it. Closes it, and returns
+ * how many arrivals are done; a packet that the visit could not send is left in it (odd_ps). */
+bool visit_open(struct worker *worker, const struct window_node *host);
+void visit_serve(struct worker *worker);
+uint32_t visit_close(struct worker *worker);
+/* What the next hosts will need is fetched a little ahead: before a host is served, and when it has been. */
+void hosts_expect(const struct worker *worker);
+void hosts_fetch(const struct worker *worker);
+/* The port is that of the visit, and free. */
+void visit_kick(struct worker *worker, uint64_t now_ps);
 /* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
 void switch_serve_scalar(struct worker *worker, uint32_t node);
 void switch_serve_neon(struct worker *worker, uint32_t node);
@@ -954,6 +944,9 @@ void coupled_pass(struct worker *worker, uint32_t node, uint32_t in_port, const 
  * node woken for it; keeps a port's bit. */
 void coupled_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps);
 void coupled_expect(struct worker *worker, uint32_t node, uint32_t port_local, enum step_kind kind, uint64_t time_ps);
+/* A packet of the host's own that was pulled by something else: starts. */
+void coupled_send(struct worker *worker, const struct window_node *node, uint32_t port_local, const struct packet *packet,
+                  uint64_t now_ps);
 /* The output port of a packet without detours, counted within the node, ID_NONE for no way. */
 uint32_t coupled_route(const struct window_core *core, const struct window_node *node, const struct packet *packet,
                        uint32_t towards, uint64_t now_ps);

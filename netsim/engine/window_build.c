@@ -516,8 +516,8 @@ static void profiles_take(struct window_core *core)
     core->is_coupled = gates_are_needed(config) || switches_are_coupled(config);
     core->has_credits = profile_has_credits(config->switch_queues) || profile_has_credits(config->host_queues);
     core->is_apart = ports_are_apart(config) && !core->has_credits;
-    core->are_hosts_usual = !gates_are_needed(config) && !core->has_credits && config->host_queues->class_count == 1 &&
-                            config->host_queues->load_period_ps == 0;
+    core->are_hosts_plain = !gates_are_needed(config) && !core->has_credits && config->host_queues->load_period_ps == 0;
+    core->are_hosts_usual = core->are_hosts_plain && config->host_queues->class_count == 1;
     core->is_direct = (config->ways == NULL || config->ways->rule == WAY_MINIMAL) && config->fabric->detours == NULL &&
                       config->epochs == NULL && config->groups == NULL && config->switch_queues->lane_count <= 1 &&
                       config->host_queues->lane_count <= 1;

@@ -182,6 +182,21 @@ void coupled_expect(struct worker *worker, uint32_t node_id, uint32_t port_local
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
 /* A packet pulled from the host never waited. */
+static uint32_t pulled_count(struct worker *worker, uint32_t port_id, struct class_waiting *next, uint64_t now_ps)
+{
+    struct class_port *queues = &worker->core->class_ports[port_id];
+    uint32_t class = class_of(queues->profile, &next->packet);
+    next->since_ps = now_ps;
+    next->in_port = ID_NONE;
+    assert(class_is_open(queues, class, next->packet.size_bytes));
+    class_count_bytes(&worker->core->ports[port_id], &queues->rings[class], next->packet.size_bytes);
+    worker->in_flight++;
+    if (next->packet.size_bytes > worker->packet_bytes_max) {
+        worker->packet_bytes_max = next->packet.size_bytes;
+    }
+    return class;
+}
+
 static bool pull_next(struct worker *worker, const struct window_node *node, uint32_t port_id, uint64_t now_ps,
                       struct gate_port *gate, uint32_t *class, struct class_waiting *next)
 {
@@ -189,20 +204,22 @@ static bool pull_next(struct worker *worker, const struct window_node *node, uin
     if (gate != NULL && !gate_lets_pull(core, port_id, gate, now_ps)) {
         return false;
     }
-    next->since_ps = now_ps;
-    next->in_port = ID_NONE;
     if (!core->config.ops->pull(core->config.context, node->id, port_id - node->port_first, now_ps, &next->packet)) {
         return false;
     }
-    struct class_port *queues = &core->class_ports[port_id];
-    *class = class_of(queues->profile, &next->packet);
-    assert(class_is_open(queues, *class, next->packet.size_bytes));
-    class_count_bytes(&core->ports[port_id], &queues->rings[*class], next->packet.size_bytes);
-    worker->in_flight++;
-    if (next->packet.size_bytes > worker->packet_bytes_max) {
-        worker->packet_bytes_max = next->packet.size_bytes;
-    }
+    *class = pulled_count(worker, port_id, next, now_ps);
     return true;
+}
+
+void coupled_send(struct worker *worker, const struct window_node *node, uint32_t port_local, const struct packet *packet,
+                  uint64_t now_ps)
+{
+    uint32_t port_id = node->port_first + port_local;
+    struct window_port *port = &worker->core->ports[port_id];
+    struct class_waiting pulled = {.packet = *packet};
+    uint32_t class = pulled_count(worker, port_id, &pulled, now_ps);
+    port->is_transit_next = port->is_busy = true;
+    class_send(worker, port_id, class, &pulled, now_ps, link_use_usual(worker, port, packet), true);
 }
 
 /* What is sent next, which may be in `pulled`, or NULL. Transit and own packets of a host take turns. */

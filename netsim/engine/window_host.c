@@ -21,72 +21,28 @@ static __attribute__((noinline)) void pulled_transmit(struct worker *worker, str
     port->in_service_bytes = (uint32_t)packet->size_bytes;
 }
 
-static void own_open(struct worker *worker, const struct window_node *host)
+static void own_send(struct worker *worker, struct window_port *port, const struct packet *packet, uint64_t now_ps)
 {
-    const struct window_core *core = worker->core;
-    struct window_port *port = &core->ports[host->port_first];
-    if (host->port_count != 1 || !port_is_near(worker, port) || worker->sample_offset_ps < core->width_ps) {
-        return;
+    port_queued(port, packet->size_bytes);
+    if (packet->size_bytes > worker->packet_bytes_max) {
+        worker->packet_bytes_max = packet->size_bytes;
     }
-    worker->own = (struct own_way){
-        .port = port, .tails = &worker->tails[(size_t)port->peer << core->slot_bits], .service_ps = port->service_ps,
-        .cut_bytes = port->is_peer_cut ? core->config.cut_through_bytes : UINT32_MAX,
-        .cut_service_ps = port->cut_service_ps, .reach_ps = port->reach_ps, .slot = worker->slot + port->reach_slots,
-        .key = port->peer_port << 1 | 1};
-}
-
-static void own_close(struct worker *worker)
-{
-    if (worker->own.port != NULL) {
-        sent_count(worker, worker->own.port, &worker->own.sent);
-        worker->in_flight += (int64_t)worker->own.sent.packets;
-        worker->own.port = NULL;
-    }
-}
-
-/* packet_send, the port's state and its counters. */
-static inline void own_send(struct worker *worker, struct own_way *own, const struct packet *packet, uint64_t now_ps)
-{
-    const struct window_core *core = worker->core;
-    uint64_t offset_ps = now_ps - worker->start_ps, width = core->width_ps;
-    uint32_t size = packet->size_bytes;
-    uint64_t service_ps = own->service_ps[size];
-    DASSERT(offset_ps < width);
-    bool is_cut = size > own->cut_bytes;
-    uint64_t ahead = offset_ps + (is_cut ? own->cut_service_ps : service_ps) + own->reach_ps;
-    uint32_t slots = (uint32_t)(ahead >= width) + (uint32_t)(ahead >= 2 * width);
-    uint32_t key = (uint32_t)(ahead - slots * width) << core->key_shift | (own->key ^ is_cut);
-    tail_put(worker, own->port->peer, (own->slot + slots) & core->slot_mask, own->tails, key, packet);
-    own->port->free_ps = now_ps + service_ps;
-    own->port->in_service_bytes = size;
-    own->sent.packets++;
-    own->sent.bytes += size;
-    own->sent.busy_ps += service_ps;
+    port->is_transit_next = true;
+    port->is_busy = true;
+    worker->in_flight++;
+    pulled_transmit(worker, port, packet, now_ps);
 }
 
 /* Asks a port that is free for a packet of the host's own, and sends it. */
-static inline __attribute__((always_inline)) bool own_start(struct worker *worker, const struct window_node *host,
-                                                            uint32_t port_local, struct window_port *port,
-                                                            uint64_t now_ps)
+static bool own_start(struct worker *worker, const struct window_node *host, uint32_t port_local,
+                      struct window_port *port, uint64_t now_ps)
 {
     const struct engine_config *config = &worker->core->config;
     struct packet packet;
     if (!config->ops->pull(config->context, host->id, port_local, now_ps, &packet)) {
         return false;
     }
-    port_queued(port, packet.size_bytes);
-    if (__builtin_expect(packet.size_bytes > worker->packet_bytes_max, 0)) {
-        worker->packet_bytes_max = packet.size_bytes;
-        own_close(worker); /* such a one may take longer than a window */
-    }
-    port->is_transit_next = true;
-    port->is_busy = true;
-    if (__builtin_expect(worker->own.port == port, 1)) {
-        own_send(worker, &worker->own, &packet, now_ps);
-    } else {
-        worker->in_flight++;
-        pulled_transmit(worker, port, &packet, now_ps);
-    }
+    own_send(worker, port, &packet, now_ps);
     return true;
 }
 
@@ -101,8 +57,7 @@ static void transit_start(struct worker *worker, struct window_port *port, uint6
 }
 
 /* Transit and own packets take turns. */
-static inline __attribute__((always_inline)) void port_start(struct worker *worker, uint32_t node, uint32_t port_local,
-                                                             uint64_t now_ps)
+static void port_start(struct worker *worker, uint32_t node, uint32_t port_local, uint64_t now_ps)
 {
     const struct window_core *core = worker->core;
     const struct window_node *host = &core->nodes[node];
@@ -116,23 +71,6 @@ static inline __attribute__((always_inline)) void port_start(struct worker *work
     }
     if (__builtin_expect(worker->super_now != SUPER_NONE, 0) && port->is_busy && port->free_ps < worker->end_ps) {
         super_expect(worker, node, port_local, STEP_DEPARTED, port->free_ps);
-    }
-}
-
-static __attribute__((noinline)) void port_start_any(struct worker *worker, uint32_t node, uint32_t port_local,
-                                                     uint64_t now_ps)
-{
-    port_start(worker, node, port_local, now_ps);
-}
-
-/* The port is worker->own.port, and free. */
-void own_kick(struct worker *worker, uint64_t now_ps)
-{
-    struct window_port *port = worker->own.port;
-    if (__builtin_expect(port->count > 0 || port->is_dark, 0)) {
-        port_start_any(worker, worker->host_now, 0, now_ps);
-    } else {
-        own_start(worker, &worker->core->nodes[worker->host_now], 0, port, now_ps);
     }
 }
 
@@ -319,57 +257,6 @@ void host_leave(struct worker *worker, uint32_t node)
     worker->host_now = ID_NONE;
 }
 
-static inline uint64_t port_departs_ps(const struct window_port *port)
-{
-    return port->free_ps | -(uint64_t)!port->is_busy; /* TIME_NEVER_PS where nothing departs */
-}
-
-/* The usual host: one port, one link that has brought all in order, nothing due, nothing in transit. Leaves the rest to the
- * general loop where that changes; returns how many arrivals are done, and whether that is all. */
-static uint32_t host_serve_usual(struct worker *worker, uint32_t node, struct chunk *chunk, bool *is_all)
-{
-    const struct window_core *core = worker->core;
-    const struct engine_config *config = &core->config;
-    const struct window_node *host = &core->nodes[node];
-    struct window_port *port = &core->ports[host->port_first];
-    uint32_t id = host->id, arrived = 0, lane = 0;
-    uint64_t start_ps = worker->start_ps, end_ps = worker->end_ps;
-    uint64_t arrival_ps = chunk != NULL ? start_ps + (chunk->keys[0] >> core->key_shift) : TIME_NEVER_PS;
-    uint64_t departure_ps = port_departs_ps(port);
-    while (worker->local.count == 0 && !port->is_dark) {
-        if (departure_ps <= arrival_ps) {
-            if (departure_ps >= end_ps) {
-                *is_all = chunk == NULL;
-                break;
-            }
-            port->is_busy = false;
-            port->queued_bytes -= port->in_service_bytes;
-            port->in_service_bytes = 0;
-            if (__builtin_expect(port->count > 0, 0)) {
-                port_start_any(worker, node, 0, departure_ps);
-                departure_ps = port_departs_ps(port);
-            } else {
-                departure_ps = own_start(worker, host, 0, port, departure_ps) ? port->free_ps : TIME_NEVER_PS;
-            }
-            continue;
-        }
-        const struct packet *packet = &chunk->packets[lane];
-        if (arrival_ps >= end_ps || packet->dst != id) {
-            break;
-        }
-        config->ops->receive(config->context, id, packet, arrival_ps);
-        departure_ps = port_departs_ps(port);
-        arrived++;
-        if (++lane == chunk->count) {
-            chunk = chunk->older;
-            lane = 0;
-        }
-        arrival_ps = chunk != NULL ? start_ps + (chunk->keys[lane] >> core->key_shift) : TIME_NEVER_PS;
-    }
-    worker->in_flight -= arrived;
-    return arrived;
-}
-
 /* Whatever it is, in the order of the law; `arrived` packets are done. */
 static void host_serve_rest(struct worker *worker, uint32_t node, uint32_t arrived)
 {
@@ -391,6 +278,24 @@ static void host_serve_rest(struct worker *worker, uint32_t node, uint32_t arriv
     }
 }
 
+/* The usual host: one port, one link that has brought all in order, nothing in transit. What the visit leaves over is for the
+ * general loop; returns how many arrivals are done, and whether that is all. */
+static uint32_t host_visit(struct worker *worker, const struct window_node *host, bool *is_all)
+{
+    struct host_visit *visit = &worker->visit;
+    if (!host->is_ordered || !visit_open(worker, host)) {
+        return 0;
+    }
+    visit_serve(worker);
+    uint32_t received = visit_close(worker);
+    if (__builtin_expect(visit->odd_ps != TIME_NEVER_PS, 0)) {
+        own_send(worker, &worker->core->ports[host->port_first], &visit->odd, worker->start_ps + visit->odd_ps);
+    } else {
+        *is_all = visit->state.chunk == NULL;
+    }
+    return received;
+}
+
 void host_serve(struct worker *worker, uint32_t node)
 {
     struct window_node *host = &worker->core->nodes[node];
@@ -399,19 +304,16 @@ void host_serve(struct worker *worker, uint32_t node)
     if (worker->node_next != ID_NONE) {
         lines_prefetch(&worker->core->ports[worker->core->nodes[worker->node_next].port_first], 2);
     }
+    hosts_expect(worker);
     node_touch(worker->core, host);
     node_due_take(worker, host);
-    own_open(worker, host);
-    bool is_one = chains_take(worker, node), is_all = false;
-    uint32_t arrived = 0;
-    if (is_one && host->is_ordered) {
-        arrived = host_serve_usual(worker, node, worker->chain, &is_all);
-    }
+    bool is_all = false;
+    uint32_t received = chains_take(worker, node) ? host_visit(worker, host, &is_all) : 0;
     if (!is_all) {
         arrivals_sort_chains(worker, node);
-        host_serve_rest(worker, node, arrived);
+        host_serve_rest(worker, node, received);
     }
-    own_close(worker);
     arrivals_release(worker);
     host_leave(worker, node);
+    hosts_fetch(worker);
 }

@@ -181,7 +181,7 @@ void arrivals_take(struct worker *worker, uint32_t node)
     }
 }
 
-static struct chunk *chain_reverse(struct chunk *newest)
+struct chunk *chain_reverse(struct chunk *newest)
 {
     struct chunk *oldest = NULL;
     while (newest != NULL) {

@@ -202,21 +202,35 @@ void frames_sort(struct worker *worker)
     lazy_sort(worker->core, &frames->items, &frames->spare, frames->count, FRAME_NUMBER_BITS + worker->core->key_shift);
 }
 
-void lazy_take(struct worker *worker, uint32_t node)
+/* Of the chains that are taken, newest first. */
+static void taken_gather(struct worker *worker, uint32_t node)
 {
     struct window_core *core = worker->core;
     struct arrivals *arrivals = &worker->arrivals;
-    struct frames *frames = &worker->frames;
     uint32_t packet_count = 0;
-    arrivals->count = frames->count = 0;
+    arrivals->count = worker->frames.count = 0;
     for (uint32_t i = 0; i < core->worker_count; i++) {
-        struct chunk *chunk = inbox_take(&core->workers[i], node, worker->slot);
-        worker->taken[i] = chunk;
-        for (; chunk != NULL; chunk = chunk->older) {
+        for (struct chunk *chunk = worker->taken[i]; chunk != NULL; chunk = chunk->older) {
             chunk_take(worker, chunk, core->nodes[node].id, &packet_count);
         }
     }
     arrivals->count = packet_count;
     lazy_sort(core, &arrivals->items, &arrivals->spare, packet_count, 32 + core->key_shift);
     frames_sort(worker);
+}
+
+void lazy_take(struct worker *worker, uint32_t node)
+{
+    for (uint32_t i = 0; i < worker->core->worker_count; i++) {
+        worker->taken[i] = inbox_take(&worker->core->workers[i], node, worker->slot);
+    }
+    taken_gather(worker, node);
+}
+
+void lazy_take_chains(struct worker *worker, uint32_t node)
+{
+    for (uint32_t i = 0; i < worker->core->worker_count; i++) {
+        worker->taken[i] = chain_reverse(worker->taken[i]);
+    }
+    taken_gather(worker, node);
 }

@@ -80,5 +80,7 @@ static inline void left_put(struct worker *worker, int32_t when_ps, uint32_t in_
 
 /* Takes the inbox of a node: arrivals and frames, each in order. */
 void lazy_take(struct worker *worker, uint32_t node);
+/* The same after chains_take. */
+void lazy_take_chains(struct worker *worker, uint32_t node);
 
 #endif

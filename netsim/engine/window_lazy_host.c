@@ -146,6 +146,49 @@ static bool host_can(const struct worker *worker, const struct window_node *node
     return can;
 }
 
+/* Packets of no bytes. */
+static bool chain_has_frames(const struct chunk *chunk)
+{
+    bool has_frames = false;
+    for (; chunk != NULL; chunk = chunk->older) {
+        for (uint32_t lane = 0; lane < chunk->count; lane++) {
+            has_frames |= chunk->packets[lane].size_bytes == 0;
+        }
+    }
+    return has_frames;
+}
+
+/* The usual host as one piece (visit.h), while no frame comes to it; true where that is all of it. Else the walk goes on. */
+static bool host_visit(struct host_walk *walk)
+{
+    struct worker *worker = walk->worker;
+    struct host_visit *visit = &worker->visit;
+    bool is_one = chains_take(worker, walk->node_id) && walk->node->is_ordered;
+    if (is_one && !chain_has_frames(worker->chain) && visit_open(worker, walk->node)) {
+        visit_serve(worker);
+        walk->arrival = visit_close(worker);
+        if (visit->odd_ps == TIME_NEVER_PS && visit->state.chunk == NULL) {
+            return true;
+        }
+        if (visit->odd_ps != TIME_NEVER_PS) {
+            coupled_send(worker, walk->node, 0, &visit->odd, worker->start_ps + visit->odd_ps);
+        }
+    }
+    lazy_take_chains(worker, walk->node_id);
+    return false;
+}
+
+static void host_walk(struct host_walk *walk)
+{
+    if (walk->node->port_count == 1 && walk->worker->frames.count == 0) {
+        host_walk_one(walk);
+        return;
+    }
+    while (host_event_next(walk)) {
+        next_chunk_prefetch(walk->worker);
+    }
+}
+
 void lazy_host_serve(struct worker *worker, uint32_t node_id)
 {
     struct host_walk walk = {.worker = worker, .node = &worker->core->nodes[node_id], .node_id = node_id};
@@ -156,18 +199,15 @@ void lazy_host_serve(struct worker *worker, uint32_t node_id)
     }
     worker->host_now = node_id;
     next_node_prefetch(worker);
+    hosts_expect(worker);
     worker->port_next = 0;
     next_port_prefetch(worker);
     node_due_take(worker, walk.node);
-    lazy_take(worker, node_id);
-    if (walk.node->port_count == 1 && worker->frames.count == 0) {
-        host_walk_one(&walk);
-    } else {
-        while (host_event_next(&walk)) {
-            next_chunk_prefetch(worker);
-        }
+    if (!host_visit(&walk)) {
+        host_walk(&walk);
     }
     arrivals_release(worker);
     host_close(&walk);
     worker->host_now = ID_NONE;
+    hosts_fetch(worker);
 }

@@ -128,15 +128,22 @@ uint64_t word_take(struct worker *worker, uint32_t word)
     return nodes;
 }
 
+static inline uint32_t node_first(uint32_t word, uint64_t nodes)
+{
+    return nodes == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(nodes);
+}
+
 static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
                         void (*serve)(struct worker *worker, uint32_t node))
 {
     struct window_core *core = worker->core;
     for (uint32_t word = first / 64; word < end / 64; word++) {
         for (uint64_t nodes = word_take(worker, word); nodes != 0; nodes &= nodes - 1) {
-            uint64_t later = nodes & (nodes - 1);
-            worker->node_next = later == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(later);
-            uint32_t node = word * 64 + (uint32_t)__builtin_ctzll(nodes);
+            uint64_t later = nodes & (nodes - 1), latest = later & (later - 1);
+            worker->node_next = node_first(word, later);
+            worker->node_after = node_first(word, latest);
+            worker->node_third = node_first(word, latest & (latest - 1));
+            uint32_t node = node_first(word, nodes);
             if (core->is_coupled || serve == coupled_serve) {
                 node_touch(core, &core->nodes[node]);
             }
@@ -419,11 +426,13 @@ static void window_kick(struct engine *engine, uint32_t host, uint32_t port, uin
     uint32_t node = core->inner[host];
     struct worker *worker = &core->workers[core->nodes[node].owner];
     const struct window_port *kicked = &core->ports[core->nodes[node].port_first + port];
-    if (worker->host_now == node && kicked->is_busy) {
+    if (worker->visit.port == kicked) {
+        if (worker->visit.state.leave_ps == TIME_NEVER_PS) {
+            visit_kick(worker, now_ps);
+        }
         return; /* what most kicks are: an arrival has made something to send, but the port is sending */
     }
-    if (worker->own.port == kicked) {
-        own_kick(worker, now_ps);
+    if (worker->host_now == node && kicked->is_busy) {
         return;
     }
     position_fix(core, now_ps);

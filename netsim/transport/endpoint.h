@@ -102,6 +102,10 @@ void endpoint_send(struct endpoint *endpoint, const struct message *message, uin
 #define ENDPOINT_ARGUMENTS (UINT64_C(1) << 32)
 bool endpoint_pull(struct endpoint *endpoint, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet);
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps);
+/* As host_ops.expect; whether it gains anything. */
+bool endpoint_wants_expect(const struct endpoint *endpoint);
+void endpoint_expect(const struct endpoint *endpoint, uint32_t host, const struct packet *packets, uint32_t count,
+                     enum host_expect what);
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps);
 
 struct endpoint_counters {
