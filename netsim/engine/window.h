@@ -72,8 +72,7 @@
  * scan waits for all of it); what other threads read of a worker beside what it writes (11.5 on two threads, against
  * 9.2); threads that sleep after 8 us of waiting (12.9, against 11.5); -mtune for the machine, -march=x86-64-v3 for all,
  * profiles for the compiler (no difference); four scans at once (none, against two: 14.8, against 15.1 for one); a bit for
- * each scan that must be looked at, left to the second loop (15.6, against 14.9); fetching what few active nodes will touch
- * before any of them is served (69, against 65, with one flow among 8192 hosts: it is not memory that those wait for either).
+ * each scan that must be looked at, left to the second loop (15.6, against 14.9).
  *
  * Where there are gates, failing links, a controller or groups, all nodes are served whole (window_gate.h).
  * Marks alone leave a port to the vector loops until a window brings it more than they begin at; so do pauses until the
@@ -439,7 +438,8 @@ struct window_core {
     uint32_t *port_words;        /* the port of bit 0 of each such word */
     uint32_t port_word_count;
     uint64_t free_last_ps;       /* of the ports whose bit has been cleared again */
-    void (*switch_serve)(struct worker *worker, uint32_t node);
+    void (*switch_serve)(struct worker *worker, uint32_t node); /* unless `switches_serve` does */
+    void (*switches_serve)(struct worker *worker, const uint32_t *nodes, uint32_t count);
     void (*host_serve)(struct worker *worker, uint32_t node);
     uint64_t width_ps, width_reciprocal;
     uint32_t slot_bits, slot_mask;
@@ -563,8 +563,10 @@ static inline uint64_t port_service_ps(const struct window_port *port, uint64_t 
 static inline void port_record(struct window_port *port, uint64_t bytes)
 {
     if (bytes > port->queue_max_bytes) {
+        bool is_packet = bytes <= PACKET_BYTES_MAX; /* the first one of a port: no need to divide */
         port->queue_max_bytes = bytes;
-        port->calm_ps = serialisation_ps(bytes, port->rate_bps) - 1; /* rounded down */
+        port->calm_ps = is_packet ? port_service_ps(port, bytes) : serialisation_ps(bytes, port->rate_bps);
+        port->calm_ps -= 1; /* rounded down */
         port->calm_ps = port->calm_ps < port->mark_calm_ps ? port->calm_ps : port->mark_calm_ps;
     }
 }
@@ -897,9 +899,10 @@ void hosts_fetch(const struct worker *worker);
 void visit_kick(struct worker *worker, uint64_t now_ps);
 /* A switch: one text (window_switch_body.h) for all vector widths, and the general one that they fall back to. */
 void switch_serve_scalar(struct worker *worker, uint32_t node);
-void switch_serve_neon(struct worker *worker, uint32_t node);
-void switch_serve_avx2(struct worker *worker, uint32_t node);
-void switch_serve_avx512(struct worker *worker, uint32_t node);
+enum { SWITCHES_MAX = 96 }; /* that are served together */
+void switches_serve_neon(struct worker *worker, const uint32_t *nodes, uint32_t count);
+void switches_serve_avx2(struct worker *worker, const uint32_t *nodes, uint32_t count);
+void switches_serve_avx512(struct worker *worker, const uint32_t *nodes, uint32_t count);
 /* Marks a packet that finds `bytes` (at the point in question) in a FIFO; `number` counts the packets of the port. */
 void fifo_mark(const struct window_core *core, struct window_port *port, struct packet *packet, enum mark_point point,
                uint64_t bytes, uint64_t number);

@@ -381,8 +381,10 @@ static void plain_nodes_find(struct window_core *core)
             stride_invert(node);
         }
     }
-    core->waiting = arena_array(core->arena, words, uint64_t);
-    core->touched = arena_array(core->arena, words, uint64_t);
+    core->waiting = pool_alloc(&core->workers[0], words * sizeof *core->waiting);
+    core->touched = pool_alloc(&core->workers[0], words * sizeof *core->touched);
+    memset(core->waiting, 0, words * sizeof *core->waiting); /* pages are made now */
+    memset(core->touched, 0, words * sizeof *core->touched);
     core->port_words = arena_array(core->arena, words, uint32_t);
     core->port_word_count = words;
     for (uint32_t i = 0; i < core->node_count; i++) {
@@ -398,12 +400,11 @@ static void plain_nodes_find(struct window_core *core)
 
 static void body_choose(struct window_core *core)
 {
-    static void (*const serve[SIMD_BODY_COUNT])(struct worker *, uint32_t) = {
-        [SIMD_SCALAR] = switch_serve_scalar,
-        [SIMD_NEON] = switch_serve_neon,
+    static void (*const serve[SIMD_BODY_COUNT])(struct worker *, const uint32_t *, uint32_t) = {
+        [SIMD_NEON] = switches_serve_neon,
 #ifdef __x86_64__
-        [SIMD_AVX2] = switch_serve_avx2,
-        [SIMD_AVX512] = switch_serve_avx512,
+        [SIMD_AVX2] = switches_serve_avx2,
+        [SIMD_AVX512] = switches_serve_avx512,
 #endif
     };
     enum simd_body body = simd_detect();
@@ -424,7 +425,8 @@ static void body_choose(struct window_core *core)
     };
     bool is_lazy = core->is_direct && core->gate_ports == NULL;
     core->body = body;
-    core->switch_serve = !core->is_coupled ? serve[body] : is_lazy ? lazy[body] : coupled_serve;
+    core->switches_serve = core->is_coupled ? NULL : serve[body];
+    core->switch_serve = !core->is_coupled ? switch_serve_scalar : is_lazy ? lazy[body] : coupled_serve;
     core->host_serve = core->class_ports == NULL ? host_serve : is_lazy ? lazy_host_serve : coupled_serve;
 }
 

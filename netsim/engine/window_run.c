@@ -133,11 +133,34 @@ static inline uint32_t node_first(uint32_t word, uint64_t nodes)
     return nodes == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(nodes);
 }
 
+/* None of the next eight words has anything to do: what most of them have where little goes on. */
+static bool words_are_idle(const struct worker *worker, uint32_t word)
+{
+    const struct window_core *core = worker->core;
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        const uint64_t *bits = &core->workers[i].active[(size_t)worker->slot * core->word_count + word];
+        for (uint32_t at = 0; at < 8; at++) {
+            any |= bits[at];
+        }
+    }
+    return any == 0;
+}
+
+static uint32_t words_skip(const struct worker *worker, uint32_t word, uint32_t end)
+{
+    while (word + 8 <= end && words_are_idle(worker, word)) {
+        word += 8;
+    }
+    return word;
+}
+
 static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
                         void (*serve)(struct worker *worker, uint32_t node))
 {
     struct window_core *core = worker->core;
-    for (uint32_t word = first / 64; word < end / 64; word++) {
+    for (uint32_t word = words_skip(worker, first / 64, end / 64); word < end / 64;
+         word = words_skip(worker, word + 1, end / 64)) {
         for (uint64_t nodes = word_take(worker, word); nodes != 0; nodes &= nodes - 1) {
             uint64_t later = nodes & (nodes - 1), latest = later & (later - 1);
             worker->node_next = node_first(word, later);
@@ -150,6 +173,24 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
             serve(worker, node);
         }
     }
+}
+
+/* A switch does nothing for another one in the same window (I1), so all are known before any is served. */
+static void switches_serve(struct worker *worker, uint32_t first, uint32_t end)
+{
+    const struct window_core *core = worker->core;
+    uint32_t nodes[SWITCHES_MAX], count = 0;
+    for (uint32_t word = words_skip(worker, first / 64, end / 64); word < end / 64;
+         word = words_skip(worker, word + 1, end / 64)) {
+        for (uint64_t bits = word_take(worker, word); bits != 0; bits &= bits - 1) {
+            nodes[count++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        }
+        if (count + 64 > SWITCHES_MAX) {
+            core->switches_serve(worker, nodes, count);
+            count = 0;
+        }
+    }
+    core->switches_serve(worker, nodes, count);
 }
 
 static bool is_cut(const struct worker *worker)
@@ -177,7 +218,11 @@ static void worker_open(struct worker *worker)
 static void worker_switches(struct worker *worker)
 {
     const struct window_core *core = worker->core;
-    nodes_serve(worker, core->switch_first[worker->id], core->switch_super_first[worker->id], core->switch_serve);
+    if (core->switches_serve != NULL) {
+        switches_serve(worker, core->switch_first[worker->id], core->switch_super_first[worker->id]);
+    } else {
+        nodes_serve(worker, core->switch_first[worker->id], core->switch_super_first[worker->id], core->switch_serve);
+    }
     supers_serve(worker, core->switch_super_first[worker->id], core->host_first[worker->id]);
 }
 
