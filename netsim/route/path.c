@@ -149,14 +149,14 @@ uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, 
     if (packets == 1) {
         return sum.first_ps + sum.delay_ps;
     }
-    /* Packet n-1, the last full one, comes after n-2 others through the slowest link; the short one is behind it. */
+    /* By one port: packet n-1, the last full one, comes after n-2 others through the slowest link, the short one behind it. */
     if (ports > 1) {
         ports = path_width(fabric, routes, shape, src, dst, sum.slowest_ps);
     }
-    if (ports > 1) {
-        return (packets - 1) / ports * sum.slowest_ps + sum.first_ps + sum.delay_ps;
-    }
-    return (packets - 2) * sum.slowest_ps + sum.first_ps + sum.last_link_ps + sum.delay_ps;
+    uint64_t rounds = (packets - 1) / ports; /* behind a port's first packet */
+    bool is_alone = (packets - 1) % ports == 0; /* the short one, in the last round */
+    return is_alone ? (rounds - 1) * sum.slowest_ps + sum.first_ps + sum.last_link_ps + sum.delay_ps
+                    : rounds * sum.slowest_ps + sum.first_ps + sum.delay_ps;
 }
 
 struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
