@@ -650,7 +650,7 @@ struct hand_flow {
 /* A message of 6 links on a network of 12.5 us, 400 Gbit/s and packets of 4150 B. */
 static struct hand_flow hand_flow(struct arena *arena, const char *name)
 {
-    const struct transport_facts facts = {.base_rtt_ps = 12500000, .host_rate_bps = 400000000000, .packet_bytes = 4150,
+    const struct transport_facts facts = {.base_rtt_ps = 12500000, .duplex_rtt_ps = 12500000, .host_rate_bps = 400000000000, .packet_bytes = 4150,
                                           .header_bytes = 64, .link_trip_ps = 2000000};
     const struct flow_facts begin = {.now_ps = 0, .hops = 6};
     struct hand_flow flow = {.transport = transport_find(name)};
@@ -688,6 +688,34 @@ static void test_swift_follows_its_target(void)
     flow.transport->acked(flow.shared, flow.state, &news);
     CHECK_NEAR((double)hand_window(&flow), (double)start * 0.6, 0.01);
     CHECK_EQUAL(flow.transport->gap_ps(flow.shared, flow.state, 4150, news.now_ps), 0);
+    arena_free(arena);
+}
+
+/* Marks above the target cut the window once their mean delay is above it, at most once in a round trip; below it they do
+ * nothing, and delay without marks raises the window. */
+static void test_nscc_has_four_answers(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow(arena, "nscc");
+    const uint64_t target_ps = 12500000 * 3 / 4;
+    uint64_t start = hand_window(&flow);
+    CHECK_NEAR((double)start, 1.5 * 625000, 0.01);
+    struct ack_news news = {.bytes = 4150, .now_ps = 50000000, .rtt_ps = 12500000 + target_ps / 2, .is_marked = true};
+    for (uint32_t i = 0; i < 200; i++, news.now_ps += 100000) {
+        flow.transport->acked(flow.shared, flow.state, &news);
+    }
+    CHECK(hand_window(&flow) >= start); /* it only gains what every round trip adds, up to its most */
+    news.rtt_ps = 12500000 + 3 * target_ps;
+    for (uint32_t i = 0; i < 200; i++, news.now_ps += 100000) {
+        flow.transport->acked(flow.shared, flow.state, &news);
+    }
+    uint64_t low = hand_window(&flow);
+    CHECK(low < start * 9 / 10 && low > start / 8); /* two round trips: two cuts of a half at most */
+    news.is_marked = false;
+    for (uint32_t i = 0; i < 200; i++, news.now_ps += 100000) {
+        flow.transport->acked(flow.shared, flow.state, &news);
+    }
+    CHECK(hand_window(&flow) > low);
     arena_free(arena);
 }
 
@@ -1174,7 +1202,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
           TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),
-          TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
+          TEST(test_nscc_has_four_answers), TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
