@@ -7,6 +7,7 @@
 #include "netsim/base/simd.h"
 #include "netsim/engine/engine.h"
 #include "netsim/engine/group_tree.h"
+#include "netsim/engine/visit.h"
 #include "netsim/transport/endpoint.h"
 #include "tests/check.h"
 #include "tests/reference.h"
@@ -629,6 +630,7 @@ struct storm {
     struct circuits *circuits; /* NULL: none */
     uint64_t control_delay_ps; /* 0: nobody tells the controller anything */
     uint64_t control_hash, control_ordinal;
+    uint64_t visits;
 };
 
 static void hash_in(uint64_t *hash, uint64_t word)
@@ -717,9 +719,8 @@ static uint32_t storm_ports(const struct storm *storm, uint32_t host)
     return fabric->port_first[host + 1] - fabric->port_first[host];
 }
 
-static void storm_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+static void storm_take(struct storm *storm, uint32_t host, const struct packet *packet, uint64_t now_ps)
 {
-    struct storm *storm = context;
     struct storm_host *h = &storm->hosts[host];
     uint64_t words[2];
     memcpy(words, packet, sizeof words);
@@ -734,6 +735,12 @@ static void storm_receive(void *context, uint32_t host, const struct packet *pac
         reply.size_bytes = 64;
         h->reply[(h->reply_head + h->replies++) % 64] = reply;
     }
+}
+
+static void storm_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct storm *storm = context;
+    storm_take(storm, host, packet, now_ps);
     engine_kick(storm->engine, host, storm_draw(storm, host, storm_ports(storm, host)), now_ps);
     if (storm->control_delay_ps > 0 && storm_draw(storm, host, 4) == 0) {
         engine_tell(storm->engine, host, storm_draw(storm, host, 1000), now_ps);
@@ -794,6 +801,45 @@ static const struct host_ops storm_control_ops = {
     .pull = storm_pull, .receive = storm_receive, .event = storm_event, .control = storm_control};
 static const struct host_ops storm_ops = {.pull = storm_pull, .receive = storm_receive, .event = storm_event};
 
+/* Hosts that set no timer, and have a body of their own for what they do in a window (visit.h). */
+static void echo_receive(void *context, uint32_t host, const struct packet *packet, uint64_t now_ps)
+{
+    struct storm *storm = context;
+    storm_take(storm, host, packet, now_ps);
+    engine_kick(storm->engine, host, 0, now_ps);
+}
+
+static bool visit_pulls(void *context, struct host_visit *visit, uint64_t now_ps, struct packet *packet)
+{
+    return storm_pull(context, visit->host, 0, now_ps, packet);
+}
+
+static bool visit_receives(void *context, struct host_visit *visit, const struct packet *packet, uint64_t now_ps)
+{
+    storm_take(context, visit->host, packet, now_ps);
+    return true;
+}
+
+static void echo_visit(void *context, struct host_visit *visit)
+{
+    struct storm *storm = context;
+    struct visit_state state = visit->state;
+    visit_run(visit, &state, context, false, visit_pulls, visit_receives);
+    visit->state = state;
+    __atomic_fetch_add(&storm->visits, 1, __ATOMIC_RELAXED);
+}
+
+static const struct host_ops echo_ops = {
+    .pull = storm_pull, .receive = echo_receive, .event = storm_event, .visit = echo_visit};
+
+static void echo_begin(struct storm *storm)
+{
+    for (uint32_t host = 0; host < storm->scenario->hosts; host++) {
+        storm->hosts[host].budget = storm_draw(storm, host, storm->budget_max);
+        engine_kick(storm->engine, host, 0, 0);
+    }
+}
+
 static void storm_begin(struct storm *storm)
 {
     for (uint32_t host = 0; host < storm->scenario->hosts; host++) {
@@ -809,6 +855,7 @@ static void storm_begin(struct storm *storm)
 struct outcome {
     uint64_t hosts, links, runs, hops, in_flight;
     uint64_t dropped, marked, trimmed, pauses; /* of all links, in the end */
+    uint64_t visits; /* only the windowed engine makes them */
     uint64_t lost, stray, grouped, dark_ps, controls, errors, repeats, cells, padding_bytes;
 };
 
@@ -891,7 +938,7 @@ struct variant {
     uint64_t fuse_ps; /* drawn */
 };
 
-enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES, STORM_CHOICES };
+enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES, STORM_CHOICES, STORM_ECHOES };
 
 static void storm_play_with(const struct variant *variant, uint64_t seed, enum storm_kind kind, struct outcome *outcome)
 {
@@ -913,7 +960,7 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, enum s
                                    .seed = seed, .cut_through_bytes = scenario.cut_through_bytes,
                                    .packet_bytes_max = PACKET_BYTES_MAX, .switch_queues = &scenario.switch_queues,
                                    .host_queues = &scenario.host_queues,
-                                   .ops = &storm_ops, .context = &storm, .simd = variant->simd,
+                                   .ops = kind == STORM_ECHOES ? &echo_ops : &storm_ops, .context = &storm, .simd = variant->simd,
                                    .thread_count = variant->thread_count, .fuse_ps = variant->fuse_ps};
     struct diag diag;
     enum way_rule rule = scenario.fabric.node_region != NULL ? (enum way_rule)draw_below(&scenario.draw, 3) : WAY_MINIMAL;
@@ -930,19 +977,29 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, enum s
     }
     storm.engine = variant->class->create(arena, &config);
     *outcome = (struct outcome){0};
-    storm_begin(&storm);
+    if (kind == STORM_ECHOES) {
+        echo_begin(&storm);
+    } else {
+        storm_begin(&storm);
+    }
     engine_play(storm.engine, &scenario, outcome);
     for (uint32_t host = 0; host < scenario.hosts; host++) {
         hash_in(&outcome->hosts, storm.hosts[host].hash);
     }
     hash_in(&outcome->hosts, storm.control_hash);
     outcome->controls = storm.control_ordinal;
+    outcome->visits = storm.visits;
     arena_free(arena);
 }
 
 static void storm_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
 {
     storm_play_with(variant, seed, STORM_ANY, outcome);
+}
+
+static void echoes_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+{
+    storm_play_with(variant, seed, STORM_ECHOES, outcome);
 }
 
 static void classes_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
@@ -1110,6 +1167,8 @@ static void play_all(play *run, uint64_t seed, struct outcome *sum)
             struct variant variant = variants[i];
             variant.fuse_ps = fuse_draw(seed, i);
             run(&variant, seed, &actual);
+            sum->visits += actual.visits;
+            actual.visits = 0;
             outcome_check(&expected, &actual, seed, &variant);
         }
     }
@@ -1155,6 +1214,13 @@ static void test_classes(void)
     CHECK(sum.dropped > 300 && sum.marked > 1000 && sum.trimmed > 300);
 }
 
+static void test_echoes(void)
+{
+    struct outcome sum = {0};
+    play_many(echoes_play, 100, &sum);
+    CHECK(sum.visits > 1000);
+}
+
 static void test_choices(void)
 {
     struct outcome sum = {0};
@@ -1177,4 +1243,4 @@ static void test_endpoints(void)
     play_many(talk_play, 120, &sum);
 }
 
-TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_choices), TEST(test_circuits), TEST(test_endpoints))
+TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_echoes), TEST(test_choices), TEST(test_circuits), TEST(test_endpoints))

@@ -291,7 +291,7 @@ static uint32_t host_visit(struct worker *worker, const struct window_node *host
     if (__builtin_expect(visit->odd_ps != TIME_NEVER_PS, 0)) {
         own_send(worker, &worker->core->ports[host->port_first], &visit->odd, worker->start_ps + visit->odd_ps);
     } else {
-        *is_all = visit->state.chunk == NULL;
+        *is_all = visit->state.chunk == NULL && worker->local.count == 0;
     }
     return received;
 }

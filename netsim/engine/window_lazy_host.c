@@ -167,7 +167,7 @@ static bool host_visit(struct host_walk *walk)
     if (is_one && !chain_has_frames(worker->chain) && visit_open(worker, walk->node)) {
         visit_serve(worker);
         walk->arrival = visit_close(worker);
-        if (visit->odd_ps == TIME_NEVER_PS && visit->state.chunk == NULL) {
+        if (visit->odd_ps == TIME_NEVER_PS && visit->state.chunk == NULL && worker->local.count == 0) {
             return true;
         }
         if (visit->odd_ps != TIME_NEVER_PS) {
