@@ -246,7 +246,8 @@ void gate_reroute(struct worker *worker, uint32_t node_id, uint32_t port_local, 
     struct window_port *port = &core->ports[port_id];
     struct class_port *queues = &core->class_ports[port_id];
     struct gate_port *gate = &core->gate_ports[port_id];
-    struct class_ring again = {0};
+    struct class_ring *again = worker->again; /* one of its own each time would fill memory slice by slice */
+    again->count = 0;
     gate->reroute_ps = TIME_NEVER_PS;
     for (uint32_t class = 0; class < queues->profile->class_count; class++) {
         while ((core->config.epochs->class_mask >> class & 1) && queues->rings[class].count > 0) {
@@ -255,14 +256,14 @@ void gate_reroute(struct worker *worker, uint32_t node_id, uint32_t port_local, 
             port->dark_wait_ps += dark_ps;
             port->queue_wait_ps += now_ps - first.since_ps - dark_ps;
             first.since_ps = now_ps;
-            if (again.count == again.capacity) {
-                class_ring_grow(worker, &again);
+            if (again->count == again->capacity) {
+                class_ring_grow(worker, again);
             }
-            again.items[again.count++] = first;
+            again->items[again->count++] = first;
         }
     }
-    for (uint32_t i = 0; i < again.count; i++) {
-        route_again(worker, node_id, port_local, &again.items[i], now_ps);
+    for (uint32_t i = 0; i < again->count; i++) {
+        route_again(worker, node_id, port_local, &again->items[i], now_ps);
     }
     gate_wake(worker, node_id, port_local, now_ps);
 }
@@ -389,6 +390,9 @@ void gate_ports_make(struct window_core *core)
         struct gate_port *gate = &core->gate_ports[id];
         gate->wake_ps = gate->reroute_ps = gate->flush_ps = TIME_NEVER_PS;
         gate->gating = gatings != NULL ? gatings[id] : NULL;
+    }
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        core->workers[i].again = arena_one(core->arena, struct class_ring);
     }
     combines_make(core);
 }
