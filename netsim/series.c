@@ -47,24 +47,27 @@ void series_sample(struct series *series)
 
 #define SHARE_STEPS 8192.0
 
+struct series_link {
+    uint32_t port;
+    double s_per_byte;
+};
+
 /* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to 2^-13, which leaves five of
  * the eight bytes of most numbers zero: the file is half as large, and written in a third of the time.
  *
  * `shares` may lie where the samples do: there are no more links than ports, so a share is never stored before the
  * counts that follow have been read. `before` is zero, a cell a link. */
-static void shares_fill(const struct series *series, const uint64_t *time_ps, const uint32_t *ports, size_t links,
+static void shares_fill(const struct series *series, const uint64_t *time_ps, const struct series_link *links, size_t link_count,
                         uint64_t *before, double *shares)
 {
-    const struct fabric *fabric = series->sim->fabric;
     for (size_t i = 0; i < series->count; i++) {
-        uint64_t begin_ps = i == 0 ? 0 : time_ps[i - 1];
-        double seconds = (double)(time_ps[i] - begin_ps) * 1e-12;
-        for (size_t j = 0; j < links; j++) {
-            uint64_t bytes = sample_at(series, i)[ports[j]];
-            double bits = (double)(bytes - before[j]) * 8;
-            double share = bits / (seconds * (double)fabric->rate_bps[ports[j]]);
+        const uint64_t *sample = sample_at(series, i);
+        double steps_per_s = SHARE_STEPS / ((double)(time_ps[i] - (i == 0 ? 0 : time_ps[i - 1])) * 1e-12);
+        for (size_t j = 0; j < link_count; j++) {
+            uint64_t bytes = sample[links[j].port];
+            double steps = (double)(int64_t)(bytes - before[j]) * links[j].s_per_byte * steps_per_s;
             before[j] = bytes;
-            shares[i * links + j] = (double)(uint64_t)(share * SHARE_STEPS + 0.5) * (1 / SHARE_STEPS);
+            shares[i * link_count + j] = (double)(int64_t)(steps + 0.5) * (1 / SHARE_STEPS);
         }
     }
 }
@@ -81,20 +84,22 @@ enum status series_write(struct series *series, uint64_t end_ps, struct results_
     struct arena *scratch = arena_new("series of link use");
     uint64_t *time_ps = arena_array(scratch, series->count, uint64_t);
     uint32_t *ports = arena_array(scratch, series->port_count, uint32_t);
-    size_t links = 0;
+    struct series_link *links = arena_array(scratch, series->port_count, struct series_link);
+    size_t link_count = 0;
     for (uint32_t port = 0; port < series->port_count; port++) {
         if (series->sim->fabric->port_peer[port] != ID_NONE) {
-            ports[links++] = port;
+            ports[link_count] = port;
+            links[link_count++] = (struct series_link){port, 8 / (double)series->sim->fabric->rate_bps[port]};
         }
     }
     for (size_t i = 0; i < series->count; i++) {
         time_ps[i] = i + 1 == series->count ? end_ps : (i + 1) * series->interval_ps;
     }
     double *shares = (double *)series->bytes;
-    shares_fill(series, time_ps, ports, links, arena_array(scratch, links, uint64_t), shares);
+    shares_fill(series, time_ps, links, link_count, arena_array(scratch, link_count, uint64_t), shares);
     series->next_ps = TIME_NEVER_PS; /* the samples are gone */
     enum status status = results_timeseries(run, "link_utilisation", "share of the interval that ends at time_ps in which the link sends",
-                                            "1", "link", time_ps, series->count, ports, links, shares, diag);
+                                            "1", "link", time_ps, series->count, ports, link_count, shares, diag);
     arena_free(scratch);
     return status;
 }
