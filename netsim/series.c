@@ -52,13 +52,13 @@ struct series_link {
     double s_per_byte;
 };
 
-/* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to 2^-13, which leaves five of
- * the eight bytes of most numbers zero: the file is half as large, and written in a third of the time.
+/* Share of an interval in which a link sent: bytes over what it could have sent. Rounded to 2^-13, which leaves one of
+ * the four bytes zero and a quarter of another: the file is half as large, and written in a third of the time.
  *
  * `shares` may lie where the samples do: there are no more links than ports, so a share is never stored before the
  * counts that follow have been read. `before` is zero, a cell a link. */
 static void shares_fill(const struct series *series, const uint64_t *time_ps, const struct series_link *links, size_t link_count,
-                        uint64_t *before, double *shares)
+                        uint64_t *before, float *shares)
 {
     for (size_t i = 0; i < series->count; i++) {
         const uint64_t *sample = sample_at(series, i);
@@ -67,7 +67,7 @@ static void shares_fill(const struct series *series, const uint64_t *time_ps, co
             uint64_t bytes = sample[links[j].port];
             double steps = (double)(int64_t)(bytes - before[j]) * links[j].s_per_byte * steps_per_s;
             before[j] = bytes;
-            shares[i * link_count + j] = (double)(int64_t)(steps + 0.5) * (1 / SHARE_STEPS);
+            shares[i * link_count + j] = (float)(int64_t)(steps + 0.5) * (float)(1 / SHARE_STEPS);
         }
     }
 }
@@ -95,7 +95,7 @@ enum status series_write(struct series *series, uint64_t end_ps, struct results_
     for (size_t i = 0; i < series->count; i++) {
         time_ps[i] = i + 1 == series->count ? end_ps : (i + 1) * series->interval_ps;
     }
-    double *shares = (double *)series->bytes;
+    float *shares = (float *)series->bytes;
     shares_fill(series, time_ps, links, link_count, arena_array(scratch, link_count, uint64_t), shares);
     series->next_ps = TIME_NEVER_PS; /* the samples are gone */
     enum status status = results_timeseries(run, "link_utilisation", "share of the interval that ends at time_ps in which the link sends",

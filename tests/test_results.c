@@ -93,7 +93,7 @@ static void write_run(struct results *results, const char *name, uint32_t links,
     CHECK_EQUAL(results_append(run, RESULT_TABLE_summary, &summary, 1, &diag), STATUS_OK);
     uint64_t edges[4] = {0, 10, 20, 40}, counts[4] = {5, 0, 2, 1}, times[3] = {0, 100, 200};
     uint32_t index[2] = {7, 9};
-    double values[6] = {0, 1, 2, 3, 4, 5};
+    float values[6] = {0, 1, 2, 3, 4, 5};
     CHECK_EQUAL(results_histogram(run, "fct", "completion times", "ps", edges, counts, 4, &diag), STATUS_OK);
     CHECK_EQUAL(
         results_timeseries(run, "utilisation", "busy share", "1", "port", times, 3, index, 2, values, &diag),

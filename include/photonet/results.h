@@ -90,10 +90,10 @@ enum status results_append(struct results_run *run, enum result_table table, con
 enum status results_histogram(struct results_run *run, const char *name, const char *meaning, const char *unit,
                               const uint64_t *edges, const uint64_t *counts, size_t count, struct diag *diag);
 
-/* A 2-D dataset time x index with scales, under timeseries/. */
+/* A 2-D dataset time x index with scales, under timeseries/; in single precision. */
 enum status results_timeseries(struct results_run *run, const char *name, const char *meaning, const char *unit,
                                const char *index_name, const uint64_t *time_ps, size_t time_count,
-                               const uint32_t *index, size_t index_count, const double *values, struct diag *diag);
+                               const uint32_t *index, size_t index_count, const float *values, struct diag *diag);
 
 /* After this the file on disk is readable by a plain reader, with everything up to here, even if the process is
  * killed. A stable file is published where runs begin and end only, or its bytes would depend on the clock. */

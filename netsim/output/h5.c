@@ -165,7 +165,7 @@ static hid_t dataset(struct h5 *h5, hid_t group, const struct h5_meaning *meanin
                      const hsize_t *sizes, const hsize_t *chunk)
 {
     static const hsize_t unlimited[H5_RANK_MAX] = {H5S_UNLIMITED, H5S_UNLIMITED};
-    hid_t type = cell_type(meaning->type, meaning->text_bytes, true);
+    hid_t type = meaning->is_single ? H5Tcopy(H5T_IEEE_F32LE) : cell_type(meaning->type, meaning->text_bytes, true);
     hid_t space = H5Screate_simple(rank, sizes, unlimited);
     hid_t made = H5Dcreate2(group, meaning->name, type, space, H5P_DEFAULT, storage(h5, rank, chunk), h5->access);
     if (made < 0) {
@@ -225,7 +225,7 @@ size_t h5_cell_bytes(const struct h5_meaning *meaning)
     case COLUMN_U64:
         return sizeof(uint64_t);
     case COLUMN_F64:
-        return sizeof(double);
+        return meaning->is_single ? sizeof(float) : sizeof(double);
     case COLUMN_TEXT:
         return meaning->text_bytes;
     }

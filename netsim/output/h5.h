@@ -43,6 +43,7 @@ struct h5_meaning {
     enum column_type type;
     size_t text_bytes;
     bool is_counting; /* 0, 1, 2 ... or the like: packs well by matches */
+    bool is_single;   /* COLUMN_F64 in half of the bytes */
 };
 
 size_t h5_cell_bytes(const struct h5_meaning *meaning);

@@ -75,7 +75,7 @@ static const size_t few_rows[RESULT_TABLE_COUNT] = {
     [RESULT_TABLE_summary] = 1,
 };
 
-static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0, true};
+static const struct h5_meaning row_meaning = {"row", "1", "number of the row", COLUMN_U64, 0, true, false};
 
 /* ---- failing
  * ----------------------------------------------------------------------------------------------------- */
@@ -345,8 +345,8 @@ enum status results_histogram(struct results_run *run, const char *name, const c
                               struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
-    struct h5_meaning edge = {"edge", unit, "lower edge of the bin", COLUMN_U64, 0, false};
-    struct h5_meaning value = {"count", "1", meaning, COLUMN_U64, 0, false};
+    struct h5_meaning edge = {"edge", unit, "lower edge of the bin", COLUMN_U64, 0, false, false};
+    struct h5_meaning value = {"count", "1", meaning, COLUMN_U64, 0, false, false};
     hid_t group = nested_group(run, "latency", name, meaning);
     hid_t scale = h5_array(h5, group, &edge, 1, &count, edges);
     hid_t data = h5_array(h5, group, &value, 1, &count, counts);
@@ -363,12 +363,12 @@ enum status results_histogram(struct results_run *run, const char *name, const c
 enum status results_timeseries(struct results_run *run, const char *name, const char *meaning,
                                const char *unit, const char *index_name, const uint64_t *time_ps,
                                size_t time_count, const uint32_t *index, size_t index_count,
-                               const double *values, struct diag *diag)
+                               const float *values, struct diag *diag)
 {
     struct h5 *h5 = &run->results->h5;
-    struct h5_meaning time = {"time_ps", "ps", "simulated time", COLUMN_U64, 0, true};
-    struct h5_meaning column = {index_name, "1", index_name, COLUMN_U32, 0, true};
-    struct h5_meaning value = {name, unit, meaning, COLUMN_F64, 0, false};
+    struct h5_meaning time = {"time_ps", "ps", "simulated time", COLUMN_U64, 0, true, false};
+    struct h5_meaning column = {index_name, "1", index_name, COLUMN_U32, 0, true, false};
+    struct h5_meaning value = {name, unit, meaning, COLUMN_F64, 0, false, true};
     hid_t group = nested_group(run, "timeseries", name, meaning);
     hid_t times = h5_array(h5, group, &time, 1, &time_count, time_ps);
     hid_t indices = h5_array(h5, group, &column, 1, &index_count, index);
