@@ -371,6 +371,9 @@ static void idle_tell(struct sim *sim)
 
 enum status sim_new(struct arena *arena, const struct sim_config *config, struct sim **result, struct diag *diag)
 {
+    if (config->fabric->port_count >= HUGE_PORTS_MIN) {
+        arena_use_huge_pages(arena);
+    }
     struct sim *sim = arena_one(arena, struct sim);
     *result = sim;
     sim->arena = arena;

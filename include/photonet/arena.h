@@ -19,6 +19,10 @@ void arena_free(struct arena *arena); /* NULL is allowed */
 /* Zeroed, aligned to 64 bytes where bytes >= 64, else to 16. bytes == 0 gives a unique valid pointer. */
 void *arena_alloc(struct arena *arena, size_t bytes);
 
+/* From now on in huge pages where the system has them, for what is gone through again and again and is many megabytes: with
+ * small ones every second step to something else misses the TLB. Up to a huge page more of memory is used. */
+void arena_use_huge_pages(struct arena *arena);
+
 /* count * bytes_each with an overflow check. */
 void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each);
 #define arena_array(arena, count, type) ((type *)arena_alloc_array((arena), (count), sizeof(type)))

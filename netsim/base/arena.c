@@ -8,7 +8,9 @@
  *      but not any more after large blocks have been freed (glibc's threshold follows them), and then clears all.
  *   3. A request that would waste most of a block gets a block of its own behind the first, so that one large
  *      array does not strand the room left in the current block.
- *   4. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
+ *   4. After arena_use_huge_pages requests are cut from large blocks, but for those that are a large part of one: these have
+ *      small pages, since much of a large table may stay untouched.
+ *   5. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
  * Threads may allocate from one arena: a spin lock is taken, since a request is short and two rarely meet. */
 #include "photonet/arena.h"
 
@@ -24,9 +26,8 @@
 #include <sys/mman.h>
 
 #define BLOCK_BYTES_MIN ((size_t)8 << 10) /* a thousand small arenas of 64 KiB were 67 MB to clear */
-/* Doubling stops here: beyond it the number of blocks no longer matters, the unused tail of the last one
- * does. */
-#define BLOCK_BYTES_MAX ((size_t)64 << 20)
+#define LARGE_BYTES     ((size_t)64 << 20) /* addresses; memory comes with the first use of a page */
+#define PAGE_BYTES      ((size_t)2 << 20)  /* a huge one */
 #ifdef __SANITIZE_ADDRESS__
 #define MAP_BYTES_MIN SIZE_MAX /* mapped blocks have no guards */
 #else
@@ -50,6 +51,7 @@ struct arena {
     size_t block_bytes_next;
     size_t used_bytes;
     size_t reserved_bytes;
+    bool is_large; /* blocks have LARGE_BYTES from now on */
     const char *purpose; /* borrowed; a literal in practice */
     atomic_flag is_locked;
 };
@@ -127,6 +129,11 @@ void arena_free(struct arena *arena)
     free(arena);
 }
 
+void arena_use_huge_pages(struct arena *arena)
+{
+    arena->is_large = MAP_BYTES_MIN < LARGE_BYTES;
+}
+
 static size_t padding_bytes(const char *cursor, size_t align)
 {
     return (size_t)(-(uintptr_t)cursor & (align - 1));
@@ -143,6 +150,10 @@ static struct block *block_take(struct arena *arena, size_t bytes)
         memory_out(1, bytes, arena->purpose);
     }
     block->mapped_bytes = bytes;
+    if (arena->is_large && bytes == LARGE_BYTES) {
+        char *first = (char *)block + padding_bytes((char *)block, PAGE_BYTES), *end = (char *)block + bytes;
+        madvise(first, (size_t)(end - first) / PAGE_BYTES * PAGE_BYTES, MADV_HUGEPAGE); /* may fail: then it is only slower */
+    }
     return block;
 }
 
@@ -161,15 +172,21 @@ static void *own_block_alloc(struct arena *arena, size_t bytes, size_t align)
 
 static void current_block_replace(struct arena *arena)
 {
-    size_t bytes = arena->block_bytes_next;
+    size_t bytes = arena->is_large ? LARGE_BYTES : arena->block_bytes_next;
     struct block *block = block_take(arena, bytes);
     block->next = arena->blocks;
     arena->blocks = block;
     arena->cursor = (char *)(block + 1);
     arena->end = (char *)block + bytes;
-    if (bytes < BLOCK_BYTES_MAX) {
+    if (bytes < LARGE_BYTES) {
         arena->block_bytes_next = bytes * 2;
     }
+}
+
+/* The largest request that is cut from a block, rather than to get one of its own. */
+static size_t part_bytes_max(const struct arena *arena)
+{
+    return arena->is_large ? LARGE_BYTES / 16 : arena->block_bytes_next / 4;
 }
 
 static void *take(struct arena *arena, size_t bytes)
@@ -182,7 +199,7 @@ static void *take(struct arena *arena, size_t bytes)
     arena->used_bytes += bytes;
     size_t padding = padding_bytes(arena->cursor, align);
     if ((size_t)(arena->end - arena->cursor) < padding + taken) {
-        if (taken > arena->block_bytes_next / 4) {
+        if (taken > part_bytes_max(arena)) {
             return own_block_alloc(arena, taken, align);
         }
         current_block_replace(arena);
@@ -247,7 +264,7 @@ size_t arena_used_bytes(const struct arena *arena)
 
 size_t arena_reserved_bytes(const struct arena *arena)
 {
-    return arena->reserved_bytes;
+    return arena->reserved_bytes - (arena->is_large ? (size_t)(arena->end - arena->cursor) : 0);
 }
 
 void *arena_grow(struct arena *arena, const void *items, size_t count, size_t *capacity, size_t bytes_each)

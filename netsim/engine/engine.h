@@ -93,6 +93,8 @@ static inline void packet_compose(struct packet *to, const struct packet_parts *
 #define FLOW_PACKETS_MAX (1u << 24)
 #define HOST_PORTS_MAX 64
 
+#define HUGE_PORTS_MIN 1024 /* fabrics of so many ports have their state in huge pages (arena_use_huge_pages) */
+
 enum host_event { HOST_TIMER, HOST_OPERATION }; /* in the order law: timers before operations */
 
 enum host_expect { EXPECT_FIRST, EXPECT_REST };

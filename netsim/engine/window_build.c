@@ -536,6 +536,9 @@ static struct worker *workers_alloc(struct arena *arena, uint32_t count)
 
 struct engine *window_create(struct arena *arena, const struct engine_config *config)
 {
+    if (config->fabric->port_count >= HUGE_PORTS_MIN) {
+        arena_use_huge_pages(arena);
+    }
     struct window_core *core = arena_one(arena, struct window_core);
     core->base.class = &engine_window;
     core->config = *config;

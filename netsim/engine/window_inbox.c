@@ -14,17 +14,16 @@ enum { CHUNKS_PER_MAKE = 64 };
 #define PAGE_BYTES  ((size_t)2 << 20) /* a huge page */
 #define SMALL_BYTES ((size_t)64 << 10)
 
-/* A large fabric gets huge pages: with small ones every second access to a random node would miss the TLB. */
+/* A large fabric gets huge pages. The arena sees to that but for blocks which are so large that they lie by themselves. */
 static void pool_extend(struct worker *worker, size_t bytes)
 {
-    bool is_large = worker->core->fabric->port_count >= 1024;
+    bool is_large = worker->core->fabric->port_count >= HUGE_PORTS_MIN;
     size_t block_bytes = is_large ? PAGE_BYTES : SMALL_BYTES;
     block_bytes = (bytes + block_bytes - 1) / block_bytes * block_bytes;
-    size_t align = is_large ? PAGE_BYTES : 64;
-    uint8_t *block = arena_alloc(worker->arena, block_bytes + align);
-    block += -(uintptr_t)block & (align - 1);
-    if (is_large) {
-        madvise(block, block_bytes, MADV_HUGEPAGE); /* may fail: then it is only slower */
+    uint8_t *block = arena_alloc(worker->arena, block_bytes);
+    size_t before = -(uintptr_t)block & (PAGE_BYTES - 1);
+    if (is_large && block_bytes >= before + PAGE_BYTES) {
+        madvise(block + before, (block_bytes - before) / PAGE_BYTES * PAGE_BYTES, MADV_HUGEPAGE); /* may fail */
     }
     worker->pool = block;
     worker->pool_end = block + block_bytes;

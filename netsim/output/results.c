@@ -107,7 +107,7 @@ static void column_open(struct table_buffer *table, const struct result_column *
 {
     struct column_buffer *buffer = &table->columns[table->column_count++];
     *buffer = (struct column_buffer){
-        .meaning = {column->name, column->unit, column->meaning, column->type, text_bytes_of(column)},
+        .meaning = {column->name, column->unit, column->meaning, column->type, text_bytes_of(column), false, false},
         .field_offset = column->offset,
     };
     buffer->cell_bytes = h5_cell_bytes(&buffer->meaning);
