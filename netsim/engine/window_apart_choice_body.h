@@ -141,15 +141,15 @@ INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, 
 }
 
 /* False: the batch is full. */
-INLINE bool batch_put(struct worker *worker, uint32_t local, uint64_t item)
+INLINE bool batch_put(uint32_t *batch_count, struct apart_batch *batch, uint64_t item)
 {
-    uint32_t count = worker->batch_count[local];
+    uint32_t count = *batch_count;
     if (__builtin_expect(count >= BATCH_PACKETS, 0)) {
         return false;
     }
-    worker->batch_count[local] = count + 1;
-    worker->apart_batches[local].keys[count] = (int32_t)(item >> 33);
-    worker->apart_batches[local].metas[count] = (uint32_t)item;
+    *batch_count = count + 1;
+    batch->keys[count] = (int32_t)(item >> 33);
+    batch->metas[count] = (uint32_t)item;
     return true;
 }
 
@@ -168,24 +168,23 @@ INLINE void choices_deal(const struct lazy *at, uint32_t i, lanes *leave_ps, lan
                          bool may_drop)
 {
     struct worker *worker = at->worker;
-    const uint64_t *items = worker->arrivals.items, salt = at->node->salt;
+    const uint64_t *items = worker->arrivals.items, *hashes = worker->arrivals.spare;
     uint32_t first = at->node->route.up_port, count = worker->arrivals.count;
     for (; i < count; i++) {
         uint64_t item = items[i];
         int32_t now_ps = (int32_t)lazy_item_ps(at->core, item), size = (int32_t)((uint32_t)item & PACKET_BYTES_MAX);
-        const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
-        uint64_t hash = packet_path_hash(packet, salt); /* is_tree: no source routes */
         choices_catch_up(worker, now_ps, leave_ps, backlog, vectors);
-        uint32_t local = choice_of(backlog, vectors, is_half, hash), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
+        uint32_t local = choice_of(backlog, vectors, is_half, hashes[i]), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
         struct choice_port *choice = &worker->choice_ports[local];
         if (may_drop && backlog[v][lane] + (int64_t)size > choice->limit_bytes) {
+            const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
             apart_drop(at, first + local, packet, lazy_item_port(at->core, item), now_ps);
             at->class_ports[first + local].packet_number++;
             continue;
         }
         lane_add(&backlog[v], lane, size);
         lane_lower(&leave_ps[v], lane, choice_behind(worker, choice, size, now_ps));
-        if (!batch_put(worker, first + local, item)) {
+        if (!batch_put(&worker->batch_count[first + local], &worker->apart_batches[first + local], item)) {
             worker->batch_count[first + local]++;
             apart_more_put(worker, first + local, (int32_t)(item >> 33), (uint32_t)item);
         }

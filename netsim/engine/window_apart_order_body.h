@@ -99,14 +99,19 @@ static bool order_by_network(const struct lazy *at)
 }
 #endif
 
-/* Where one after the other comes by another port, as in order of time, a sum need not wait for itself. */
-static void choices_count(const struct lazy *at)
+/* What the choices among equals are made by, into `spare`: made at the choice, it would be what that waits for after each branch
+ * that was predicted wrongly. Beside it, since in order of time hardly a sum has to wait for itself, what came. */
+static void choices_hash(const struct lazy *at)
 {
     const struct arrivals *arrivals = &at->worker->arrivals;
+    struct chunk *const *chunks = at->worker->chunks;
     uint32_t *came_bytes = at->worker->came_bytes, count = arrivals->count;
-    const uint64_t *items = arrivals->items;
+    const uint64_t *items = arrivals->items, salt = at->node->salt;
+    uint64_t *hashes = arrivals->spare;
     for (uint32_t i = 0; i < count; i++) {
-        came_bytes[lazy_item_port(at->core, items[i])] += (uint32_t)items[i] & PACKET_BYTES_MAX;
+        uint64_t item = items[i];
+        came_bytes[lazy_item_port(at->core, item)] += (uint32_t)item & PACKET_BYTES_MAX;
+        hashes[i] = packet_path_hash(meta_packet(chunks, (uint32_t)item), salt); /* is_tree: no source routes */
     }
 }
 
@@ -120,5 +125,5 @@ static void choices_order(const struct lazy *at)
     if (!is_done) {
         lazy_sort(at->core, &arrivals->items, &arrivals->spare, arrivals->count, 32 + at->core->key_shift);
     }
-    choices_count(at);
+    choices_hash(at);
 }
