@@ -174,7 +174,8 @@ INLINE void choices_deal(const struct lazy *at, uint32_t i, lanes *leave_ps, lan
         uint64_t item = items[i];
         int32_t now_ps = (int32_t)lazy_item_ps(at->core, item), size = (int32_t)((uint32_t)item & PACKET_BYTES_MAX);
         choices_catch_up(worker, now_ps, leave_ps, backlog, vectors);
-        uint32_t local = choice_of(backlog, vectors, is_half, hashes[i]), v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
+        uint32_t local = choice_of(backlog, vectors, is_half, hashes[i]), v = vectors == 1 ? 0 : local / LANES;
+        uint32_t lane = local - v * LANES;
         struct choice_port *choice = &worker->choice_ports[local];
         if (may_drop && backlog[v][lane] + (int64_t)size > choice->limit_bytes) {
             const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);
