@@ -446,7 +446,7 @@ static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
     s->draw.seed = seed;
     links_wide_tree(s);
     fabric_make(s, arena);
-    links_even(s, draw_once_in(&s->draw, 3) ? 4 : 0, arena);
+    links_even(s, draw_once_in(&s->draw, 3) ? 2 : 0, arena);
     struct queue_profile *profile = &s->switch_queues;
     *profile = queue_profile_plain;
     class_draw(&s->draw, 1, &profile->class[0]);
