@@ -35,6 +35,7 @@ static const struct golden rows[] = {
     {"alltoall ranks=32 bytes=1MiB", "rail_optimised", "", 1},
     {"ring_allreduce ranks=16 bytes=2MiB", "scale_up", "", 1},
     {"permutation ranks=32 bytes=300kB", "multi_plane", "routing.balance=spray_n", 1},
+    {"permutation ranks=1024 bytes=500kB", "htsim-1024", "transport.name=roce", 1}, /* pauses, and batches of all sizes */
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 

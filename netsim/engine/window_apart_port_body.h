@@ -1,5 +1,5 @@
-/* One port whose pauses are known for the whole window: served by vectors where it is a FIFO, in one pass where it sends all
- * the time or not at all, else packet by packet. What leaves it goes into a log for the accounts. Part of window_apart_body.h. */
+/* One port whose pauses are known for the whole window: by vectors where one span of it lets packets start and none can be marked
+ * or dropped, else in one pass or packet by packet. What leaves goes into a log for the accounts. Part of window_apart_body.h. */
 #include "netsim/engine/window_apart_quick_body.h"
 
 /* ---- ports in general ------------------------------------------------------------------------------------- */
@@ -22,10 +22,16 @@ INLINE void in_service_set(struct class_port *queues, uint32_t in_port, uint32_t
     queues->service_class = 0;
 }
 
-/* Not paused, and nothing has waited in the dark: without frames it is a FIFO for the whole window. */
+/* Nothing has waited in the dark. */
+INLINE bool is_lit(const struct window_port *port, const struct class_port *queues)
+{
+    return port->count == 0 || class_head(queues->rings)->since_ps >= port->up_ps;
+}
+
+/* Nor is it paused: without frames it is a FIFO for the whole window. */
 INLINE bool is_fifo_now(const struct window_port *port, const struct class_port *queues)
 {
-    return queues->paused == 0 && (port->count == 0 || class_head(queues->rings)->since_ps >= port->up_ps);
+    return queues->paused == 0 && is_lit(port, queues);
 }
 
 /* A port has sent what it can in this window, and knows what is in service and when that leaves. */
@@ -40,20 +46,35 @@ INLINE void apart_port_close(const struct lazy *at, uint32_t local, uint64_t wai
     leave_load(at, local);
 }
 
+/* What is in service may leave in this window. */
+INLINE void service_log(struct worker *worker, const struct window_port *port, const struct class_port *queues)
+{
+    if (port->is_busy && port->free_ps < worker->end_ps) {
+        left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
+    }
+}
+
 /* ---- what waits ------------------------------------------------------------------------------------------- */
 
+/* When a port can start what comes next, from the start of the window. */
+INLINE uint64_t apart_free_ps(const struct worker *worker, const struct window_port *port, const struct apart_span *span)
+{
+    uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    return free_ps > (uint64_t)span->from_ps ? free_ps : (uint64_t)span->from_ps;
+}
+
 /* What waited and starts in this window; its bytes. */
-INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local)
+INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, const struct apart_span *span)
 {
     struct worker *worker = at->worker;
     struct window_port *port = &at->ports[local];
     struct class_port *queues = &at->class_ports[local];
     struct class_ring *ring = queues->rings;
-    uint64_t now_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
+    uint64_t now_ps = apart_free_ps(worker, port, span), until_ps = (uint64_t)span->until_ps;
     uint32_t mask = ring->capacity - 1, head = ring->head, left = ring->count;
     const struct class_waiting *first = NULL;
     struct port_sent sent = {0};
-    for (; left > 0 && now_ps < at->core->width_ps; left--, head++) {
+    for (; left > 0 && now_ps < until_ps; left--, head++) {
         first = &ring->items[head & mask];
         uint32_t size = (uint32_t)first->packet.size_bytes;
         uint64_t service_ps = packet_send(worker, port, &first->packet, now_ps);
@@ -270,7 +291,8 @@ static void pass_close(const struct lazy *at, uint32_t local, const struct apart
 
 /* A port without frames that is a FIFO for the whole window, or paused: as apart_port_walk, but nothing needs to be looked up
  * that this packet has not changed. */
-static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uint32_t local, uint32_t count)
+static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uint32_t local, uint32_t count,
+                                                      const struct apart_span *span, bool is_ordered)
 {
     struct worker *worker = at->worker;
     struct window_port *port = &at->ports[local];
@@ -278,15 +300,15 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
     const uint64_t *items;
     struct apart_pass pass = {.free_ps = UINT64_MAX, .held_bytes = port->queued_bytes, .gone = worker->left.count};
     pass.limit_bytes = class_limit_bytes(at->node, port, queues->profile, 0, false);
-    if (port->is_busy && port->free_ps < worker->end_ps) {
-        left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
-    }
+    service_log(worker, port, queues);
     pass.waiting_bytes = port->queued_bytes - port->in_service_bytes;
     if (queues->paused == 0) {
-        pass.waiting_bytes -= apart_waiting_send(at, local);
+        pass.waiting_bytes -= apart_waiting_send(at, local, span);
         pass.free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
     }
-    apart_order(at, local, count);
+    if (!is_ordered) {
+        apart_order(at, local, count);
+    }
     items = worker->arrivals.items;
     if (queues->profile->class[0].mark == MARK_ENQUEUE) {
         for (uint32_t i = 0; i < count; i++) {
@@ -304,26 +326,27 @@ static __attribute__((noinline)) void apart_port_pass(const struct lazy *at, uin
 
 /* Bytes in the port as each packet of the batch arrives, itself counted; the largest. Exact: all that is there before and came
  * before it, but for what has left by then, of which only what leaves in this window needs a look. */
-static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const struct apart_served *served,
-                                                   uint32_t vectors)
+static __attribute__((noinline)) int32_t apart_top(const struct lazy *at, uint32_t local, const struct apart_span *span,
+                                                   const struct apart_served *served, uint32_t vectors)
 {
     const struct window_port *port = &at->ports[local];
     const struct class_ring *ring = at->class_ports[local].rings;
-    uint64_t leaves_ps = port->free_ps > at->worker->start_ps ? port->free_ps - at->worker->start_ps : 0;
-    int32_t bytes = port->is_busy ? (int32_t)port->in_service_bytes : 0;
+    uint64_t leaves_ps = port->is_busy ? port->free_ps - at->worker->start_ps : UINT64_MAX, width_ps = at->core->width_ps;
+    uint64_t start_ps = apart_free_ps(at->worker, port, span);
+    int32_t bytes = (int32_t)port->in_service_bytes;
     lanes queued[VECTORS_MAX_APART], top = splat(0);
     for (uint32_t v = 0; v < vectors; v++) {
         queued[v] = served->bytes.v[v] + splat((int32_t)port->queued_bytes);
     }
-    for (uint32_t i = 0; leaves_ps < at->core->width_ps; i++) { /* in service, then the queue */
-        for (uint32_t v = 0; v < vectors; v++) {
+    for (uint32_t i = 0;; i++) { /* in service, then the queue */
+        for (uint32_t v = 0; v < vectors && leaves_ps < width_ps; v++) {
             queued[v] -= (served->time_ps.v[v] >= splat((int32_t)leaves_ps)) & splat(bytes);
         }
-        if (i == ring->count) {
+        if (i == ring->count || start_ps >= (uint64_t)span->until_ps) {
             break;
         }
         bytes = (int32_t)ring->items[(ring->head + i) & (ring->capacity - 1)].packet.size_bytes;
-        leaves_ps += port_service_ps(port, (uint64_t)bytes);
+        leaves_ps = start_ps = start_ps + port_service_ps(port, (uint64_t)bytes);
     }
     for (uint32_t j = 0; j < served->left_count; j++) {
         for (uint32_t v = 0; v < vectors; v++) {
@@ -408,13 +431,42 @@ static bool apart_lone(const struct lazy *at, uint32_t local)
     return true;
 }
 
-/* False: this port must go packet by packet. */
-INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors, uint32_t count, int32_t base_ps,
-                        uint64_t mark_calm_ps, bool is_sorted)
+/* The batch is served so. */
+INLINE void apart_commit(const struct lazy *at, uint32_t local, uint32_t vectors, const struct apart_span *span,
+                         const struct apart_served *served)
 {
     struct worker *worker = at->worker;
     struct window_port *port = &at->ports[local];
     struct class_port *queues = &at->class_ports[local];
+    uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+    service_log(worker, port, queues);
+    waiting_bytes -= apart_waiting_send(at, local, span);
+    waiting_bytes += (uint64_t)served->bytes.each[served->count - 1];
+    lanes_log(at, served, vectors);
+    if (served->start_count > 0) {
+        uint32_t last = served->start_count - 1;
+        apart_starts_send(worker, port, served);
+        apart_count(worker, port, served);
+        in_service_set(queues, (uint32_t)served->key.each[last] & ((1u << (at->core->key_shift - 1)) - 1),
+                       port->in_service_bytes);
+        waiting_bytes -= (uint64_t)served->bytes.each[last];
+    }
+    apart_rest_wait(at, local, served);
+    queues->packet_number += served->count;
+    apart_port_close(at, local, waiting_bytes);
+}
+
+/* What a port may hold before its packets might be marked, or dropped. */
+struct apart_calm {
+    uint64_t mark_bytes, limit_bytes;
+    bool is_exact; /* work tells nothing of the bytes it is for */
+};
+
+INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors, uint32_t count, int32_t base_ps,
+                        const struct apart_span *span, const struct apart_calm *calm, bool is_sorted)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
     struct apart_served served;
     if (count == 0 || count > vectors * LANES) {
         __builtin_unreachable(); /* told, the compiler sees that every lane in use has been set */
@@ -425,68 +477,189 @@ INLINE bool apart_batch(const struct lazy *at, uint32_t local, uint32_t vectors,
     } else {
         apart_sort(at->core, &worker->apart_batches[local], vectors, count, &served);
     }
-    apart_scan(worker, port, vectors, count, base_ps, (int32_t)port->service_ps[worker->packet_bytes_max], &served);
-    if ((uint64_t)served.work_ps_max > mark_calm_ps) {
+    apart_scan(worker, port, vectors, count, span, base_ps, &served);
+    uint64_t work_ps = (uint64_t)served.work_ps_max;
+    if (!calm->is_exact && calm->mark_bytes < UINT32_MAX && work_ps > calm->mark_bytes * port->ps_per_byte) {
         return false;
     }
-    if ((uint64_t)served.work_ps_max > port->calm_ps) {
-        uint64_t top_bytes = (uint64_t)apart_top(at, local, &served, vectors);
-        if (top_bytes > class_limit_bytes(at->node, port, queues->profile, 0, false)) {
+    if (calm->is_exact || work_ps > port->calm_ps) {
+        uint64_t top_bytes = (uint64_t)apart_top(at, local, span, &served, vectors);
+        if (top_bytes > calm->limit_bytes || (calm->is_exact && top_bytes > calm->mark_bytes)) {
             return false;
         }
         port_record(port, top_bytes);
     }
-    uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
-    if (port->is_busy && port->free_ps < worker->end_ps) {
-        left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
-    }
-    waiting_bytes -= apart_waiting_send(at, local);
-    waiting_bytes += (uint64_t)served.bytes.each[count - 1];
-    lanes_log(at, &served, vectors);
-    if (served.start_count > 0) {
-        uint32_t last = served.start_count - 1;
-        apart_starts_send(worker, port, &served);
-        apart_count(worker, port, &served);
-        in_service_set(queues, (uint32_t)served.key.each[last] & ((1u << (at->core->key_shift - 1)) - 1),
-                       port->in_service_bytes);
-        waiting_bytes -= (uint64_t)served.bytes.each[last];
-    }
-    apart_rest_wait(at, local, &served);
-    queues->packet_number += count;
-    apart_port_close(at, local, waiting_bytes);
+    apart_commit(at, local, vectors, span, &served);
     return true;
+}
+
+/* ---- more than a batch ------------------------------------------------------------------------------------ */
+
+/* Bytes in the port, as far as the log of what leaves has been looked at. */
+struct apart_held {
+    int64_t bytes;
+    uint32_t gone;
+};
+
+/* As apart_top, of a piece that is served: what leaves stands in the log, in order. */
+static __attribute__((noinline)) int64_t piece_top(const struct worker *worker, const struct apart_served *served,
+                                                   uint32_t vectors, struct apart_held *held)
+{
+    const struct left_log *left = &worker->left;
+    int32_t first_ps = served->time_ps.each[0], last_ps = served->time_ps.each[served->count - 1];
+    lanes queued[VECTORS_MAX_APART], top = splat(0);
+    for (; held->gone < left->count && left->when_ps[held->gone] <= first_ps; held->gone++) {
+        held->bytes -= left->what[held->gone] & PACKET_BYTES_MAX;
+    }
+    for (uint32_t v = 0; v < vectors; v++) {
+        queued[v] = served->bytes.v[v];
+    }
+    for (uint32_t i = held->gone; i < left->count && left->when_ps[i] <= last_ps; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            queued[v] -= (served->time_ps.v[v] >= splat(left->when_ps[i])) &
+                         splat((int32_t)(left->what[i] & PACKET_BYTES_MAX));
+        }
+    }
+    top = splat(INT32_MIN);
+    for (uint32_t v = 0; v < vectors; v++) {
+        lanes is_packet = lane_ids(v) < splat((int32_t)served->count);
+        top = max_lanes(top, pick(is_packet, queued[v], splat(INT32_MIN)));
+    }
+    return held->bytes + top_lane(top);
+}
+
+INLINE void piece_take(const uint64_t *items, uint32_t vectors, struct apart_served *served)
+{
+    for (uint32_t i = 0; i < vectors * LANES; i += GROUP) {
+        words item = *(const words_loose *)&items[i];
+        *(half_loose *)&served->key.each[i] = __builtin_convertvector(item >> 33, half);
+        *(half_loose *)&served->metas[i] = __builtin_convertvector(item, half);
+    }
+}
+
+/* The port is served piece by piece, each of which finds what the one before has left. False: the packets are in order, and it
+ * may be that one of them is marked or dropped. */
+static __attribute__((noinline)) bool apart_pieces(const struct lazy *at, uint32_t local, uint32_t count,
+                                                   const struct apart_span *span, const struct apart_calm *calm)
+{
+    struct worker *worker = at->worker;
+    struct window_port *port = &at->ports[local];
+    struct apart_held held = {.bytes = (int64_t)port->queued_bytes, .gone = worker->left.count};
+    uint64_t bytes = port->queued_bytes, top_bytes = 0;
+    apart_order(at, local, count);
+    const uint64_t *items = worker->arrivals.items;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += items[i] & PACKET_BYTES_MAX;
+    }
+    if (bytes > calm->limit_bytes || bytes > calm->mark_bytes || bytes * port->ps_per_byte >= BASE_PS_MAX_APART) {
+        return false;
+    }
+    struct apart_span still = *span;
+    for (uint32_t first = 0; first < count; first += PIECE_PACKETS) {
+        struct apart_served served;
+        uint32_t here = count - first < PIECE_PACKETS ? count - first : PIECE_PACKETS;
+        uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+        uint64_t base_ps = apart_free_ps(worker, port, &still) + waiting_bytes * port->ps_per_byte;
+        piece_take(&items[first], VECTORS_MAX_APART, &served);
+        apart_scan(worker, port, VECTORS_MAX_APART, here, &still, (int32_t)base_ps, &served);
+        apart_commit(at, local, VECTORS_MAX_APART, &still, &served);
+        still.until_ps = served.start_count < here ? 0 : still.until_ps; /* nor does what is behind it */
+        if (calm->is_exact || (uint64_t)served.work_ps_max > port->calm_ps) {
+            uint64_t top = (uint64_t)piece_top(worker, &served, VECTORS_MAX_APART, &held);
+            top_bytes = top > top_bytes ? top : top_bytes;
+        }
+        held.bytes += served.bytes.each[here - 1];
+    }
+    port_record(port, top_bytes);
+    return true;
+}
+
+/* ---- the port --------------------------------------------------------------------------------------------- */
+
+/* False: its frames are more than one that starts or stops it. */
+INLINE bool span_find(const struct lazy *at, uint32_t local, bool has_frames, struct apart_span *span)
+{
+    const struct frames *frames = &at->worker->frames;
+    bool is_paused = at->class_ports[local].paused != 0;
+    *span = (struct apart_span){.until_ps = is_paused ? 0 : (int32_t)at->core->width_ps, .is_whole = !is_paused, .frame = ID_NONE};
+    if (__builtin_expect(!has_frames, 1)) {
+        return true;
+    }
+    uint32_t number = frame_next(at, 0, local);
+    const struct packet *frame = lazy_frame_packet(frames, frames->items[number]);
+    int32_t when_ps = (int32_t)lazy_frame_ps(at->core, frames->items[number]);
+    span->frame = number;
+    if (frame->is_marked && !is_paused) {
+        span->until_ps = when_ps + 1;
+        span->cut = -1;
+        span->is_whole = false;
+    } else if (!frame->is_marked && is_paused) {
+        span->from_ps = when_ps;
+        span->until_ps = (int32_t)at->core->width_ps;
+    }
+    return frame->kind == FRAME_PAUSE && frame_next(at, number + 1, local) == frames->count;
+}
+
+/* Nothing comes: at most what waits is sent. */
+INLINE void apart_drain(const struct lazy *at, uint32_t local, const struct apart_span *span)
+{
+    struct window_port *port = &at->ports[local];
+    uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+    service_log(at->worker, port, &at->class_ports[local]);
+    waiting_bytes -= apart_waiting_send(at, local, span);
+    apart_port_close(at, local, waiting_bytes);
+}
+
+/* By vectors, where they know enough of the port. */
+INLINE bool apart_lanes(const struct lazy *at, uint32_t local, uint32_t count, const struct apart_span *span, bool is_sorted,
+                        bool *is_ordered)
+{
+    const struct window_port *port = &at->ports[local];
+    const struct queue_profile *profile = at->class_ports[local].profile;
+    const struct queue_class *rule = &profile->class[0];
+    struct apart_calm calm = {.mark_bytes = rule->mark == MARK_NEVER ? UINT64_MAX : rule->mark_low_bytes,
+                              .limit_bytes = class_limit_bytes(at->node, port, profile, 0, false)};
+    if (count == 0 && (rule->mark != MARK_DEQUEUE || port->queued_bytes <= calm.mark_bytes)) {
+        apart_drain(at, local, span);
+        return true;
+    }
+    uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
+    uint64_t base_ps = apart_free_ps(at->worker, port, span) + waiting_bytes * port->ps_per_byte;
+    calm.is_exact = !span->is_whole;
+    if (count == 0 || port->ps_per_byte == 0 || port->queued_bytes > calm.mark_bytes || base_ps >= BASE_PS_MAX_APART) {
+        return false;
+    }
+    *is_ordered = count > PIECES_FROM;
+    if (*is_ordered) {
+        return apart_pieces(at, local, count, span, &calm);
+    } else if (count <= LANES) {
+        return apart_batch(at, local, 1, count, (int32_t)base_ps, span, &calm, is_sorted);
+    } else if (count <= 2 * LANES) {
+        return apart_batch(at, local, 2, count, (int32_t)base_ps, span, &calm, is_sorted);
+    } else {
+        return apart_batch(at, local, VECTORS_MAX_APART, count, (int32_t)base_ps, span, &calm, is_sorted);
+    }
 }
 
 static void apart_port_serve(const struct lazy *at, uint32_t local, uint32_t count, bool has_frames, bool is_sorted)
 {
     const struct window_port *port = &at->ports[local];
-    const struct class_port *queues = &at->class_ports[local];
-    const struct queue_class *rule = &queues->profile->class[0];
-    bool is_fast = !has_frames && count > 1 && count <= BATCH_PACKETS && port->ps_per_byte != 0 && is_fifo_now(port, queues);
-    if (is_fast) {
-        uint64_t per_byte = port->ps_per_byte, free_ps = port->free_ps > at->worker->start_ps
-                                                             ? port->free_ps - at->worker->start_ps : 0;
-        uint64_t waiting_bytes = port->queued_bytes - port->in_service_bytes;
-        uint64_t base_ps = waiting_bytes < BASE_PS_MAX_APART ? free_ps + waiting_bytes * per_byte : BASE_PS_MAX_APART;
-        uint64_t calm_ps = rule->mark == MARK_NEVER ? UINT64_MAX
-                           : rule->mark_low_bytes < UINT32_MAX ? rule->mark_low_bytes * per_byte : UINT32_MAX * per_byte;
-        is_fast = base_ps < BASE_PS_MAX_APART && base_ps <= calm_ps;
-        if (is_fast && count <= LANES) {
-            is_fast = apart_batch(at, local, 1, count, (int32_t)base_ps, calm_ps, is_sorted);
-        } else if (is_fast && count <= 2 * LANES) {
-            is_fast = apart_batch(at, local, 2, count, (int32_t)base_ps, calm_ps, is_sorted);
-        } else if (is_fast) {
-            is_fast = apart_batch(at, local, VECTORS_MAX_APART, count, (int32_t)base_ps, calm_ps, is_sorted);
-        }
-    }
-    if (count == 1 && !has_frames && port->count == 0 && queues->paused == 0) {
-        is_fast = apart_lone(at, local);
-    }
-    if (is_fast) {
+    struct class_port *queues = &at->class_ports[local];
+    struct apart_span span;
+    bool is_ordered = false, is_known = span_find(at, local, has_frames, &span) && is_lit(port, queues);
+    if (count == 1 && !has_frames && port->count == 0 && queues->paused == 0 && apart_lone(at, local)) {
         return;
     }
-    if (!has_frames && rule->mark != MARK_DEQUEUE && (queues->paused != 0 || is_fifo_now(port, queues))) {
-        apart_port_pass(at, local, count);
+    if (is_known && apart_lanes(at, local, count, &span, is_sorted, &is_ordered)) {
+        if (has_frames) {
+            const struct frames *frames = &at->worker->frames;
+            uint64_t item = frames->items[span.frame], now_ps = at->worker->start_ps + lazy_frame_ps(at->core, item);
+            frame_obey(queues, lazy_frame_packet(frames, item), now_ps);
+        }
+        return;
+    }
+    if (is_known && !has_frames && queues->profile->class[0].mark != MARK_DEQUEUE) {
+        apart_port_pass(at, local, count, &span, is_ordered);
     } else {
         apart_port_walk(at, local, count);
     }

@@ -11,6 +11,11 @@
 enum replay_kind { REPLAY_LEFT, REPLAY_CAME, REPLAY_DROPPED };
 enum { EVENT_KIND_BITS = 2, EVENT_PLACE_BITS = 6, EVENTS_MAX = 1 << EVENT_PLACE_BITS, EVENT_INPUTS_MAX = 32 };
 enum { EVENT_VECTORS_MAX = EVENTS_MAX / LANES };
+#ifdef PHOTONET_STRESS
+enum { EVENTS_ROOM = 20 };
+#else
+enum { EVENTS_ROOM = EVENTS_MAX };
+#endif
 
 union event_block {
     lanes v[EVENT_VECTORS_MAX];
@@ -95,7 +100,7 @@ INLINE bool events_collect(const struct lazy *at, struct events *events)
     }
     left_list(at, events);
     for (uint32_t i = 0; i < events->list_count; i++) {
-        have_room &= events->counts[i] <= EVENTS_MAX;
+        have_room &= events->counts[i] <= EVENTS_ROOM;
     }
     return have_room;
 }

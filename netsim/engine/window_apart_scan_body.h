@@ -5,6 +5,11 @@
 #include "netsim/engine/window_lazy.h"
 
 enum { VECTORS_MAX_APART = BATCH_PACKETS / LANES, BASE_PS_MAX_APART = 1 << 29 };
+#ifdef PHOTONET_STRESS
+enum { PIECE_PACKETS = 2, PIECES_FROM = 2 };
+#else
+enum { PIECE_PACKETS = BATCH_PACKETS, PIECES_FROM = BATCH_PACKETS }; /* more than that is served in pieces of so many packets */
+#endif
 
 /* ---- lanes ------------------------------------------------------------------------------------------------ */
 
@@ -120,6 +125,15 @@ INLINE void apart_take_order(const struct apart_batch *batch, uint32_t vectors, 
     }
 }
 
+/* When a port may send in this window: what starts is not before `from`, and before `until`; where a pause ends it, a packet that
+ * comes with the pause, at until - 1, is too late, though one that waited is not. */
+struct apart_span {
+    int32_t from_ps, until_ps;
+    int32_t cut; /* -1: a pause ends it */
+    bool is_whole;
+    uint64_t frame; /* that begins or ends it, or changes nothing; ID_NONE: there is none */
+};
+
 /* When each departs: FIFO service is a (max,+) scan. */
 INLINE void apart_fifo(int32_t per_byte, uint32_t vectors, int32_t base_ps, struct apart_served *served)
 {
@@ -138,12 +152,12 @@ INLINE void apart_fifo(int32_t per_byte, uint32_t vectors, int32_t base_ps, stru
     }
 }
 
-/* Everything about the batch, whose order is known, that needs no memory but its own. slack_ps: service of the largest
- * packet. */
+/* Everything about the batch, whose order is known, that needs no memory but its own. */
 INLINE void apart_scan(const struct worker *worker, const struct window_port *port, uint32_t vectors, uint32_t count,
-                       int32_t base_ps, int32_t slack_ps, struct apart_served *served)
+                       const struct apart_span *span, int32_t base_ps, struct apart_served *served)
 {
     const struct window_core *core = worker->core;
+    int32_t slack_ps = (int32_t)port->service_ps[worker->packet_bytes_max];
     int32_t per_byte = (int32_t)port->ps_per_byte;
     for (uint32_t v = 0; v < vectors; v++) {
         lanes *meta = (lanes *)&served->metas[v * LANES];
@@ -158,7 +172,8 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
     for (uint32_t v = 0; v < vectors; v++) {
         lanes is_packet = lane_ids(v) < splat((int32_t)count), departure = served->departure_ps.v[v];
         lanes start = departure - served->size.v[v] * splat(per_byte), waited = start - served->time_ps.v[v];
-        wait += waited & (start < width) & is_packet;
+        lanes limit = splat(span->until_ps) + ((served->time_ps.v[v] >= splat(span->until_ps - 1)) & splat(span->cut));
+        wait += waited & (start < limit) & is_packet;
         /* The packet in service may be counted whole though some of it has left. */
         lanes slack = splat(slack_ps) & (waited > splat(0));
         work = max_lanes(work, (departure - served->time_ps.v[v] + slack) & is_packet);
@@ -172,7 +187,7 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
         lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
         *(lanes_loose *)&served->keys_out[v * LANES] =
             offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
-        starts |= bits_less(start, width) << v * LANES;
+        starts |= bits_less(start, limit) << v * LANES;
         here |= bits_less(ahead, width) << v * LANES;
         near |= bits_less(ahead, width + width) << v * LANES;
         left |= bits_less(departure, width) << v * LANES;
