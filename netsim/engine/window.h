@@ -44,7 +44,8 @@
  *       window that is being served, whose inboxes others read.
  *   I6  Two barriers a window. Before the first each worker publishes when it next has something to do, after it
  *       all draw the same conclusion; the second parts switches from hosts. A word of memory is written by one
- *       worker between two barriers, and read by others only in another such span.
+ *       worker between two barriers, and read by others only in another such span. Where threads would wait longer
+ *       than they work, all but one go home for a while, and that one serves all.
  *   I7  A chunk goes back to the worker that fills it: its own when its packets have been copied or handed over, another's
  *       one window after it was read.
  *   I8  Received packets are not counted: they are those sent less those on the link (window_count.c).
@@ -344,9 +345,13 @@ struct worker {
         uint64_t control_ps;       /* of the first tell that is due */
         uint32_t packet_bytes_max;
         bool is_interrupted;
+        bool is_aside;             /* of the first worker: it will serve all, the others stand aside */
+        uint64_t work_ns;          /* in windows that were looked at; read between the barriers of a window */
     } public __attribute__((aligned(128))); /* lines are fetched in pairs */
     /* Of this worker alone. */
     bool is_idle __attribute__((aligned(128))); /* the run has ended because nothing is left until its end */
+    bool is_over;                  /* the run has ended */
+    uint64_t work_seen_ns;         /* public.work_ns when it was last looked at by the first worker */
     uint64_t window_count;         /* of this run */
     uint32_t slot;                 /* of the current window in the ring */
     uint64_t start_ps, end_ps;     /* of the current window; the end is exclusive */
@@ -454,6 +459,8 @@ struct window_core {
     uint64_t sample_ps;          /* then: until_ps, else TIME_NEVER_PS; what starts later is in late_bytes too */
     uint32_t *late_bytes;        /* per port */
     uint32_t spin_count;         /* before a waiting thread yields */
+    bool is_aside;               /* threads stand aside (window_run.c), for so many looks; what these have found: */
+    uint64_t aside_looks, look_count, look_wall_ns, look_threads_ns;
     atomic_uint barrier_count __attribute__((aligned(64)));
     atomic_uint barrier_phase __attribute__((aligned(64)));
     atomic_uint sleeper_count;

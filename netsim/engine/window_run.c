@@ -59,6 +59,7 @@ static void worker_publish(struct worker *worker)
     worker->public.ahead = worker_next(worker);
     worker->public.control_ps = control_first_ps(worker);
     worker->public.packet_bytes_max = worker->packet_bytes_max;
+    worker->public.is_aside = worker->id == 0 && worker->core->is_aside;
     worker->public.is_interrupted = worker->id == 0 && interrupted != NULL && *interrupted;
 }
 
@@ -278,13 +279,18 @@ static void sleepers_wake(struct window_core *core)
 }
 #endif
 
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static bool yield_is_long(void)
 {
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
+    uint64_t before_ns = clock_ns();
     sched_yield();
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    return (after.tv_sec - before.tv_sec) * 1000000000 + (after.tv_nsec - before.tv_nsec) > YIELD_NS;
+    return clock_ns() - before_ns > YIELD_NS;
 }
 
 static void barrier_wait(struct window_core *core)
@@ -311,13 +317,52 @@ static void barrier_wait(struct window_core *core)
     }
 }
 
+/* Threads stand aside, and one serves all, while they would wait for each other longer than they work: where only few nodes
+ * have anything to do, or the core of one is wanted by others. Now and then a window is looked at; what is found decides
+ * who works, never what comes out. Standing aside lasts twice as long each time, so that changing costs little. */
+#ifdef PHOTONET_STRESS
+enum { LOOK_EVERY = 1, LOOK_COUNT = 8, ASIDE_LOOKS_MAX = 8, ALWAYS_CHANGES = true };
+#else
+enum { LOOK_EVERY = 8, LOOK_COUNT = 64, ASIDE_LOOKS_MAX = 1 << 14, ALWAYS_CHANGES = false };
+#endif
+#define BARRIER_NS 500 /* with a core for each thread: 200 to 800 */
+
+static uint64_t look_ns(bool is_looked_at)
+{
+    return is_looked_at ? clock_ns() : 0;
+}
+
+/* Of worker 0, between the barriers of a window: the others write what they have worked behind the second. */
+static void aside_decide(struct window_core *core)
+{
+    if (core->look_count < LOOK_COUNT) {
+        return;
+    }
+    uint64_t work_ns = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        work_ns += core->workers[i].public.work_ns - core->workers[i].work_seen_ns;
+        core->workers[i].work_seen_ns = core->workers[i].public.work_ns;
+    }
+    core->is_aside = ALWAYS_CHANGES || core->look_wall_ns > work_ns;
+    core->aside_looks = core->aside_looks > 0 ? core->aside_looks : LOOK_COUNT;
+    core->look_count = core->look_wall_ns = core->look_threads_ns = 0;
+}
+
 static void *worker_run(void *worker_)
 {
     struct worker *worker = worker_;
     struct window_core *core = worker->core;
     do {
+        bool is_looked_at = core->worker_count > 1 && worker->window_count % LOOK_EVERY == 0;
+        uint64_t first_ns = look_ns(is_looked_at);
         worker_publish(worker);
         barrier_wait(core); /* I6 */
+        if (core->workers[0].public.is_aside) {
+            return NULL;
+        }
+        if (worker->id == 0) {
+            aside_decide(core);
+        }
         if (!worker_move(worker, core->until_ps)) {
             break;
         }
@@ -328,19 +373,76 @@ static void *worker_run(void *worker_)
             }
             barrier_wait(core); /* G3 */
         }
+        uint64_t open_ns = look_ns(is_looked_at);
         worker_open(worker);
         worker_switches(worker);
+        uint64_t work_ns = look_ns(is_looked_at) - open_ns;
         barrier_wait(core); /* I6 */
+        uint64_t hosts_ns = look_ns(is_looked_at);
         worker_hosts(worker);
+        uint64_t end_ns = look_ns(is_looked_at);
+        if (is_looked_at) {
+            worker->public.work_ns += work_ns + end_ns - hosts_ns;
+        }
+        if (is_looked_at && worker->id == 0) {
+            core->look_wall_ns += end_ns - first_ns;
+            core->look_count++;
+        }
     } while (worker->end_ps <= core->until_ps);
+    worker->is_over = true;
     return NULL;
 }
 
-/* The same on one thread, where others cannot be had. */
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A window on one thread; what it would take on several is added to the second. */
+static void window_run_serially(struct window_core *core, bool is_looked_at)
+{
+    uint64_t first_ns = look_ns(is_looked_at), at_ns = first_ns, switches_ns = 0, hosts_ns = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        worker_open(&core->workers[i]);
+        worker_switches(&core->workers[i]);
+        uint64_t now_ns = look_ns(is_looked_at);
+        switches_ns = max_u64(switches_ns, now_ns - at_ns);
+        at_ns = now_ns;
+    }
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        worker_hosts(&core->workers[i]);
+        uint64_t now_ns = look_ns(is_looked_at);
+        hosts_ns = max_u64(hosts_ns, now_ns - at_ns);
+        at_ns = now_ns;
+    }
+    if (is_looked_at) {
+        core->look_wall_ns += at_ns - first_ns;
+        core->look_threads_ns += switches_ns + hosts_ns + 2 * BARRIER_NS;
+        core->look_count++;
+    }
+}
+
+/* Threads would gain a quarter at least, and have stood aside for long enough. */
+static bool aside_is_over(struct window_core *core)
+{
+    if (!core->is_aside || core->look_count < core->aside_looks) {
+        return false;
+    }
+    bool is_gain = ALWAYS_CHANGES || core->look_threads_ns < core->look_wall_ns / 4 * 3;
+    core->look_count = core->look_wall_ns = core->look_threads_ns = 0;
+    return is_gain;
+}
+
+/* The same on one thread: where others stand aside, or cannot be had. */
 static void workers_run_serially(struct window_core *core)
 {
     bool is_going = true;
     while (is_going) {
+        if (aside_is_over(core)) {
+            core->aside_looks = core->aside_looks < ASIDE_LOOKS_MAX ? 2 * core->aside_looks : ASIDE_LOOKS_MAX;
+            core->is_aside = false;
+            return;
+        }
         for (uint32_t i = 0; i < core->worker_count; i++) {
             worker_publish(&core->workers[i]);
         }
@@ -348,17 +450,14 @@ static void workers_run_serially(struct window_core *core)
             is_going &= worker_move(&core->workers[i], core->until_ps);
         }
         if (is_going) {
-            controls_run(core);
-        }
-        for (uint32_t i = 0; is_going && i < core->worker_count; i++) {
-            worker_open(&core->workers[i]);
-            worker_switches(&core->workers[i]);
-        }
-        for (uint32_t i = 0; is_going && i < core->worker_count; i++) {
-            worker_hosts(&core->workers[i]);
+            if (is_control_due(&core->workers[0])) {
+                controls_run(core);
+            }
+            window_run_serially(core, core->workers[0].window_count % LOOK_EVERY == 0);
         }
         is_going &= core->workers[0].end_ps <= core->until_ps;
     }
+    core->workers[0].is_over = true;
 }
 
 /* Threads live as long as a run: an engine has no end of its own. They wait for `go`, so that nobody starts where
@@ -373,7 +472,8 @@ static void *thread_main(void *worker_)
     return go > 0 ? worker_run(worker) : NULL;
 }
 
-static void workers_run(struct window_core *core)
+/* False: not all threads can be had, and nothing has happened. */
+static bool threads_run(struct window_core *core)
 {
     uint32_t started = 1;
     /* One alone waits for nobody, and asking the system costs it three calls a slice. */
@@ -392,8 +492,16 @@ static void workers_run(struct window_core *core)
     for (uint32_t i = 1; i < started; i++) {
         pthread_join(core->workers[i].thread, NULL);
     }
-    if (!are_all) {
-        workers_run_serially(core);
+    return are_all;
+}
+
+static void workers_run(struct window_core *core)
+{
+    core->workers[0].is_over = false;
+    while (!core->workers[0].is_over) {
+        if (core->is_aside || !threads_run(core)) {
+            workers_run_serially(core);
+        }
     }
 }
 
