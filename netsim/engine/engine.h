@@ -93,6 +93,9 @@ static inline void packet_compose(struct packet *to, const struct packet_parts *
 #define FLOW_PACKETS_MAX (1u << 24)
 #define HOST_PORTS_MAX 64
 
+/* Hosts on different threads see in order what happens to them so far apart: no window of any engine is longer. */
+#define ENGINE_APART_PS (UINT64_C(1) << 30)
+
 enum host_event { HOST_TIMER, HOST_OPERATION }; /* in the order law: timers before operations */
 
 struct host_ops {

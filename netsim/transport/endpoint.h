@@ -100,6 +100,9 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host, uint32_t port, uint
 void endpoint_receive(struct endpoint *endpoint, uint32_t host, const struct packet *packet, uint64_t now_ps);
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps);
 
+/* The host's messages draw their paths as they did from the start. Queue pairs keep what they have learnt. */
+void endpoint_renew(struct endpoint *endpoint, uint32_t host);
+
 struct endpoint_counters {
     /* duplicates: received in vain, because it had come before or (ACK_IN_ORDER) came before its turn */
     uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;
