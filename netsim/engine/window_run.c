@@ -137,7 +137,7 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
             uint64_t later = nodes & (nodes - 1);
             worker->node_next = later == 0 ? ID_NONE : word * 64 + (uint32_t)__builtin_ctzll(later);
             uint32_t node = word * 64 + (uint32_t)__builtin_ctzll(nodes);
-            if (core->is_coupled || serve == coupled_serve) {
+            if (serve == coupled_serve) { /* the others do it themselves */
                 node_touch(core, &core->nodes[node]);
             }
             serve(worker, node);
