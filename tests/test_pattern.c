@@ -275,6 +275,11 @@ static void test_nccl(void)
         CHECK_EQUAL(program->bytes[1], cases[i].least);
         CHECK_EQUAL(program->bytes[3], cases[i].least);
         CHECK_EQUAL(program->bytes[11], cases[i].most);
+        snprintf(spec, sizeof spec, "pattern:nccl,op=%s,ranks=6,min=64B,max=64KiB,factor=32,settle=0ps", cases[i].op); /* as they are */
+        CHECK_EQUAL(pattern(spec, 0, arena, &job, &diag), STATUS_OK);
+        CHECK_EQUAL(job_program(job, 3)->op_count, 5);
+        CHECK_EQUAL(job_program(job, 3)->collective[1], COLLECTIVE_BARRIER);
+        CHECK_EQUAL(job_program(job, 3)->duration_ps[1], 0);
         arena_free(arena);
     }
 }

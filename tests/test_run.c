@@ -644,6 +644,20 @@ static void test_rows_of_nccl_stand_alone(void)
     }
 }
 
+/* Ranks on several threads leave a barrier together, in every iteration. */
+static void test_barriers_hold_on_any_thread(void)
+{
+    char one[64] = "", said[64] = "";
+    for (int threads = 1; program() != NULL && threads <= 4; threads++) {
+        CHECK_EQUAL(SHELL("%s run -q -t pattern:nccl,op=alltoall,ranks=16,min=1KiB,max=64KiB,factor=8,settle=1ps -f clos-dsp "
+                          "--iterations 3 --threads %d", program(), threads), 0);
+        const char *digest = strstr(output, "digest  ");
+        CHECK(digest != NULL);
+        snprintf(threads == 1 ? one : said, sizeof one, "%.30s", digest == NULL ? "" : digest);
+        CHECK(threads == 1 || strcmp(one, said) == 0);
+    }
+}
+
 /* What has no whole share of 16 B for each rank is a row of nothing. Counts are those of a rank's share, or of the buffer. */
 static void test_rows_of_nccl_are_whole_shares(void)
 {
@@ -683,7 +697,7 @@ TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees
           TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
-          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_rows_of_nccl_are_whole_shares),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_barriers_hold_on_any_thread), TEST(test_rows_of_nccl_are_whole_shares),
           TEST(test_rows_of_nccl_are_means), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_one_is_no_plural), TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),

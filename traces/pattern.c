@@ -45,7 +45,7 @@ static const struct param rows[] = {
     PARAM_U64(struct values, high_bytes, SIZE, "max", "1GiB", "1B", "1000TB", "last size of nccl"),
     PARAM_U64(struct values, factor, COUNT, "factor", "2", "2", "1000000", "from one size of nccl to the next"),
     PARAM_U64(struct values, settle_ps, TIME, "settle", "2ms", "0ps", "1h",
-              "of nccl: silence before each size, whose calls all ranks begin together"),
+              "of nccl: silence before each size, whose calls all ranks begin together; 0ps: a barrier of messages between sizes"),
     PARAM_REAL(struct values, fraction, FRACTION, "fraction", "20%", "0", "1",
                "share of the messages that goes to the hot rank"),
 };
@@ -340,7 +340,7 @@ static void nccl_program(struct job_builder *builder, const struct values *value
                                .duration_ps = values->settle_ps, .name = "before a size"};
     uint32_t last = ID_NONE;
     for (uint64_t size = values->low_bytes; size <= values->high_bytes; size *= values->factor) {
-        last = behind(builder, &barrier, last);
+        last = last == ID_NONE && values->settle_ps == 0 ? last : behind(builder, &barrier, last);
         for (uint64_t i = 0; i < values->count; i++) {
             struct op op = {.kind = OP_COLLECTIVE,
                             .collective = kind,
