@@ -6,9 +6,8 @@ struct light {
     uint64_t first_ps, last_ps, lit_ps, count;
 };
 
-/* Of the pair's circuits from number `copy` on, from the changes of its region. */
-static struct light light_of(const struct facts *facts, uint32_t region_id, uint32_t pair, uint32_t copy,
-                             uint64_t makespan_ps)
+/* Of the pair's circuits, which are all there or none (I4 of schedule.h), from the changes of its region. */
+static struct light light_of(const struct facts *facts, uint32_t region_id, uint32_t pair, uint64_t makespan_ps)
 {
     const struct schedule_region *region = &circuits_schedule(facts->circuits)->regions[region_id];
     size_t count;
@@ -20,7 +19,7 @@ static struct light light_of(const struct facts *facts, uint32_t region_id, uint
         if (!is_end && changes[i].region != region_id) {
             continue;
         }
-        bool is_on = !is_end && region->configs[changes[i].config].copies[pair] > copy;
+        bool is_on = !is_end && schedule_has(region, changes[i].config, pair);
         uint64_t now_ps = is_end || changes[i].decided_ps > makespan_ps ? makespan_ps : changes[i].decided_ps;
         if (!is_on && since_ps != TIME_NEVER_PS) {
             light.lit_ps += now_ps > since_ps ? now_ps - since_ps : 0;
@@ -122,8 +121,8 @@ static enum status region_collect(const struct facts *facts, uint32_t id, uint64
     };
     enum status status = results_append(run, RESULT_TABLE_regions, &row, 1, diag);
     for (uint32_t i = 0; i < region->pair_count; i++) {
+        const struct light light = light_of(facts, id, i, makespan_ps);
         for (uint32_t copy = 0; copy < region->pairs[i].copies && status == STATUS_OK; copy++) {
-            struct light light = light_of(facts, id, i, copy, makespan_ps);
             struct result_circuits circuit = circuit_row(facts, region->pairs[i].left_port + copy);
             circuit.usable_from_ps = light.first_ps;
             circuit.usable_until_ps = light.last_ps;

@@ -24,8 +24,14 @@ static void net_send(void *context, const struct message *message, uint64_t now_
 static void net_timer(void *context, uint32_t host, uint64_t when_ps, uint64_t argument)
 {
     struct sim *sim = context;
-    sim->operations_pending++;
+    sim->operations_pending += !replay_is_look(argument);
     engine_timer(sim->engine, host, when_ps, HOST_OPERATION, argument);
+}
+
+static void net_renew(void *context, uint32_t host)
+{
+    struct sim *sim = context;
+    endpoint_renew(sim->endpoint, host);
 }
 
 /* ---- endpoint to replay ----------------------------------------------------------------------------------- */
@@ -103,7 +109,7 @@ static void on_event(void *context, uint32_t host, enum host_event kind, uint64_
     if (kind == HOST_TIMER) {
         endpoint_timer(sim->endpoint, host, argument, now_ps);
     } else {
-        sim->operations_pending--;
+        sim->operations_pending -= !replay_is_look(argument);
         replay_event(sim->replay, host, argument, now_ps);
     }
 }
@@ -169,7 +175,8 @@ static enum status replay_init(struct sim *sim, const struct sim_config *config,
         .all_to_all_concurrency = (uint32_t)sim->scenario.replay->all_to_all_concurrency,
         .noise = noise,
         .iterations = config->iterations,
-        .net = {.context = sim, .send = net_send, .timer = net_timer},
+        .apart_ps = ENGINE_APART_PS,
+        .net = {.context = sim, .send = net_send, .timer = net_timer, .renew = net_renew},
     };
     sim->replay = replay_new(sim->arena, &replay_config);
     status = replay_check(sim->replay, diag);

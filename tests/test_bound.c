@@ -175,14 +175,8 @@ static void test_direct_circuits_win_at_small_messages(void)
     uint64_t fct_ps[4];
     for (size_t i = 0; i < 4; i++) {
         struct arena *arena = arena_new("test");
-        struct diag diag = {""};
-        const struct job *job = NULL;
-        struct run_result result = {.status = NULL};
-        struct run_request request = {.trace = "pattern:sendrecv,ranks=32,src=0,dst=31,bytes=8B,compute=20ms",
-                                      .fabric = fabrics[i], .seed = 1, .iterations = 1, .is_quiet = true,
-                                      .until_ps = TIME_NEVER_PS - 1};
-        CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
-        CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_OK);
+        const char *trace = "pattern:sendrecv,ranks=32,src=0,dst=31,bytes=8B,compute=20ms";
+        struct run_result result = whole_run_good(whole_request(trace, fabrics[i]), NULL, NULL, arena);
         fct_ps[i] = result.summary.fct_max_ps;
         printf("8 B on %s: %.3f us\n", fabrics[i], (double)fct_ps[i] * 1e-6);
         arena_free(arena);

@@ -131,6 +131,7 @@ static void test_circuits_of_a_job(void)
  * last change is cut short by the end of the job. */
 static void test_circuits_of_phases(void)
 {
+    uint32_t twins = 0;
     struct table table = table_of("model:llama3-8b,tp=2,pp=2,dp=4,shrink=1000,bucket=1000000000000", "photonic-rails-h100",
                                   "server_gpus=2 nvlink_switches=1 packet.size=16383B part.palomar.settle=100us "
                                   "part.palomar.relock=0us part.palomar.control=0us");
@@ -150,7 +151,12 @@ static void test_circuits_of_phases(void)
         lit_ps[is_second] = rows[i].node_a == 0 ? rows[i].lit_ps : lit_ps[is_second];
         last_ps = rows[i].node_a == 0 && is_second ? rows[i].usable_until_ps : last_ps;
         sets += rows[i].set_count;
+        bool is_twin = i > 0 && rows[i].node_a == rows[i - 1].node_a && rows[i].node_b == rows[i - 1].node_b;
+        twins += is_twin;
+        CHECK(!is_twin || (rows[i].lit_ps == rows[i - 1].lit_ps && rows[i].set_count == rows[i - 1].set_count &&
+                           rows[i].port_a == rows[i - 1].port_a + 1));
     }
+    CHECK(twins > 0); /* a pair of pipeline stages has both fibres */
     CHECK_EQUAL(sets, wanted);
     uint64_t beyond_ps = last_ps + SWITCH_PS > makespan_ps ? last_ps + SWITCH_PS - makespan_ps : 0;
     CHECK(lit_ps[0] > 0 && lit_ps[1] > 0);

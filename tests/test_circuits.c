@@ -459,14 +459,9 @@ static void test_plans_that_do_not_close_are_refused(void)
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {.status = NULL};
-    struct trace_setting set = {"planner", "none", {"--set", 0, 0}};
-    struct run_request request = {.trace = "pattern:alltoall,ranks=32,bytes=32kB", .fabric = "photonic-rails-h100",
-                                  .settings = &set, .setting_count = 1, .seed = 1, .iterations = 1,
-                                  .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
-    CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_INPUT);
+    struct run_result result;
+    struct run_request request = whole_request("pattern:alltoall,ranks=32,bytes=32kB", "photonic-rails-h100");
+    CHECK_EQUAL(whole_run(request, NULL, "planner=none", arena, &result, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "planner none never joins groups of hosts 0 and 1, which exchange data and have no other way");
     arena_free(arena);
 }

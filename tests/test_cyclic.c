@@ -384,13 +384,11 @@ static void run_refused(const char *fabric, struct trace_setting *sets, size_t c
 {
     struct arena *arena = arena_new("test");
     struct diag diag = {""};
-    const struct job *job = NULL;
     struct run_result result;
-    struct run_request request = {.trace = "pattern:all_reduce,ranks=64,bytes=1kB", .fabric = fabric, .settings = sets,
-                                  .setting_count = count, .seed = 1, .iterations = 1, .is_quiet = true,
-                                  .until_ps = TIME_NEVER_PS - 1};
-    CHECK_EQUAL(run_read(&request, arena, &job, &diag), STATUS_OK);
-    CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_INPUT);
+    struct run_request request = whole_request("pattern:all_reduce,ranks=64,bytes=1kB", fabric);
+    request.settings = sets;
+    request.setting_count = count;
+    CHECK_EQUAL(whole_run(request, NULL, NULL, arena, &result, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, line);
     CHECK_HOLDS(diag.text, part);
     arena_free(arena);

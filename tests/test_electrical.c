@@ -853,30 +853,8 @@ static double column(const struct run_result *result)
 static double time_of(const char *trace, const char *fabric, const char *settings)
 {
     struct arena *arena = arena_new("test");
-    struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {.status = NULL};
-    struct trace_setting set = {0};
-    struct run_request request = {.trace = trace,
-                                  .fabric = fabric,
-                                  .seed = 1,
-                                  .iterations = 1,
-                                  .settings = &set,
-                                  .until_ps = TIME_NEVER_PS - 1,
-                                  .is_quiet = true};
-    if (settings != NULL) {
-        char *key = arena_strdup(arena, settings), *equals = strchr(key, '=');
-        *equals = 0;
-        set = (struct trace_setting){key, equals + 1, {"test", 0, 0}};
-        request.setting_count = 1;
-    }
-    enum status status = run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    if (status != STATUS_OK) {
-        printf("%s\n", diag.text);
-    }
-    CHECK_EQUAL(status, STATUS_OK);
-    double time_ps = status == STATUS_OK ? column(&result) : 0;
+    struct run_result result = whole_run_good(whole_request(trace, fabric), NULL, settings, arena);
+    double time_ps = column(&result);
     arena_free(arena);
     return time_ps;
 }

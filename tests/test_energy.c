@@ -290,19 +290,8 @@ static void test_zero_load_latency(void)
 static struct run_result ran(struct arena *arena, const char *fabric, const char *trace, const char *key,
                              const char *value)
 {
-    struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {.status = NULL};
-    const struct trace_setting set = {key, value, {"--set", 0, 0}};
-    struct run_request request = {.trace = trace, .fabric = fabric, .settings = &set, .setting_count = key != NULL,
-                                  .seed = 1, .iterations = 1, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    enum status status = run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    if (status != STATUS_OK) {
-        printf("%s\n", diag.text);
-    }
-    CHECK_EQUAL(status, STATUS_OK);
-    return result;
+    const char *settings = key == NULL ? NULL : arena_printf(arena, "%s=%s", key, value);
+    return whole_run_good(whole_request(trace, fabric), NULL, settings, arena);
 }
 
 /* 128 MiB round four hosts at one switch: 45 ns less a link do not show. */

@@ -10,6 +10,7 @@
 #include "netsim/route/route.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 static const uint32_t sizes[] = {0, 8, 13, 16, 24, 32, 48, 64};
 #define SIZE_COUNT (sizeof sizes / sizeof sizes[0])
@@ -96,24 +97,12 @@ static void test_every_family_builds_and_arrives(void)
 static uint64_t ring_digest(const char *family, uint32_t ranks, uint64_t seed)
 {
     struct arena *arena = arena_new("test");
-    struct diag diag = {""};
-    const struct job *job = NULL;
-    struct run_result result = {.status = NULL};
-    struct run_request request = {
-        .trace = arena_printf(arena, "pattern:all_reduce,ranks=%" PRIu32 ",bytes=48kB", ranks),
-        .fabric = family,
-        .seed = seed,
-        .iterations = 1,
-        .until_ps = TIME_NEVER_PS - 1,
-        .is_quiet = true};
-    enum status status = run_read(&request, arena, &job, &diag);
-    status = status == STATUS_OK ? run_job(&request, job, NULL, arena, &result, &diag) : status;
-    if (status != STATUS_OK) {
-        printf("%s, %" PRIu32 " ranks: %s\n", family, ranks, diag.text);
-    }
-    CHECK_EQUAL(status, STATUS_OK);
+    const char *trace = arena_printf(arena, "pattern:all_reduce,ranks=%" PRIu32 ",bytes=48kB", ranks);
+    struct run_request request = whole_request(trace, family);
+    request.seed = seed;
+    struct run_result result = whole_run_good(request, NULL, NULL, arena);
     CHECK_TEXT(result.status != NULL ? result.status : "refused", "complete");
-    uint64_t digest = status == STATUS_OK ? result.digest : 0;
+    uint64_t digest = result.digest;
     arena_free(arena);
     return digest;
 }

@@ -332,6 +332,7 @@ static void test_a_slow_link_is_no_deadlock(void)
                 {"permutation", "64KiB", "swift", "0us at 30Mbps", 17, 500},
                 {"permutation", "1MiB", "window", "0us at 400Mbps", 20, 400},
                 {"permutation", "1MiB", "window", "0us at 10Mbps", 838, 20000},
+                {"permutation", "64KiB", "roce", "0us at 10kbps", 52400, 2000000},
                 {"all_reduce", "64KiB", "window", "1us 20us at 1Mbps", 33, 40}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char output[8192];

@@ -652,13 +652,14 @@ static void test_every_field_comes_back(void)
         const struct program *program = job_program(job, rank);
         for (uint32_t i = 0; i < OPS; i++) {
             const struct op op = drawn_op(i, rank, 0);
+            bool is_barrier = op.kind == OP_COLLECTIVE && op.collective == COLLECTIVE_BARRIER;
             bool is_timed = op.kind == OP_COMPUTE || op.kind == OP_MEMORY, is_message = op.kind == OP_SEND || op.kind == OP_RECV;
             bool is_call = op.kind == OP_COLLECTIVE, has_bytes = op.kind == OP_MEMORY || is_message || is_call;
             bool has_root = is_call && (op.collective == COLLECTIVE_BROADCAST || op.collective == COLLECTIVE_REDUCE);
             bool is_free = op.kind == OP_SEND && op.stream == STREAM_COMPUTE;
             uint16_t stream = (is_timed || op.kind == OP_SEND) && !is_free ? op.stream : STREAM_NONE;
-            wrong += program->kind[i] != op.kind || program->duration_ps[i] != (is_timed ? op.duration_ps : 0) ||
-                     program->bytes[i] != (has_bytes && !(is_call && op.collective == COLLECTIVE_BARRIER) ? op.bytes : 0) ||
+            wrong += program->kind[i] != op.kind || program->duration_ps[i] != (is_timed || is_barrier ? op.duration_ps : 0) ||
+                     program->bytes[i] != (has_bytes && !is_barrier ? op.bytes : 0) ||
                      program->tag[i] != (is_message ? op.tag : 0) || program->stream[i] != stream ||
                      program->source_id[i] != op.source_id || program->root[i] != (has_root ? op.root : 0) ||
                      (is_call && program->collective[i] != op.collective) ||

@@ -237,18 +237,18 @@ static void test_unknown_files(void)
     arena_free(arena);
 }
 
-/* Sizes as nccl-tests counts them: of all-gather and gather the result, of which a rank has its share, a multiple of 16 B and
- * never none. A call of each size, `count` times, each behind the one before, on one group, and a barrier between sizes. */
+/* Sizes as nccl-tests counts them: of all-gather and gather the result; where ranks have shares of their own, of whole 16 B.
+ * A call of each size, `count` times, each behind the one before, on one group, and a barrier that holds before each size. */
 static void test_nccl(void)
 {
     static const struct {
         const char *op;
         enum collective_kind kind;
         uint64_t least, most; /* a rank's bytes of sizes 64 B and 64 KiB on six ranks */
-    } cases[] = {{"all_reduce", COLLECTIVE_ALL_REDUCE, 64, 65536},     {"all_gather", COLLECTIVE_ALL_GATHER, 16, 10912},
-                 {"reduce_scatter", COLLECTIVE_REDUCE_SCATTER, 64, 65536}, {"alltoall", COLLECTIVE_ALL_TO_ALL, 64, 65536},
+    } cases[] = {{"all_reduce", COLLECTIVE_ALL_REDUCE, 64, 65536},     {"all_gather", COLLECTIVE_ALL_GATHER, 0, 10912},
+                 {"reduce_scatter", COLLECTIVE_REDUCE_SCATTER, 0, 65472}, {"alltoall", COLLECTIVE_ALL_TO_ALL, 0, 65472},
                  {"broadcast", COLLECTIVE_BROADCAST, 64, 65536},       {"reduce", COLLECTIVE_REDUCE, 64, 65536},
-                 {"gather", COLLECTIVE_GATHER, 16, 10912},             {"scatter", COLLECTIVE_SCATTER, 64, 65536}};
+                 {"gather", COLLECTIVE_GATHER, 0, 10912},              {"scatter", COLLECTIVE_SCATTER, 0, 65472}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena *arena = arena_new("test");
         const struct job *job;
@@ -262,18 +262,24 @@ static void test_nccl(void)
                         cases[i].kind == COLLECTIVE_GATHER || cases[i].kind == COLLECTIVE_SCATTER;
         CHECK_EQUAL(job->rank_count, 6);
         CHECK_EQUAL(job_group_size(job, 0), 6);
-        CHECK_EQUAL(program->op_count, 11); /* 64 B, 2 KiB, 64 KiB */
-        CHECK_EQUAL(program->dep_count, 10);
+        CHECK_EQUAL(program->op_count, 12); /* 64 B, 2 KiB, 64 KiB */
+        CHECK_EQUAL(program->dep_count, 11);
         for (uint32_t op = 0; op < program->op_count; op++) {
-            bool is_between = op == 3 || op == 7;
+            bool is_between = op % 4 == 0;
+            CHECK_EQUAL(program->duration_ps[op], is_between ? 2 * PS_PER_MS : 0);
             CHECK_EQUAL(program->kind[op], OP_COLLECTIVE);
             CHECK_EQUAL(program->collective[op], is_between ? COLLECTIVE_BARRIER : cases[i].kind);
             CHECK_EQUAL(program->root[op], has_root && !is_between ? 5 : 0);
             CHECK(op == 0 || program->dep[program->dep_first[op]] == op - 1);
         }
-        CHECK_EQUAL(program->bytes[0], cases[i].least);
-        CHECK_EQUAL(program->bytes[2], cases[i].least);
-        CHECK_EQUAL(program->bytes[10], cases[i].most);
+        CHECK_EQUAL(program->bytes[1], cases[i].least);
+        CHECK_EQUAL(program->bytes[3], cases[i].least);
+        CHECK_EQUAL(program->bytes[11], cases[i].most);
+        snprintf(spec, sizeof spec, "pattern:nccl,op=%s,ranks=6,min=64B,max=64KiB,factor=32,settle=0ps", cases[i].op); /* as they are */
+        CHECK_EQUAL(pattern(spec, 0, arena, &job, &diag), STATUS_OK);
+        CHECK_EQUAL(job_program(job, 3)->op_count, 5);
+        CHECK_EQUAL(job_program(job, 3)->collective[1], COLLECTIVE_BARRIER);
+        CHECK_EQUAL(job_program(job, 3)->duration_ps[1], 0);
         arena_free(arena);
     }
 }

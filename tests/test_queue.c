@@ -22,6 +22,7 @@ struct line {
     uint64_t received_ps[PACKETS_MAX];
     uint32_t count;
     bool looks; /* whether its class is open */
+    struct port_counters sender; /* of host 2 */
 };
 
 static bool on_pull(void *context, uint32_t host, uint32_t port, uint64_t now_ps, struct packet *packet)
@@ -79,6 +80,9 @@ static void line_run(struct line *line, const struct engine_class *class, const 
     CHECK_EQUAL(class->packets_in_flight(line->engine), 0);
     for (uint32_t host = 0; host < 2; host++) {
         class->counters(line->engine, hand_port(fabric, hosts, host), &out[host]);
+    }
+    if (hosts > 2) {
+        class->counters(line->engine, hand_port(fabric, 2, hosts), &line->sender);
     }
     arena_free(arena);
 }
@@ -287,6 +291,66 @@ static void test_pauses_bound_the_queue(void)
     }
 }
 
+/* Two senders of N packets each: with the last pair N + 1 packets are in the switch, of which host 2 sent N - (N - 1) / 2.
+ * Limits are met to the byte: that much is not paused, or not dropped, and a byte less is; a packet less a byte changes nothing,
+ * since all is counted in packets. */
+enum { PAIRS = 12, HELD = PAIRS - (PAIRS - 1) / 2 };
+
+static struct line limits_run(size_t e, uint64_t xoff_bytes, uint64_t xon_bytes, uint64_t capacity_bytes, struct port_counters *out)
+{
+    struct queue_profile profile = queue_profile_plain;
+    struct line line = {.total = {0, PAIRS, PAIRS}, .looks = true};
+    profile.class[0].xoff_bytes = xoff_bytes;
+    profile.class[0].xon_bytes = xon_bytes;
+    profile.class[0].capacity_bytes = capacity_bytes;
+    profile.class[0].full = FULL_DROP;
+    line_run(&line, engines[e], &profile, 3, out);
+    CHECK_EQUAL(line.count + out[0].dropped_packets, 2 * PAIRS);
+    return line;
+}
+
+static void test_limits_are_met_to_the_byte(void)
+{
+    struct port_counters out[2];
+    for (size_t e = 0; e < 2; e++) {
+        CHECK_EQUAL(limits_run(e, HELD * SIZE_BYTES, 0, 0, out).sender.pauses, 0);
+        CHECK_EQUAL(limits_run(e, HELD * SIZE_BYTES - 1, 0, 0, out).sender.pauses, 1);
+        limits_run(e, 0, 0, (PAIRS + 1) * SIZE_BYTES, out);
+        CHECK_EQUAL(out[0].dropped_packets, 0);
+        limits_run(e, 0, 0, (PAIRS + 1) * SIZE_BYTES - 1, out);
+        CHECK_EQUAL(out[0].dropped_packets, 1);
+        for (uint64_t n = 1; n < 4; n++) { /* n of host 2 are left when it goes on */
+            uint64_t pause_ps = limits_run(e, 4 * SIZE_BYTES, n * SIZE_BYTES, 0, out).sender.pause_ps;
+            CHECK(pause_ps > 0);
+            CHECK_EQUAL(limits_run(e, 5 * SIZE_BYTES - 1, (n + 1) * SIZE_BYTES - 1, 0, out).sender.pause_ps, pause_ps);
+            CHECK(limits_run(e, 4 * SIZE_BYTES, n * SIZE_BYTES - 1, 0, out).sender.pause_ps > pause_ps);
+        }
+    }
+}
+
+/* A link of 1 us at 100 Gbit/s carries 25,000 B while a frame goes up and a packet comes down; three packets more. */
+static void test_headroom_is_that_of_the_link(void)
+{
+    enum { PACKET = 4150, HEADROOM = 25000 + 3 * PACKET };
+    struct arena *arena = arena_new("test");
+    static const struct hand_link links[] = {{0, 2, UINT64_C(100000000000), PS_PER_US}, {1, 2, UINT64_C(100000000000), PS_PER_US}};
+    const struct fabric *fabric = hand_fabric(arena, 2, 3, links, 2);
+    uint64_t latency_bytes = line_bytes(fabric->node_latency_ps[2], UINT64_C(100000000000));
+    CHECK_EQUAL(queue_headroom_bytes(fabric, hand_port(fabric, 2, 0), PACKET), HEADROOM + latency_bytes);
+    struct queue_class rule = {.xoff_bytes = 60000, .xon_bytes = 50000, .buffer_bytes = HEADROOM + 10001};
+    CHECK_EQUAL(queue_xoff_bytes(&rule, HEADROOM), 10001);
+    CHECK_EQUAL(queue_xon_bytes(&rule, HEADROOM), 1);
+    rule.buffer_bytes--;
+    CHECK_EQUAL(queue_xon_bytes(&rule, HEADROOM), 0); /* it is empty then */
+    rule.buffer_bytes -= 9999;
+    CHECK_EQUAL(queue_xoff_bytes(&rule, HEADROOM), 1);
+    CHECK_EQUAL(queue_xon_bytes(&rule, HEADROOM), 0);
+    rule.buffer_bytes--; /* all of it is headroom: what was asked for */
+    CHECK_EQUAL(queue_xoff_bytes(&rule, HEADROOM), 60000);
+    CHECK_EQUAL(queue_xon_bytes(&rule, HEADROOM), 50000);
+    arena_free(arena);
+}
+
 /* One sender with a buffer of n packets behind its link: n packets a round trip, which is the packet's time, the link's
  * delay, the packet's time at the switch, and the delay of the credit. */
 static void test_credits_let_a_buffer_through_a_round_trip(void)
@@ -309,5 +373,6 @@ static void test_credits_let_a_buffer_through_a_round_trip(void)
 TEST_MAIN("queue", TEST(test_round_robin_shares_by_quantum), TEST(test_priority_stands_above_the_round_robin),
           TEST(test_marks_at_enqueue_by_what_is_found),
           TEST(test_a_packet_that_has_nearly_left_counts_whole), TEST(test_marks_at_dequeue_by_what_is_left),
-          TEST(test_shared_buffer_has_dynamic_thresholds), TEST(test_pauses_bound_the_queue),
+          TEST(test_shared_buffer_has_dynamic_thresholds), TEST(test_pauses_bound_the_queue), TEST(test_limits_are_met_to_the_byte),
+          TEST(test_headroom_is_that_of_the_link),
           TEST(test_credits_let_a_buffer_through_a_round_trip))

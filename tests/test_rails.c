@@ -5,6 +5,7 @@
  * on packet by packet, which overlaps both stages (test of the electrical families). */
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #define SERVERS 4
 #define GPUS 8
@@ -13,16 +14,8 @@
 static double ran_us(const struct job *job, const char *fabric, const char *key, const char *value)
 {
     struct arena *arena = arena_new("test");
-    struct diag diag = {""};
-    struct run_result result = {.status = NULL};
-    const struct trace_setting set = {key, value, {"--set", 0, 0}};
-    const struct run_request request = {.trace = "test", .fabric = fabric, .settings = &set, .setting_count = key != NULL,
-                                        .seed = 1, .iterations = 1, .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    enum status status = run_job(&request, job, NULL, arena, &result, &diag);
-    if (status != STATUS_OK) {
-        printf("%s: %s\n", fabric, diag.text);
-    }
-    CHECK_EQUAL(status, STATUS_OK);
+    const char *settings = key == NULL ? NULL : arena_printf(arena, "%s=%s", key, value);
+    struct run_result result = whole_run_good(whole_request("test", fabric), job, settings, arena);
     double time_us = (double)result.summary.makespan_ps / 1e6;
     arena_free(arena);
     return time_us;

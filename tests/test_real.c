@@ -3,6 +3,7 @@
  * depends on its circuits. Not asserted: any particular time. Sources: astra-sim/astra-sim 518bd51
  * (examples/workload/microbenchmarks, examples/system/custom_collectives), astra-sim/stage 9ec6c02. */
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include "netsim/run.h"
 
@@ -30,9 +31,9 @@ static struct outcome outcome_of(const char *trace, const char *fabric, const st
 {
     struct outcome outcome = {.diag = {{0}}};
     struct arena *arena = arena_new("real trace");
-    const struct run_request request = {.trace = trace, .fabric = fabric, .settings = settings,
-                                        .setting_count = setting_count, .seed = 1, .iterations = 1,
-                                        .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
+    struct run_request request = whole_request(trace, fabric);
+    request.settings = settings;
+    request.setting_count = setting_count;
     const struct job *job;
     outcome.status = run_read(&request, arena, &job, &outcome.diag);
     if (outcome.status == STATUS_OK) {

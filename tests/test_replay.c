@@ -636,6 +636,56 @@ static void test_records_of_calls(void)
     arena_free(arena);
 }
 
+/* Ranks come 0, 3 and 6 us into the iteration. They look every 4 us whether the last one had come 4 us before: at 12 us, and in
+ * the second iteration, whose last rank comes at 19 us, at 24 us. Nobody sends anything. */
+static void test_a_barrier_that_holds(void)
+{
+    struct arena *arena = arena_new("test");
+    struct making making = make(arena, 3);
+    uint32_t all = group(&making, "all", 0, 3);
+    for (uint32_t rank = 0; rank < 3; rank++) {
+        rank_begin(&making, rank);
+        uint32_t work = compute(&making, rank * 3 * US);
+        const struct op op = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BARRIER, .duration_ps = 4 * US,
+                              .group_slot = job_builder_slot(making.builder, rank, all)};
+        uint32_t barrier = job_builder_op(making.builder, &op);
+        after(&making, barrier, work);
+        after(&making, compute(&making, US), barrier);
+        rank_end(&making);
+    }
+    struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){.alpha_ps = US, .iterations = 2});
+    const struct replay_call *call = &replay_calls(toy->replay)[0];
+    CHECK_EQUAL(replay_first_iteration_ps(toy->replay), 13 * US);
+    CHECK_EQUAL(call->last_start_ps, 19 * US);
+    CHECK_EQUAL(call->end_ps, 24 * US);
+    CHECK_EQUAL(replay_makespan_ps(toy->replay), 25 * US);
+    CHECK_EQUAL(toy->sent_count, 0);
+    arena_free(arena);
+}
+
+/* A call of nothing takes no time and no message, whatever is asked for; a barrier of nothing does. */
+static void test_a_call_of_nothing(void)
+{
+    struct arena *arena = arena_new("test");
+    struct making making = make(arena, 4);
+    uint32_t all = group(&making, "all", 0, 4);
+    for (uint32_t rank = 0; rank < 4; rank++) {
+        rank_begin(&making, rank);
+        uint32_t work = compute(&making, rank * US);
+        uint32_t call = collective(&making, all, COLLECTIVE_ALL_REDUCE, 0);
+        after(&making, call, work);
+        after(&making, collective_from(&making, all, COLLECTIVE_BROADCAST, 0, 2), call);
+        rank_end(&making);
+    }
+    struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){.alpha_ps = US});
+    struct replay_volume volume;
+    replay_volume(toy->replay, &volume);
+    CHECK_EQUAL(volume.messages, 0);
+    CHECK_EQUAL(toy->sent_count, 0);
+    CHECK_EQUAL(replay_makespan_ps(toy->replay), 3 * US);
+    arena_free(arena);
+}
+
 /* The calls of one group run in canonical order, though the second is ready long before the first. */
 static void test_calls_of_a_group_keep_their_order(void)
 {
@@ -942,7 +992,7 @@ TEST_MAIN("replay", TEST(test_channels_share_a_protocol_s_rate), TEST(test_one_s
           TEST(test_markers_take_no_turn), TEST(test_a_stream_is_a_queue_by_order), TEST(test_exposed_communication),
           TEST(test_overlapping_communication_counts_once), TEST(test_equal_tags_match_in_order),
           TEST(test_early_messages), TEST(test_iterations_do_not_mix), TEST(test_iterations_of_collectives),
-          TEST(test_groups_of_one), TEST(test_ring_takes_alpha_and_beta), TEST(test_algorithms_take_alpha_and_beta), TEST(test_records_of_calls),
+          TEST(test_groups_of_one), TEST(test_ring_takes_alpha_and_beta), TEST(test_algorithms_take_alpha_and_beta), TEST(test_records_of_calls), TEST(test_a_barrier_that_holds), TEST(test_a_call_of_nothing),
           TEST(test_calls_of_a_group_keep_their_order), TEST(test_long_chains_of_markers), TEST(test_an_empty_program),
           TEST(test_deadlock_of_collectives_is_explained), TEST(test_deadlock_of_messages_is_explained),
           TEST(test_random_jobs_send_what_they_said),

@@ -6,6 +6,7 @@
 #include "netsim/base/job_retarget.h"
 #include "netsim/run.h"
 #include "tests/trace_check.h"
+#include "tests/support_run.h"
 
 static const struct job *model_job(struct arena *arena, const char *pp, const char *dp, const char *shards)
 {
@@ -36,16 +37,7 @@ static const struct job *model_job(struct arena *arena, const char *pp, const ch
 static uint64_t digest_of(const struct job *job, uint64_t *makespan_ps)
 {
     struct arena *arena = arena_new("run");
-    struct diag diag = {""};
-    struct run_result result = {0};
-    const struct run_request request = {.trace = "t",
-                                        .fabric = "clos-dsp",
-                                        .seed = 1,
-                                        .iterations = 1,
-                                        .until_ps = TIME_NEVER_PS - 1,
-                                        .is_quiet = true};
-    CHECK_EQUAL(run_job(&request, job, NULL, arena, &result, &diag), STATUS_OK);
-    CHECK_TEXT(diag.text, "");
+    struct run_result result = whole_run_good(whole_request("t", "clos-dsp"), job, NULL, arena);
     uint64_t digest = result.digest;
     *makespan_ps = result.summary.makespan_ps;
     arena_free(arena);

@@ -5,6 +5,7 @@
  * asserted: that a lowered collective takes the time of one that the replay chooses. */
 #include "netsim/run.h"
 #include "tests/trace_check.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -19,14 +20,8 @@ static struct outcome job_run(const struct job *job)
     struct outcome outcome = {STATUS_INPUT, 0, 0, 0};
     struct arena *arena = arena_new("round trip");
     struct diag diag = {""};
-    struct run_result result = {0};
-    const struct run_request request = {.trace = "round trip",
-                                        .fabric = "clos-dsp",
-                                        .seed = 1,
-                                        .iterations = 1,
-                                        .until_ps = TIME_NEVER_PS - 1,
-                                        .is_quiet = true};
-    outcome.status = run_job(&request, job, NULL, arena, &result, &diag);
+    struct run_result result;
+    outcome.status = whole_run(whole_request("round trip", "clos-dsp"), job, NULL, arena, &result, &diag);
     outcome.digest = result.digest;
     outcome.useful_bytes = result.summary.useful_bytes;
     if (outcome.status != STATUS_OK) {
@@ -148,6 +143,7 @@ static void test_patterns(void)
     spec_check("pattern:all_to_all,ranks=8,bytes=1MiB", 0, NULL);
     spec_check("pattern:permutation,ranks=16,bytes=100kB", 0, NULL);
     spec_check("pattern:incast,ranks=9,bytes=100kB", 0, NULL);
+    spec_check("pattern:nccl,op=gather,ranks=4,min=1KiB,max=16KiB,factor=4", 0, NULL); /* barriers that hold */
 }
 
 /* Groups that are numbered in another order when they come back, since ranks meet them in another one: a pipeline from both

@@ -598,41 +598,107 @@ static void test_energy_is_per_bit_that_was_asked_for(void)
     }
 }
 
-/* Of calls one behind the other only the first one of a root would take its whole way. */
-static double row_us(const char *op, const char *low, const char *high, double *first_us)
+/* The rows of a table: time in us by size; how many there are. */
+static uint32_t rows_read(const char *said, double *us, double *bytes, uint32_t most)
 {
-    char said[16384], *at = said;
-    CHECK_EQUAL(test_shell(said, sizeof said,
-                           "%s run -q -t pattern:nccl,op=%s,ranks=8,min=%s,max=%s,factor=64 -f dgx-h100 --set collective.select=nccl",
-                           program(), op, low, high), 0);
-    CHECK(strstr(said, "barrier") == NULL);
     uint32_t rows = 0;
-    double time_us = 0;
-    for (; (at = strstr(at, " float ")) != NULL; rows++) {
-        at += strlen(" float ");
-        time_us = strtod(at, NULL);
-        *first_us = rows == 0 ? time_us : *first_us;
+    for (const char *at = strstr(said, "(GB/s)    (GB/s)\n"); at != NULL && rows < most; rows++) {
+        at = strchr(at, '\n');
+        double count;
+        if (at == NULL || sscanf(at, " %lf %lf float %lf", &bytes[rows], &count, &us[rows]) != 3) {
+            return rows;
+        }
+        at++;
     }
-    CHECK_EQUAL(rows, strcmp(low, high) == 0 ? 1 : 2);
-    return time_us;
+    return rows;
 }
 
+static uint32_t table_of(const char *arguments, double *us, double *bytes, uint32_t most)
+{
+    char said[16384];
+    CHECK_EQUAL(test_shell(said, sizeof said, "%s run -q -t pattern:nccl,%s", program(), arguments), 0);
+    CHECK(strstr(said, "barrier") == NULL);
+    return rows_read(said, us, bytes, most);
+}
+
+/* Neither what was before nor what comes behind counts into a row: members begin together, in silence, and no message of a
+ * barrier is in the way. */
 static void test_rows_of_nccl_stand_alone(void)
 {
     static const char *const ops[] = {"broadcast", "reduce", "gather", "scatter", "all_reduce", "all_gather", "reduce_scatter", "alltoall"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        double first_us, alone_us = row_us(ops[i], "2MiB", "2MiB", &first_us), after_us = row_us(ops[i], "32KiB", "2MiB", &first_us);
-        double small_us = row_us(ops[i], "32KiB", "32KiB", &first_us);
-        CHECK(alone_us > 0 && small_us > 0);
-        CHECK_NEAR(after_us, alone_us, 0.07); /* the barrier lets members go up to a microsecond apart */
+    static const char *const nets[] = {"dgx-h100 --set collective.select=nccl", "clos-dsp --iterations 2 --threads 2"};
+    if (program() == NULL) {
+        return;
     }
+    for (size_t i = 0; i < 2 * sizeof ops / sizeof ops[0]; i++) {
+        char arguments[256];
+        double us[4] = {0}, bytes[4] = {0}, alone_us = 0, alone_bytes = 0;
+        snprintf(arguments, sizeof arguments, "op=%s,ranks=8,min=32KiB,max=2MiB,factor=8 -f %s", ops[i / 2], nets[i % 2]);
+        CHECK_EQUAL(table_of(arguments, us, bytes, 4), 3);
+        for (uint32_t row = 0; row < 3; row++) {
+            snprintf(arguments, sizeof arguments, "op=%s,ranks=8,min=%.0fB,max=%.0fB -f %s", ops[i / 2], bytes[row], bytes[row], nets[i % 2]);
+            CHECK_EQUAL(table_of(arguments, &alone_us, &alone_bytes, 1), 1);
+            CHECK(us[row] > 0);
+            CHECK(us[row] == alone_us && bytes[row] == alone_bytes);
+        }
+    }
+}
+
+/* Ranks on several threads leave a barrier together, in every iteration. */
+static void test_barriers_hold_on_any_thread(void)
+{
+    char one[64] = "", said[64] = "";
+    for (int threads = 1; program() != NULL && threads <= 4; threads++) {
+        CHECK_EQUAL(SHELL("%s run -q -t pattern:nccl,op=alltoall,ranks=16,min=1KiB,max=64KiB,factor=8,settle=1ps -f clos-dsp "
+                          "--iterations 3 --threads %d", program(), threads), 0);
+        const char *digest = strstr(output, "digest  ");
+        CHECK(digest != NULL);
+        snprintf(threads == 1 ? one : said, sizeof one, "%.30s", digest == NULL ? "" : digest);
+        CHECK(threads == 1 || strcmp(one, said) == 0);
+    }
+}
+
+/* What has no whole share of 16 B for each rank is a row of nothing. Counts are those of a rank's share, or of the buffer. */
+static void test_rows_of_nccl_are_whole_shares(void)
+{
+    double us[8], bytes[8];
+    if (program() == NULL) {
+        return;
+    }
+    CHECK_EQUAL(table_of("op=all_gather,ranks=8,min=1B,max=256B,factor=2 -f dgx-h100 --set collective.select=nccl", us, bytes, 8), 8);
+    CHECK(bytes[0] == 0 && us[0] == 0 && bytes[6] == 0 && us[6] == 0);
+    CHECK(bytes[7] == 128 && us[7] > 1);
+    CHECK_EQUAL(table_of("op=broadcast,ranks=8,min=1B,max=4B,factor=2 -f dgx-h100", us, bytes, 8), 3);
+    CHECK(bytes[1] == 0 && us[1] == 0 && bytes[2] == 4 && us[2] > 0);
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:nccl,op=alltoall,ranks=6,min=1000B,max=1000B -f dgx-h100", program()), 0);
+    CHECK_HOLDS(output, "          960            40     float");
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:nccl,op=reduce,ranks=6,min=1000B,max=1000B -f dgx-h100", program()), 0);
+    CHECK_HOLDS(output, "         1000           250     float");
+}
+
+/* Calls of one size follow each other on each rank, without a barrier: a row is what one of them takes on average. */
+static void test_rows_of_nccl_are_means(void)
+{
+    double one_us, many_us, bytes;
+    if (program() == NULL) {
+        return;
+    }
+    CHECK_EQUAL(table_of("op=broadcast,ranks=8,min=1MiB,max=1MiB -f dgx-h100", &one_us, &bytes, 1), 1);
+    CHECK_EQUAL(table_of("op=broadcast,ranks=8,min=1MiB,max=1MiB,count=20 -f dgx-h100", &many_us, &bytes, 1), 1);
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:nccl,op=broadcast,ranks=8,min=1MiB,max=2MiB,count=20 -f dgx-h100", program()), 0);
+    const char *mean = strstr(output, "/1, mean of 20 calls\n");
+    CHECK(mean != NULL && strstr(mean + 1, "/1, mean of 20 calls\n") != NULL);
+    /* The root sends the next one while the last ones get this one: the bytes over the rate, and a way once in twenty. */
+    CHECK(many_us < 0.9 * one_us);
+    CHECK(many_us * 20 > one_us + 19 * 1048576.0 * 8 / 3.6e12 * 1e6);
 }
 
 TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees_the_last_computation), TEST(test_summary_of_a_ring_all_reduce),
           TEST(test_bus_bandwidth_of_other_kinds), TEST(test_pauses_are_counted),
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
-          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
+          TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_barriers_hold_on_any_thread), TEST(test_rows_of_nccl_are_whole_shares),
+          TEST(test_rows_of_nccl_are_means), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_one_is_no_plural), TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))

@@ -8,6 +8,7 @@
 #include "netsim/placement.h"
 #include "netsim/run.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 
@@ -32,7 +33,7 @@ static struct outcome run(struct wish wish)
     struct outcome outcome = {.diag = {""}};
     struct arena *arena = arena_new("several jobs");
     struct trace_setting settings[4];
-    struct run_result result = {0};
+    struct run_result result;
     size_t more = 0, setting_count = 0;
     for (; wish.traces[more + 1] != NULL; more++) {
     }
@@ -40,23 +41,16 @@ static struct outcome run(struct wish wish)
         settings[setting_count] = (struct trace_setting){
             wish.settings[setting_count][0], wish.settings[setting_count][1], {.path = "--set"}};
     }
-    const struct run_request request = {.trace = wish.traces[0],
-                                        .more_traces = wish.traces + 1,
-                                        .more_trace_count = more,
-                                        .fabric = "clos-dsp",
-                                        .settings = settings,
-                                        .setting_count = setting_count,
-                                        .seed = wish.seed > 0 ? wish.seed : 1,
-                                        .iterations = wish.iterations > 0 ? wish.iterations : 1,
-                                        .threads = wish.threads,
-                                        .engine = wish.engine,
-                                        .until_ps = TIME_NEVER_PS - 1,
-                                        .is_quiet = true};
-    const struct job *job;
-    outcome.status = run_read(&request, arena, &job, &outcome.diag);
-    if (outcome.status == STATUS_OK) {
-        outcome.status = run_job(&request, job, NULL, arena, &result, &outcome.diag);
-    }
+    struct run_request request = whole_request(wish.traces[0], "clos-dsp");
+    request.more_traces = wish.traces + 1;
+    request.more_trace_count = more;
+    request.settings = settings;
+    request.setting_count = setting_count;
+    request.seed = wish.seed > 0 ? wish.seed : 1;
+    request.iterations = wish.iterations > 0 ? wish.iterations : 1;
+    request.threads = wish.threads;
+    request.engine = wish.engine;
+    outcome.status = whole_run(request, NULL, NULL, arena, &result, &outcome.diag);
     outcome.digest = result.digest;
     outcome.makespan_ps = result.summary.makespan_ps;
     outcome.compute_ps = result.summary.compute_ps;

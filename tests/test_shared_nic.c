@@ -8,6 +8,7 @@
 #include "netsim/run.h"
 #include "photonet/trace.h"
 #include "tests/check.h"
+#include "tests/support_run.h"
 
 #define FULL_PS 83000      /* 4150 B at 400 Gbit/s */
 #define PAYLOAD_BYTES 4086
@@ -24,22 +25,11 @@ static struct outcome run_of(const char *trace, const char *settings, enum run_e
 {
     struct outcome outcome = {.diag = {""}};
     struct arena *arena = arena_new("test");
-    struct trace_setting sets[16] = {{"radix", "16", {"--set", 0, 0}}, {"tiers", "1", {"--set", 0, 0}}};
-    size_t count = 2;
-    for (char *word = strtok(arena_strdup(arena, settings), " "); word != NULL; word = strtok(NULL, " ")) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        sets[count++] = (struct trace_setting){word, equals + 1, {"--set", 0, 0}};
-    }
-    const struct run_request request = {.trace = trace, .fabric = "fat_tree", .settings = sets, .setting_count = count, .seed = 1,
-                                        .iterations = 1, .threads = threads, .engine = engine,
-                                        .until_ps = TIME_NEVER_PS - 1, .is_quiet = true};
-    struct run_result result = {0};
-    const struct job *job;
-    outcome.status = run_read(&request, arena, &job, &outcome.diag);
-    if (outcome.status == STATUS_OK) {
-        outcome.status = run_job(&request, job, NULL, arena, &result, &outcome.diag);
-    }
+    struct run_request request = whole_request(trace, "fat_tree");
+    request.engine = engine;
+    request.threads = threads;
+    struct run_result result;
+    outcome.status = whole_run(request, NULL, arena_printf(arena, "radix=16 tiers=1 %s", settings), arena, &result, &outcome.diag);
     outcome.summary = result.summary;
     outcome.digest = result.digest;
     arena_free(arena);

@@ -134,7 +134,7 @@ static void test_copied_in_closed_form(void)
 {
     char text[512], trace[128];
     for (uint64_t packets = 1; packets <= 7; packets++) {
-        snprintf(trace, sizeof trace, "pattern:nccl,op=broadcast,ranks=5,min=%" PRIu64 "B,max=%" PRIu64 "B", packets * PAYLOAD,
+        snprintf(trace, sizeof trace, "pattern:nccl,op=broadcast,ranks=5,min=%" PRIu64 "B,max=%" PRIu64 "B,settle=0ps", packets * PAYLOAD,
                  packets * PAYLOAD);
         struct ran ran = good(trace, "scale_up", with("collective.broadcast=sharp", text));
         uint32_t window = ran.sim->teams->teams[0].window;
@@ -161,7 +161,7 @@ static void test_scattered_in_closed_form(void)
     char text[512], trace[128];
     for (uint64_t ranks = 2; ranks <= 9; ranks++) {
         uint64_t bytes = ranks * PAYLOAD;
-        snprintf(trace, sizeof trace, "pattern:nccl,op=reduce_scatter,ranks=%" PRIu64 ",min=%" PRIu64 "B,max=%" PRIu64 "B", ranks,
+        snprintf(trace, sizeof trace, "pattern:nccl,op=reduce_scatter,ranks=%" PRIu64 ",min=%" PRIu64 "B,max=%" PRIu64 "B,settle=0ps", ranks,
                  bytes, bytes);
         struct ran ran = good(trace, "scale_up", with("collective.reduce_scatter=nvls", text));
         /* behind it comes the word that rank n-2 has its share */
@@ -342,7 +342,7 @@ static void test_small_tables(void)
 static double busbw(const char *fabric, const char *settings, const char *op, uint64_t bytes, const char *algorithm)
 {
     char trace[128];
-    snprintf(trace, sizeof trace, "pattern:nccl,op=%s,ranks=8,min=%" PRIu64 "B,max=%" PRIu64 "B", op, bytes, bytes);
+    snprintf(trace, sizeof trace, "pattern:nccl,op=%s,ranks=8,min=%" PRIu64 "B,max=%" PRIu64 "B,settle=0ps", op, bytes, bytes);
     struct ran ran = good(trace, fabric, settings);
     const struct replay_call *call = replay_calls(ran.sim->replay);
     CHECK_TEXT(call->algorithm->name, algorithm);
@@ -368,7 +368,7 @@ static void test_dgx_h100(void)
 static void test_chosen_where_it_can_be(void)
 {
     const char nccl[] = "collective.select=nccl";
-    struct ran ran = good("pattern:nccl,op=all_reduce,ranks=16,min=64MiB,max=64MiB", "clos-h100", nccl);
+    struct ran ran = good("pattern:nccl,op=all_reduce,ranks=16,min=64MiB,max=64MiB,settle=0ps", "clos-h100", nccl);
     CHECK_TEXT(replay_calls(ran.sim->replay)->algorithm->name, "nvls_tree"); /* two servers */
     arena_free(ran.arena);
     busbw("dgx-a100", "collective.select=nccl|collective.generation=ampere", "all_reduce", 64 << 20, "ring");

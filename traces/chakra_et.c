@@ -308,6 +308,7 @@ static enum status op_collective(struct building *building, const struct chakra_
     op->bytes = node->bytes * building->element_bytes;
     op->group_slot = slot.slot;
     op->root = node->root;
+    op->duration_ps = op->collective == COLLECTIVE_BARRIER ? node->num_ops : 0; /* photonet_hold */
     struct import *import = building->import;
     if ((node->has & CHAKRA_HAS_PAIRS) != 0) {
         op->root = 0;

@@ -110,6 +110,7 @@ static const struct attribute {
     {NAME("duration_ps"), FIELD(duration_ps), TYPE_WORK, 8, CHAKRA_HAS_DURATION_PS, 0, INT64_MAX / 2},
     {NAME("root"), FIELD(root), TYPE(COMM_COLL), 4, CHAKRA_HAS_ROOT, 0, INT32_MAX},
     {NAME("photonet_pairs"), FIELD(root), TYPE(COMM_COLL), 4, CHAKRA_HAS_PAIRS, 1, UINT32_MAX},
+    {NAME("photonet_hold"), FIELD(num_ops), TYPE(COMM_COLL), 8, CHAKRA_HAS_NUM_OPS, 0, INT64_MAX / 2},
     {NAME("photonet_stream"), FIELD(stream), UINT32_MAX, 2, CHAKRA_HAS_STREAM, 0, UINT16_MAX},
     {NAME("photonet_marker"), 0, UINT32_MAX, 0, CHAKRA_IS_MARKER, 0, 1},
 #undef FIELD

@@ -138,6 +138,9 @@ static void collective_fill(const struct writing *writing, struct node *node, ui
     if (program->root[op] != 0) {
         add_int32(node, "root", program->root[op]);
     }
+    if (program->duration_ps[op] > 0) {
+        add_uint64(node, "photonet_hold", program->duration_ps[op]);
+    }
     if (program->pairs[op] != PAIRS_EQUAL) {
         attribute_add(node, "photonet_pairs", CHAKRA__ATTRIBUTE_PROTO__VALUE_UINT32_VAL)->uint32_val =
             program->pairs[op];

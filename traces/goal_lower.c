@@ -207,6 +207,7 @@ static struct span collective_lower(struct goal_lowering *lowering, uint32_t ran
     };
     enum collective_kind kind = (enum collective_kind)program->collective[op];
     lowering->losses.collectives++;
+    lowering->losses.held += program->duration_ps[op] > 0;
     call.start = idle_add(lowering, to, call.source_id);
     if (call.members > 1) {
         lower[kind](&call, kind);
@@ -374,6 +375,11 @@ void goal_losses_print(const struct goal_lowering *lowering, char *text, size_t 
         say(text, text_bytes,
             "\n  %" PRIu64 " collective%s became %" PRIu64 " message%s: a run no longer chooses their algorithm",
             lost->collectives, plural(lost->collectives, "s"), lost->messages, plural(lost->messages, "s"));
+    }
+    if (lost->held > 0) {
+        say(text, text_bytes, lost->held == 1 ? "\n  %" PRIu64 " barrier no longer lets its members go on together"
+                                              : "\n  %" PRIu64 " barriers no longer let their members go on together",
+            lost->held);
     }
     if (lost->rounded > 0) {
         say(text, text_bytes, "\n  %" PRIu64 " duration%s rounded to whole nanoseconds", lost->rounded, plural(lost->rounded, "s"));

@@ -23,6 +23,7 @@ struct goal_losses {
     uint64_t rounded;      /* durations that are no whole nanoseconds */
     uint64_t collectives;  /* that became messages, */
     uint64_t messages;     /* so many sends */
+    uint64_t held;         /* barriers that let their members go on together */
     uint64_t memory;       /* accesses that became calcs */
     uint64_t send_streams; /* sends that wait for their stream: the cpu is written, nobody is held to it */
 };

@@ -13,7 +13,7 @@
 struct values {
     uint64_t ranks, bytes, count, compute_ps;
     uint64_t source, destination, root, senders, seed;
-    uint64_t low_bytes, high_bytes, factor;
+    uint64_t low_bytes, high_bytes, factor, settle_ps;
     uint32_t operation; /* of operations[] */
     double fraction;
 };
@@ -44,6 +44,8 @@ static const struct param rows[] = {
     PARAM_U64(struct values, low_bytes, SIZE, "min", "1MiB", "1B", "1000TB", "first size of nccl, as nccl-tests counts"),
     PARAM_U64(struct values, high_bytes, SIZE, "max", "1GiB", "1B", "1000TB", "last size of nccl"),
     PARAM_U64(struct values, factor, COUNT, "factor", "2", "2", "1000000", "from one size of nccl to the next"),
+    PARAM_U64(struct values, settle_ps, TIME, "settle", "2ms", "0ps", "1h",
+              "of nccl: silence before each size, whose calls all ranks begin together; 0ps: a barrier of messages between sizes"),
     PARAM_REAL(struct values, fraction, FRACTION, "fraction", "20%", "0", "1",
                "share of the messages that goes to the hot rank"),
 };
@@ -172,7 +174,7 @@ static const struct pattern patterns[] = {
     {"alltoall", MESSAGE_KEYS, NULL, COLLECTIVE_ALL_TO_ALL, 1},
     {"all_to_all", MESSAGE_KEYS, NULL, COLLECTIVE_ALL_TO_ALL, 1},
     {"broadcast", MESSAGE_KEYS " root", NULL, COLLECTIVE_BROADCAST, 1},
-    {"nccl", "ranks op min max factor root count", NULL, COLLECTIVE_KIND_COUNT, 2}, /* kind: `op` */
+    {"nccl", "ranks op min max factor root count settle", NULL, COLLECTIVE_KIND_COUNT, 2}, /* kind: `op` */
     {"permutation", MESSAGE_KEYS " seed", permutation, 0, 2},
     {"incast", MESSAGE_KEYS " dst senders", incast, 0, 2},
     {"tornado", MESSAGE_KEYS, tornado, 0, 3},
@@ -297,16 +299,26 @@ static uint32_t step_begin(struct job_builder *builder, const struct values *val
     return job_builder_op(builder, &op);
 }
 
-/* nccl-tests' sizes: of an all-gather or gather the result, shares rounded down to 16 B but not to none. */
-#define NCCL_ALIGN_BYTES 16
+/* nccl-tests' sizes (2.19.6, the GetCollByteCount of each program): whole elements; where every rank has a share of its own,
+ * shares of whole 16 B. What is smaller is a row of 0 B. */
+#define NCCL_ALIGN_BYTES   16
+#define NCCL_ELEMENT_BYTES 4 /* float, the default type */
 
 static uint64_t nccl_rank_bytes(const struct values *values, enum collective_kind kind, uint64_t size_bytes)
 {
-    if (kind != COLLECTIVE_ALL_GATHER && kind != COLLECTIVE_GATHER) {
-        return size_bytes;
+    uint64_t elements_bytes = size_bytes / NCCL_ELEMENT_BYTES * NCCL_ELEMENT_BYTES;
+    uint64_t share = elements_bytes / values->ranks / NCCL_ALIGN_BYTES * NCCL_ALIGN_BYTES;
+    switch (kind) {
+    case COLLECTIVE_ALL_GATHER:
+    case COLLECTIVE_GATHER:
+        return share;
+    case COLLECTIVE_SCATTER:
+    case COLLECTIVE_REDUCE_SCATTER:
+    case COLLECTIVE_ALL_TO_ALL:
+        return share * values->ranks;
+    default:
+        return elements_bytes;
     }
-    uint64_t share = size_bytes / values->ranks / NCCL_ALIGN_BYTES * NCCL_ALIGN_BYTES;
-    return share > 0 ? share : NCCL_ALIGN_BYTES;
 }
 
 static uint32_t behind(struct job_builder *builder, const struct op *op, uint32_t last)
@@ -318,15 +330,17 @@ static uint32_t behind(struct job_builder *builder, const struct op *op, uint32_
     return now;
 }
 
-/* A call of each size, `count` times, one after the other, and a barrier between sizes, as nccl-tests has it (common.cu,
- * BenchTime): without it a root that nobody answers runs ahead, and only the first size takes the time of its whole way. */
+/* A call of each size, `count` times, one after the other, and a barrier before each size, as nccl-tests has it (common.cu,
+ * BenchTime): without it a root that nobody answers runs ahead, and only the first size takes the time of its whole way. Its
+ * members wait for silence and begin together, so that a size takes as long wherever it stands. */
 static void nccl_program(struct job_builder *builder, const struct values *values, uint32_t slot)
 {
     enum collective_kind kind = operation_kinds[values->operation];
-    const struct op barrier = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BARRIER, .group_slot = slot, .name = "between sizes"};
+    const struct op barrier = {.kind = OP_COLLECTIVE, .collective = COLLECTIVE_BARRIER, .group_slot = slot,
+                               .duration_ps = values->settle_ps, .name = "before a size"};
     uint32_t last = ID_NONE;
     for (uint64_t size = values->low_bytes; size <= values->high_bytes; size *= values->factor) {
-        last = last == ID_NONE ? last : behind(builder, &barrier, last);
+        last = last == ID_NONE && values->settle_ps == 0 ? last : behind(builder, &barrier, last);
         for (uint64_t i = 0; i < values->count; i++) {
             struct op op = {.kind = OP_COLLECTIVE,
                             .collective = kind,

@@ -74,7 +74,9 @@ struct pair_table {
 struct op {
     enum op_kind kind;
     enum collective_kind collective; /* OP_COLLECTIVE */
-    uint64_t duration_ps;            /* OP_COMPUTE, OP_MEMORY */
+    uint64_t duration_ps;            /* OP_COMPUTE, OP_MEMORY. A barrier: 0, or its members go on together, at a multiple
+                                        of it and no sooner than so long after the last one has come, without a message, and
+                                        what follows finds the hosts as at the start: a benchmark's (nccl-tests) */
     uint64_t bytes;                  /* SEND, RECV: message. COLLECTIVE: what one rank puts in: the buffer of an
                                         all-reduce or broadcast, the shard of an all-gather, the whole input of a
                                         reduce-scatter or all-to-all */

@@ -196,7 +196,7 @@ static uint64_t amount_of(const struct job_builder *builder, const struct op *op
         return op->kind == OP_MARKER ? 0 : op->bytes;
     }
     bool has_pairs = op->collective == COLLECTIVE_ALL_TO_ALL && op->pairs != PAIRS_EQUAL;
-    return op->collective == COLLECTIVE_BARRIER ? 0 : has_pairs ? pairs_mean(builder, op->pairs) : op->bytes;
+    return op->collective == COLLECTIVE_BARRIER ? op->duration_ps : has_pairs ? pairs_mean(builder, op->pairs) : op->bytes;
 }
 
 static uint8_t *collective_pack(struct collected *collected, const struct op *op, uint8_t *at)
@@ -277,8 +277,8 @@ static const uint8_t *kind_unpack(const uint8_t *at, uint64_t amount, struct sto
         op->duration_ps = amount;
         return at;
     case OP_COLLECTIVE:
-        op->bytes = amount;
         at = GET(at, op->collective);
+        *(op->collective == COLLECTIVE_BARRIER ? &op->duration_ps : &op->bytes) = amount;
         at = GET(at, op->group_slot);
         at = GET(at, op->root);
         return GET(at, op->pairs);

@@ -95,6 +95,9 @@ static inline void packet_compose(struct packet *to, const struct packet_parts *
 
 #define HUGE_PORTS_MIN 1024 /* fabrics of so many ports have their state in huge pages (arena_use_huge_pages) */
 
+/* Hosts on different threads see in order what happens to them so far apart: no window of any engine is longer. */
+#define ENGINE_APART_PS (UINT64_C(1) << 30)
+
 enum host_event { HOST_TIMER, HOST_OPERATION }; /* in the order law: timers before operations */
 
 enum host_expect { EXPECT_FIRST, EXPECT_REST };

@@ -265,6 +265,7 @@ static void width_choose(struct window_core *core)
     wanted_ps = wanted_ps > least_ps ? wanted_ps : least_ps;
     core->width_ps = lookahead_ps < wanted_ps ? lookahead_ps : wanted_ps;
     core->width_ps = core->width_ps < width_ps_max ? core->width_ps : width_ps_max;
+    assert(core->width_ps <= ENGINE_APART_PS);
     core->width_reciprocal = UINT64_MAX / core->width_ps + 1;
     core->has_place_bits = (core->width_ps << (core->key_shift - 1)) >> (31 - PLACE_BITS) == 0;
 #ifdef PHOTONET_STRESS

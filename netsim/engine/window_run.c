@@ -168,7 +168,7 @@ static void nodes_serve(struct worker *worker, uint32_t first, uint32_t end,
             worker->node_after = node_first(word, latest);
             worker->node_third = node_first(word, latest & (latest - 1));
             uint32_t node = node_first(word, nodes);
-            if (core->is_coupled || serve == coupled_serve) {
+            if (serve == coupled_serve) { /* the others do it themselves */
                 node_touch(core, &core->nodes[node]);
             }
             serve(worker, node);

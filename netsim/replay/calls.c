@@ -125,6 +125,8 @@ static void call_describe(const struct replay *replay, uint32_t group, uint32_t 
     uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot] + record->ordinal];
     record->kind = rank->program->collective[op];
     record->bytes = rank->program->bytes[op];
+    record->hold_ps = record->kind == COLLECTIVE_BARRIER ? rank->program->duration_ps[op] : 0;
+    record->hold_ps = record->hold_ps > 0 && record->hold_ps < config->apart_ps ? config->apart_ps : record->hold_ps;
     record->call = (struct collective_call){
         .members = record->members,
         .local = local,
@@ -224,7 +226,7 @@ enum status replay_check(const struct replay *replay, struct diag *diag)
                             "sharp, nvls_sharp; collective.server gives its hosts)", collective_name(record->kind),
                             record->algorithm->name, replay->config.job->group_name[record->group], record->members);
         }
-        for (uint32_t self = 0; self < record->members && self < 2 && record->members > 1; self++) {
+        for (uint32_t self = 0; self < record->members && self < 2 && call_has_steps(record); self++) {
             const struct collective_call call = call_of(record, self);
             for (uint32_t lane = 0; lane < collective_lanes(record->algorithm, &call); lane++) {
                 uint64_t steps = record->algorithm->step_count(&call, lane);
@@ -380,14 +382,35 @@ static void lanes_advance(struct replay *replay, struct rank *rank, struct slot 
     }
 }
 
-/* Moves the running call on as far as it goes; true where that ended it. A lane may wait for another one's receives. */
-static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
+/* A barrier that holds its members is outside of the network, as that of nccl-tests is: no message of it stands in the way of
+ * what is before and behind it. All look at the same times whether the last one had come one such time before, which is long
+ * enough ago for everybody to know; so they go on together, and nothing of what was is left on the way. They cannot be two
+ * iterations apart, but for one of them the next may have begun. */
+static void look_next(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
+{
+    const struct slot *slot = &rank->slots[slot_id];
+    uint64_t hold_ps = slot->call->hold_ps, when_ps = (now_ps / hold_ps + 1) * hold_ps;
+    timer_set(replay, rank, rank->plan->slot_op[rank->plan->slot_first[slot_id] + slot->next] | OP_LOOK, when_ps);
+}
+
+static void hold_begin(struct replay *replay, const struct rank *rank, uint32_t slot_id, uint64_t now_ps)
+{
+    struct replay_call *record = record_of(replay, rank, slot_id);
+    atomic_most(&record->came_ps[rank->iteration & 1], now_ps);
+    __atomic_fetch_add(&record->came[rank->iteration & 1], 1, __ATOMIC_RELAXED);
+    look_next(replay, rank, slot_id, now_ps);
+}
+
+static bool is_released(const struct replay_call *record, uint32_t iteration, uint64_t now_ps)
+{
+    uint64_t came = __atomic_load_n(&record->came[iteration & 1], __ATOMIC_RELAXED);
+    uint64_t came_ps = __atomic_load_n(&record->came_ps[iteration & 1], __ATOMIC_RELAXED);
+    return came == (uint64_t)record->members * (iteration / 2 + 1) && came_ps <= now_ps - record->hold_ps;
+}
+
+static void call_end(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
 {
     struct slot *slot = &rank->slots[slot_id];
-    lanes_advance(replay, rank, slot, slot_id, now_ps);
-    if (!is_through(slot)) {
-        return false;
-    }
     uint32_t op = rank->plan->slot_op[rank->plan->slot_first[slot_id] + slot->next];
     record_end(replay, rank, slot_id, now_ps);
     slot->is_running = false;
@@ -396,14 +419,39 @@ static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot
     const struct replay_call *call = slot->call;
     rank->result.algorithmic_bytes += call->members > 1 ? collective_size_bytes(call->kind, call->bytes, call->members) : 0;
     op_done(rank, op, now_ps);
+}
+
+/* Moves the running call on as far as it goes; true where that ended it. A lane may wait for another one's receives. */
+static bool slot_advance(struct replay *replay, struct rank *rank, uint32_t slot_id, uint64_t now_ps)
+{
+    struct slot *slot = &rank->slots[slot_id];
+    lanes_advance(replay, rank, slot, slot_id, now_ps);
+    if (slot->call->hold_ps > 0 || !is_through(slot)) {
+        return false;
+    }
+    call_end(replay, rank, slot_id, now_ps);
     return true;
+}
+
+void slot_look(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps)
+{
+    uint32_t slot_id = rank->program->group_slot[op];
+    if (!is_released(rank->slots[slot_id].call, rank->iteration, now_ps)) {
+        look_next(replay, rank, slot_id, now_ps);
+        return;
+    }
+    if (replay->config.net.renew != NULL) {
+        replay->config.net.renew(replay->config.net.context, rank->host);
+    }
+    call_end(replay, rank, slot_id, now_ps);
+    slot_start(replay, rank, slot_id, now_ps);
 }
 
 static void lanes_begin(const struct replay *replay, struct rank *rank, struct slot *slot)
 {
     const struct replay_call *record = slot->call;
     const struct collective_call call = call_of(record, slot->self);
-    slot->lane_count = (record->members > 1 ? collective_lanes(record->algorithm, &call) : 0) & (2 * LANES_MAX - 1);
+    slot->lane_count = (call_has_steps(record) ? collective_lanes(record->algorithm, &call) : 0) & (2 * LANES_MAX - 1);
     for (uint32_t lane = 0; lane < slot->lane_count; lane++) {
         uint64_t steps = record->algorithm->step_count(&call, lane);
         assert(steps <= UINT32_MAX);
@@ -420,6 +468,9 @@ static void call_begin(struct replay *replay, struct rank *rank, uint32_t slot_i
     slot->start_ps = now_ps;
     communication_begin(rank, now_ps);
     record_start(replay, rank, slot_id, now_ps);
+    if (slot->call->hold_ps > 0) {
+        hold_begin(replay, rank, slot_id, now_ps);
+    }
     lanes_begin(replay, rank, slot);
 }
 

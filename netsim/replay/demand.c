@@ -33,7 +33,7 @@ static void call_walk(const struct demand_walk *walk, const struct rank *rank, u
                       uint64_t count)
 {
     const struct replay_call *record = record_at(walk->replay, rank, slot, ordinal);
-    if (record->members < 2) {
+    if (!call_has_steps(record)) {
         return;
     }
     const struct collective_call call = call_of(record, rank->slots[slot].self);

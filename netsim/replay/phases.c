@@ -144,7 +144,7 @@ static void call_walk(const struct phases *phases, const struct rank *rank, uint
     uint32_t slot = rank->program->group_slot[op], ordinal = rank->plan->match_number[op];
     const struct replay_call *record = record_at(replay, rank, slot, ordinal);
     uint32_t phase = call_phase(phases, record->group, ordinal);
-    if (record->members < 2 || phase == ID_NONE) {
+    if (!call_has_steps(record) || phase == ID_NONE) {
         return;
     }
     const struct collective_call call = call_of(record, rank->slots[slot].self);

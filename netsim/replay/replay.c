@@ -1,7 +1,5 @@
 #include "netsim/replay/replay_int.h"
 
-#define OP_START UINT32_MAX /* the timer that starts a rank */
-
 /* ---- time accounting -------------------------------------------------------------------------------------- */
 
 void rank_account(struct rank *rank, uint64_t now_ps)
@@ -75,7 +73,7 @@ void message_post(struct replay *replay, struct rank *rank, struct message_to to
     replay->config.net.send(replay->config.net.context, &message, now_ps);
 }
 
-static void timer_set(struct replay *replay, const struct rank *rank, uint32_t op, uint64_t when_ps)
+void timer_set(struct replay *replay, const struct rank *rank, uint32_t op, uint64_t when_ps)
 {
     replay->config.net.timer(replay->config.net.context, rank->host, when_ps, (uint64_t)rank->local << 32 | op);
 }
@@ -281,6 +279,8 @@ void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint6
     struct rank *rank = &replay->ranks[replay->host_rank[replay->host_first[host] + (argument >> 32)]];
     if (op == OP_START) {
         rank_begin(replay, rank, now_ps);
+    } else if (replay_is_look(argument)) {
+        slot_look(replay, rank, op & ~OP_LOOK, now_ps);
     } else {
         if (rank->plan->stream_of[op] == rank->plan->compute_stream) {
             rank_account(rank, now_ps);
@@ -386,6 +386,11 @@ void replay_start(struct replay *replay)
         uint64_t start_ps = job->part_count > 0 ? job->parts[job->rank_part[rank]].start_ps : 0;
         timer_set(replay, &replay->ranks[rank], OP_START, start_ps);
     }
+}
+
+bool replay_is_look(uint64_t argument)
+{
+    return ((uint32_t)argument & OP_LOOK) != 0 && (uint32_t)argument != OP_START;
 }
 
 const struct job *replay_job_of(const struct replay *replay)

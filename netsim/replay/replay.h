@@ -27,8 +27,10 @@ struct replay_net {
     void *context;
     /* Takes a copy of the message. Must not call back before it returns. */
     void (*send)(void *context, const struct message *message, uint64_t now_ps);
-    /* Calls replay_event with the argument at `when_ps`. argument < 2^40. */
+    /* Calls replay_event with the argument at `when_ps`. argument < 2^40; with replay_is_look it is no sign of life. */
     void (*timer)(void *context, uint32_t host, uint64_t when_ps, uint64_t argument);
+    /* The host is silent, and what it sends from now on is to be as it was at the start. NULL: it always is. */
+    void (*renew)(void *context, uint32_t host);
 };
 
 #define RANKS_PER_HOST_MAX 256
@@ -44,6 +46,7 @@ struct replay_config {
     const struct collective_algorithm *algorithm[COLLECTIVE_KIND_COUNT]; /* NULL: the default of the kind */
     struct noise noise;             /* all zero: none */
     uint32_t iterations;            /* at least 1; the job that often, one after the other on each rank */
+    uint64_t apart_ps;              /* what happens to hosts so far apart they see in order, on whatever threads; 0: anything */
     struct replay_net net;
 };
 
@@ -77,6 +80,9 @@ void replay_delivered(struct replay *replay, const struct message *message, uint
 void replay_acked(struct replay *replay, const struct message *message, uint64_t now_ps);
 void replay_event(struct replay *replay, uint32_t host, uint64_t argument, uint64_t now_ps);
 
+/* A timer of a rank that looks whether all have come to a barrier. */
+bool replay_is_look(uint64_t argument);
+
 const struct job *replay_job_of(const struct replay *replay);
 bool replay_is_computing(const struct replay *replay, uint32_t rank); /* its compute stream is busy */
 
@@ -109,6 +115,8 @@ struct replay_call {
     struct collective_call call; /* `self` is left open */
     struct collective_choice choice;
     uint64_t first_start_ps, last_start_ps, end_ps; /* first_start_ps is UINT64_MAX before the first start */
+    uint64_t hold_ps; /* a barrier that holds its members: it has no messages, and they look so often whether all are there */
+    uint64_t came_ps[2], came[2]; /* of these the last one, and how many in all; of even and of odd iterations */
 };
 uint32_t replay_call_count(const struct replay *replay);
 const struct replay_call *replay_calls(const struct replay *replay); /* call_count of them, live */

@@ -90,6 +90,16 @@ struct replay {
     uint32_t channel_count; /* most of any call that a protocol paces */
 };
 
+/* A collective of nothing is none, as in NCCL (taskAppend in enqueue.cc) and MPI libraries. */
+static inline bool call_has_steps(const struct replay_call *record)
+{
+    return record->members > 1 && (record->bytes > 0 || record->kind == COLLECTIVE_BARRIER) && record->hold_ps == 0;
+}
+
+/* In place of an operation in a timer: it starts the rank; with one: it looks whether all have come to that barrier. */
+#define OP_START UINT32_MAX
+#define OP_LOOK  (UINT32_C(1) << 31)
+
 /* Second word of a collective's key: lane, number of the call on its group, step. */
 #define ORDINALS_MAX (1u << 24)
 #define LANES_MAX (1u << 8)
@@ -140,6 +150,7 @@ struct message_extra {
     uint64_t bytes;   /* on the wire, beside the payload */
     uint32_t post_ns; /* later than now; whole nanoseconds, so that messages stay small */
 };
+void timer_set(struct replay *replay, const struct rank *rank, uint32_t op, uint64_t when_ps);
 struct message_to {
     uint32_t rank, team; /* team: address of one (message.h), 0: the rank alone */
 };
@@ -167,6 +178,8 @@ void calls_init(struct replay *replay);
 void slot_start(struct replay *replay, struct rank *rank, uint32_t slot, uint64_t now_ps);
 void slot_delivered(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps);
 void slot_acked(struct replay *replay, struct rank *rank, const struct message *message, uint64_t now_ps);
+/* Looks whether the barrier that holds the rank lets it go. */
+void slot_look(struct replay *replay, struct rank *rank, uint32_t op, uint64_t now_ps);
 
 /* A call as this member sees it. */
 struct collective_call call_of(const struct replay_call *record, uint32_t self);

@@ -31,7 +31,8 @@ static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, ui
     return ports;
 }
 
-#define TIMER_GENERATION_BIT 24
+/* Of equal times the lower slot comes first, however often it has been used. */
+#define TIMER_SLOT_BIT 3
 #define TIMER_KIND_BIT 27
 
 void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, enum flow_timer kind,
@@ -41,7 +42,7 @@ void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot,
         flow->timer_ps = when_ps;
     }
     engine_timer(endpoint->engine, flow->message.src_host, when_ps, HOST_TIMER,
-                 (uint64_t)kind << TIMER_KIND_BIT | (uint64_t)flow->generation << TIMER_GENERATION_BIT | slot);
+                 (uint64_t)kind << TIMER_KIND_BIT | (uint64_t)slot << TIMER_SLOT_BIT | flow->generation);
 }
 
 /* A message between ranks of one host: a copy, which takes local_ps and bytes / local_bps, whatever else is copied. */
@@ -417,6 +418,16 @@ static void pace_over(struct endpoint *endpoint, struct flow *flow, uint32_t slo
     }
 }
 
+void endpoint_renew(struct endpoint *endpoint, uint32_t host_id)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    host->message_count = 0;
+    slots_renew(endpoint, host_id);
+    for (uint32_t port = 0; port < host->port_count; port++) {
+        host->ports[port].turn = 0;
+    }
+}
+
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps)
 {
     if (argument == PULL_TIMER) {
@@ -427,13 +438,13 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
         landing_due(endpoint, host, now_ps);
         return;
     }
-    uint32_t slot = (uint32_t)(argument & (FLOW_SLOTS_MAX - 1));
     if (argument >= TEAM_TIMER) {
-        team_due(endpoint, host, slot, now_ps);
+        team_due(endpoint, host, (uint32_t)(argument & (FLOW_SLOTS_MAX - 1)), now_ps);
         return;
     }
+    uint32_t slot = (uint32_t)(argument >> TIMER_SLOT_BIT & (FLOW_SLOTS_MAX - 1));
     struct flow *flow = flow_at(endpoint, host, slot);
-    if (flow->generation != (argument >> TIMER_GENERATION_BIT & 7)) {
+    if (flow->generation != (argument & 7)) {
         return;
     }
     if (argument >> TIMER_KIND_BIT == FLOW_PACE) {

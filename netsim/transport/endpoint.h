@@ -108,6 +108,9 @@ void endpoint_expect(const struct endpoint *endpoint, uint32_t host, const struc
                      enum host_expect what);
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps);
 
+/* The host's messages draw their paths as they did from the start. Queue pairs keep what they have learnt. */
+void endpoint_renew(struct endpoint *endpoint, uint32_t host);
+
 struct endpoint_counters {
     /* duplicates: received in vain, because it had come before or (ACK_IN_ORDER) came before its turn */
     uint64_t data_packets_sent, retransmissions, data_packets_delivered, duplicates, acks_received;

@@ -85,6 +85,26 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     return slot;
 }
 
+void slots_renew(struct endpoint *endpoint, uint32_t host_id)
+{
+    struct host *host = &endpoint->hosts[host_id];
+    uint32_t free_count = 0;
+    for (uint32_t slot = host->free_slot; slot != ID_NONE; slot = flow_at(endpoint, host_id, slot)->free_next) {
+        free_count++;
+    }
+    if (free_count < host->slot_count) {
+        return;
+    }
+    for (uint32_t slot = 0; slot < host->slot_count; slot++) {
+        flow_at(endpoint, host_id, slot)->queued_ports = 0;
+    }
+    for (uint32_t port = 0; port < host->port_count; port++) {
+        host->ports[port].ready.count = 0;
+    }
+    host->slot_count = 0;
+    host->free_slot = ID_NONE;
+}
+
 static uint32_t ring_log2(const struct flow *flow)
 {
     return flow->ring_mask == 0 ? 0 : 32 - (uint32_t)__builtin_clz(flow->ring_mask);

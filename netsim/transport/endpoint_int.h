@@ -306,6 +306,8 @@ static inline void flow_identity_set(struct flow *flow, uint64_t identity)
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id);
 void slot_free(struct endpoint *endpoint, uint32_t host_id, uint32_t slot);
+/* Where all are free they are taken in order again. */
+void slots_renew(struct endpoint *endpoint, uint32_t host_id);
 /* The rings of a message whose packet_count is set. */
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow);
 
