@@ -1218,7 +1218,7 @@ static void test_echoes(void)
 {
     struct outcome sum = {0};
     play_many(echoes_play, 100, &sum);
-    CHECK(sum.visits > 1000);
+    CHECK(sum.visits > 300); /* of shrunken tables 800 */
 }
 
 static void test_choices(void)
