@@ -61,7 +61,8 @@ static void apart_ports_serve(const struct lazy *at, bool are_ups_done, bool are
     }
 }
 
-/* Ports that packets can choose among are FIFOs for the whole window, where a byte takes so many whole picoseconds. */
+/* Ports that packets can choose among are FIFOs for the whole window, where a byte takes so many whole picoseconds, and no
+ * packet so many that times need more than 32 bits. */
 static bool are_ups_fifos(const struct lazy *at)
 {
     const struct route *route = &at->node->route;
@@ -71,7 +72,8 @@ static bool are_ups_fifos(const struct lazy *at)
         are &= lazy_frame_port(at->core, frames->items[i]) - route->up_port >= route->up_count;
     }
     for (uint32_t i = route->up_port; i < route->up_port + route->up_count; i++) {
-        are &= is_fifo_now(&at->ports[i], &at->class_ports[i]) && at->ports[i].ps_per_byte != 0;
+        uint64_t packet_ps = (uint64_t)at->ports[i].ps_per_byte * at->worker->packet_bytes_max;
+        are &= is_fifo_now(&at->ports[i], &at->class_ports[i]) && packet_ps != 0 && packet_ps < AGE_PS_MAX;
     }
     return are;
 }

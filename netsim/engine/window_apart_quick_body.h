@@ -16,6 +16,9 @@ enum { QUICK_ROWS = 1 };
 enum { QUICK_ROWS = 4 };
 #endif
 enum { QUICK_VECTORS = 2 };
+/* What a window's packets may take at one port, all together: with what is there already (below AGE_PS_MAX, and a packet more)
+ * they leave within 31 bits. What is no port is never free before that. */
+enum { QUICK_PS_MAX = 1 << 30 };
 struct quick {
     lanes leave_ps[QUICK_ROWS + 1][QUICK_VECTORS], bytes[QUICK_ROWS][QUICK_VECTORS]; /* INT32_MIN, 0: no packet */
     int32_t per_byte; /* of all ports */
@@ -55,7 +58,7 @@ INLINE bool quick_open_port(const struct lazy *at, uint32_t local, struct quick 
     if (port->is_busy) {
         quick_row(quick, lane, (int32_t)now_ps, (int32_t)port->in_service_bytes);
     }
-    bool is_usual = (port->is_busy | (now_ps == 0)) & ((int32_t)port->ps_per_byte == quick->per_byte);
+    bool is_usual = (port->is_busy ? now_ps < AGE_PS_MAX : now_ps == 0) & ((int32_t)port->ps_per_byte == quick->per_byte);
     for (uint32_t i = 0; i < ring->count; i++) {
         uint32_t size = (uint32_t)ring->items[(ring->head + i) & (ring->capacity - 1)].packet.size_bytes;
         is_usual &= now_ps < at->core->width_ps;
@@ -71,17 +74,21 @@ INLINE bool quick_open_port(const struct lazy *at, uint32_t local, struct quick 
 INLINE bool quick_open(const struct lazy *at, struct quick *quick, uint32_t vectors)
 {
     uint32_t ups = at->node->route.up_count;
+    uint64_t per_byte = at->ports[at->node->route.up_port].ps_per_byte;
+    if (per_byte * at->worker->packet_bytes_max * at->worker->arrivals.count > QUICK_PS_MAX) {
+        return false;
+    }
     for (uint32_t v = 0; v < vectors; v++) {
         lanes is_port = lane_ids(v) < splat((int32_t)ups);
         for (uint32_t row = 0; row <= QUICK_ROWS; row++) {
-            quick->leave_ps[row][v] = pick(is_port, splat(INT32_MIN), splat(INT32_MAX));
+            quick->leave_ps[row][v] = pick(is_port, splat(INT32_MIN), splat(QUICK_PS_MAX));
         }
         for (uint32_t row = 0; row < QUICK_ROWS; row++) {
             quick->bytes[row][v] = ~is_port & splat(row == 0 ? INT32_MAX : 0); /* what is no port holds most */
         }
     }
     bool is_usual = true;
-    quick->per_byte = (int32_t)at->ports[at->node->route.up_port].ps_per_byte;
+    quick->per_byte = (int32_t)per_byte;
     for (uint32_t i = 0; i < ups && is_usual; i++) {
         is_usual = quick_open_port(at, at->node->route.up_port + i, quick, i);
     }

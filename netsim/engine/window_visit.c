@@ -179,9 +179,11 @@ static void host_expect(const struct worker *worker, uint32_t node, enum host_ex
     const struct engine_config *config = &core->config;
     for (uint32_t i = 0; node != ID_NONE && i < core->worker_count; i++) {
         uintptr_t at = newest_chunk(&core->workers[i], node, worker->slot);
-        const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
-        uint32_t count = at == 0 ? 0 : CHUNK_PACKETS - (at & CHUNK_ROOM_MASK);
-        config->ops->expect(config->context, core->nodes[node].id, chunk->packets, count, what);
+        if (at != 0) {
+            const struct chunk *chunk = (const struct chunk *)(at & ~(uintptr_t)CHUNK_ROOM_MASK);
+            uint32_t count = (uint32_t)(CHUNK_PACKETS - (at & CHUNK_ROOM_MASK));
+            config->ops->expect(config->context, core->nodes[node].id, chunk->packets, count, what);
+        }
     }
 }
 
