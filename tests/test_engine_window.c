@@ -438,6 +438,21 @@ static void classes_draw(struct scenario *s, struct arena *arena)
     s->host_queues = *profile;
 }
 
+/* Ways up on which a packet takes from dozens of windows to longer than 32 bits count picoseconds. */
+static void ways_slow_down(struct scenario *s, struct arena *arena)
+{
+    static const uint64_t slow_bps[] = {8000000000, 800000000, 80000000, 8000000, 800000};
+    struct fabric *f = &s->fabric;
+    uint64_t *rate = arena_array(arena, f->port_count, uint64_t), ups_bps = slow_bps[draw_below(&s->draw, 5)];
+    memcpy(rate, f->rate_bps, f->port_count * sizeof *rate);
+    for (uint32_t node = s->hosts; node < f->node_count; node++) {
+        for (uint32_t i = 0; i < s->routes[node].up_count; i++) {
+            rate[f->port_first[node] + s->routes[node].up_port + i] = ups_bps;
+        }
+    }
+    f->rate_bps = rate;
+}
+
 /* Adaptive choice among many ports, with pauses or without, for the vector loops: where hosts are as many as ways up these
  * are nearly idle, where they are more, nearly full. */
 static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
@@ -447,6 +462,9 @@ static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
     links_wide_tree(s);
     fabric_make(s, arena);
     links_even(s, draw_once_in(&s->draw, 3) ? 2 : 0, arena);
+    if (draw_once_in(&s->draw, 4)) {
+        ways_slow_down(s, arena);
+    }
     struct queue_profile *profile = &s->switch_queues;
     *profile = queue_profile_plain;
     class_draw(&s->draw, 1, &profile->class[0]);
@@ -1148,7 +1166,7 @@ static void outcome_check(const struct outcome *expected, const struct outcome *
     CHECK(memcmp(expected, actual, sizeof *actual) == 0);
 }
 
-#define THREADS_EVERY 16 /* scenarios: more threads than cores are slow, and the windows of these are short */
+#define THREADS_EVERY 4 /* scenarios: more threads than cores are slow, and the windows of these are short */
 
 /* As the engine finds it cheapest, or by force, from nothing to all. */
 static uint64_t fuse_draw(uint64_t seed, size_t variant)

@@ -223,10 +223,14 @@ INLINE void apart_packets_copy(struct chunk *const *chunks, const uint32_t *meta
     }
 }
 
-/* Sends some of a batch to the peer in one of its windows. */
+/* Sends some of a batch to the peer in one of its windows. With nothing to send the list is not even read: the
+ * windows ahead of a port's reach can come round to the slot whose lists another worker takes at this moment. */
 INLINE void apart_part_send(struct worker *worker, const struct window_port *port, const struct apart_served *served,
                             uint32_t first, uint32_t end, uint32_t ahead)
 {
+    if (first >= end) {
+        return;
+    }
     const struct window_core *core = worker->core;
     struct chunk *const *chunks = worker->chunks;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
