@@ -7,36 +7,6 @@
 #if SWITCH_LANES >= 8
 enum { ORDER_BITS_MAX = SWITCH_LANES == 16 ? 8 : 7, ORDER_VECTORS_MAX = (1 << ORDER_BITS_MAX) / LANES };
 
-/* One round of the bitonic sort: sorted blocks of half the size become blocks of this one. Written out, as sort_block. */
-INLINE void order_round(lanes *v, uint32_t vectors, uint32_t size)
-{
-    if (size > vectors * LANES) {
-        return;
-    }
-    if (size >= 256) {
-        sort_step(v, vectors, size, 128);
-    }
-    if (size >= 128) {
-        sort_step(v, vectors, size, 64);
-    }
-    if (size >= 64) {
-        sort_step(v, vectors, size, 32);
-    }
-    if (size >= 32) {
-        sort_step(v, vectors, size, 16);
-    }
-    if (size >= 16) {
-        sort_step(v, vectors, size, 8);
-    }
-    if (size >= 8) {
-        sort_step(v, vectors, size, 4);
-    }
-    if (size >= 4) {
-        sort_step(v, vectors, size, 2);
-    }
-    sort_step(v, vectors, size, 1);
-}
-
 /* Keys of 31 bits lose those above, which are 0, to their places; turned so that a comparison with sign will do. */
 static __attribute__((noinline)) void order_places(const uint64_t *items, uint32_t count, uint32_t bits, lanes *v)
 {
@@ -56,14 +26,7 @@ INLINE void order_sort(lanes *from, uint32_t vectors)
     for (uint32_t i = 0; i < vectors; i++) {
         v[i] = from[i];
     }
-    order_round(v, vectors, 2);
-    order_round(v, vectors, 4);
-    order_round(v, vectors, 8);
-    order_round(v, vectors, 16);
-    order_round(v, vectors, 32);
-    order_round(v, vectors, 64);
-    order_round(v, vectors, 128);
-    order_round(v, vectors, 256);
+    sort_block(v, vectors);
     for (uint32_t i = 0; i < vectors; i++) {
         from[i] = v[i];
     }

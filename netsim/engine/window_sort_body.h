@@ -68,38 +68,48 @@ INLINE void sort_step(lanes *v, uint32_t vectors, uint32_t size, uint32_t distan
     }
 }
 
-/* Written out, so that all is known when it is compiled. */
+/* One round of the bitonic sort: sorted blocks of half the size become blocks of this one, where there are as many places.
+ * Written out, so that all is known when it is compiled. */
+INLINE void sort_round(lanes *v, uint32_t vectors, uint32_t size)
+{
+    if (size > vectors * LANES) {
+        return;
+    }
+    if (size >= 256) {
+        sort_step(v, vectors, size, 128);
+    }
+    if (size >= 128) {
+        sort_step(v, vectors, size, 64);
+    }
+    if (size >= 64) {
+        sort_step(v, vectors, size, 32);
+    }
+    if (size >= 32) {
+        sort_step(v, vectors, size, 16);
+    }
+    if (size >= 16) {
+        sort_step(v, vectors, size, 8);
+    }
+    if (size >= 8) {
+        sort_step(v, vectors, size, 4);
+    }
+    if (size >= 4) {
+        sort_step(v, vectors, size, 2);
+    }
+    sort_step(v, vectors, size, 1);
+}
+
+/* Up to 256 places. */
 INLINE void sort_block(lanes *v, uint32_t vectors)
 {
-    sort_step(v, vectors, 2, 1);
-    sort_step(v, vectors, 4, 2);
-    sort_step(v, vectors, 4, 1);
-    if (vectors * LANES >= 8) {
-        sort_step(v, vectors, 8, 4);
-        sort_step(v, vectors, 8, 2);
-        sort_step(v, vectors, 8, 1);
-    }
-    if (vectors * LANES >= 16) {
-        sort_step(v, vectors, 16, 8);
-        sort_step(v, vectors, 16, 4);
-        sort_step(v, vectors, 16, 2);
-        sort_step(v, vectors, 16, 1);
-    }
-    if (vectors * LANES >= 32) {
-        sort_step(v, vectors, 32, 16);
-        sort_step(v, vectors, 32, 8);
-        sort_step(v, vectors, 32, 4);
-        sort_step(v, vectors, 32, 2);
-        sort_step(v, vectors, 32, 1);
-    }
-    if (vectors * LANES >= 64) {
-        sort_step(v, vectors, 64, 32);
-        sort_step(v, vectors, 64, 16);
-        sort_step(v, vectors, 64, 8);
-        sort_step(v, vectors, 64, 4);
-        sort_step(v, vectors, 64, 2);
-        sort_step(v, vectors, 64, 1);
-    }
+    sort_round(v, vectors, 2);
+    sort_round(v, vectors, 4);
+    sort_round(v, vectors, 8);
+    sort_round(v, vectors, 16);
+    sort_round(v, vectors, 32);
+    sort_round(v, vectors, 64);
+    sort_round(v, vectors, 128);
+    sort_round(v, vectors, 256);
 }
 
 /* Keys without room for a place. */
