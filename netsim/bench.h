@@ -17,6 +17,7 @@ struct bench_request {
     bool is_simd_given;     /* measure one body only, else every one that this machine has */
     enum simd_body simd;
     uint64_t pending;       /* queue: one size only, 0 = 10^3 to 10^6 */
+    uint32_t radix;         /* engine: trees of this radix only, 0 = 16 and 32 */
     const char *trace;      /* read: this trace only (SPEC), NULL for those that the benchmark writes */
     uint32_t ranks;         /* read: of that trace, 0 = as it says */
     struct diag *diag;      /* read: says why, where it could not */
@@ -28,7 +29,8 @@ json_t *bench_queue(const struct bench_request *request);
 /* The packet core on permutations of 2 MB flows over a three-tier tree (400G, 500 ns links, 4 KiB packets, a 64 B ACK per
  * packet, sprayed), one of them over servers of eight hosts behind links of 20 to 50 ns, the reference engine on the same
  * where it is linked, and a memory-latency probe. A hop is one packet over one link; hops
- * of ACKs are counted in ns_per_hop, not in ns_per_data_hop. Times of several threads are wall clock. */
+ * of ACKs are counted in ns_per_hop, not in ns_per_data_hop. Times of several threads are wall clock. bytes_per_packet is all
+ * memory that the engine has taken for packets, slack and what stands empty included, over the most packets in flight. */
 json_t *bench_engine(const struct bench_request *request);
 
 /* Traces, written by every writer into a temporary folder and read back: megabytes (10^6) of the files per second of CPU

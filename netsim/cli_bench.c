@@ -16,13 +16,15 @@ static const struct {
     {"engine", bench_engine},
     {"read", bench_read},
 };
-enum { BENCH_COUNT = sizeof benches / sizeof benches[0], OPT_FORMAT = 256, OPT_SIMD, OPT_ROUNDS, OPT_PENDING, OPT_TRACE, OPT_RANKS };
+enum { BENCH_COUNT = sizeof benches / sizeof benches[0], OPT_FORMAT = 256, OPT_SIMD, OPT_ROUNDS, OPT_PENDING, OPT_RADIX,
+       OPT_TRACE, OPT_RANKS };
 
 static const struct argp_option options[] = {
     {"format", OPT_FORMAT, "table|json", 0, "what is printed (default: table)", 0},
     {"simd", OPT_SIMD, "BODY", 0, "one body only: scalar neon avx2 avx512 (default: each that runs here)", 0},
     {"rounds", OPT_ROUNDS, "N", 0, "rounds that the medians are of (default: 5)", 0},
     {"pending", OPT_PENDING, "N", 0, "queue: one number of pending events only (default: 10^3 to 10^6)", 0},
+    {"radix", OPT_RADIX, "N", 0, "engine: trees of switches with so many ports only (default: 16 and 32)", 0},
     {"trace", OPT_TRACE, "SPEC", 0, "read: this trace (default: traces made for the purpose)", 0},
     {"ranks", OPT_RANKS, "N", 0, "read: ranks of that trace (default: as it says)", 0},
     {0},
@@ -86,6 +88,13 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return error;
     case OPT_PENDING:
         return count_parse(arguments, "--pending", text, 100000000, &arguments->request.pending);
+    case OPT_RADIX:
+        error = count_parse(arguments, "--radix", text, 64, &rounds);
+        if (error == 0 && (rounds < 4 || rounds % 2 != 0)) {
+            return usage(arguments, "--radix", text, "an even number from 4 to 64");
+        }
+        arguments->request.radix = (uint32_t)rounds;
+        return error;
     case OPT_TRACE:
         arguments->request.trace = text;
         return 0;

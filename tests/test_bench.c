@@ -1,5 +1,5 @@
 /* The benchmarks' own soundness: the event queue, two heaps and the C library's tree give up the same million events
- * in the same order, and the rows have the columns that are promised; a reading of a trace is told by the process that made it. Not asserted:
+ * in the same order, the rows have the columns that are promised; a reading of a trace is told by the process that made it. Not asserted:
  * any speed. */
 #include "netsim/bench.h"
 #include "tests/check.h"
@@ -29,6 +29,31 @@ static void test_queue_rows(void)
     json_decref(rows);
 }
 
+/* Sixteen hosts send all they may; a packet takes 20 bytes on a link (its two words and a key), and more in a queue. */
+static void test_engine_rows(void)
+{
+    struct bench_request request = {.round_count = 1, .radix = 4};
+    json_t *rows = bench_engine(&request), *row;
+    size_t index, permutations = 0;
+    json_array_foreach(rows, index, row) {
+        const char *case_name = json_string_value(json_object_get(row, "case"));
+        CHECK(json_real_value(json_object_get(row, "ns_per_hop")) > 0);
+        CHECK(json_is_integer(json_object_get(row, "rss_bytes")));
+        if (strstr(case_name, "window") == NULL) {
+            continue;
+        }
+        json_int_t packets = json_integer_value(json_object_get(row, "packets_in_flight"));
+        bool is_one = strstr(case_name, "one flow") != NULL, has_endpoints = strstr(case_name, "endpoints") != NULL;
+        CHECK_EQUAL(json_integer_value(json_object_get(row, "hosts")), 16);
+        CHECK(packets <= (is_one ? 80 : has_endpoints ? 2000 : 16 * 80));
+        CHECK(packets > (is_one ? 40 : 16 * 40));
+        CHECK(json_real_value(json_object_get(row, "bytes_per_packet")) > 20);
+        permutations += !is_one;
+    }
+    CHECK(permutations >= 9);
+    json_decref(rows);
+}
+
 /* What a process of its own has read comes back, with its peak; a refusal too. */
 static void test_read_row(void)
 {
@@ -53,4 +78,4 @@ static void test_read_row(void)
     }
 }
 
-TEST_MAIN("bench", TEST(test_queue_rows), TEST(test_read_row))
+TEST_MAIN("bench", TEST(test_queue_rows), TEST(test_engine_rows), TEST(test_read_row))

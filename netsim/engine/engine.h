@@ -231,6 +231,8 @@ struct engine_class {
                     void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);
     uint64_t (*hop_count)(const struct engine *engine); /* packets over links so far */
     uint64_t (*packets_in_flight)(const struct engine *engine); /* queued or on a link */
+    /* Memory taken for packets so far, room that stands empty counted; what is taken is kept. NULL: not known. */
+    uint64_t (*packets_bytes)(const struct engine *engine);
 };
 struct engine {
     const struct engine_class *class;

@@ -403,6 +403,7 @@ struct worker {
     uint64_t hop_count;
     struct arena *arena;
     uint8_t *pool, *pool_end;
+    uint64_t packets_bytes;        /* taken from it for packets */
 } __attribute__((aligned(128)));
 
 struct window_core {
@@ -476,8 +477,9 @@ struct link_load {
 
 /* ---- inboxes (window_inbox.c) ----------------------------------------------------------------------------- */
 
-/* Zeroed, aligned to 64 bytes. */
+/* Zeroed, aligned to 64 bytes; the latter is for packets, and counted. */
 void *pool_alloc(struct worker *worker, size_t bytes);
+void *packets_alloc(struct worker *worker, size_t bytes);
 #define SUPER_NONE (ID_NONE - 1)
 /* Into a super-node that is being served, in this window (window_super.c). */
 void super_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t port_whole, const struct packet *packet);

@@ -4,7 +4,7 @@
 void class_ring_grow(struct worker *worker, struct class_ring *ring)
 {
     uint32_t capacity = ring->capacity == 0 ? CLASS_RING_MIN : ring->capacity * 2;
-    struct class_waiting *items = pool_alloc(worker, capacity * sizeof *items);
+    struct class_waiting *items = packets_alloc(worker, capacity * sizeof *items);
     for (uint32_t i = 0; i < ring->count; i++) {
         items[i] = ring->items[(ring->head + i) & (ring->capacity - 1)];
     }

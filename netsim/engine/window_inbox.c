@@ -40,11 +40,17 @@ void *pool_alloc(struct worker *worker, size_t bytes)
     return memory;
 }
 
+void *packets_alloc(struct worker *worker, size_t bytes)
+{
+    worker->packets_bytes += (bytes + 63) / 64 * 64;
+    return pool_alloc(worker, bytes);
+}
+
 /* ---- chunks ----------------------------------------------------------------------------------------------- */
 
 static void chunks_make(struct worker *worker)
 {
-    uint8_t *block = pool_alloc(worker, (CHUNKS_PER_MAKE + 1) * CHUNK_BYTES);
+    uint8_t *block = packets_alloc(worker, (CHUNKS_PER_MAKE + 1) * CHUNK_BYTES);
     block += -(uintptr_t)block & CHUNK_ROOM_MASK;
     for (uint32_t i = CHUNKS_PER_MAKE; i-- > 0;) {
         struct chunk *chunk = (struct chunk *)(block + (size_t)i * CHUNK_BYTES);
@@ -407,7 +413,7 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
 void port_queue_grow(struct worker *worker, struct window_port *port)
 {
     uint32_t capacity = port->capacity == 0 ? BATCH_WAITING_MAX : port->capacity * 2;
-    struct packet *queue = pool_alloc(worker, capacity * (sizeof *queue + sizeof(uint64_t)));
+    struct packet *queue = packets_alloc(worker, capacity * (sizeof *queue + sizeof(uint64_t)));
     uint64_t *since_ps = (uint64_t *)(queue + capacity);
     for (uint32_t i = 0; i < port->count; i++) {
         uint32_t at = (port->head + i) & (port->capacity - 1);

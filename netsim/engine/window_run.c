@@ -641,6 +641,16 @@ static uint64_t window_in_flight(const struct engine *engine)
     return (uint64_t)sum;
 }
 
+static uint64_t window_packets_bytes(const struct engine *engine)
+{
+    const struct window_core *core = (const struct window_core *)engine;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        sum += core->workers[i].packets_bytes + core->workers[i].far.capacity * sizeof(struct far_packet);
+    }
+    return sum;
+}
+
 static void window_waiting(const struct engine *engine, uint32_t port,
                            void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context)
 {
@@ -671,4 +681,5 @@ const struct engine_class engine_window = {
     .waiting = window_waiting,
     .hop_count = window_hop_count,
     .packets_in_flight = window_in_flight,
+    .packets_bytes = window_packets_bytes,
 };
