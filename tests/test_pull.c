@@ -15,7 +15,7 @@ struct bench {
     struct engine engine; /* first */
     struct net *net;
     struct endpoint *endpoint;
-    struct host *host;    /* 0, the receiver */
+    struct pull_pacer *pacer; /* of host 0, the receiver */
     uint32_t timers, kicks;
 };
 
@@ -40,7 +40,7 @@ static void bench_begin(struct bench *bench, struct arena *arena)
     bench->net = net_new(arena, net_fabric(arena, "fat_tree", "tiers=1 hosts=4 link_delay=500ns"),
                          "transport.name=eqds routing.balance=spray_n", 1, NULL);
     bench->endpoint = bench->net->endpoint;
-    bench->host = &bench->endpoint->hosts[0];
+    bench->pacer = bench->endpoint->hosts[0].pacers;
     endpoint_attach(bench->endpoint, &bench->engine);
     for (uint32_t src = 1; src <= SENDERS; src++) {
         const struct message message = {.src_rank = src, .dst_rank = 0, .src_host = src, .dst_host = 0, .bytes = 10000000};
@@ -61,7 +61,7 @@ static struct pull_state *state_of(const struct bench *bench, uint32_t src)
 
 static struct pull_list *list_of(const struct bench *bench, uint8_t which)
 {
-    return which == REPEAT ? &bench->host->pull_repeat : which == ACTIVE ? &bench->host->pull_active : &bench->host->pull_idle;
+    return which == REPEAT ? &bench->pacer->repeat : which == ACTIVE ? &bench->pacer->active : &bench->pacer->idle;
 }
 
 static void enlist(const struct bench *bench, uint8_t which, uint32_t src, struct arena *arena)
@@ -113,7 +113,7 @@ static void test_where_a_message_waits_after_a_pull(void)
         state->repeat = cases[i].repeat;
         state->granted = 40;
         state->target = 40 + cases[i].wanted;
-        pull_due(bench.endpoint, 0, PS_PER_US);
+        pull_due(bench.endpoint, 0, 0, PS_PER_US);
         CHECK_EQUAL(state->granted, 40 + QUANTA);
         CHECK_EQUAL(state->repeat, cases[i].repeat_after);
         CHECK_EQUAL(found_in(&bench, 2), cases[i].to);
@@ -132,13 +132,13 @@ static void test_credit_ends_a_window_beyond(void)
     state->target = 100;
     state->granted = 100 + window - QUANTA - 1;
     enlist(&bench, IDLE, 1, arena);
-    pull_due(bench.endpoint, 0, PS_PER_US);
+    pull_due(bench.endpoint, 0, 0, PS_PER_US);
     CHECK_EQUAL(state->granted, 100 + window - 1);
     CHECK_EQUAL(found_in(&bench, 1), IDLE);
-    pull_due(bench.endpoint, 0, 2 * PS_PER_US);
+    pull_due(bench.endpoint, 0, 0, 2 * PS_PER_US);
     CHECK_EQUAL(state->granted, 100 + window - 1 + QUANTA);
     CHECK_EQUAL(found_in(&bench, 1), 0);
-    pull_due(bench.endpoint, 0, 3 * PS_PER_US);
+    pull_due(bench.endpoint, 0, 0, 3 * PS_PER_US);
     CHECK_EQUAL(state->granted, 100 + window - 1 + QUANTA);
     arena_free(arena);
 }
@@ -160,7 +160,7 @@ static void test_who_lacks_most_is_served_first(void)
         for (uint32_t src = 1; src <= SENDERS; src++) {
             before[src] = state_of(&bench, src)->granted;
         }
-        pull_due(bench.endpoint, 0, (i + 1) * PS_PER_US);
+        pull_due(bench.endpoint, 0, 0, (i + 1) * PS_PER_US);
         for (uint32_t src = 1; src <= SENDERS; src++) {
             CHECK_EQUAL(state_of(&bench, src)->granted - before[src], src == turns[i] ? QUANTA : 0);
         }
@@ -186,10 +186,10 @@ static void test_where_a_message_waits_when_a_packet_comes(void)
     int32_t a_packet = (int32_t)((bench.endpoint->facts.packet_bytes + 511) / 512);
     arrive(&bench, 1, 0, false); /* wants nothing more */
     CHECK_EQUAL(found_in(&bench, 1), 0);
-    CHECK_EQUAL(bench.host->is_pulling, 0);
+    CHECK_EQUAL(bench.pacer->is_pulling, 0);
     arrive(&bench, 1, 50, false);
     CHECK_EQUAL(found_in(&bench, 1), ACTIVE);
-    CHECK_EQUAL(bench.host->is_pulling, 1);
+    CHECK_EQUAL(bench.pacer->is_pulling, 1);
     arrive(&bench, 1, 60, false); /* once */
     CHECK_EQUAL(found_in(&bench, 1), ACTIVE);
     CHECK_EQUAL(state_of(&bench, 1)->target, 60);
@@ -228,12 +228,56 @@ static void test_who_asks_is_granted_what_was_lost(void)
     CHECK_EQUAL(state_of(&bench, 3)->repeat, 5 * a_packet);
     uint32_t pulls = 0;
     for (; found_in(&bench, 3) != 0 && pulls < 100; pulls++) {
-        pull_due(bench.endpoint, 0, (3 + pulls) * PS_PER_US);
+        pull_due(bench.endpoint, 0, 0, (3 + pulls) * PS_PER_US);
     }
     CHECK_EQUAL(pulls, (uint32_t)(5 * a_packet + QUANTA - 1) / QUANTA);
     arena_free(arena);
 }
 
-TEST_MAIN("pull", TEST(test_where_a_message_waits_after_a_pull), TEST(test_credit_ends_a_window_beyond),
+/* ---- pacers ------------------------------------------------------------------------------------------------- */
+
+/* Of a host: how many ports it has a pace for together, by the port, and which. */
+static void pacer_check(struct arena *arena, const char *spec, const char *text, uint32_t host, uint32_t port,
+                        uint32_t pacer, uint64_t rate_bps)
+{
+    struct net *net = net_new(arena, net_fabric(arena, spec, text), "transport.name=eqds routing.balance=spray_n", 1, NULL);
+    const struct host *at = &net->endpoint->hosts[host];
+    CHECK_EQUAL(at->pacer_of == NULL ? 0 : at->pacer_of[port], pacer);
+    uint64_t packet_ps = serialisation_ps(net->facts.packet_bytes + 38, rate_bps); /* as htsim counts a packet */
+    CHECK_EQUAL(at->pacers[pacer].interval_ps, packet_ps * 99 / 100);
+}
+
+static void test_ports_that_routes_choose_among_have_one_pace(void)
+{
+    struct arena *arena = arena_new("test");
+    pacer_check(arena, "fat_tree", "tiers=1 hosts=4 link_rate=400Gbps", 3, 0, 0, 400000000000);
+    for (uint32_t port = 0; port < 4; port++) {
+        pacer_check(arena, "multi_plane", "hosts=16 planes=4 radix=8 link_rate=100Gbps", 5, port, 0, 400000000000);
+        pacer_check(arena, "torus", "dimensions=5x5 link_rate=100Gbps", 7, port, port, 100000000000); /* by dimensions in order */
+    }
+    pacer_check(arena, "clos-h100", "hosts=16", 9, 0, 0, 3600000000000); /* to its server, and to others */
+    pacer_check(arena, "clos-h100", "hosts=16", 9, 18, 1, 400000000000);
+    arena_free(arena);
+}
+
+/* Host 12 of the 5 x 5 torus sends to 0 by x first: it comes by y. */
+static void test_packets_are_paced_by_the_port_that_they_come_by(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct fabric *fabric = net_fabric(arena, "torus", "dimensions=5x5 link_rate=100Gbps");
+    struct net *net = net_new(arena, fabric, "transport.name=eqds routing.balance=spray_n", 1, NULL);
+    for (uint32_t src = 1; src < 25; src++) {
+        uint32_t port = fabric->port_first[0], pacer = pacer_towards(net->endpoint, src, 0);
+        uint32_t near_x = src % 5 < 3 ? 1 : 4, near_y = src / 5 < 3 ? 5 : 20; /* packets go by x first */
+        while (net->endpoint->hosts[0].pacer_of[port - fabric->port_first[0]] != pacer) {
+            port++;
+        }
+        CHECK_EQUAL(fabric->port_node[fabric->port_peer[port]], src / 5 > 0 ? near_y : near_x);
+    }
+    arena_free(arena);
+}
+
+TEST_MAIN("pull", TEST(test_ports_that_routes_choose_among_have_one_pace), TEST(test_packets_are_paced_by_the_port_that_they_come_by),
+          TEST(test_where_a_message_waits_after_a_pull), TEST(test_credit_ends_a_window_beyond),
           TEST(test_who_lacks_most_is_served_first), TEST(test_where_a_message_waits_when_a_packet_comes),
           TEST(test_who_asks_is_granted_what_was_lost))

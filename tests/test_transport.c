@@ -1124,6 +1124,27 @@ static void test_incast_takes_all_planes(void)
     each_transport(crowded_planes);
 }
 
+/* Four neighbours in a torus send to the host between them, each over a link of its own. */
+static void neighbours(const struct subject *subject, struct arena *arena)
+{
+    static const uint32_t of_0[] = {1, 4, 5, 20};
+    const struct fabric *fabric = net_fabric(arena, "torus", "dimensions=5x5 link_rate=100Gbps link_delay=1us");
+    struct net *net = net_new(arena, fabric, settings_of(arena, subject, ""), 1, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        net_post(net, net_add(net, of_0[i], 0, LONG_BYTES), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    double line_ps = wire_bytes(net, LONG_BYTES) * 8e12 / 100e9;
+    CHECK((double)net_end_ps(net) > line_ps);
+    CHECK((double)net_end_ps(net) < line_ps * 1.1 + 2 * (double)net->facts.base_rtt_ps);
+}
+
+static void test_a_receiver_uses_all_its_links(void)
+{
+    each_transport(neighbours);
+}
+
 /* A port that is dark for long makes timeouts long. Nothing is lost here but what is trimmed, so nobody waits for one. */
 static void trimmed_at_leisure(const struct subject *subject, struct arena *arena)
 {
@@ -1207,6 +1228,6 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
           TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
-          TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_trimming_needs_no_timeout),
+          TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_a_receiver_uses_all_its_links), TEST(test_trimming_needs_no_timeout),
           TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
           TEST(test_packets_are_composed_of_all_their_fields))

@@ -430,8 +430,8 @@ void endpoint_renew(struct endpoint *endpoint, uint32_t host_id)
 
 void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument, uint64_t now_ps)
 {
-    if (argument == PULL_TIMER) {
-        pull_due(endpoint, host, now_ps);
+    if (argument >= PULL_TIMER && argument < LANDING_TIMER) {
+        pull_due(endpoint, host, (uint32_t)(argument - PULL_TIMER), now_ps);
         return;
     }
     if (argument == LANDING_TIMER) {
@@ -633,6 +633,9 @@ static void transport_init(struct endpoint *endpoint)
     endpoint->recycles = balance_has(config->balance, BALANCE_RECYCLED) && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
     tails_init(endpoint);
+    if (transport->pull != NULL) {
+        pacers_init(endpoint);
+    }
 }
 
 struct endpoint *endpoint_new(struct arena *arena, const struct endpoint_config *config)

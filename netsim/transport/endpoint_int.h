@@ -6,6 +6,7 @@
  *   endpoint_send.c     which packet a host port sends next; what ACKs and NACKs change at the sender
  *   endpoint_receive.c  what the receiver notes, and when it answers
  *   endpoint_pull.c     credit that receivers hand out
+ *   endpoint_pacer.c    which ports of a receiver it paces together
  *   endpoint_team.c     messages that switches copy or combine */
 #ifndef PHOTONET_ENDPOINT_INT_H
 #define PHOTONET_ENDPOINT_INT_H
@@ -163,7 +164,8 @@ struct pull_state {
     uint32_t pulled;          /* quanta granted so far, as the sender knows */
     bool is_committed;        /* the receiver has answered */
     /* receiver's half, in quanta */
-    uint8_t lists;            /* of the receiver's host, in which the message stands */
+    uint8_t lists;            /* of the receiver's pacer, in which the message stands */
+    uint8_t pacer;            /* number + 1; 0: not known yet */
     int32_t target, granted;  /* what the sender wants in all, and has got */
     int32_t repeat;           /* for trimmed packets, to be granted first */
 };
@@ -175,6 +177,14 @@ struct pull_entry {
 struct pull_list {
     struct pull_entry *entries;
     uint32_t head, count, capacity;
+};
+
+/* Ports of a receiver among which routes choose: one pull a packet time of theirs together. */
+struct pull_pacer {
+    struct pull_list repeat, active, idle;
+    uint64_t next_ps;         /* no pull before */
+    uint64_t interval_ps;
+    bool is_pulling;          /* a timer is set for it */
 };
 
 /* A message that is on its way from the NIC to memory. */
@@ -197,8 +207,6 @@ struct host {
     uint32_t rest_first, rest_last, rest_count; /* slots at rest (I7), oldest first, through free_next */
     uint64_t message_count;
     uint64_t post_ps;                         /* the NIC takes no message before */
-    uint64_t pull_ps;                         /* no pull before */
-    bool is_pulling;                          /* a timer is set for it */
     struct endpoint_counters counters;
     size_t chunk_count, chunk_capacity;
     struct pair *pairs;                       /* open addressing by key; capacity 2^k */
@@ -207,7 +215,8 @@ struct host {
     size_t parent_count, parent_capacity;
     uint32_t free_parent;                     /* number + 1; 0: none */
     struct landing_ring landings;
-    struct pull_list pull_repeat, pull_active, pull_idle;
+    struct pull_pacer *pacers;                /* NULL: receivers hand out no credit */
+    uint8_t *pacer_of;                        /* by port; NULL: there is one pacer */
     uint64_t *free_rings[RING_LOG2_MAX + 1];  /* by size; lists through their first word */
 };
 
@@ -484,12 +493,18 @@ void pull_ask(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint6
 void pull_arrived(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps);
 void pull_delivered(struct endpoint *endpoint, struct flow *flow, const struct packet *packet);
 void control_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
-void pull_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps);
+void pull_due(struct endpoint *endpoint, uint32_t host_id, uint32_t pacer, uint64_t now_ps);
+
+/* ---- endpoint_pacer.c ------------------------------------------------------------------------------------- */
+
+void pacers_init(struct endpoint *endpoint);
+/* That of the ports by which packets from another host come. */
+uint32_t pacer_towards(const struct endpoint *endpoint, uint32_t src_host, uint32_t dst_host);
 
 /* ---- endpoint.c ------------------------------------------------------------------------------------------- */
 
 enum flow_timer { FLOW_TIMER, FLOW_PACE };
-#define PULL_TIMER (UINT64_C(2) << 27) /* arguments of the host's own timers */
+#define PULL_TIMER (UINT64_C(2) << 27) /* and a pacer: arguments of the host's own timers */
 #define LANDING_TIMER (UINT64_C(3) << 27)
 #define TEAM_TIMER (UINT64_C(1) << 31) /* and a slot */
 void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot, enum flow_timer kind,

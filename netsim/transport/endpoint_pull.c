@@ -2,7 +2,7 @@
  *
  *     sender                                              receiver
  *     first window on speculation, then on credit  ─data─►  notes how far the sender wants to be granted (target)
- *     adds what was granted since the last pull    ◄─pull─  one pull per packet time of the host's port, in turn:
+ *     adds what was granted since the last pull    ◄─pull─  one pull per packet time of the host's ports, in turn:
  *                                                            1. messages with trimmed packets
  *                                                            2. messages granted less than their target
  *                                                            3. messages beyond it, up to one window more
@@ -163,58 +163,67 @@ static void list_remove(struct pull_list *list, uint32_t host, uint32_t slot)
     }
 }
 
-static struct pull_list *list_of(struct host *host, uint8_t which)
+static struct pull_list *list_of(struct pull_pacer *pacer, uint8_t which)
 {
-    return which == IN_REPEAT ? &host->pull_repeat : which == IN_ACTIVE ? &host->pull_active : &host->pull_idle;
+    return which == IN_REPEAT ? &pacer->repeat : which == IN_ACTIVE ? &pacer->active : &pacer->idle;
 }
 
-static void list_join(struct endpoint *endpoint, struct host *host, struct pull_state *pull, uint8_t which,
+static void list_join(struct endpoint *endpoint, struct pull_pacer *pacer, struct pull_state *pull, uint8_t which,
                       const struct pull_entry *entry)
 {
     if (!(pull->lists & which)) {
         pull->lists |= which;
-        list_push(endpoint, list_of(host, which), entry);
+        list_push(endpoint, list_of(pacer, which), entry);
     }
 }
 
-static void pacer_wake(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps)
+/* Of a message, at its receiver: found when its first packet comes. */
+static struct pull_pacer *pacer_of(const struct endpoint *endpoint, const struct packet *packet, struct pull_state *pull)
 {
-    struct host *host = &endpoint->hosts[host_id];
-    if (!host->is_pulling) {
-        host->is_pulling = true;
-        engine_timer(endpoint->engine, host_id, now_ps > host->pull_ps ? now_ps : host->pull_ps, HOST_TIMER,
-                     PULL_TIMER);
+    const struct host *host = &endpoint->hosts[packet->dst];
+    if (pull->pacer == 0) {
+        pull->pacer = (uint8_t)(1 + (host->pacer_of == NULL ? 0 : pacer_towards(endpoint, packet->src, packet->dst)));
+    }
+    return &host->pacers[pull->pacer - 1];
+}
+
+static void pacer_wake(struct endpoint *endpoint, uint32_t host_id, struct pull_pacer *pacer, uint64_t now_ps)
+{
+    if (!pacer->is_pulling) {
+        uint64_t number = (uint64_t)(pacer - endpoint->hosts[host_id].pacers);
+        pacer->is_pulling = true;
+        engine_timer(endpoint->engine, host_id, now_ps > pacer->next_ps ? now_ps : pacer->next_ps, HOST_TIMER,
+                     PULL_TIMER + number);
     }
 }
 
 void pull_arrived(struct endpoint *endpoint, struct flow *flow, const struct packet *packet, uint64_t now_ps)
 {
-    struct host *host = &endpoint->hosts[packet->dst];
     struct pull_state *pull = pull_state(endpoint, flow);
+    struct pull_pacer *pacer = pacer_of(endpoint, packet, pull);
     const struct pull_entry entry = {packet->src, packet->flow};
     int32_t target = __atomic_load_n(&pull_targets(endpoint, flow)[ring_index(flow, packet->seq)], __ATOMIC_RELAXED);
     if (packet->is_trimmed) {
         pull->repeat += (int32_t)((endpoint->facts.packet_bytes + QUANTUM_BYTES - 1) / QUANTUM_BYTES);
-        list_join(endpoint, host, pull, IN_REPEAT, &entry);
+        list_join(endpoint, pacer, pull, IN_REPEAT, &entry);
     }
     if (target > pull->target) {
         pull->target = target;
         if (pull->repeat == 0) {
-            list_join(endpoint, host, pull, IN_ACTIVE, &entry);
+            list_join(endpoint, pacer, pull, IN_ACTIVE, &entry);
         }
     }
     if (pull->lists != 0) {
-        pacer_wake(endpoint, packet->dst, now_ps);
+        pacer_wake(endpoint, packet->dst, pacer, now_ps);
     }
 }
 
 void pull_delivered(struct endpoint *endpoint, struct flow *flow, const struct packet *packet)
 {
     struct pull_state *pull = pull_state(endpoint, flow);
-    struct host *host = &endpoint->hosts[packet->dst];
     for (uint8_t which = IN_REPEAT; which <= IN_IDLE; which *= 2) {
         if (pull->lists & which) {
-            list_remove(list_of(host, which), packet->src, packet->flow);
+            list_remove(list_of(pacer_of(endpoint, packet, pull), which), packet->src, packet->flow);
         }
     }
     pull->lists = 0;
@@ -231,8 +240,9 @@ static void ask_receive(struct endpoint *endpoint, const struct packet *packet, 
     uint64_t packet_quanta = (endpoint->facts.packet_bytes + QUANTUM_BYTES - 1) / QUANTUM_BYTES;
     pull->repeat = (int32_t)(packet->seq * packet_quanta);
     const struct pull_entry entry = {packet->src, packet->flow};
-    list_join(endpoint, &endpoint->hosts[packet->dst], pull, IN_REPEAT, &entry);
-    pacer_wake(endpoint, packet->dst, now_ps);
+    struct pull_pacer *pacer = pacer_of(endpoint, packet, pull);
+    list_join(endpoint, pacer, pull, IN_REPEAT, &entry);
+    pacer_wake(endpoint, packet->dst, pacer, now_ps);
 }
 
 void control_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
@@ -263,43 +273,43 @@ static void pull_send(struct endpoint *endpoint, uint32_t host_id, const struct 
 }
 
 /* After a pull: where the message waits for the next one. */
-static void list_rejoin(struct endpoint *endpoint, struct host *host, struct pull_state *pull, uint8_t from,
+static void list_rejoin(struct endpoint *endpoint, struct pull_pacer *pacer, struct pull_state *pull, uint8_t from,
                         const struct pull_entry *entry)
 {
     bool is_short = pull->target > pull->granted;
     pull->lists &= (uint8_t)~from;
     if (from == IN_REPEAT) {
         if (pull->repeat > 0 || is_short) {
-            list_join(endpoint, host, pull, pull->repeat > 0 ? IN_REPEAT : IN_ACTIVE, entry);
+            list_join(endpoint, pacer, pull, pull->repeat > 0 ? IN_REPEAT : IN_ACTIVE, entry);
         }
         return;
     }
     int32_t beyond_max = (int32_t)(endpoint->pull.window_bytes / QUANTUM_BYTES);
     if (from == IN_ACTIVE) {
-        list_join(endpoint, host, pull, is_short ? IN_ACTIVE : IN_IDLE, entry);
+        list_join(endpoint, pacer, pull, is_short ? IN_ACTIVE : IN_IDLE, entry);
     } else if (!is_short && pull->granted - pull->target < beyond_max) {
-        list_join(endpoint, host, pull, IN_IDLE, entry);
+        list_join(endpoint, pacer, pull, IN_IDLE, entry);
     }
 }
 
-void pull_due(struct endpoint *endpoint, uint32_t host_id, uint64_t now_ps)
+void pull_due(struct endpoint *endpoint, uint32_t host_id, uint32_t number, uint64_t now_ps)
 {
-    struct host *host = &endpoint->hosts[host_id];
+    struct pull_pacer *pacer = &endpoint->hosts[host_id].pacers[number];
     struct pull_entry entry;
     uint8_t from = IN_REPEAT;
-    while (from <= IN_IDLE && !list_pop(list_of(host, from), &entry)) {
+    while (from <= IN_IDLE && !list_pop(list_of(pacer, from), &entry)) {
         from *= 2;
     }
-    host->is_pulling = false;
+    pacer->is_pulling = false;
     if (from > IN_IDLE) {
         return;
     }
     struct flow *flow = flow_at(endpoint, entry.host, entry.slot);
     struct pull_state *pull = pull_state(endpoint, flow);
     pull_send(endpoint, host_id, &entry, flow, pull, now_ps);
-    list_rejoin(endpoint, host, pull, from, &entry);
-    host->pull_ps = now_ps + endpoint->pull.interval_ps;
-    if (host->pull_repeat.count + host->pull_active.count + host->pull_idle.count > 0) {
-        pacer_wake(endpoint, host_id, now_ps);
+    list_rejoin(endpoint, pacer, pull, from, &entry);
+    pacer->next_ps = now_ps + pacer->interval_ps;
+    if (pacer->repeat.count + pacer->active.count + pacer->idle.count > 0) {
+        pacer_wake(endpoint, host_id, pacer, now_ps);
     }
 }

@@ -5,8 +5,8 @@
  * trimmed packets first, then those that asked, then up to a window ahead (endpoint_pull.c). Queues are
  * short and trim; no ECN; selective ACKs, NACKs and repeats as in nscc. As htsim_eqds of uet-htsim 40ccb05
  * and csg-htsim 841d9e7 runs it: window of 64 packets, queues of 35, a pull of 4096 B every 0.99 times a
- * packet of MTU + 38 B on the wire. Where messages leave by several ports at once, pulls have the pace of what one of them
- * can use so.
+ * packet of MTU + 38 B on the wire. A receiver of several ports paces together those among which routes choose, at the sum
+ * of their rates, and apart those that lead elsewhere: servers' links and the network's, circuits of different peers.
  * Not modelled: a sender that skips paths on which packets were trimmed (htsim gives such an entropy one
  * miss); speculative credit that is left when the first answer comes is dropped at once (htsim: one packet
  * of it per chance to send); receivers that slow down for an oversubscribed core.
@@ -62,10 +62,10 @@ static uint64_t window_bytes_max(const void *values, const struct transport_fact
 static void pull(const void *values, const struct transport_facts *facts, struct pull_rule *rule)
 {
     const struct eqds_params *params = values;
-    uint64_t packet_ps = serialisation_ps(facts->packet_bytes + FRAME_BYTES, facts_rate_bps(facts));
     rule->window_bytes = params->window_packets * facts->packet_bytes;
     rule->credit_quanta = CREDIT_QUANTA;
-    rule->interval_ps = packet_ps * 99 / 100;
+    rule->frame_bytes = facts->packet_bytes + FRAME_BYTES;
+    rule->percent = 99; /* uet-htsim: its pull pacers, main_eqds.cpp */
 }
 
 const struct transport transport_eqds = {

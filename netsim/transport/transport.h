@@ -66,7 +66,8 @@ struct flow_facts {
 struct pull_rule {
     uint64_t window_bytes;   /* on speculation at the start; the most that is granted ahead */
     uint32_t credit_quanta;  /* of 512 B, in one pull */
-    uint64_t interval_ps;    /* between two pulls of a host */
+    uint64_t frame_bytes;    /* a pull for so much that the receiver's ports take in, */
+    uint32_t percent;        /* after so much of the time of it */
 };
 
 struct transport {
