@@ -172,15 +172,20 @@ static void test_no_transport_beats_the_fluid_bound(void)
 #define SENDERS 8
 #define LONG_BYTES 8000000
 
-static struct net *incast(const struct subject *subject, struct arena *arena)
+static struct net *incast_at(const struct subject *subject, struct arena *arena, uint64_t begin_ps)
 {
     struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE), settings_of(arena, subject, ""), 3, NULL);
     for (uint32_t i = 0; i < SENDERS; i++) {
-        net_post(net, net_add(net, 4 + 3 * i, 0, LONG_BYTES), 0);
+        net_post(net, net_add(net, 4 + 3 * i, 0, LONG_BYTES), begin_ps);
     }
     net_run(net);
     net_check_drained(net);
     return net;
+}
+
+static struct net *incast(const struct subject *subject, struct arena *arena)
+{
+    return incast_at(subject, arena, 0);
 }
 
 static bool drops_packets(const struct net *net)
@@ -990,6 +995,21 @@ static void test_equal_seeds_equal_runs(void)
     each_transport(repeats);
 }
 
+/* What happens to a message does not depend on when it is. */
+static void keeps_time(const struct subject *subject, struct arena *arena)
+{
+    const uint64_t late_ps = 100 * PS_PER_MS;
+    const struct net *first = incast_at(subject, arena, 0), *late = incast_at(subject, arena, late_ps);
+    for (size_t i = 1; i < first->count; i++) {
+        CHECK_EQUAL(late->messages[i].acked_ps - late_ps, first->messages[i].acked_ps);
+    }
+}
+
+static void test_a_later_run_is_the_same(void)
+{
+    each_transport(keeps_time);
+}
+
 /* A selective ACK for about every fourth packet, and each arrival reported by one of them. */
 static void test_acks_are_coalesced(void)
 {
@@ -1225,7 +1245,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_nscc_has_four_answers), TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
-          TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
+          TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_a_later_run_is_the_same), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
           TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
           TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_a_receiver_uses_all_its_links), TEST(test_trimming_needs_no_timeout),

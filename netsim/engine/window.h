@@ -391,6 +391,7 @@ struct worker {
     struct chunk *chain;           /* the one of these that is not empty, if there is but one */
     uint32_t *outs;
     uint32_t out_capacity;
+    struct class_waiting *rings_free[32]; /* of classes, outgrown, by the logarithm of their entries */
     struct class_ring *again;      /* what waited at a port whose routes have changed (window_gate.c) */
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
     uint64_t *port_items;

@@ -1,12 +1,35 @@
 /* Ports with classes: what is rare in them, and ports that are served on their own. */
 #include "netsim/engine/window_class.h"
 
+#include <string.h>
+
+/* Of 2^k entries. One that another ring has outgrown, where there is one: a third of all would lie idle. */
+static struct class_waiting *items_take(struct worker *worker, uint32_t capacity)
+{
+    struct class_waiting **list = &worker->rings_free[__builtin_ctz(capacity)], *items = *list;
+    if (items == NULL) {
+        return packets_alloc(worker, capacity * sizeof *items);
+    }
+    memcpy(list, items, sizeof *list);
+    return items;
+}
+
+static void items_put(struct worker *worker, struct class_waiting *items, uint32_t capacity)
+{
+    struct class_waiting **list = &worker->rings_free[__builtin_ctz(capacity)];
+    memcpy(items, list, sizeof *list);
+    *list = items;
+}
+
 void class_ring_grow(struct worker *worker, struct class_ring *ring)
 {
     uint32_t capacity = ring->capacity == 0 ? CLASS_RING_MIN : ring->capacity * 2;
-    struct class_waiting *items = packets_alloc(worker, capacity * sizeof *items);
+    struct class_waiting *items = items_take(worker, capacity);
     for (uint32_t i = 0; i < ring->count; i++) {
         items[i] = ring->items[(ring->head + i) & (ring->capacity - 1)];
+    }
+    if (ring->capacity > 0) {
+        items_put(worker, ring->items, ring->capacity);
     }
     ring->items = items;
     ring->head = 0;

@@ -33,6 +33,9 @@ void *pool_alloc(struct worker *worker, size_t bytes)
 {
     bytes = (bytes + 63) / 64 * 64;
     if ((size_t)(worker->pool_end - worker->pool) < bytes) {
+        if (bytes >= PAGE_BYTES / 8 && bytes < PAGE_BYTES) {
+            return arena_alloc(worker->arena, bytes); /* what is left of the block is for small ones */
+        }
         pool_extend(worker, bytes);
     }
     void *memory = worker->pool;

@@ -2,7 +2,7 @@
  * and priority flow control, or over selective repeat without it.
  *
  *     mark seen      target = rate (once), rate *= 1 - alpha / 2, alpha = (1 - g) alpha + g; at most once in 50 us
- *     every 55 us    without a mark alpha = (1 - g) alpha
+ *     every 55 us    without a mark, since the first cut, alpha = (1 - g) alpha
  *     every 55 us, and every 10 MB, since the last cut: an increase
  *                    the first five of either kind    rate halves its distance to the target
  *                    more than five of one kind       target += ai first
@@ -165,6 +165,7 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     (void)facts;
     state->rate_bps = state->target_bps = shared->line_bps;
     state->alpha = ALPHA_ONE;
+    state->alpha_ps = TIME_NEVER_PS; /* until the first cut: the time before says nothing (so in HPCC's published code) */
     state->window_bytes = shared->window_bytes;
 }
 
