@@ -179,6 +179,14 @@ struct window_node {
     struct combine_table combine; /* of groups */
 };
 
+/* Room for what waits at a port, for a power of two of packets; behind them, since when each waits. */
+enum { ROOM_BITS_MIN = 2, ROOM_NONE = 32 };
+struct room_stack {
+    struct packet **items; /* [0] of ROOM_NONE: NULL */
+    uint32_t count, capacity;
+    uint32_t made;
+};
+
 struct chunk_list {
     struct chunk *first, *last;
 };
@@ -358,6 +366,7 @@ struct worker {
     uint64_t sample_offset_ps;     /* core->sample_ps - start_ps; UINT64_MAX where no packet of this window starts later */
     uint64_t pending;              /* slots with a bit in `active` */
     struct chunk *chunk_free;
+    struct room_stack rooms[ROOM_NONE + 1]; /* by bits of their capacity: which nobody uses */
     uint32_t parity;
     struct eventq *timers;         /* of this worker's nodes, due in later windows; payload: timer_payload */
     struct tell_heap tells;        /* of this worker's hosts to the controller */
@@ -564,6 +573,25 @@ static inline void node_wake(struct worker *worker, uint32_t node, uint64_t time
 /* ---- ports ------------------------------------------------------------------------------------------------ */
 
 void port_queue_grow(struct worker *worker, struct window_port *port);
+void rooms_make(struct worker *worker, uint32_t bits);
+
+/* Without a branch, as nobody can predict how many packets wait: the port gets room for so many instead of what it has,
+ * which is used again while it is warm. What is in it is not moved. */
+static inline void port_room_change(struct worker *worker, struct window_port *port, uint32_t count)
+{
+    uint32_t old_bits = (uint32_t)__builtin_ctzll(port->capacity | UINT64_C(1) << ROOM_NONE);
+    uint32_t bits = 32 - (uint32_t)__builtin_clz((count - 1) | ((1u << ROOM_BITS_MIN) - 1)); /* of 0: ROOM_NONE */
+    struct room_stack *old = &worker->rooms[old_bits], *new = &worker->rooms[bits];
+    DASSERT(old_bits == ROOM_NONE || old->count < old->made);
+    old->items[old->count] = port->queue;
+    old->count += old_bits != ROOM_NONE;
+    if (__builtin_expect(new->count < (uint32_t)(count > 0), 0)) {
+        rooms_make(worker, bits);
+    }
+    new->count -= count > 0;
+    port->queue = new->items[new->count];
+    port->capacity = (uint32_t)(UINT64_C(1) << bits);
+}
 
 static inline uint64_t port_service_ps(const struct window_port *port, uint64_t size_bytes)
 {

@@ -460,6 +460,7 @@ static void worker_make(struct window_core *core, uint32_t id)
     for (uint32_t node = 0; node < core->node_count; node++) {
         ports_max = core->nodes[node].port_count > ports_max ? core->nodes[node].port_count : ports_max;
     }
+    worker->rooms[ROOM_NONE].items = pool_alloc(worker, sizeof(struct packet *));
     worker->timers = eventq_new(core->arena, core->body);
     worker->local.arena = worker->far.arena = core->arena;
     worker->host_now = worker->whole_now = ID_NONE;

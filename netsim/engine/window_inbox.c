@@ -413,17 +413,53 @@ void wake_far(struct worker *worker, uint32_t node, uint64_t time_ps)
     eventq_push(owner->timers, time_ps, timer_payload(node, TIMER_WAKE, 0));
 }
 
+#ifdef PHOTONET_STRESS
+enum { ROOMS_PER_MAKE = 2 };
+#else
+enum { ROOMS_PER_MAKE = 64 };
+#endif
+
+/* A place for each that is made, and one that is written to but not counted. */
+static void room_places_make(struct worker *worker, struct room_stack *rooms, uint32_t more)
+{
+    uint32_t needed = rooms->made + more + 1, capacity = needed > 2 * rooms->capacity ? needed : 2 * rooms->capacity;
+    rooms->made += more;
+    if (needed <= rooms->capacity) {
+        return;
+    }
+    struct packet **items = arena_array(worker->arena, capacity, struct packet *);
+    if (rooms->count > 0) {
+        memcpy(items, rooms->items, rooms->count * sizeof *items);
+    }
+    rooms->items = items;
+    rooms->capacity = capacity;
+}
+
+/* Half a vector of packets, and of times, may be read from the smallest one. */
+void rooms_make(struct worker *worker, uint32_t bits)
+{
+    struct room_stack *rooms = &worker->rooms[bits];
+    uint32_t more = bits <= 4 ? ROOMS_PER_MAKE >> (bits - ROOM_BITS_MIN) : 1;
+    more = more == 0 ? 1 : more;
+    room_places_make(worker, rooms, more);
+    size_t bytes = (sizeof(struct packet) + sizeof(uint64_t)) << bits;
+    uint8_t *block = packets_alloc(worker, more * bytes + 64);
+    for (uint32_t i = more; i-- > 0;) {
+        rooms->items[rooms->count++] = (struct packet *)(block + i * bytes);
+    }
+}
+
 void port_queue_grow(struct worker *worker, struct window_port *port)
 {
-    uint32_t capacity = port->capacity == 0 ? BATCH_WAITING_MAX : port->capacity * 2;
-    struct packet *queue = packets_alloc(worker, capacity * (sizeof *queue + sizeof(uint64_t)));
-    uint64_t *since_ps = (uint64_t *)(queue + capacity);
-    for (uint32_t i = 0; i < port->count; i++) {
-        uint32_t at = (port->head + i) & (port->capacity - 1);
-        queue[i] = port->queue[at];
-        since_ps[i] = port_since(port)[at];
+    struct window_port old = *port;
+    port->capacity = 0;
+    port->queue = NULL;
+    port_room_change(worker, port, old.capacity + 1);
+    for (uint32_t i = 0; i < old.count; i++) {
+        uint32_t at = (old.head + i) & (old.capacity - 1);
+        port->queue[i] = old.queue[at];
+        port_since(port)[i] = port_since(&old)[at];
     }
-    port->queue = queue;
     port->head = 0;
-    port->capacity = capacity;
+    port_room_change(worker, &old, 0);
 }

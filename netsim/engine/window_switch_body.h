@@ -306,33 +306,52 @@ INLINE void starts_send(struct worker *worker, const struct window_port *port, c
     part_send(worker, port, batch, batch->near, batch->start_count, 2);
 }
 
+INLINE uint64_t rest_service_ps(const struct port_batch *batch)
+{
+    uint32_t first = batch->start_count;
+    return (uint64_t)(batch->services_ps[batch->count - 1] - (first > 0 ? batch->services_ps[first - 1] : 0));
+}
+
+/* Behind a queue that was too long for the batch, or of more than there are lanes for. */
+static __attribute__((noinline)) void rest_queue_behind(struct worker *worker, struct window_port *port,
+                                                        const struct port_batch *batch)
+{
+    uint32_t first = batch->start_count, count = batch->count;
+    if (batch->waiting_count > 0) { /* the queue was in the batch */
+        port->head = port->count = 0;
+        port->waiting_ps = 0;
+    }
+    if (first < count) {
+        port->waiting_ps += rest_service_ps(batch);
+    }
+    while (port->count + count - first > port->capacity) {
+        port_queue_grow(worker, port);
+    }
+    for (uint32_t i = first; i < count; i++) {
+        uint32_t at = (port->head + port->count++) & (port->capacity - 1);
+        port->queue[at] = batch->packets[i];
+        port_since(port)[at] = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
+    }
+}
+
 /* What does not start is the queue, or goes behind it. */
 INLINE void rest_queue(struct worker *worker, struct window_port *port, const struct port_batch *batch)
 {
-    uint32_t first = batch->start_count, count = batch->count;
-    uint32_t keep = -(uint32_t)(batch->waiting_count == 0); /* else the queue was in the batch */
-    port->head &= keep;
-    port->count &= keep;
-    port->waiting_ps &= (uint64_t)(int64_t)(int32_t)keep;
-    if (first == count) {
+    uint32_t first = batch->start_count, count = batch->count - first;
+    if (__builtin_expect(port->count != batch->waiting_count || count > MOVE_MAX, 0)) {
+        rest_queue_behind(worker, port, batch);
         return;
     }
-    while (__builtin_expect(port->count + count - first > port->capacity, 0)) {
-        port_queue_grow(worker, port);
-    }
-    port->waiting_ps += (uint64_t)(batch->services_ps[count - 1] - (first > 0 ? batch->services_ps[first - 1] : 0));
-    if (__builtin_expect(port->count > 0 || count - first > MOVE_MAX, 0)) {
-        for (uint32_t i = first; i < count; i++) {
-            uint32_t at = (port->head + port->count++) & (port->capacity - 1);
-            port->queue[at] = batch->packets[i];
-            port_since(port)[at] = worker->start_ps + (uint64_t)(int64_t)batch->times_ps[i];
-        }
-        return;
-    }
+    port_room_change(worker, port, count);
     port->head = 0;
-    port->count = count - first;
-    packets_move(&batch->packets[first], count - first, port->queue);
-    times_move(&batch->times_ps[first], count - first, worker->start_ps, port_since(port));
+    port->count = count;
+    port->waiting_ps = 0;
+    if (count == 0) {
+        return;
+    }
+    port->waiting_ps = rest_service_ps(batch);
+    packets_move(&batch->packets[first], count, port->queue);
+    times_move(&batch->times_ps[first], count, worker->start_ps, port_since(port));
 }
 
 INLINE void batch_send(struct worker *worker, struct window_port *port, const struct port_batch *batch)
