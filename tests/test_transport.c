@@ -1123,20 +1123,32 @@ static void test_a_message_fills_all_planes(void)
     each_transport(planes);
 }
 
-/* Messages of many hosts to one: no plane of it is loaded more than the others, whoever steers. */
-static void crowded_planes(const struct subject *subject, struct arena *arena)
+/* How much longer than its planes' share of the line an incast takes, with one seed. */
+static double crowded_share(const struct subject *subject, struct arena *arena, uint64_t seed)
 {
-    if (strstr(subject->settings, "ecmp") != NULL) {
-        return;
-    }
     const struct fabric *fabric = net_fabric(arena, "multi_plane", "hosts=16 planes=4 radix=8 link_rate=100Gbps link_delay=1us");
-    struct net *net = net_new(arena, fabric, settings_of(arena, subject, ""), 1, NULL);
+    struct net *net = net_new(arena, fabric, settings_of(arena, subject, ""), seed, NULL);
     for (uint32_t src = 4; src < 12; src++) {
         net_post(net, net_add(net, src, 0, LONG_BYTES / 4), 0);
     }
     net_run(net);
     net_check_drained(net);
-    CHECK((double)net_end_ps(net) < 8 * wire_bytes(net, LONG_BYTES / 4) * 8e12 / RATE_BPS * 1.06 + (double)net->facts.base_rtt_ps);
+    double line_ps = 8 * wire_bytes(net, LONG_BYTES / 4) * 8e12 / RATE_BPS;
+    return ((double)net_end_ps(net) - (double)net->facts.base_rtt_ps) / line_ps;
+}
+
+/* Messages of many hosts to one: no plane of it is loaded more than the others, whoever steers. A mean, since the last
+ * message's luck is worth 2 %. */
+static void crowded_planes(const struct subject *subject, struct arena *arena)
+{
+    double sum = 0;
+    if (strstr(subject->settings, "ecmp") != NULL) {
+        return;
+    }
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        sum += crowded_share(subject, arena, seed);
+    }
+    CHECK(sum / 4 < 1.06);
 }
 
 static void test_incast_takes_all_planes(void)
@@ -1163,6 +1175,28 @@ static void neighbours(const struct subject *subject, struct arena *arena)
 static void test_a_receiver_uses_all_its_links(void)
 {
     each_transport(neighbours);
+}
+
+/* Slots of 100 ns: a queue behind one drains at a fraction of its line, and that is no reason to send anything twice. */
+static void test_nothing_is_repeated_for_waiting_in_slots(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct fabric *fabric = net_fabric(arena, "sirius", "");
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct net *net = net_new(arena, fabric, "transport.name=nscc routing.balance=spray_n packet.size=562B", seed, NULL);
+        for (uint32_t i = 0; i < 16 * 15; i++) {
+            uint32_t src = i / 15, dst = (src + 1 + i % 15) % 16;
+            net_post(net, net_add(net, src, dst, 62500), 0);
+        }
+        net_run(net);
+        net_check_drained(net);
+        struct endpoint_counters ends;
+        endpoint_counters(net->endpoint, &ends);
+        CHECK(ends.marked_packets > 0);
+        CHECK_EQUAL(ends.retransmissions, ends.trimmed_packets);
+        CHECK_EQUAL(ends.duplicates, 0);
+    }
+    arena_free(arena);
 }
 
 /* A port that is dark for long makes timeouts long. Nothing is lost here but what is trimmed, so nobody waits for one. */
@@ -1248,6 +1282,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_a_later_run_is_the_same), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
           TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
-          TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_a_receiver_uses_all_its_links), TEST(test_trimming_needs_no_timeout),
+          TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_a_receiver_uses_all_its_links),
+          TEST(test_nothing_is_repeated_for_waiting_in_slots), TEST(test_trimming_needs_no_timeout),
           TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
           TEST(test_packets_are_composed_of_all_their_fields))

@@ -166,7 +166,7 @@ struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *route
     path_walk(fabric, routes, shape, src, dst, shape->packet_bytes, shape->packet_bytes, &out);
     path_walk(fabric, routes, shape, dst, src, shape->ack_bytes, shape->ack_bytes, &back);
     uint64_t idle_ps = out.first_ps + out.delay_ps + back.first_ps + back.delay_ps + out.gate_ps + back.gate_ps;
-    return (struct path_rtt){idle_ps, idle_ps + back.full_ps};
+    return (struct path_rtt){idle_ps, idle_ps + back.full_ps, out.gate_ps + back.gate_ps};
 }
 
 /* Every source up to 64 hosts, three of them beyond. */
@@ -196,7 +196,7 @@ uint64_t path_flight_bytes_max(const struct fabric *fabric, const struct routes 
 struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *routes,
                              const struct packet_shape *shape)
 {
-    struct path_rtt max = {0, 0};
+    struct path_rtt max = {0};
     for (uint32_t src = 0; src < fabric->host_count; src += source_step(fabric)) {
         for (uint32_t dst = 0; dst < fabric->host_count; dst++) {
             if (src == dst) {
@@ -205,6 +205,7 @@ struct path_rtt path_rtt_max(const struct fabric *fabric, const struct routes *r
             struct path_rtt rtt = path_rtt(fabric, routes, shape, src, dst);
             max.idle_ps = rtt.idle_ps > max.idle_ps ? rtt.idle_ps : max.idle_ps;
             max.duplex_ps = rtt.duplex_ps > max.duplex_ps ? rtt.duplex_ps : max.duplex_ps;
+            max.gate_ps = rtt.gate_ps > max.gate_ps ? rtt.gate_ps : max.gate_ps;
         }
     }
     return max;

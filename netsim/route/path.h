@@ -51,6 +51,7 @@ struct path_rtt {
     uint64_t idle_ps;   /* nothing else moves */
     uint64_t duplex_ps; /* on every link of the way back the ACK waits for one full packet in service, as it does where
                            both ends send; a window of less than this cannot fill a duplex link */
+    uint64_t gate_ps;   /* of either: the waits for circuits, there and back */
 };
 struct path_rtt path_rtt(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                          uint32_t src, uint32_t dst);

@@ -133,7 +133,7 @@ static uint64_t rto_ps(const void *values, const struct transport_facts *facts, 
     if (params->repeat == REPEAT_GO_BACK_N) {
         return 0;
     }
-    uint64_t full_ps = serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
+    uint64_t full_ps = serialisation_ps(6 * profile->class[0].capacity_bytes, facts->drain_bps);
     return params->rto_ps > 0 ? params->rto_ps : facts->base_rtt_ps + full_ps;
 }
 

@@ -500,12 +500,24 @@ static void link_note(const struct fabric *fabric, uint32_t port, struct transpo
     facts->link_trip_bytes = bytes > facts->link_trip_bytes ? bytes : facts->link_trip_bytes;
 }
 
+/* Of ports that are open in turn the slowest, as a mean over a cycle; one that never opens has no queue. */
+static uint64_t drain_bps(const struct fabric *fabric, uint64_t host_bps)
+{
+    uint64_t least_bps = host_bps;
+    for (uint32_t port = 0; fabric->port_gate != NULL && port < fabric->port_count; port++) {
+        uint64_t mean_bps = fabric_port_mean_bps(fabric, port);
+        bool is_in_turn = mean_bps < fabric->rate_bps[port] && mean_bps > 0;
+        least_bps = is_in_turn && mean_bps < least_bps ? mean_bps : least_bps;
+    }
+    return least_bps;
+}
+
 struct transport_facts endpoint_facts(const struct fabric *fabric, const struct routes *routes,
                                       const struct packet_shape *shape)
 {
     struct path_rtt rtt = path_rtt_max(fabric, routes, shape);
     struct transport_facts facts = {.packet_bytes = shape->packet_bytes, .header_bytes = shape->header_bytes,
-                                    .base_rtt_ps = rtt.idle_ps, .duplex_rtt_ps = rtt.duplex_ps};
+                                    .base_rtt_ps = rtt.idle_ps, .duplex_rtt_ps = rtt.duplex_ps, .gate_ps = rtt.gate_ps};
     for (uint32_t port = 0; port < fabric->port_count; port++) {
         bool is_host = fabric->port_node[port] < fabric->host_count;
         link_note(fabric, port, &facts);
@@ -513,6 +525,7 @@ struct transport_facts endpoint_facts(const struct fabric *fabric, const struct 
             facts.host_rate_bps = fabric->rate_bps[port];
         }
     }
+    facts.drain_bps = drain_bps(fabric, facts.host_rate_bps);
     facts.flight_bytes = line_bytes(facts.duplex_rtt_ps, facts.host_rate_bps);
     if (has_host_of_many_ports(fabric)) {
         uint64_t flight_bytes = path_flight_bytes_max(fabric, routes, shape);
@@ -631,6 +644,7 @@ static void transport_init(struct endpoint *endpoint)
         endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
     }
     endpoint->recycles = balance_has(config->balance, BALANCE_RECYCLED) && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
+    endpoint->probes = endpoint->ack == ACK_COALESCED && transport->has_window;
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
     tails_init(endpoint);
     if (transport->pull != NULL) {

@@ -78,7 +78,7 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     flow_clear(flow, generation);
-    flow->place = slot % CHUNK_FLOWS;
+    flow->place = slot % CHUNK_FLOWS & 63;
     flow->ring_mask = UINT32_MAX;
     flow->queued_ports = queued_ports;
     memset(flow_tail(endpoint, flow), 0, endpoint->tail_bytes);

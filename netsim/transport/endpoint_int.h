@@ -66,13 +66,15 @@ struct flow {
     uint64_t reorder_sum;
     uint32_t reordered, reorder_max;
     uint32_t trimmed, duplicates;
+    uint32_t nacked_last : 24; /* of the packets that came cut down, the last of the message */
+    uint32_t owes_ack : 1;  /* one more when no gap is left */
+    uint32_t has_nacked : 1; /* ACK_IN_ORDER: the expected packet; ACK_COALESCED with windows: any, and not all before
+                               nacked_last have come since, or not itself */
     uint16_t ack_number;    /* of the next ACK (ACK_COALESCED) */
-    bool owes_ack;          /* one more when no gap is left */
-    bool has_nacked;        /* ACK_IN_ORDER: the expected packet; ACK_COALESCED with windows: any, and there is a gap since */
     uint8_t generation;     /* both */
-    uint8_t place;          /* both: in its chunk */
-    bool has_connection;    /* both; else the message is one of its own */
-    bool is_local;
+    uint8_t place : 6;      /* both: in its chunk */
+    uint8_t has_connection : 1; /* both; else the message is one of its own */
+    uint8_t is_local : 1;
 
     /* sender's half */
     uint64_t allowed_ports;
@@ -88,7 +90,8 @@ struct flow {
         uint64_t gap_end;     /* repeats_gaps: what is missing before it has been sent again */
     };
     uint8_t number_high;
-    bool is_paced;          /* a timer is set to when the pace allows a packet */
+    uint8_t is_paced : 1;   /* a timer is set to when the pace allows a packet */
+    uint8_t has_asked : 1;  /* an answer will come: the last new packet asked for one, or a probe since */
     bool is_early;          /* software and NIC are still busy with it */
     bool waits_turn;        /* others of the connection have packets to send first */
     uint32_t nacks;
@@ -99,6 +102,7 @@ struct flow {
     };
     uint32_t parent;        /* both: number + 1; 0: a message that is whole */
 };
+_Static_assert(FLOW_PACKETS_MAX == 1 << 24, "flow.nacked_last");
 _Static_assert(sizeof(struct flow) == 192 && offsetof(struct flow, allowed_ports) == 64, "three lines");
 
 /* Behind the flows of a chunk their tails: struct pull_state, where receivers hand out credit, then its own struct steer or,
@@ -123,6 +127,7 @@ struct backoff {
 };
 
 #define CHUNK_FLOWS 8
+_Static_assert(CHUNK_FLOWS <= 1 << 6, "flow.place");
 #define RING_LOG2_MAX 24
 #define RING_LOG2_COALESCED_MAX 17 /* an arrival has so many bits for its place: 545 MB in flight of a message */
 
@@ -232,6 +237,7 @@ struct endpoint {
     struct team_host *team_hosts; /* NULL: no teams */
     struct transport_facts facts;
     bool can_lose, can_close; /* queues drop; classes can be paused or without credit */
+    bool probes;             /* the window may shut on packets that the receiver does not answer yet */
     uint32_t control_class;
     uint64_t rto_ps, segment_bytes;
     uint64_t rto_low_ps;     /* while few packets are under way; 0: rto_ps */
@@ -472,6 +478,8 @@ void team_receive(struct endpoint *endpoint, uint32_t host, const struct packet 
 /* ---- endpoint_receive.c ----------------------------------------------------------------------------------- */
 
 void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
+/* Asks what has come, and to be told of each packet up to its number. */
+void probe_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps);
 /* All of the message of this packet has come; it may be over at the sender too. */
 static inline bool flow_is_over(const struct flow *flow, const struct packet *packet)
 {

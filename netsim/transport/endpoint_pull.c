@@ -247,7 +247,9 @@ static void ask_receive(struct endpoint *endpoint, const struct packet *packet, 
 
 void control_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
-    if (packet->asks_ack) {
+    if (endpoint->probes) {
+        probe_receive(endpoint, packet, now_ps);
+    } else if (packet->asks_ack) {
         ask_receive(endpoint, packet, now_ps);
     } else {
         pull_receive(endpoint, packet, now_ps);

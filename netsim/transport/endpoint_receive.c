@@ -82,8 +82,9 @@ static bool is_to_be_answered(const struct endpoint *endpoint, struct flow *flow
     bool is_without_gap = flow->received_base == flow->received_count;
     bool pays = flow->owes_ack && is_without_gap;
     flow->owes_ack = flow->owes_ack && !is_without_gap;
-    flow->has_nacked = flow->has_nacked && !is_without_gap;
-    return is_first || data->is_marked || data->asks_ack || pays || flow->has_nacked ||
+    bool answers_all = flow->has_nacked; /* the last of them too: a probe asked for it */
+    flow->has_nacked = answers_all && !(is_without_gap && flow->received_base > flow->nacked_last);
+    return is_first || data->is_marked || data->asks_ack || pays || answers_all ||
            flow->unanswered_bytes >= endpoint->transport->ack_bytes;
 }
 
@@ -136,14 +137,28 @@ static void gap_answer(struct endpoint *endpoint, struct flow *flow, const struc
     }
 }
 
-/* What has come, beside a NACK that cuts the sender's window: what it does not know to have come could fill that, and nothing
- * would be left to ask. Caused by no packet: the one that was cut may be under way again. */
+/* What has come, beside a NACK that cuts the sender's window (what it does not know to have come could fill that, and nothing
+ * would be left to ask) or to a probe. Caused by no packet: the one that was cut may be under way again. */
 static void arrivals_tell(struct endpoint *endpoint, struct flow *flow, const struct packet *cut, uint64_t now_ps)
 {
     struct packet none = *cut;
     none.seq = FLOW_PACKETS_MAX - 1;
     none.is_marked = 0;
     ack_send(endpoint, flow, &none, now_ps);
+}
+
+void probe_receive(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
+{
+    struct flow *flow = flow_at(endpoint, packet->src, packet->flow);
+    if (flow_is_over(flow, packet)) {
+        ack_again(endpoint, packet, now_ps);
+        return;
+    }
+    flow->nacked_last = packet->seq > flow->nacked_last ? packet->seq : flow->nacked_last;
+    flow->has_nacked |= flow->received_base <= flow->nacked_last;
+    if (flow->unanswered_bytes > 0) {
+        arrivals_tell(endpoint, flow, packet, now_ps);
+    }
 }
 
 /* A packet without its payload. Where packets are taken in any order the NACK names the packet itself; go-back-N understands a
@@ -155,6 +170,7 @@ static void trimmed_receive(struct endpoint *endpoint, struct flow *flow, const 
     flow->trimmed++;
     if (endpoint->ack != ACK_IN_ORDER) {
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
+        flow->nacked_last = packet->seq > flow->nacked_last ? packet->seq : flow->nacked_last;
         flow->has_nacked = endpoint->ack == ACK_COALESCED && endpoint->transport->has_window;
         if (flow->has_nacked && flow->unanswered_bytes > 0) {
             arrivals_tell(endpoint, flow, packet, now_ps);

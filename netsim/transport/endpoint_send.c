@@ -144,6 +144,26 @@ static void ports_wake(const struct endpoint *endpoint, const struct flow *flow,
     ports_kick(endpoint, host_id, later, now_ps);
 }
 
+/* A window that an answer cut may have shut on packets that asked for nothing, and are too few to be answered unasked. Without
+ * a probe (as Ultra Ethernet has it) nobody would say anything before the timeout. */
+static void probe_if_stuck(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
+{
+    uint64_t under_way = flow->next_seq - flow->acked_count - flow->lost_count, all = flow->packet_count;
+    bool has_more = flow->lost_count > 0 || flow->next_seq < all;
+    bool is_answered = under_way * endpoint->config.shape.packet_bytes >= endpoint->transport->ack_bytes;
+    if (!endpoint->probes || flow->has_asked || under_way == 0 || is_answered || !has_more) {
+        return;
+    }
+    flow->has_asked = true;
+    const struct packet_parts parts = {
+        .dst = flow->message.dst_host, .src = flow->message.src_host, .flow = slot, .seq = flow->next_seq - 1,
+        .entropy = (uint16_t)(now_ps / PS_PER_NS), .size_bytes = endpoint->config.shape.ack_bytes, .kind = PACKET_CONTROL,
+        .class = endpoint->control_class, .asks_ack = true, .generation = flow->generation};
+    struct packet packet;
+    packet_compose(&packet, &parts);
+    control_send(endpoint, &packet, now_ps);
+}
+
 void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     uint64_t missing = flow->allowed_ports & ~flow->queued_ports;
@@ -153,6 +173,7 @@ void flow_wake(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint
     uint32_t host_id = flow->message.src_host;
     struct steer *steer = steer_of(endpoint, flow);
     if (!flow_may_send(endpoint, flow, steer)) {
+        probe_if_stuck(endpoint, flow, slot, now_ps);
         return;
     }
     if (is_too_soon(endpoint, steer, now_ps)) {
@@ -284,6 +305,7 @@ static inline void flow_send(struct endpoint *endpoint, struct flow *flow, struc
     }
     if (endpoint->ack == ACK_COALESCED) {
         parts.asks_ack = asks_ack(endpoint, flow, steer, is_repeat);
+        flow->has_asked = (is_repeat ? flow->has_asked : parts.asks_ack) & 1;
     }
     if (endpoint->has_times) {
         uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
@@ -331,6 +353,9 @@ static inline bool data_pull(struct endpoint *endpoint, struct host *host, uint3
         }
         ready_pop(ready); /* what stood here may be done, and its slot taken by another */
         flow->queued_ports &= ~(UINT64_C(1) << port);
+        if (flow->allowed_ports != 0) {
+            probe_if_stuck(endpoint, flow, slot, now_ps);
+        }
     }
     return false;
 }

@@ -7,6 +7,7 @@
  * and csg-htsim 841d9e7 runs it: window of 64 packets, queues of 35, a pull of 4096 B every 0.99 times a
  * packet of MTU + 38 B on the wire. A receiver of several ports paces together those among which routes choose, at the sum
  * of their rates, and apart those that lead elsewhere: servers' links and the network's, circuits of different peers.
+ * Queues before circuits that come and go also hold what a host sends while they are dark.
  * Not modelled: a sender that skips paths on which packets were trimmed (htsim gives such an entropy one
  * miss); speculative credit that is left when the first answer comes is dropped at once (htsim: one packet
  * of it per chance to send); receivers that slow down for an oversubscribed core.
@@ -35,7 +36,7 @@ static const struct param rows[] = {
 static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
 {
     const struct eqds_params *params = values;
-    uint64_t queue_bytes = params->queue_packets * facts->packet_bytes;
+    uint64_t queue_bytes = params->queue_packets * facts->packet_bytes + line_bytes(facts->gate_ps, facts->host_rate_bps);
     profile->class_count = 2;
     profile->class[0] = (struct queue_class){.priority = 1, .quantum_bytes = facts->packet_bytes,
                                              .capacity_bytes = queue_bytes, .full = FULL_TRIM_EITHER, .trim_class = 1};
@@ -45,7 +46,7 @@ static void queues(const void *values, const struct transport_facts *facts, stru
 static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
 {
     (void)values; /* htsim_eqds: 150 us and six full queues */
-    return 150 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
+    return 150 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->drain_bps);
 }
 
 /* In flight at most: a window on speculation or granted, and one more granted ahead. */

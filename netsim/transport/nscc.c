@@ -22,6 +22,11 @@
  * A receiver that sends a NACK says with it what else has come, and answers all packets until no gap is left. In uet-htsim a
  * window that a NACK cuts can be full of packets that have come and are not acknowledged yet; the sender then waits for its
  * timeout, which is the end of its tails (and was of ours: 253.6 in place of 232.1 below; with optical switches, milliseconds).
+ * A window that is cut on packets that did not ask for an ACK, fewer than are answered together, is followed by a probe (a
+ * control packet of Ultra Ethernet, of the size of an ACK): the receiver says what has come and answers all up to there.
+ * uet-htsim waits for its timeout there too.
+ * Behind circuits that come and go in slots, the longest wait for them is part of the idle round trip, however short a sample
+ * is, and full queues drain at the share of the line that one circuit has: else the timeout sends again what is waiting.
  * Not modelled: receiver credit (RCCC) beside it; with host.connections=0, as in uet-htsim, each message starts with a full
  * window; the limit of 64 packets on what a selective ACK reports (all arrivals are reported);
  * ECN is decided when a packet starts to leave, uet-htsim decides when it has left; the 32-bit overflow of
@@ -68,7 +73,7 @@ static const struct param rows[] = {
 #define REFERENCE_RTT_PS 12e6
 
 struct nscc_shared {
-    uint64_t network_rtt_ps, target_ps, rate_bps;
+    uint64_t network_rtt_ps, target_ps, gate_ps, rate_bps;
     int64_t packet_bytes, window_bytes_max;
     uint64_t duplex_bytes;
     bool has_quick_adapt;
@@ -134,7 +139,7 @@ static void queues(const void *values, const struct transport_facts *facts, stru
 static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
 {
     (void)values;
-    return 15 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->host_rate_bps);
+    return 15 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->drain_bps);
 }
 
 /* What ACKs that wait for full packets on their way add to what must be under way, and the packet that does not fit in whole. */
@@ -173,6 +178,7 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     *shared = (struct nscc_shared){
         .network_rtt_ps = facts->base_rtt_ps,
         .target_ps = target_ps,
+        .gate_ps = facts->gate_ps,
         .rate_bps = facts_rate_bps(facts),
         .packet_bytes = (int64_t)facts->packet_bytes,
         .window_bytes_max = (int64_t)window_bytes_max(values, facts),
@@ -196,11 +202,14 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
 
 /* ---- delay ------------------------------------------------------------------------------------------------ */
 
+/* A packet that found all its circuits standing says nothing of how long they are dark, and to wait for them is no queueing
+ * (reTCP, NSDI 2020, finds the same of TCP's samples). */
 static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state *state, uint64_t rtt_ps)
 {
-    if (rtt_ps != 0 && rtt_ps < state->base_rtt_ps) {
-        state->base_rtt_ps = rtt_ps;
-        state->window_bytes_max = (int64_t)window_of(line_bytes(rtt_ps, shared->rate_bps), shared->duplex_bytes);
+    uint64_t longest_ps = rtt_ps + shared->gate_ps;
+    if (rtt_ps != 0 && longest_ps < state->base_rtt_ps) {
+        state->base_rtt_ps = longest_ps;
+        state->window_bytes_max = (int64_t)window_of(line_bytes(longest_ps, shared->rate_bps), shared->duplex_bytes);
     }
 }
 
@@ -341,7 +350,7 @@ static void acked(const void *shared_, void *state_, const struct ack_news *news
     uint64_t delay_ps = state->delay_ps_mean;
     if (news->rtt_ps != 0) {
         base_rtt_update(shared, state, news->rtt_ps);
-        delay_ps = news->rtt_ps - state->base_rtt_ps;
+        delay_ps = news->rtt_ps > state->base_rtt_ps ? news->rtt_ps - state->base_rtt_ps : 0;
         delay_mean_update(shared, state, delay_ps, news->is_marked);
     }
     if (!quick_adapt(shared, state, news, false, delay_ps)) {

@@ -15,7 +15,9 @@
 struct transport_facts {
     uint64_t base_rtt_ps;    /* idle round trip of a full packet and its ACK over the longest path */
     uint64_t duplex_rtt_ps;  /* the same where the ACK waits for a full packet on every link; see path.h */
+    uint64_t gate_ps;        /* of these, the longest waits for circuits that come and go, there and back; 0: none do */
     uint64_t host_rate_bps;  /* fastest port of a host */
+    uint64_t drain_bps;      /* at which full queues drain: the same, less where circuits stand for a share of the time only */
     uint64_t flight_bytes;   /* in flight where one message fills its way while the other is full as well: duplex round
                                 trip times host rate, more where messages leave by several ports at once */
     uint64_t packet_bytes;   /* full packet on the wire */
@@ -40,8 +42,9 @@ enum ack_policy {
                       that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled. The
                       last packet of a message asks, repeats do, one that shuts the window does, and all packets where
                       has_window_max says that the window is too small to wait for ack_bytes. Where there is a window, a
-                      NACK brings one of what has come, and all is answered until no gap is left: else what the sender has
-                      not heard of can fill the window that the NACK has cut, until its timeout */
+                      NACK brings one of what has come, and all is answered until what was sent before it is there: else
+                      what the sender has not heard of can fill the window that the NACK has cut, until its timeout.
+                      Where an ACK has cut it so, the sender asks (endpoint_send.c, probe_if_stuck) */
     ACK_IN_ORDER,  /* go-back-N: one cumulative ACK for every packet in order; others are thrown away, the first of
                       them answered by a NACK that names the expected one */
 };
