@@ -1,6 +1,7 @@
 /* photonet transport: what each transport models, what it does not, and what it was checked against. The pages are the
  * heads of the files in netsim/transport, compiled in. */
 #include "netsim/cli.h"
+#include "netsim/profile.h"
 #include "netsim/transport/transport.h"
 
 #include <jansson.h>
@@ -60,6 +61,23 @@ static void page_print(const struct transport *transport)
     printf("%s: %s\n\n%s\nParameters%s\n", transport->name, transport->summary, page_of(transport->name),
            transport->params.row_count > 0 ? "" : ": none");
     param_help(&transport->params, "transport.", stdout);
+    profile_print(transport, stdout);
+}
+
+/* {"option": KEY, PROFILE: TEXT or null, ..., "why": TEXT}, one for each row. */
+static json_t *profiles_json(const struct transport *transport)
+{
+    const char *const *names = transport_profile_names(transport);
+    json_t *list = json_array();
+    for (uint32_t row = 0; names != NULL && row < transport->profile_row_count; row++) {
+        const struct transport_profile_row *at = &transport->profile_rows[row];
+        json_t *object = json_pack("{s:s, s:s}", "option", at->key, "why", at->why);
+        for (size_t i = 0; names[i] != NULL; i++) {
+            json_object_set_new(object, names[i], at->text[i] != NULL ? json_string(at->text[i]) : json_null());
+        }
+        json_array_append_new(list, object);
+    }
+    return list;
 }
 
 static enum status json_print(const struct transport *only, struct diag *diag)
@@ -67,8 +85,9 @@ static enum status json_print(const struct transport *only, struct diag *diag)
     json_t *list = json_array();
     for (const struct transport *const *transport = transports; *transport != NULL; transport++) {
         if (only == NULL || only == *transport) {
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "transport", (*transport)->name, "summary",
-                                                  (*transport)->summary, "page", page_of((*transport)->name)));
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "transport", (*transport)->name, "summary",
+                                                  (*transport)->summary, "page", page_of((*transport)->name), "profiles",
+                                                  profiles_json(*transport)));
         }
     }
     int failed = json_dumpf(list, stdout, JSON_INDENT(2));

@@ -14,6 +14,8 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
     PARAM_CHOICE(struct scenario_queue, full, "full", "transport", full_names,
                  "data that does not fit: drop; trim: the arriving packet is cut to its header; trim_either: by chance the "
                  "newest one in the queue (htsim)"),
+    PARAM_U64(struct scenario_queue, trim_bytes, SIZE, "trim_size", "0B", "0B", "16383B",
+              "what is left of a trimmed packet; 0B: its header"),
     PARAM_CHOICE(struct scenario_queue, mark, "ecn", "transport", mark_names, "where ECN marks are set"),
     PARAM_U64(struct scenario_queue, mark_low_bytes, SIZE, "ecn_low", "0B", "0B", NULL,
               "never marked below, with linear chance above; 0B: as the transport wants it"),
@@ -48,7 +50,7 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
                     const struct transport_facts *facts, struct queue_profile *profile)
 {
     *profile = queue_profile_plain;
-    profile->trim_bytes = (uint32_t)facts->header_bytes;
+    profile->trim_bytes = (uint32_t)(queue->trim_bytes > 0 ? queue->trim_bytes : facts->header_bytes);
     if (transport->queues != NULL) {
         transport->queues(transport_values, facts, profile);
     }

@@ -8,14 +8,14 @@
 /* Zero, "transport" and "no" leave what the transport wants. All but `shared` and `adaptive` are of class 0,
  * data. */
 struct scenario_queue {
-    uint64_t capacity_bytes, mark_low_bytes, mark_high_bytes;
+    uint64_t capacity_bytes, trim_bytes, mark_low_bytes, mark_high_bytes;
     uint32_t mark, full;
     uint64_t xoff_bytes, xon_bytes, buffer_bytes, credit_bytes;
     uint64_t shared_bytes;
     uint32_t alpha;
     bool has_lanes, is_adaptive, is_lossy;
 };
-#define QUEUE_ROW_COUNT 14
+#define QUEUE_ROW_COUNT 15
 extern const struct param queue_rows[QUEUE_ROW_COUNT];
 
 void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,

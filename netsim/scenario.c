@@ -1,5 +1,6 @@
 #include "netsim/scenario.h"
 
+#include "netsim/profile.h"
 #include "netsim/route/way.h"
 
 #include <string.h>
@@ -310,12 +311,16 @@ enum status scenario_load(const struct trace_setting *settings, size_t count, co
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         *section_values(scenario, &sections[i]) = param_defaults(&sections[i].table, arena);
     }
+    struct profile_settings all = {0};
     enum status status = transport_choose(settings, count, transport, arena, scenario, diag);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = setting_apply(&settings[i], arena, scenario, diag);
+    if (status == STATUS_OK) {
+        status = profile_expand(scenario->transport, scenario->transport_values, settings, count, arena, &all, diag);
+    }
+    for (size_t i = 0; i < all.count && status == STATUS_OK; i++) {
+        status = setting_apply(&all.settings[i], arena, scenario, diag);
     }
     if (status == STATUS_OK) {
-        balance_default(settings, count, scenario);
+        balance_default(all.settings, all.count, scenario);
         policy_fill(scenario);
         status = scenario_check(scenario, diag);
     }

@@ -18,6 +18,8 @@
  * missing, or after `rto_low` where fewer than three packets of the message are under way; at most a bandwidth-delay
  * product (of the longest path) is in flight; queues of twice that, marked from an eighth to a half of them (the ratio of
  * the thresholds above). For one path a message.
+ * profile=papers is what stands above. profile=ns3 is the simulator of HPCC's authors, profile=hardware NVIDIA's adapters and
+ * switches with their defaults; the table below says what each sets.
  * clamp_target: the published configuration of HPCC has it off (CLAMP_TARGET_RATE 0), and so have ConnectX adapters
  * (clamp_tgt_rate 0, clamp_tgt_rate_after_time_inc 1 in NVIDIA's "DCQCN parameters"), which is what "no" does here. Thresholds
  * of pauses: HPCC's switches share 32 MB and pause an input at 11 % of what is free; ours have the figure for an empty switch.
@@ -28,19 +30,23 @@
  * times of the scenarios of tests/peers are known to us. */
 #include "netsim/transport/transport.h"
 
+static const char *const profile_names[] = {"papers", "ns3", "hardware", NULL};
 enum repeat { REPEAT_GO_BACK_N, REPEAT_SELECTIVE };
 static const char *const repeat_names[] = {"go_back_n", "selective", NULL};
 
 struct dcqcn_params {
-    uint32_t repeat;
+    uint32_t profile, repeat;
     uint64_t rto_ps, rto_low_ps;
     uint64_t xoff_bytes, xon_bytes;
     uint64_t cut_ps, alpha_ps, raise_ps, raise_bytes;
     uint64_t ai_bps, hai_bps, rate_bps_min;
+    uint64_t recoveries, gain; /* the latter in 1/1024 */
     bool clamps_target;
 };
 
 static const struct param rows[] = {
+    PARAM_CHOICE(struct dcqcn_params, profile, "profile", "papers", profile_names,
+                 "defaults of many options at once: the papers', a simulator's, adapters'; see the table of profiles"),
     PARAM_CHOICE(struct dcqcn_params, repeat, "repeat", "go_back_n", repeat_names,
                  "go_back_n: over pauses, nothing is lost; selective: over queues that drop (IRN)"),
     PARAM_U64(struct dcqcn_params, rto_ps, TIME, "rto", "0ns", "0ns", "10s",
@@ -65,13 +71,50 @@ static const struct param rows[] = {
               "hyper increase; 0bps: 50 Mbit/s for each 25 Gbit/s of the port"),
     PARAM_U64(struct dcqcn_params, rate_bps_min, RATE, "rate_min", "1Gbps", "1Mbps", "1Tbps",
               "least rate of a message (HPCC's configuration: 1000 Mbit/s)"),
+    PARAM_U64(struct dcqcn_params, recoveries, COUNT, "recoveries", "5", "1", "31",
+              "increases of one kind that only halve the distance to the target (Zhu 2015: 5)"),
+    PARAM_U64(struct dcqcn_params, gain, COUNT, "gain", "4", "1", "1023",
+              "share of alpha that is made anew each time, in 1024ths (Zhu 2015: 1/256)"),
     PARAM_BOOL(struct dcqcn_params, clamps_target, "clamp_target", "no",
                "every cut lowers the target, as in Zhu 2015; else only the first after an increase by time (HPCC's configuration)"),
 };
 
+/* ns3: github.com/alibaba-edu/High-Precision-Congestion-Control, simulation/run.py of mode dcqcn. hardware: NVIDIA, "DCQCN
+ * parameters" of ConnectX-4 and later (names of the driver in brackets), and switches of its "RoCE" configuration (Onyx, Cumulus
+ * Linux: ECN absolute, 150 to 1500 KB). */
+static const struct transport_profile_row profile_rows[] = {
+    {"transport.cut_interval", {"50us", "4us", "4us"},
+     "papers: Zhu 2015. ns3: RATE_DECREASE_INTERVAL. hardware: rate_reduce_monitor_period, min_time_between_cnps"},
+    {"transport.alpha_interval", {"55us", "1us", "1us"}, "papers: Zhu 2015. ns3: ALPHA_RESUME_INTERVAL. hardware: dce_tcp_rtt"},
+    {"transport.gain", {"4", "4", "5"}, "papers, ns3: 1/256. hardware: dce_tcp_g of 1019, of 1024"},
+    {"transport.raise_interval", {"55us", "300us", "300us"}, "papers: Zhu 2015. ns3: RP_TIMER. hardware: rpg_time_reset"},
+    {"transport.raise_bytes", {"10MB", "1TB", "32767kB"},
+     "papers: Zhu 2015. ns3: has no increase by bytes. hardware: rpg_byte_reset of 32767, the register's largest, taken for kB: "
+     "its description has 150 where IEEE 802.1Qau has 150,000 B"},
+    {"transport.recoveries", {"5", "1", "1"}, "papers: Zhu 2015. ns3: FAST_RECOVERY_TIMES. hardware: rpg_threshold"},
+    {"transport.ai", {"0bps", "0bps", "5Mbps"}, "papers, ns3: 5 Mbit/s for each 25 Gbit/s of the port. hardware: rpg_ai_rate"},
+    {"transport.hai", {"0bps", "0bps", "50Mbps"}, "papers, ns3: 50 Mbit/s for each 25 Gbit/s. hardware: rpg_hai_rate"},
+    {"transport.rate_min", {"1Gbps", "1Gbps", "1Mbps"}, "papers, ns3: MIN_RATE. hardware: rpg_min_rate"},
+    {"transport.clamp_target", {"no", "no", "no"}, "ns3: CLAMP_TARGET_RATE. hardware: clamp_tgt_rate"},
+    {"transport.xoff", {"3520kB", "3520kB", "3520kB"}, "ns3: 11 % of what is free of 32 MB. hardware: assumed the same"},
+    {"transport.xon", {"3504kB", "3504kB", "3504kB"}, "ns3: four packets of 4000 B less. hardware: assumed the same"},
+    {"queue.ecn", {"enqueue", "dequeue", "enqueue"},
+     "ns3: when a packet leaves (SwitchNode::SwitchNotifyDequeue). hardware: by what waits when it arrives (DCTCP, Alizadeh et "
+     "al., SIGCOMM 2010, on Broadcom's Triumph; RFC 3168); assumed of today's chips, which do not say"},
+    {"queue.ecn_low", {NULL, NULL, "150kB"}, "papers, ns3: 100 KB for each 25 Gbit/s. hardware: the switches' default"},
+    {"queue.ecn_high", {NULL, NULL, "1500kB"}, "papers, ns3: 400 KB for each 25 Gbit/s. hardware: the switches' default"},
+    {"packet.size", {NULL, NULL, "4178B"}, "hardware: 4096 B, the largest MTU of InfiniBand, and the header"},
+    {"packet.header", {NULL, NULL, "82B"},
+     "hardware: preamble 8, Ethernet 14, IPv4 20, UDP 8, BTH 12, ICRC 4, FCS 4 and gap 12 B (IEEE 802.3, InfiniBand "
+     "specification, annex 17)"},
+    {"host.rto", {NULL, NULL, "4295ms"},
+     "hardware: 4.096 us times 2^20, what NCCL asks of queue pairs (NCCL_IB_TIMEOUT, src/transport/net_ib)"},
+    {"host.connections", {NULL, "0", "1"},
+     "ns3: a queue pair a message. hardware: one for two ranks, whose rate outlives messages (NCCL_IB_QPS_PER_CONNECTION)"},
+};
+
 #define REFERENCE_RATE_BPS UINT64_C(25000000000)
-#define RECOVERIES 5 /* F in Zhu 2015 */
-#define GAIN_LOG2 8  /* g = 1/256 */
+#define GAIN_ONE_LOG2 10
 #define ALPHA_ONE (UINT64_C(1) << 32)
 
 struct dcqcn_shared {
@@ -173,9 +216,9 @@ static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
 {
     uint32_t more = state->by_time > state->by_bytes ? state->by_time : state->by_bytes;
     uint32_t less = state->by_time < state->by_bytes ? state->by_time : state->by_bytes;
-    if (less > RECOVERIES) {
+    if (less > shared->params.recoveries) {
         state->target_bps += ++state->hyper * shared->params.hai_bps;
-    } else if (more > RECOVERIES) {
+    } else if (more > shared->params.recoveries) {
         state->target_bps += shared->params.ai_bps;
     }
     state->target_bps = state->target_bps < shared->line_bps ? state->target_bps : shared->line_bps;
@@ -186,7 +229,7 @@ static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
 static void time_pass(const struct dcqcn_shared *shared, struct dcqcn_state *state, uint64_t now_ps)
 {
     while (state->alpha_ps <= now_ps && state->alpha > 0) {
-        state->alpha -= (state->alpha >> GAIN_LOG2) + ((state->alpha & ((1u << GAIN_LOG2) - 1)) != 0);
+        state->alpha -= (state->alpha * shared->params.gain + (1u << GAIN_ONE_LOG2) - 1) >> GAIN_ONE_LOG2;
         state->alpha_ps += shared->params.alpha_ps;
     }
     while (state->raise_ps <= now_ps && state->rate_bps < shared->line_bps) {
@@ -203,7 +246,8 @@ static void cut(const struct dcqcn_shared *shared, struct dcqcn_state *state, ui
     bool is_first = state->by_time > 0 || state->cut_ps == 0; /* since an increase */
     state->target_bps = is_first || shared->params.clamps_target ? state->rate_bps : state->target_bps;
     state->rate_bps = rate_bps > shared->params.rate_bps_min ? rate_bps : shared->params.rate_bps_min;
-    state->alpha = state->alpha - (state->alpha >> GAIN_LOG2) + (ALPHA_ONE >> GAIN_LOG2);
+    uint64_t gain = shared->params.gain;
+    state->alpha = state->alpha - (state->alpha * gain >> GAIN_ONE_LOG2) + (ALPHA_ONE * gain >> GAIN_ONE_LOG2);
     state->alpha = state->alpha < ALPHA_ONE ? state->alpha : ALPHA_ONE;
     state->cut_ps = now_ps;
     state->alpha_ps = now_ps + shared->params.alpha_ps;
@@ -223,6 +267,27 @@ static void acked(const void *shared_, void *state_, const struct ack_news *news
     }
 }
 
+/* Until a packet's bits have passed. Where that outlasts an interval of increases, these count: at 1 Mbit/s a packet would else
+ * wait for 33 ms, though the rate is high again after 300 us. A wait that is shorter ends as it began. */
+static uint64_t wait_ps(const struct dcqcn_shared *shared, const struct dcqcn_state *state, uint64_t packet_bytes,
+                        uint64_t now_ps)
+{
+    uint64_t plain_ps = serialisation_ps(packet_bytes, state->rate_bps), at_ps = now_ps;
+    if (plain_ps <= shared->params.raise_ps) {
+        return plain_ps;
+    }
+    struct dcqcn_state ahead = *state;
+    unsigned __int128 left = (unsigned __int128)packet_bytes * 8 * PS_PER_S;
+    while (ahead.rate_bps < shared->line_bps && left > (unsigned __int128)ahead.rate_bps * (ahead.raise_ps - at_ps)) {
+        left -= (unsigned __int128)ahead.rate_bps * (ahead.raise_ps - at_ps);
+        at_ps = ahead.raise_ps;
+        ahead.by_time++;
+        raise(shared, &ahead);
+        ahead.raise_ps += shared->params.raise_ps;
+    }
+    return at_ps - now_ps + (uint64_t)((left + ahead.rate_bps - 1) / ahead.rate_bps);
+}
+
 /* At the port's rate the port alone paces. */
 static uint64_t gap_ps(const void *shared_, void *state_, uint64_t packet_bytes, uint64_t now_ps)
 {
@@ -238,13 +303,15 @@ static uint64_t gap_ps(const void *shared_, void *state_, uint64_t packet_bytes,
         state->by_bytes++;
         raise(shared, state);
     }
-    return serialisation_ps(packet_bytes, state->rate_bps);
+    return wait_ps(shared, state, packet_bytes, now_ps);
 }
 
 const struct transport transport_dcqcn = {
     .name = "dcqcn",
     .summary = "RoCEv2 with ECN-steered rates: go-back-N over priority flow control, or selective repeat",
     .params = PARAM_TABLE(struct dcqcn_params, rows),
+    .profile_rows = profile_rows,
+    .profile_row_count = sizeof profile_rows / sizeof profile_rows[0],
     .shared_bytes = sizeof(struct dcqcn_shared),
     .state_bytes = sizeof(struct dcqcn_state),
     .ack_of = ack_of,

@@ -13,10 +13,11 @@
  * one bandwidth-delay product, control packets in a class of their own. All constants are the public ones of
  * uet-htsim (htsim/sim/uec.cpp, initNsccParams and processAck), which states them as those of the Ultra
  * Ethernet specification 1.0, scaled from 100 Gbit/s and 12 us.
- * profile htsim: half of the time it is the newest packet of a full queue that is trimmed; hardware: always the
- * arriving one.
- * Where the round trip is a few packets, which uet-htsim's scenarios never have: the window is a bandwidth-delay product and
- * what ACKs wait for on their way (more than half of it then), and every packet asks for its ACK where one for each 16 KB
+ * profile=htsim chooses what uet-htsim does down to what nobody would guess, profile=hardware what NICs and switches do as far
+ * as is published; the table below says what each sets, option by option. Without it (mixed) ends and queues are uet-htsim's,
+ * but every packet draws an entropy of its own of 2^16: so did all runs of this transport before there were profiles.
+ * Where the round trip is a few packets, which uet-htsim's scenarios never have: the window (unless one is set) is a
+ * bandwidth-delay product and what ACKs wait for on their way (more than half of it then), and every packet asks for its ACK where one for each 16 KB
  * would leave the window shut between them (below 64 KB of window; uet-htsim's -sack_threshold is set for a whole run).
  * Where messages leave a host by several ports at once, the window is for what these carry together; queues are for one port.
  * A receiver that sends a NACK says with it what else has come, and answers all packets until no gap is left. In uet-htsim a
@@ -33,7 +34,7 @@
  * its accumulated increase.
  * Checked against: closed forms of idle messages, line rate on short ways (tests/test_transport.c), and uet-htsim 40ccb05
  * (github.com/ultraethernet/uet-htsim, htsim_uec, with its own flow lists and generators): microseconds to
- * the last ACK, ours as the mean over five seeds / theirs of one, with routing.balance=spray_n (`make
+ * the last ACK, ours as the mean over five seeds / theirs of one, with profile=htsim (`make
  * golden-peers`):
  *
  *                                     minimum        median           99 %             maximum
@@ -51,21 +52,62 @@
  * seeds: 2738 / 2749 (0.996), 4441 / 4494 (0.988), 467 / 463 (1.010), 361 / 359 (1.004). */
 #include "netsim/transport/transport.h"
 
-enum profile { PROFILE_HTSIM, PROFILE_HARDWARE };
-static const char *const profile_names[] = {"htsim", "hardware", NULL};
+static const char *const profile_names[] = {"mixed", "htsim", "hardware", NULL};
 
 struct nscc_params {
     uint32_t profile;
-    uint64_t target_ps;
+    uint64_t target_ps, rto_ps;
+    double window, window_first, queue; /* bandwidth-delay products */
+    double mark_low, mark_high;         /* of the queue */
     bool has_quick_adapt;
 };
 
 static const struct param rows[] = {
-    PARAM_CHOICE(struct nscc_params, profile, "profile", "htsim", profile_names,
-                 "a full queue trims the arriving or the newest packet by chance (htsim), or the arriving one (hardware)"),
+    PARAM_CHOICE(struct nscc_params, profile, "profile", "mixed", profile_names,
+                 "defaults of many options at once: like uet-htsim, like hardware; see the table of profiles"),
     PARAM_U64(struct nscc_params, target_ps, TIME, "target", "0ns", "0ns", "1s",
               "target of the queueing delay; 0ns = 0.75 of the longest idle round trip (uet-htsim, with trimming)"),
     PARAM_BOOL(struct nscc_params, has_quick_adapt, "quick_adapt", "yes", "cut the window to what came through"),
+    PARAM_REAL(struct nscc_params, window, NUMBER, "window", "0", "0", "64",
+               "most in flight, in bandwidth-delay products; 0: 1.5, and on short ways what ACKs wait for"),
+    PARAM_REAL(struct nscc_params, window_first, NUMBER, "initial_window", "0", "0", "64",
+               "the same when a message begins, at most the window; 0: the window"),
+    PARAM_REAL(struct nscc_params, queue, NUMBER, "queue", "1", "0.01", "1000",
+               "of data at a switch port, in bandwidth-delay products; control packets have twice that"),
+    PARAM_REAL(struct nscc_params, mark_low, FRACTION, "ecn_low", "20%", "0%", "100%", "of the queue: never marked below"),
+    PARAM_REAL(struct nscc_params, mark_high, FRACTION, "ecn_high", "80%", "0%", "100%",
+               "of the queue: always marked above, with linear chance between"),
+    PARAM_U64(struct nscc_params, rto_ps, TIME, "rto", "0ns", "0ns", "10s",
+              "a packet is sent again after so long; 0ns: 15 us and the time in which six full queues drain (uet-htsim)"),
+};
+
+/* Where hardware differs and nothing is published we leave what uet-htsim has, and say so. */
+static const struct transport_profile_row profile_rows[] = {
+    {"routing.balance", {"spray", "spray_n", "reps"},
+     "htsim: the same few entropies in turn, on fixed uplinks (-load_balancing_algo oblivious). hardware: entropies that came "
+     "back unmarked are used again (REPS: Bonato et al., arXiv 2407.21625, run on FPGA NICs; Ultra Ethernet 1.0 leaves the "
+     "choice to the vendor: Hoefler et al., arXiv 2508.08906)"},
+    {"routing.entropies", {NULL, "64", NULL},
+     "htsim: 64. Others draw from all 2^16 values of a UDP source port"},
+    {"queue.full", {"trim_either", "trim_either", "trim"},
+     "htsim: by chance the newest packet of the queue. hardware: the packet that is not admitted (SAI's "
+     "PACKET_ADMISSION_FAIL_ACTION_DROP_AND_TRIM; SONiC, packet-trimming-design.md)"},
+    {"queue.trim_size", {"0B", "0B", "256B"},
+     "htsim: the header. hardware: 256 B is the least that Spectrum-4 cuts to (NVIDIA, Cumulus Linux 5.14, Packet Trimming)"},
+    {"queue.ecn", {"dequeue", "dequeue", "enqueue"},
+     "htsim: by what is left when a packet leaves. hardware: by what waits when it arrives (DCTCP, Alizadeh et al., SIGCOMM "
+     "2010, on Broadcom's Triumph; RFC 3168); assumed of today's chips, which do not say"},
+    {"transport.ecn_low", {"20%", "20%", "20%"}, "hardware: assumed as in htsim; operators set it"},
+    {"transport.ecn_high", {"80%", "80%", "80%"}, "hardware: assumed as in htsim; operators set it"},
+    {"transport.queue", {"1", "1", "1"}, "hardware: assumed as in htsim; operators set it"},
+    {"transport.window", {"0", "1.5", "0"},
+     "htsim: 1.5, also on ways of a few packets. hardware: MaxWnd is set by operators from the longest round trip; assumed not "
+     "to starve short ways"},
+    {"transport.initial_window", {"0", "0", "0"}, "all of it from the first packet on"},
+    {"transport.rto", {"0ns", "0ns", "0ns"}, "hardware: assumed as in htsim"},
+    {"host.connections", {NULL, "0", "1"},
+     "htsim: every message begins anew with a full window. hardware: one context of congestion control a pair of ends and "
+     "class, which outlives messages (Ultra Ethernet 1.0: CCC)"},
 };
 
 /* The reference network to which the constants are scaled: 100 Gbit/s times 12 us (uet-htsim). */
@@ -74,8 +116,8 @@ static const struct param rows[] = {
 
 struct nscc_shared {
     uint64_t network_rtt_ps, target_ps, gate_ps, rate_bps;
-    int64_t packet_bytes, window_bytes_max;
-    uint64_t duplex_bytes;
+    int64_t packet_bytes, window_bytes_max, window_bytes_first;
+    uint64_t duplex_bytes, window_parts;
     bool has_quick_adapt;
     double alpha;    /* bytes per ps: proportional increase */
     double fair;     /* bytes: fair increase */
@@ -110,27 +152,37 @@ static uint64_t bdp_bytes(const struct transport_facts *facts)
     return line_bytes(facts->base_rtt_ps, facts->host_rate_bps);
 }
 
-/* The part of a bandwidth-delay product that `tenths` say, in packets rounded up twice as uet-htsim does. */
-static uint64_t queue_part_bytes(const struct transport_facts *facts, uint64_t tenths)
+#define PARTS 100000 /* shares are whole numbers of these from here on */
+static uint64_t parts_of(double share)
 {
-    uint64_t packets = (bdp_bytes(facts) + facts->packet_bytes - 1) / facts->packet_bytes;
-    return (packets * tenths + 9) / 10 * facts->packet_bytes;
+    return (uint64_t)(share * PARTS + 0.5);
+}
+
+/* The part of so many packets, rounded up as uet-htsim does. */
+static uint64_t part_packets(uint64_t packets, double share)
+{
+    return (packets * parts_of(share) + PARTS - 1) / PARTS;
+}
+
+static uint64_t queue_packets(const struct nscc_params *params, const struct transport_facts *facts)
+{
+    return part_packets((bdp_bytes(facts) + facts->packet_bytes - 1) / facts->packet_bytes, params->queue);
 }
 
 static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
 {
     const struct nscc_params *params = values;
-    uint64_t queue_bytes = queue_part_bytes(facts, 10);
+    uint64_t packets = queue_packets(params, facts), queue_bytes = packets * facts->packet_bytes;
     profile->class_count = 2;
     profile->class[0] = (struct queue_class){
         .priority = 1,
         .quantum_bytes = facts->packet_bytes,
         .capacity_bytes = queue_bytes,
-        .full = params->profile == PROFILE_HTSIM ? FULL_TRIM_EITHER : FULL_TRIM,
+        .full = FULL_TRIM_EITHER,
         .trim_class = 1,
         .mark = MARK_DEQUEUE,
-        .mark_low_bytes = queue_part_bytes(facts, 2),
-        .mark_high_bytes = queue_part_bytes(facts, 8),
+        .mark_low_bytes = part_packets(packets, params->mark_low) * facts->packet_bytes,
+        .mark_high_bytes = part_packets(packets, params->mark_high) * facts->packet_bytes,
     };
     profile->class[1] = (struct queue_class){.quantum_bytes = facts->packet_bytes, .capacity_bytes = 2 * queue_bytes};
 }
@@ -138,8 +190,9 @@ static void queues(const void *values, const struct transport_facts *facts, stru
 /* 15 us and the time in which six full queues drain (uet-htsim: two priorities times three hops). */
 static uint64_t rto_ps(const void *values, const struct transport_facts *facts, const struct queue_profile *profile)
 {
-    (void)values;
-    return 15 * PS_PER_US + serialisation_ps(6 * profile->class[0].capacity_bytes, facts->drain_bps);
+    const struct nscc_params *params = values;
+    uint64_t full_ps = serialisation_ps(6 * profile->class[0].capacity_bytes, facts->drain_bps);
+    return params->rto_ps > 0 ? params->rto_ps : 15 * PS_PER_US + full_ps;
 }
 
 /* What ACKs that wait for full packets on their way add to what must be under way, and the packet that does not fit in whole. */
@@ -148,9 +201,13 @@ static uint64_t duplex_bytes(const struct transport_facts *facts)
     return line_bytes(facts->duplex_rtt_ps - facts->base_rtt_ps, facts_rate_bps(facts)) + facts->packet_bytes;
 }
 
-/* uet-htsim's factor; where the round trip is a few packets, half of it is less than its ACKs wait for. */
-static uint64_t window_of(uint64_t way_bytes, uint64_t duplex)
+/* `parts` of a bandwidth-delay product. 0: uet-htsim's factor; where the round trip is a few packets, half of it is less than
+ * its ACKs wait for. */
+static uint64_t window_of(uint64_t way_bytes, uint64_t duplex, uint64_t parts)
 {
+    if (parts > 0) {
+        return (uint64_t)((unsigned __int128)way_bytes * parts / PARTS);
+    }
     uint64_t spare_bytes = way_bytes / 2;
     return way_bytes + (spare_bytes > duplex ? spare_bytes : duplex);
 }
@@ -163,8 +220,17 @@ static uint64_t way_bytes(const struct transport_facts *facts)
 
 static uint64_t window_bytes_max(const void *values, const struct transport_facts *facts)
 {
-    (void)values;
-    return window_of(way_bytes(facts), duplex_bytes(facts));
+    const struct nscc_params *params = values;
+    uint64_t window_bytes = window_of(way_bytes(facts), duplex_bytes(facts), parts_of(params->window));
+    return window_bytes > facts->packet_bytes ? window_bytes : facts->packet_bytes;
+}
+
+static uint64_t window_bytes_first(const struct nscc_params *params, const struct transport_facts *facts)
+{
+    uint64_t most_bytes = window_bytes_max(params, facts), parts = parts_of(params->window_first);
+    uint64_t first_bytes = parts > 0 ? window_of(way_bytes(facts), 0, parts) : most_bytes;
+    first_bytes = first_bytes > facts->packet_bytes ? first_bytes : facts->packet_bytes;
+    return first_bytes < most_bytes ? first_bytes : most_bytes;
 }
 
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
@@ -182,6 +248,8 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
         .rate_bps = facts_rate_bps(facts),
         .packet_bytes = (int64_t)facts->packet_bytes,
         .window_bytes_max = (int64_t)window_bytes_max(values, facts),
+        .window_bytes_first = (int64_t)window_bytes_first(params, facts),
+        .window_parts = parts_of(params->window),
         .duplex_bytes = duplex_bytes(facts),
         .has_quick_adapt = params->has_quick_adapt,
         .alpha = 4 * payload_bytes * scale_bdp * scale_delay / (double)target_ps,
@@ -195,7 +263,8 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
 {
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
-    state->window_bytes = state->window_bytes_max = shared->window_bytes_max;
+    state->window_bytes = shared->window_bytes_first;
+    state->window_bytes_max = shared->window_bytes_max;
     state->base_rtt_ps = shared->network_rtt_ps;
     state->adjusted_ps = facts->now_ps;
 }
@@ -209,7 +278,9 @@ static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state 
     uint64_t longest_ps = rtt_ps + shared->gate_ps;
     if (rtt_ps != 0 && longest_ps < state->base_rtt_ps) {
         state->base_rtt_ps = longest_ps;
-        state->window_bytes_max = (int64_t)window_of(line_bytes(longest_ps, shared->rate_bps), shared->duplex_bytes);
+        uint64_t way_bytes = line_bytes(longest_ps, shared->rate_bps);
+        int64_t most_bytes = (int64_t)window_of(way_bytes, shared->duplex_bytes, shared->window_parts);
+        state->window_bytes_max = most_bytes > shared->packet_bytes ? most_bytes : shared->packet_bytes;
     }
 }
 
@@ -385,6 +456,8 @@ const struct transport transport_nscc = {
     .name = "nscc",
     .summary = "Ultra Ethernet, sender-based: window steered by delay and ECN, trimming, selective ACKs",
     .params = PARAM_TABLE(struct nscc_params, rows),
+    .profile_rows = profile_rows,
+    .profile_row_count = sizeof profile_rows / sizeof profile_rows[0],
     .shared_bytes = sizeof(struct nscc_shared),
     .state_bytes = sizeof(struct nscc_state),
     .ack = ACK_COALESCED,

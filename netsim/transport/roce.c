@@ -8,6 +8,8 @@
  * share one queue and are paused alike. As htsim's RoCE (htsim_roce of csg-htsim 841d9e7 and uet-htsim
  * 40ccb05) runs it without DCQCN: 15 and 12 packets (`-pfc_thresholds 12 15`), counted in payload bytes as
  * there.
+ * profile=htsim adds htsim's packets of 4150 B of payload, profile=hardware is RoCEv2 as NICs and switches have it, as far as is
+ * published; the table below says what each sets. Without it (mixed) packets are those of the other transports.
  * Buffers are as large as what is on the link when a pause is sent needs; queue.pfc_buffer gives inputs a buffer
  * instead, of which each link's headroom is kept free, and queue.capacity or queue.shared bound it (refused where
  * that would drop).
@@ -15,7 +17,7 @@
  * what waits in them has no bound and holds nobody back (credit has lanes and buffers there too); pause frames take a link's delay but no bandwidth, are not lost, and never expire; selective repeat.
  * Checked against: no drop and no repeat under PFC (tests/test_transport.c), and htsim_roce of csg-htsim
  * 841d9e7 and uet-htsim 40ccb05: microseconds to the last ACK of the messages that they had finished at the
- * end of their runs (245 us, 300 us), ours as the mean over five seeds / theirs of one run each (`make
+ * end of their runs (245 us, 300 us), ours as the mean over five seeds / theirs of one run each, with profile=htsim (`make
  * golden-peers`). Which messages share a link decides it: our seeds differ among themselves by as much as
  * theirs from ours.
  *
@@ -26,15 +28,38 @@
  * Ratios to the middle of theirs: 1.02, 0.96, 0.91; 0.97, 1.03, 0.95. */
 #include "netsim/transport/transport.h"
 
+static const char *const profile_names[] = {"mixed", "htsim", "hardware", NULL};
+
 struct roce_params {
+    uint32_t profile;
     uint64_t xoff_packets, xon_packets;
 };
 
 static const struct param rows[] = {
+    PARAM_CHOICE(struct roce_params, profile, "profile", "mixed", profile_names,
+                 "defaults of many options at once: like htsim, like hardware; see the table of profiles"),
     PARAM_U64(struct roce_params, xoff_packets, COUNT, "xoff", "15", "1", "100000",
               "packets from one link that a switch holds before it pauses the link (htsim: 15)"),
     PARAM_U64(struct roce_params, xon_packets, COUNT, "xon", "12", "0", "100000",
               "packets that it holds when the link may go on (htsim: 12)"),
+};
+
+static const struct transport_profile_row profile_rows[] = {
+    {"routing.balance", {"ecmp", "ecmp", "ecmp"},
+     "a queue pair has one UDP source port, by which switches choose one path (RoCEv2: InfiniBand specification, annex 17)"},
+    {"packet.size", {NULL, "4214B", "4178B"},
+     "htsim: its -mtu of 4150 B is payload. hardware: 4096 B, the largest MTU of InfiniBand, and the header"},
+    {"packet.header", {NULL, NULL, "82B"},
+     "hardware: preamble 8, Ethernet 14, IPv4 20, UDP 8, BTH 12, ICRC 4, FCS 4 and gap 12 B (IEEE 802.3, InfiniBand "
+     "specification, annex 17); htsim has no preamble and gap"},
+    {"transport.xoff", {"15", "15", "859"},
+     "htsim: -pfc_thresholds 12 15. hardware: 3520 kB, 11 % of what is free of 32 MB (Li et al., HPCC, SIGCOMM 2019)"},
+    {"transport.xon", {"12", "12", "855"}, "hardware: 3504 kB"},
+    {"host.rto", {NULL, NULL, "4295ms"},
+     "hardware: 4.096 us times 2^20, what NCCL asks of queue pairs (NCCL_IB_TIMEOUT, src/transport/net_ib). NICs with adaptive "
+     "retransmission are quicker; their default times are not published"},
+    {"host.connections", {NULL, "0", "1"},
+     "hardware: one queue pair for two ranks, its messages in order (NCCL_IB_QPS_PER_CONNECTION)"},
 };
 
 static void queues(const void *values, const struct transport_facts *facts, struct queue_profile *profile)
@@ -49,6 +74,8 @@ const struct transport transport_roce = {
     .name = "roce",
     .summary = "RoCEv2 without rate control: go-back-N over priority flow control",
     .params = PARAM_TABLE(struct roce_params, rows),
+    .profile_rows = profile_rows,
+    .profile_row_count = sizeof profile_rows / sizeof profile_rows[0],
     .ack = ACK_IN_ORDER,
     .queues = queues,
 };

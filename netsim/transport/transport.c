@@ -14,6 +14,12 @@ const struct transport *const transports[] = {
     NULL,
 };
 
+const char *const *transport_profile_names(const struct transport *transport)
+{
+    const struct param *row = transport->profile_rows != NULL ? param_find(&transport->params, "profile") : NULL;
+    return row != NULL ? row->choices : NULL;
+}
+
 const struct transport *transport_find(const char *name)
 {
     for (const struct transport *const *transport = transports; *transport != NULL; transport++) {

@@ -73,10 +73,21 @@ struct pull_rule {
     uint32_t percent;        /* after so much of the time of it */
 };
 
+/* What a profile sets: a transport with a parameter `profile` (a choice) has a table of these, one row an option. The value of
+ * the chosen column stands for the option wherever it is not set otherwise (netsim/profile.h). */
+#define TRANSPORT_PROFILES_MAX 3
+struct transport_profile_row {
+    const char *key;                          /* of any section: transport.window, routing.balance, queue.full */
+    const char *text[TRANSPORT_PROFILES_MAX]; /* by profile, as a user would write it; NULL: what the option has without one */
+    const char *why;                          /* which behaviour of whom this is, with its source, or that it is assumed */
+};
+
 struct transport {
     const char *name;
     const char *summary;
     struct param_table params; /* keys are given as transport.KEY */
+    const struct transport_profile_row *profile_rows; /* NULL: no profiles */
+    uint32_t profile_row_count;
     uint32_t shared_bytes, state_bytes;
     enum ack_policy ack;
     enum ack_policy (*ack_of)(const void *values); /* where a parameter decides it; NULL: ack */
@@ -145,5 +156,8 @@ static inline bool transport_is_tight(const struct transport *transport, const v
 }
 
 const struct transport *transport_find(const char *name);
+
+/* Names of the profiles, ending with NULL, the default first; NULL where the transport has none. */
+const char *const *transport_profile_names(const struct transport *transport);
 
 #endif
