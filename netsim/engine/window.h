@@ -391,6 +391,7 @@ struct worker {
     struct chunk *chain;           /* the one of these that is not empty, if there is but one */
     uint32_t *outs;
     uint32_t out_capacity;
+    struct class_waiting *ring_free[32]; /* outgrown arrays of rings, by the logarithm of their capacity; each begins with the next */
     struct class_ring *again;      /* what waited at a port whose routes have changed (window_gate.c) */
     uint32_t *port_end;            /* per port of a switch: where its arrivals end in port_items */
     uint64_t *port_items;

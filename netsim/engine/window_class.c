@@ -1,12 +1,35 @@
 /* Ports with classes: what is rare in them, and ports that are served on their own. */
 #include "netsim/engine/window_class.h"
 
+#include <string.h>
+
+/* What a ring has outgrown is for the next one that grows to this size. */
+static struct class_waiting *ring_items_take(struct worker *worker, uint32_t capacity)
+{
+    struct class_waiting **free = &worker->ring_free[(uint32_t)__builtin_ctz(capacity)], *items = *free;
+    if (items == NULL) {
+        return packets_alloc(worker, capacity * sizeof *items);
+    }
+    memcpy(free, items, sizeof *free);
+    return items;
+}
+
+static void ring_items_leave(struct worker *worker, struct class_waiting *items, uint32_t capacity)
+{
+    struct class_waiting **free = &worker->ring_free[(uint32_t)__builtin_ctz(capacity)];
+    memcpy(items, free, sizeof *free);
+    *free = items;
+}
+
 void class_ring_grow(struct worker *worker, struct class_ring *ring)
 {
     uint32_t capacity = ring->capacity == 0 ? CLASS_RING_MIN : ring->capacity * 2;
-    struct class_waiting *items = packets_alloc(worker, capacity * sizeof *items);
+    struct class_waiting *items = ring_items_take(worker, capacity);
     for (uint32_t i = 0; i < ring->count; i++) {
         items[i] = ring->items[(ring->head + i) & (ring->capacity - 1)];
+    }
+    if (ring->capacity > 0) {
+        ring_items_leave(worker, ring->items, ring->capacity);
     }
     ring->items = items;
     ring->head = 0;
