@@ -1,6 +1,6 @@
 /* One port whose pauses are known for the whole window: by vectors where one span of it lets packets start and none can be marked
  * or dropped, else in one pass or packet by packet. What leaves goes into a log for the accounts. Part of window_apart_body.h. */
-#include "netsim/engine/window_apart_quick_body.h"
+#include "netsim/engine/window_apart_wait_body.h"
 
 /* ---- ports in general ------------------------------------------------------------------------------------- */
 
@@ -11,15 +11,6 @@ INLINE void leave_load(const struct lazy *at, uint32_t local)
     uint64_t leave_ps = port->free_ps - at->worker->start_ps;
     int32_t word_ps = leave_ps < INT32_MAX ? (int32_t)leave_ps : INT32_MAX - 1;
     lane_set(at->leave_ps, local, port->is_busy ? word_ps : INT32_MAX);
-}
-
-/* What has been sent last. */
-INLINE void in_service_set(struct class_port *queues, uint32_t in_port, uint32_t bytes)
-{
-    queues->service_in_port = in_port;
-    queues->service_in_bytes = (uint16_t)bytes;
-    queues->service_in_class = 0;
-    queues->service_class = 0;
 }
 
 /* Nothing has waited in the dark. */
@@ -52,49 +43,6 @@ INLINE void service_log(struct worker *worker, const struct window_port *port, c
     if (port->is_busy && port->free_ps < worker->end_ps) {
         left_put(worker, (int32_t)(port->free_ps - worker->start_ps), queues->service_in_port, queues->service_in_bytes);
     }
-}
-
-/* ---- what waits ------------------------------------------------------------------------------------------- */
-
-/* When a port can start what comes next, from the start of the window. */
-INLINE uint64_t apart_free_ps(const struct worker *worker, const struct window_port *port, const struct apart_span *span)
-{
-    uint64_t free_ps = port->free_ps > worker->start_ps ? port->free_ps - worker->start_ps : 0;
-    return free_ps > (uint64_t)span->from_ps ? free_ps : (uint64_t)span->from_ps;
-}
-
-/* What waited and starts in this window; its bytes. */
-INLINE uint64_t apart_waiting_send(const struct lazy *at, uint32_t local, const struct apart_span *span)
-{
-    struct worker *worker = at->worker;
-    struct window_port *port = &at->ports[local];
-    struct class_port *queues = &at->class_ports[local];
-    struct class_ring *ring = queues->rings;
-    uint64_t now_ps = apart_free_ps(worker, port, span), until_ps = (uint64_t)span->until_ps;
-    uint32_t mask = ring->capacity - 1, head = ring->head, left = ring->count;
-    const struct class_waiting *first = NULL;
-    struct port_sent sent = {0};
-    for (; left > 0 && now_ps < until_ps; left--, head++) {
-        first = &ring->items[head & mask];
-        uint32_t size = (uint32_t)first->packet.size_bytes;
-        uint64_t service_ps = packet_send(worker, port, &first->packet, now_ps);
-        sent.wait_ps += now_ps + worker->start_ps - first->since_ps;
-        sent.busy_ps += service_ps;
-        sent.bytes += size;
-        now_ps += service_ps;
-        left_put(worker, (int32_t)now_ps, first->in_port, size);
-    }
-    if (first == NULL) {
-        return 0;
-    }
-    sent.packets = ring->count - left;
-    in_service_set(queues, first->in_port, first->packet.size_bytes);
-    port->free_ps = worker->start_ps + now_ps;
-    port->in_service_bytes = (uint32_t)first->packet.size_bytes;
-    port->count = ring->count = left;
-    ring->head = head & mask;
-    sent_count(worker, port, &sent);
-    return sent.bytes;
 }
 
 /* ---- one by one ------------------------------------------------------------------------------------------- */

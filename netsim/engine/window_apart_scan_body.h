@@ -152,6 +152,22 @@ INLINE void apart_fifo(int32_t per_byte, uint32_t vectors, int32_t base_ps, stru
     }
 }
 
+/* When packets that start and leave then arrive, beyond the whole windows of the port's reach; and their keys at the peer. */
+INLINE lanes lanes_ahead(const struct window_core *core, const struct window_port *port, lanes size, lanes start, lanes departure,
+                         lanes_loose *keys_out)
+{
+    lanes ahead = departure, whole = splat(1), width = splat((int32_t)core->width_ps);
+    if (__builtin_expect(port->is_peer_cut, 0)) {
+        lanes is_cut = size > splat((int32_t)core->config.cut_through_bytes);
+        ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), ahead);
+        whole &= ~is_cut;
+    }
+    ahead += splat((int32_t)port->reach_ps);
+    lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
+    *keys_out = offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
+    return ahead;
+}
+
 /* Everything about the batch, whose order is known, that needs no memory but its own. */
 INLINE void apart_scan(const struct worker *worker, const struct window_port *port, uint32_t vectors, uint32_t count,
                        const struct apart_span *span, int32_t base_ps, struct apart_served *served)
@@ -177,16 +193,7 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
         /* The packet in service may be counted whole though some of it has left. */
         lanes slack = splat(slack_ps) & (waited > splat(0));
         work = max_lanes(work, (departure - served->time_ps.v[v] + slack) & is_packet);
-        lanes ahead = departure, whole = splat(1);
-        if (__builtin_expect(port->is_peer_cut, 0)) {
-            lanes is_cut = served->size.v[v] > splat((int32_t)core->config.cut_through_bytes);
-            ahead = pick(is_cut, start + splat((int32_t)port->cut_service_ps), ahead);
-            whole &= ~is_cut;
-        }
-        ahead += splat((int32_t)port->reach_ps);
-        lanes offset = ahead - (width & (ahead >= width)) - (width & (ahead >= width + width));
-        *(lanes_loose *)&served->keys_out[v * LANES] =
-            offset << (int32_t)core->key_shift | splat((int32_t)port->peer_port << 1) | whole;
+        lanes ahead = lanes_ahead(core, port, served->size.v[v], start, departure, (lanes_loose *)&served->keys_out[v * LANES]);
         starts |= bits_less(start, limit) << v * LANES;
         here |= bits_less(ahead, width) << v * LANES;
         near |= bits_less(ahead, width + width) << v * LANES;
@@ -204,10 +211,20 @@ INLINE void apart_scan(const struct worker *worker, const struct window_port *po
 
 /* ---- what is sent ----------------------------------------------------------------------------------------- */
 
-/* Copies packets from where they stand to their places in a chunk; what is too much is overwritten by what comes next. */
-INLINE void apart_packets_copy(struct chunk *const *chunks, const uint32_t *metas, uint32_t count, struct chunk *to,
-                               uint32_t lane)
+/* Copies so many packets, of which this is the first, to their places in a chunk. */
+typedef void apart_copy(const void *from, uint32_t first, uint32_t count, struct chunk *to, uint32_t lane);
+
+struct apart_packets {
+    struct chunk *const *chunks;
+    const uint32_t *metas;
+};
+
+/* From where they stand; what is too much is overwritten by what comes next. */
+INLINE void apart_packets_copy(const void *from, uint32_t first, uint32_t count, struct chunk *to, uint32_t lane)
 {
+    const struct apart_packets *packets = from;
+    struct chunk *const *chunks = packets->chunks;
+    const uint32_t *metas = packets->metas + first;
     uint32_t more = (count + MOVE_PACKETS - 1) / MOVE_PACKETS * MOVE_PACKETS;
     if (__builtin_expect(lane + more > CHUNK_PACKETS, 0)) {
         for (uint32_t i = 0; i < count; i++) {
@@ -223,16 +240,15 @@ INLINE void apart_packets_copy(struct chunk *const *chunks, const uint32_t *meta
     }
 }
 
-/* Sends some of a batch to the peer in one of its windows. With nothing to send the list is not even read: the
+/* Sends some of what starts to the peer in one of its windows. With nothing to send the list is not even read: the
  * windows ahead of a port's reach can come round to the slot whose lists another worker takes at this moment. */
-INLINE void apart_part_send(struct worker *worker, const struct window_port *port, const struct apart_served *served,
-                            uint32_t first, uint32_t end, uint32_t ahead)
+INLINE void apart_part_send(struct worker *worker, const struct window_port *port, const uint32_t *keys, uint32_t first,
+                            uint32_t end, uint32_t ahead, apart_copy *copy, const void *from)
 {
     if (first >= end) {
         return;
     }
     const struct window_core *core = worker->core;
-    struct chunk *const *chunks = worker->chunks;
     uint32_t slot = (worker->slot + port->reach_slots + ahead) & core->slot_mask, peer = port->peer;
     uintptr_t *tail = &worker->tails[(size_t)peer << core->slot_bits | slot], at = *tail;
     while (first < end) {
@@ -244,8 +260,8 @@ INLINE void apart_part_send(struct worker *worker, const struct window_port *por
         uint32_t room = at & CHUNK_ROOM_MASK, lane = CHUNK_PACKETS - room;
         uint32_t count = end - first < room ? end - first : room;
         count = count < MOVE_MAX ? count : MOVE_MAX;
-        keys_move(&served->keys_out[first], count, &chunk->keys[lane]);
-        apart_packets_copy(chunks, &served->metas[first], count, chunk, lane);
+        keys_move(&keys[first], count, &chunk->keys[lane]);
+        copy(from, first, count, chunk, lane);
         first += count;
         at -= count;
     }
@@ -255,9 +271,11 @@ INLINE void apart_part_send(struct worker *worker, const struct window_port *por
 /* Written out: each has its own way to be predicted. */
 INLINE void apart_starts_send(struct worker *worker, const struct window_port *port, const struct apart_served *served)
 {
-    apart_part_send(worker, port, served, 0, served->here, 0);
-    apart_part_send(worker, port, served, served->here, served->near, 1);
-    apart_part_send(worker, port, served, served->near, served->start_count, 2);
+    const struct apart_packets from = {worker->chunks, served->metas};
+    const uint32_t *keys = served->keys_out;
+    apart_part_send(worker, port, keys, 0, served->here, 0, apart_packets_copy, &from);
+    apart_part_send(worker, port, keys, served->here, served->near, 1, apart_packets_copy, &from);
+    apart_part_send(worker, port, keys, served->near, served->start_count, 2, apart_packets_copy, &from);
 }
 
 /* The packets that start after the time that is asked for. */
@@ -285,11 +303,22 @@ INLINE void apart_count(struct worker *worker, struct window_port *port, const s
     sent_count(worker, port, &sent);
 }
 
+/* As much of a queue as a port sends in a window, mostly, and where it goes on. */
+enum { QUEUE_AHEAD = 14, QUEUE_BEHIND = 4 };
 static void apart_prefetch(const struct window_core *core, const struct window_node *node)
 {
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t ports = core->waiting[node->waiting_first + word]; ports != 0; ports &= ports - 1) {
-            class_waiting_prefetch(core, node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports));
+            const struct class_port *queues = &core->class_ports[node->port_first + word * 64 + (uint32_t)__builtin_ctzll(ports)];
+            const struct class_ring *ring = queues->rings;
+            uint32_t ahead = ring->count < QUEUE_AHEAD ? ring->count : QUEUE_AHEAD, mask = ring->capacity - 1;
+            ahead = queues->paused != 0 ? 0 : ahead;
+            for (uint32_t i = 0; i < ahead; i += 2) {
+                __builtin_prefetch(&ring->items[(ring->head + i) & mask]);
+            }
+            for (uint32_t i = 0; i < QUEUE_BEHIND && ring->count > 0; i += 2) {
+                __builtin_prefetch(&ring->items[(ring->head + ring->count + i) & mask], 1);
+            }
         }
     }
 }

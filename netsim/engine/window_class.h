@@ -6,8 +6,8 @@
  *   window_lazy.h, window_lazy_host.c, window_lazy_body.h   the same without a list of steps, where nothing is unusual
  *   window_apart_body.h   switches that have pauses and adaptive choice at most, port by port; of the parts
  *                    window_apart_scan_body.h, window_apart_deal_body.h, window_apart_order_body.h,
- *                    window_apart_choice_body.h, window_apart_quick_body.h, window_apart_port_body.h,
- *                    window_apart_replay_body.h, window_apart_account_body.h
+ *                    window_apart_choice_body.h, window_apart_quick_body.h, window_apart_wait_body.h,
+ *                    window_apart_port_body.h, window_apart_replay_body.h, window_apart_account_body.h
  *
  * A `struct window_port` keeps what all ports have (link, time, counters); this is what stands beside it:
  *
