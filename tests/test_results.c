@@ -6,6 +6,7 @@
 
 #include "photonet/results.h"
 
+#include <hdf5.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -321,6 +322,8 @@ static int write_until_full(const char *path, struct diag *diag)
     struct diag again;
     enum status ended = results_run_end(run, "complete", 1, 1, 1, &again);
     enum status closed = results_close(results, &again);
+    arena_free(arena);
+    H5close(); /* as at exit: what could not be closed before is tried once more */
     return status == STATUS_IO && ended == STATUS_IO && closed == STATUS_IO ? 0 : 1;
 }
 
@@ -341,8 +344,7 @@ static void test_disk_full(void)
     CHECK_EQUAL(waitpid(child, &status, 0), child);
     CHECK_EQUAL(status, 0);
     CHECK_EQUAL(test_shell(output, sizeof output, "cat %s", text_path), 0);
-    CHECK_HOLDS(output, "full.h5: cannot write dataset");
-    CHECK_HOLDS(output, "File too large");
+    CHECK_HOLDS(output, "full.h5: cannot be written: File too large");
     check_python(path,
                  "import sys, h5py\n"
                  "r = h5py.File(sys.argv[1], 'r')['runs/full']\n"

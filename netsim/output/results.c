@@ -82,12 +82,14 @@ static const struct h5_meaning row_meaning = {"row", "1", "number of the row", C
 
 static enum status outcome(const struct results *results, struct diag *diag)
 {
-    if (!results->h5.failed) {
-        return STATUS_OK;
-    }
     int error = twin_errno(results->twin);
-    return diag_set(diag, STATUS_IO, "%s: cannot write %s: %s", twin_path(results->twin), results->h5.what,
-                    error != 0 ? strerror(error) : "refused by HDF5");
+    if (error != 0) {
+        return diag_set(diag, STATUS_IO, "%s: cannot be written: %s", twin_path(results->twin), strerror(error));
+    }
+    if (results->h5.failed) {
+        return diag_set(diag, STATUS_IO, "%s: cannot write %s: refused by HDF5", twin_path(results->twin), results->h5.what);
+    }
+    return STATUS_OK;
 }
 
 /* ---- tables

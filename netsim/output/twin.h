@@ -49,7 +49,8 @@ enum status twin_publish(struct twin *twin, struct diag *diag);
 /* Removes the working copy; PATH stays as last published. */
 void twin_close(struct twin *twin);
 
-/* errno of the first system call that failed, 0 where none did; `twin_path` for messages. */
+/* errno of the first system call that failed, 0 where none did: ask after each call of HDF5, which itself is told that all went
+ * well. `twin_path` for messages. */
 int twin_errno(const struct twin *twin);
 const char *twin_path(const struct twin *twin);
 
