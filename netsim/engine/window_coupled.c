@@ -401,23 +401,12 @@ uint32_t coupled_route(const struct window_core *core, const struct window_node 
                                                  : route_choose(&set, hash);
 }
 
-/* The same where nothing else matters (is_direct), without a division. */
+/* The same where nothing else matters (is_direct). */
 static uint32_t direct_route(const struct window_core *core, const struct window_node *node, const struct packet *packet)
 {
-    struct port_set set;
+    struct port_set set = node_set(core, node, packet);
     uint64_t hash = packet_choice(&core->config, packet, node->id, node->salt);
     bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
-    if (!node->is_tree) {
-        set = routes_next(core->config.routes, node->id, packet->dst);
-    } else {
-        const struct route *route = &node->route;
-        uint32_t into = packet->dst - route->down_first; /* wraps below */
-        bool is_down = into < route->down_last - route->down_first;
-        uint32_t child = (uint32_t)((uint64_t)(into & 0xfffff) * node->stride_reciprocal >> node->stride_shift);
-        set.first = is_down ? route->down_port + child * route->down_width : route->up_port;
-        set.count = is_down ? route->down_width : route->up_count;
-        set.list = NULL;
-    }
     if (__builtin_expect(set.count == 0, 0)) {
         return ID_NONE;
     }

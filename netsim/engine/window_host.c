@@ -48,12 +48,12 @@ static bool own_start(struct worker *worker, const struct window_node *host, uin
 
 static void transit_start(struct worker *worker, struct window_port *port, uint64_t now_ps)
 {
-    struct window_waiting first = port_pop(port);
-    fifo_mark(worker->core, port, &first.packet, MARK_DEQUEUE, port->queued_bytes - first.packet.size_bytes,
-              port->transit_packets);
+    uint64_t since_ps;
+    struct packet *first = port_pop(port, &since_ps);
+    fifo_mark(worker->core, port, first, MARK_DEQUEUE, port->queued_bytes - first->size_bytes, port->transit_packets);
     port->is_transit_next = false;
     port->is_busy = true;
-    port_transmit(worker, port, &first.packet, first.since_ps, now_ps);
+    port_transmit(worker, port, first, since_ps, now_ps);
 }
 
 /* Transit and own packets take turns. */

@@ -201,21 +201,6 @@ INLINE uint32_t lanes_least_of(const struct lazy *at, uint32_t v, lanes is_outsi
     return v * LANES + bit_at(bits, rng_below(hash, (uint32_t)__builtin_popcount(bits)));
 }
 
-/* The next hops of a packet. */
-INLINE struct port_set lazy_set(const struct lazy *at, const struct packet *packet)
-{
-    const struct window_node *node = at->node;
-    if (__builtin_expect(!node->is_tree, 0)) {
-        return routes_next(at->core->config.routes, node->id, packet->dst);
-    }
-    const struct route *route = &node->route;
-    uint32_t into = packet->dst - route->down_first; /* wraps below */
-    bool is_down = into < route->down_last - route->down_first;
-    uint32_t child = (uint32_t)((uint64_t)(into & WORD_HOST_MASK) * node->stride_reciprocal >> node->stride_shift);
-    return (struct port_set){.first = is_down ? route->down_port + child * route->down_width : route->up_port,
-                             .count = is_down ? route->down_width : route->up_count};
-}
-
 INLINE uint32_t choice_least(const struct lazy *at, const struct port_set *set, const struct packet *packet)
 {
     if (at->has_backlogs && set->list == NULL) {
@@ -228,7 +213,7 @@ INLINE uint32_t choice_least(const struct lazy *at, const struct port_set *set, 
 /* Sees what the ports have done by now as far as it matters. */
 INLINE uint32_t lazy_choose(const struct lazy *at, const struct packet *packet, int32_t offset_ps, enum lazy_mode mode)
 {
-    struct port_set set = lazy_set(at, packet);
+    struct port_set set = node_set(at->core, at->node, packet);
     DASSERT(set.count > 0); /* base routes lead everywhere */
     bool is_choice = set.count > 1, is_by_backlog = is_choice && at->is_adaptive;
     if (is_by_backlog || at->is_watched || at->node->pausing_count > 0) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { NUMBER_SHIFT = 1, FINAL_SHIFT = 29, PORT_SHIFT = 30, KIND_SHIFT = 46, MEMBER_SHIFT = 50 };
+enum { MEMBER_PORTS_MAX = 16 }; /* that are fetched */
 #define NUMBER_MAX ((UINT64_C(1) << (FINAL_SHIFT - NUMBER_SHIFT)) - 1)
 #define PORT_MASK  ((UINT64_C(1) << (KIND_SHIFT - PORT_SHIFT)) - 1)
 #define KIND_MASK  ((UINT64_C(1) << (MEMBER_SHIFT - KIND_SHIFT)) - 1)
@@ -55,7 +56,7 @@ void super_put(struct worker *worker, uint32_t node, uint64_t time_ps, uint32_t 
     enum step_kind kind = packet->size_bytes > 0 ? STEP_ARRIVED : frame_is_credit(packet) ? STEP_CREDIT : STEP_PAUSE;
     uint64_t number = run->count;
     assert(number <= NUMBER_MAX);
-    vec_push(worker->arena, run->packets, run->count, run->capacity) = *packet;
+    packet_copy(&vec_push(worker->arena, run->packets, run->count, run->capacity), packet);
     uint64_t rest = (uint64_t)is_final(core, &core->nodes[node], packet) << FINAL_SHIFT | number << NUMBER_SHIFT |
                     (port_whole & 1);
     event_push(worker, node, kind, port_whole >> 1, time_ps, rest);
@@ -114,7 +115,11 @@ static void fifos_enter(struct worker *worker, uint32_t node_id)
     const struct window_node *node = &worker->core->nodes[node_id];
     for (uint32_t word = 0; word * 64 < node->port_count; word++) {
         for (uint64_t bits = worker->core->waiting[node->waiting_first + word]; bits != 0; bits &= bits - 1) {
-            fifo_expect(worker, node_id, word * 64 + (uint32_t)__builtin_ctzll(bits));
+            uint32_t port_local = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const struct window_port *port = &worker->core->ports[node->port_first + port_local];
+            __builtin_prefetch(&port->queue[port->head]);
+            __builtin_prefetch(&port_since(port)[port->head]);
+            fifo_expect(worker, node_id, port_local);
         }
     }
 }
@@ -134,6 +139,22 @@ static void fifos_leave(struct worker *worker, uint32_t node_id)
 }
 
 /* ---- members ---------------------------------------------------------------------------------------------- */
+
+/* All members' lines are fetched before any is waited for. */
+static void member_fetch(struct worker *worker, uint32_t node_id)
+{
+    const struct window_core *core = worker->core;
+    const struct window_node *node = &core->nodes[node_id];
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        uintptr_t at = core->workers[i].tails[(size_t)node_id << core->slot_bits | worker->slot];
+        if (at != 0) {
+            lines_prefetch((const void *)(at & ~(uintptr_t)CHUNK_ROOM_MASK), CHUNK_BYTES / 64);
+        }
+    }
+    for (uint32_t i = 0; i < node->port_count && i < MEMBER_PORTS_MAX; i++) {
+        lines_prefetch(&core->ports[node->port_first + i], 2);
+    }
+}
 
 /* The oldest first: C3. A run may end inside a window: what is later goes back. */
 static void inbox_enter(struct worker *worker, uint32_t node)
@@ -180,7 +201,8 @@ static void member_leave(struct worker *worker, uint32_t node_id)
 
 static void on_arrived(struct worker *worker, uint32_t node, uint64_t payload, uint32_t port_local, uint64_t now_ps)
 {
-    struct packet packet = worker->super_run->packets[payload >> NUMBER_SHIFT & NUMBER_MAX];
+    struct packet packet; /* the others may move when there are more of them */
+    packet_copy(&packet, &worker->super_run->packets[payload >> NUMBER_SHIFT & NUMBER_MAX]);
     struct arrival arrival = {.port = port_local, .is_final = payload >> FINAL_SHIFT & 1, .is_whole = payload & 1,
                               .packet = &packet};
     if (worker->core->class_ports != NULL) {
@@ -273,6 +295,7 @@ static void super_serve(struct worker *worker, uint32_t id, uint32_t word_count)
     run->count = 0;
     worker->super_now = id;
     memcpy(run->touched, run->active, word_count * sizeof *run->touched);
+    members_visit(worker, run->active, word_count, member_fetch);
     members_visit(worker, run->active, word_count, member_enter);
     events_run(worker);
     worker->super_now = SUPER_NONE;

@@ -40,10 +40,10 @@ void fifo_advance(struct worker *worker, struct window_port *port, uint64_t now_
         if (port->count == 0) {
             break;
         }
-        uint64_t number = arrived_count(port);
-        struct window_waiting first = port_pop(port);
-        fifo_mark(worker->core, port, &first.packet, MARK_DEQUEUE, port->queued_bytes - first.packet.size_bytes, number);
-        port_transmit(worker, port, &first.packet, first.since_ps, port->free_ps);
+        uint64_t number = arrived_count(port), since_ps;
+        struct packet *first = port_pop(port, &since_ps);
+        fifo_mark(worker->core, port, first, MARK_DEQUEUE, port->queued_bytes - first->size_bytes, number);
+        port_transmit(worker, port, first, since_ps, port->free_ps);
     }
 }
 
