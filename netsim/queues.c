@@ -5,6 +5,8 @@
 
 static const char *const mark_names[] = {"transport", "never", "enqueue", "dequeue", NULL};
 static const char *const full_names[] = {"transport", "drop", "trim", "trim_either", NULL};
+static const char *const passing_names[] = {"auto", "memory", "switch", NULL};
+enum passing { PASSING_AUTO, PASSING_MEMORY, PASSING_SWITCH };
 static const char *const alpha_names[] = {"1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16", NULL};
 #define ALPHA_LOG2_MIN (-4)
 
@@ -38,6 +40,9 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
                "virtual lanes where credits or pauses could close a circle: rings of a torus, regions of a dragonfly or HyperX"),
     PARAM_BOOL(struct scenario_queue, is_adaptive, "adaptive", "no",
                "switches take the least loaded of equal next hops, not the one that the entropy says"),
+    PARAM_CHOICE(struct scenario_queue, passing, "hosts", "auto", passing_names,
+                 "what hosts pass on waits in: memory: without bound, marks or trimming; switch: queues as a switch's; auto: "
+                 "memory in servers, where a GPU stages for its NIC what came over scale-up links, else switch (chips with routers)"),
     PARAM_BOOL(struct scenario_queue, is_lossy, "lossy", "no", "no pauses and no credits, whatever the transport wants"),
 };
 
@@ -73,6 +78,19 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
     if (queue->is_lossy) {
         data->xoff_bytes = data->xon_bytes = data->credit_bytes = 0;
     }
+}
+
+void queues_hosts(const struct scenario_queue *queue, const struct fabric *fabric, const struct queue_profile *switches,
+                  struct queue_profile *hosts)
+{
+    bool is_staged = queue->passing == PASSING_AUTO ? fabric->server_hosts > 1 : queue->passing == PASSING_MEMORY;
+    *hosts = *switches;
+    for (uint32_t class = 0; is_staged && class < hosts->class_count; class++) {
+        hosts->class[class].capacity_bytes = UINT64_MAX;
+        hosts->class[class].full = FULL_DROP;
+        hosts->class[class].mark = MARK_NEVER;
+    }
+    hosts->shared_bytes = is_staged ? 0 : hosts->shared_bytes;
 }
 
 /* ---- what would drop ---------------------------------------------------------------------------------------- */

@@ -12,14 +12,19 @@ struct scenario_queue {
     uint32_t mark, full;
     uint64_t xoff_bytes, xon_bytes, buffer_bytes, credit_bytes;
     uint64_t shared_bytes;
-    uint32_t alpha;
+    uint32_t alpha, passing;
     bool has_lanes, is_adaptive, is_lossy;
 };
-#define QUEUE_ROW_COUNT 15
+#define QUEUE_ROW_COUNT 16
 extern const struct param queue_rows[QUEUE_ROW_COUNT];
 
 void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,
                     const struct transport_facts *facts, struct queue_profile *profile);
+
+/* Those of hosts, from those of switches: what a GPU passes on for others of its server came over scale-up links and waits in
+ * memory for its NIC (PXN of NCCL), where nothing trims, drops or marks. Credits, pauses and classes are the same. */
+void queues_hosts(const struct scenario_queue *queue, const struct fabric *fabric, const struct queue_profile *switches,
+                  struct queue_profile *hosts);
 
 /* Gives every class the lanes that it needs where credits or pauses could close a circle (route/lane.h). */
 enum status queues_lanes(const struct scenario_queue *queue, const struct routes *routes, bool has_detours,

@@ -276,8 +276,11 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
     queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &sim->queues);
     sim->small_bytes = slices_queues(sim->fabric, &sim->queues);
     status = queues_check(&sim->queues, sim->fabric, shape.packet_bytes, diag);
-    return status != STATUS_OK ? status
-                               : queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
+    if (status == STATUS_OK) {
+        status = queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
+    }
+    queues_hosts(scenario->queue, sim->fabric, &sim->queues, &sim->host_queues);
+    return status;
 }
 
 static enum status teams_set(struct sim *sim, struct diag *diag)
@@ -352,7 +355,7 @@ static void network_init(struct sim *sim, const struct sim_config *config)
         .packet_bytes_max = (uint32_t)scenario->packet->size_bytes,
         .cells = shape.cells,
         .switch_queues = queues,
-        .host_queues = queues,
+        .host_queues = &sim->host_queues,
         .ops = &sim->ops,
         .control_delay_ps = sim->circuits != NULL ? sim->fabric->rules.signal_ps : 0,
         .context = sim,

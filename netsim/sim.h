@@ -20,7 +20,7 @@ struct sim {
     const uint32_t *rank_host;
     struct routes *routes;
     struct ways ways;
-    struct queue_profile queues;
+    struct queue_profile queues, host_queues;
     uint64_t small_bytes; /* messages up to this go by the routes of the moment (slices_queues); 0: none */
     struct replay *replay;
     const struct team_table *teams; /* NULL: switches combine and copy nothing */

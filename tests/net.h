@@ -26,7 +26,7 @@ struct net {
     struct routes *routes;
     struct ways ways;
     struct transport_facts facts;
-    struct queue_profile queues;
+    struct queue_profile queues, host_queues;
     struct endpoint *endpoint;
     struct engine *engine;
     struct net_message *messages; /* from 1 */

@@ -118,7 +118,7 @@ static void engine_make(struct net *net, uint64_t seed, const struct engine_clas
         .cells = scenario_shape(&net->scenario).cells,
         .links_repeat = net->scenario.links->retry != 0,
         .switch_queues = &net->queues,
-        .host_queues = &net->queues,
+        .host_queues = &net->host_queues,
         .ops = &ops,
         .context = net,
     };
@@ -146,6 +146,7 @@ struct net *net_new(struct arena *arena, const struct fabric *fabric, const char
     queues_profile(net->scenario.queue, net->scenario.transport, net->scenario.transport_values, &net->facts,
                    &net->queues);
     must(queues_lanes(net->scenario.queue, net->routes, net->ways.rule != WAY_MINIMAL, &net->queues, &diag), &diag);
+    queues_hosts(net->scenario.queue, own, &net->queues, &net->host_queues);
     endpoint_make(net, seed);
     engine_make(net, seed, engine);
     vec_push(arena, net->messages, net->count, net->capacity) = (struct net_message){0}; /* number 0 is none */

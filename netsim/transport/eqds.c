@@ -10,6 +10,7 @@
  * Queues before circuits that come and go also hold what a host sends while they are dark.
  * profile=htsim and profile=hardware choose many options at once; the table below says which. Without it (mixed) ends and queues
  * are htsim's, but every packet draws an entropy of its own of 2^16.
+ * What a GPU passes on from scale-up links to its NIC (PXN) waits in memory and is not trimmed there (queue.hosts).
  * Not modelled: a sender that skips paths on which packets were trimmed (htsim gives such an entropy one
  * miss); speculative credit that is left when the first answer comes is dropped at once (htsim: one packet
  * of it per chance to send); receivers that slow down for an oversubscribed core.

@@ -19,6 +19,8 @@
  * Where the round trip is a few packets, which uet-htsim's scenarios never have: the window (unless one is set) is a
  * bandwidth-delay product and what ACKs wait for on their way (more than half of it then), and every packet asks for its ACK where one for each 16 KB
  * would leave the window shut between them (below 64 KB of window; uet-htsim's -sack_threshold is set for a whole run).
+ * A GPU that passes packets on from scale-up links to its NIC (PXN) stages them in memory: nothing is trimmed or marked there,
+ * and the window follows the delay (queue.hosts).
  * Where messages leave a host by several ports at once, the window is for what these carry together; queues are for one port.
  * A receiver that sends a NACK says with it what else has come, and answers all packets until no gap is left. In uet-htsim a
  * window that a NACK cuts can be full of packets that have come and are not acknowledged yet; the sender then waits for its
