@@ -161,7 +161,7 @@ static void result_print(const struct arguments *arguments, json_t *rows)
     char machine[512];
     machine_name(machine, sizeof machine);
     if (!arguments->is_json) {
-        printf("%s\n%s\nphotonet %s (%s); medians of %" PRIu32 "\n\n", machine, photonet_compiler, photonet_version,
+        printf("%s\n%s\nphotonet %s (%s); medians of %" PRIu32 "; CPU time of one thread, wall clock of several\n\n", machine, photonet_compiler, photonet_version,
                photonet_commit, arguments->request.round_count);
         rows_print(rows);
         json_decref(rows);

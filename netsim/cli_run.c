@@ -1,4 +1,5 @@
 /* photonet run: a trace over one or more fabrics. */
+#define _GNU_SOURCE /* memmem */
 #include "netsim/base/simd.h"
 #include "netsim/calls_table.h"
 #include "netsim/cli.h"
@@ -384,24 +385,35 @@ static enum status fabrics_check(struct arguments *arguments, const struct job *
     return status;
 }
 
-/* A result file may be replaced, anything else that stands there may not. */
-static enum status output_check(const char *path, struct diag *diag)
+#define HEAD_BYTES 65536 /* our files name their format within the first 3 KB */
+
+static bool holds(const uint8_t *bytes, size_t count, const void *what, size_t what_bytes)
+{
+    return memmem(bytes, count, what, what_bytes) != NULL;
+}
+
+/* A result file may be replaced, anything else that stands there may not, be it HDF5 too. Bytes are looked at, as a damaged file
+ * of HDF5 should not be opened for this. */
+static enum status output_check(struct arguments *arguments, struct diag *diag)
 {
     static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-    uint8_t head[8];
+    static const char format[] = "photonet-results";
+    const char *path = arguments->output;
     struct stat there;
     if (stat(path, &there) != 0 || !S_ISREG(there.st_mode) || there.st_size == 0) {
         return STATUS_OK; /* nothing there, or for the writer to refuse */
     }
+    uint8_t *head = arena_alloc(arguments->arena, HEAD_BYTES);
     FILE *file = fopen(path, "rb");
-    bool is_ours = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&
-                   memcmp(head, signature, sizeof head) == 0;
+    size_t count = file != NULL ? fread(head, 1, HEAD_BYTES, file) : 0;
     if (file != NULL) {
         fclose(file);
     }
+    bool is_ours = count >= sizeof signature && memcmp(head, signature, sizeof signature) == 0 &&
+                   holds(head, count, format, sizeof format - 1);
     return is_ours ? STATUS_OK
-                   : diag_input(diag, (struct origin){path, 0, 0}, "exists and is no result file; expected a new name or an "
-                                                                   "HDF5 file to replace");
+                   : diag_input(diag, (struct origin){path, 0, 0},
+                                "exists and is no result file; expected a new name or a result file to replace");
 }
 
 static enum status runs_write(struct arguments *arguments, const struct job *job, json_t *runs, struct diag *diag)
@@ -409,7 +421,7 @@ static enum status runs_write(struct arguments *arguments, const struct job *job
     struct results *results = NULL;
     enum status status = fabrics_check(arguments, job, diag);
     if (status == STATUS_OK && arguments->output != NULL) {
-        status = output_check(arguments->output, diag);
+        status = output_check(arguments, diag);
     }
     if (status == STATUS_OK && arguments->output != NULL) {
         status = results_create(arguments->output, arguments->is_stable, arguments->arena, &results, diag);

@@ -384,6 +384,24 @@ static void test_program_stops_at_a_time(void)
     file_holds(path, "complete"); /* replaced */
 }
 
+/* Signature and names of what others may store; a text; the beginning of a file of ours. */
+static void test_program_spares_files_of_others(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    const char *path = in_directory("other.h5");
+    const char *contents[] = {"\\211HDF\\r\\n\\032\\n and weights of a model", "photonet-results, a text", "\\211HDF"};
+    for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
+        CHECK_EQUAL(SHELL("printf '%s' > %s", contents[i], path), 0);
+        CHECK_EQUAL(SHELL("cp %s %s.kept && %s run -q --trace pattern:ring,ranks=4,bytes=4KiB --fabric clos-dsp -o %s", path, path,
+                          photonet, path), 2);
+        CHECK_HOLDS(output, "other.h5: exists and is no result file");
+        CHECK_EQUAL(SHELL("cmp %s %s.kept", path, path), 0);
+    }
+}
+
 /* The program in a child with its output in a file. */
 static pid_t program_start(const char *photonet, const char *log, const char *result)
 {
@@ -698,7 +716,7 @@ TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees
           TEST(test_compute_and_iterations), TEST(test_estimate_counts_what_runs),
           TEST(test_deadlock_is_found_and_explained), TEST(test_until_and_interruption_by_flag),
           TEST(test_program_deadlocks_with_a_report), TEST(test_rows_of_nccl_stand_alone), TEST(test_barriers_hold_on_any_thread), TEST(test_rows_of_nccl_are_whole_shares),
-          TEST(test_rows_of_nccl_are_means), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time),
+          TEST(test_rows_of_nccl_are_means), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time), TEST(test_program_spares_files_of_others),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_one_is_no_plural), TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
           TEST(test_unwritable_output_is_an_io_failure))

@@ -129,7 +129,7 @@ enum status plan_cyclic(struct plan_graph *graph, struct arena *arena, const cha
 
 enum status plan_mesh(struct plan_graph *graph, struct arena *arena, const char **text, struct diag *diag)
 {
-    uint32_t hosts = graph->host_count, even = UINT32_MAX;
+    uint32_t hosts = graph->host_count, even = hosts > 1 ? UINT32_MAX : 0; /* of ports for each of the others */
     for (uint32_t host = 0; host < hosts && hosts > 1; host++) {
         uint32_t each = graph->free_ports[host] / (hosts - 1);
         even = each < even ? each : even;
