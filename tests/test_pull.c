@@ -56,7 +56,7 @@ static struct flow *flow_of(const struct bench *bench, uint32_t src)
 
 static struct pull_state *state_of(const struct bench *bench, uint32_t src)
 {
-    return (struct pull_state *)flow_tail(bench->endpoint, flow_of(bench, src));
+    return (struct pull_state *)(flow_tail(flow_of(bench, src)) + bench->endpoint->pull_offset);
 }
 
 static struct pull_list *list_of(const struct bench *bench, uint8_t which)

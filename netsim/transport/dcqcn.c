@@ -118,17 +118,20 @@ static const struct transport_profile_row profile_rows[] = {
 #define ALPHA_ONE (UINT64_C(1) << 32)
 
 struct dcqcn_shared {
+    uint64_t window_bytes; /* first: read by the endpoint */
     struct dcqcn_params params;
-    uint64_t line_bps, window_bytes;
+    uint64_t line_bps;
 };
 
 struct dcqcn_state {
-    uint64_t window_bytes;
     uint64_t rate_bps, target_bps, alpha; /* alpha in 2^-32 */
-    uint64_t cut_ps, alpha_ps, raise_ps;  /* last cut, and when the others are due */
+    uint64_t cut_ps, alpha_ps;            /* last cut, and when alpha falls */
     uint64_t sent_bytes;                  /* since the last increase by bytes */
-    uint32_t by_time, by_bytes, hyper;    /* increases since the last cut */
+    uint32_t by_time;                     /* increases since the last cut; so is known when the next one is due */
+    uint16_t by_bytes, hyper;             /* not beyond COUNT_MAX: the line's rate is reached long before */
 };
+_Static_assert(sizeof(struct dcqcn_state) == 56, "a message in flight is small");
+#define COUNT_MAX UINT16_MAX
 
 static uint64_t at_line_rate(uint64_t value, const struct transport_facts *facts)
 {
@@ -209,7 +212,6 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     state->rate_bps = state->target_bps = shared->line_bps;
     state->alpha = ALPHA_ONE;
     state->alpha_ps = TIME_NEVER_PS; /* until the first cut: the time before says nothing (so in HPCC's published code) */
-    state->window_bytes = shared->window_bytes;
 }
 
 static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
@@ -217,12 +219,18 @@ static void raise(const struct dcqcn_shared *shared, struct dcqcn_state *state)
     uint32_t more = state->by_time > state->by_bytes ? state->by_time : state->by_bytes;
     uint32_t less = state->by_time < state->by_bytes ? state->by_time : state->by_bytes;
     if (less > shared->params.recoveries) {
-        state->target_bps += ++state->hyper * shared->params.hai_bps;
+        state->hyper = (uint16_t)(state->hyper + (state->hyper < COUNT_MAX));
+        state->target_bps += state->hyper * shared->params.hai_bps;
     } else if (more > shared->params.recoveries) {
         state->target_bps += shared->params.ai_bps;
     }
     state->target_bps = state->target_bps < shared->line_bps ? state->target_bps : shared->line_bps;
     state->rate_bps = (state->rate_bps + state->target_bps + 1) / 2;
+}
+
+static uint64_t raise_due_ps(const struct dcqcn_shared *shared, const struct dcqcn_state *state)
+{
+    return state->cut_ps + (state->by_time + UINT64_C(1)) * shared->params.raise_ps;
 }
 
 /* What time has done since the last look. Timers need no events: nobody asks in between. */
@@ -232,10 +240,9 @@ static void time_pass(const struct dcqcn_shared *shared, struct dcqcn_state *sta
         state->alpha -= (state->alpha * shared->params.gain + (1u << GAIN_ONE_LOG2) - 1) >> GAIN_ONE_LOG2;
         state->alpha_ps += shared->params.alpha_ps;
     }
-    while (state->raise_ps <= now_ps && state->rate_bps < shared->line_bps) {
+    while (state->rate_bps < shared->line_bps && raise_due_ps(shared, state) <= now_ps) {
         state->by_time++;
         raise(shared, state);
-        state->raise_ps += shared->params.raise_ps;
     }
 }
 
@@ -251,9 +258,9 @@ static void cut(const struct dcqcn_shared *shared, struct dcqcn_state *state, ui
     state->alpha = state->alpha < ALPHA_ONE ? state->alpha : ALPHA_ONE;
     state->cut_ps = now_ps;
     state->alpha_ps = now_ps + shared->params.alpha_ps;
-    state->raise_ps = now_ps + shared->params.raise_ps;
     state->sent_bytes = 0;
-    state->by_time = state->by_bytes = state->hyper = 0;
+    state->by_time = 0;
+    state->by_bytes = state->hyper = 0;
 }
 
 static void acked(const void *shared_, void *state_, const struct ack_news *news)
@@ -278,12 +285,11 @@ static uint64_t wait_ps(const struct dcqcn_shared *shared, const struct dcqcn_st
     }
     struct dcqcn_state ahead = *state;
     unsigned __int128 left = (unsigned __int128)packet_bytes * 8 * PS_PER_S;
-    while (ahead.rate_bps < shared->line_bps && left > (unsigned __int128)ahead.rate_bps * (ahead.raise_ps - at_ps)) {
-        left -= (unsigned __int128)ahead.rate_bps * (ahead.raise_ps - at_ps);
-        at_ps = ahead.raise_ps;
+    while (ahead.rate_bps < shared->line_bps && left > (unsigned __int128)ahead.rate_bps * (raise_due_ps(shared, &ahead) - at_ps)) {
+        left -= (unsigned __int128)ahead.rate_bps * (raise_due_ps(shared, &ahead) - at_ps);
+        at_ps = raise_due_ps(shared, &ahead);
         ahead.by_time++;
         raise(shared, &ahead);
-        ahead.raise_ps += shared->params.raise_ps;
     }
     return at_ps - now_ps + (uint64_t)((left + ahead.rate_bps - 1) / ahead.rate_bps);
 }
@@ -300,7 +306,7 @@ static uint64_t gap_ps(const void *shared_, void *state_, uint64_t packet_bytes,
     state->sent_bytes += packet_bytes;
     if (state->sent_bytes >= shared->params.raise_bytes) {
         state->sent_bytes -= shared->params.raise_bytes;
-        state->by_bytes++;
+        state->by_bytes = (uint16_t)(state->by_bytes + (state->by_bytes < COUNT_MAX));
         raise(shared, state);
     }
     return wait_ps(shared, state, packet_bytes, now_ps);
@@ -321,7 +327,7 @@ const struct transport transport_dcqcn = {
     .rto_ps = rto_ps,
     .rto_low_ps = rto_low_ps,
     .rto_few = 3, /* IRN: N */
-    .has_window = true,
+    .window = WINDOW_SHARED,
     .prepare = prepare,
     .begin = begin,
     .acked = acked,

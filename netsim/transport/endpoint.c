@@ -57,7 +57,7 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
 {
     const struct transport *transport = endpoint->transport;
     struct flow_facts facts = {.now_ps = now_ps};
-    struct connection *connection = flow->has_connection ? flow_connection(endpoint, flow) : NULL;
+    struct connection *connection = flow->has_connection ? flow_connection(flow) : NULL;
     bool is_begun = connection != NULL && connection->is_begun;
     if (transport->begin == NULL || is_begun) {
         return;
@@ -126,7 +126,10 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     struct flow *flow = flow_at(endpoint, host_id, slot);
     flow->message = *message;
     flow->message.posted_ps = now_ps;
-    flow->parent = parent == NULL ? 0 : parent->number;
+    if (parent != NULL) {
+        flow->has_parent = true;
+        flow->message.post_ns = parent->number;
+    }
     uint32_t packets = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
     __atomic_store_n(&flow->packet_count, packets, __ATOMIC_RELEASE);
     flow_identity_set(flow, host->message_count++);
@@ -196,7 +199,7 @@ void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint6
 void flow_finish(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
     if (flow->has_connection) {
-        connection_finish(endpoint, flow_connection(endpoint, flow), flow->message.src_host, now_ps);
+        connection_finish(endpoint, flow_connection(flow), flow->message.src_host, now_ps);
     } else {
         flow_end(endpoint, flow, slot, now_ps);
     }
@@ -329,20 +332,20 @@ static uint64_t backed_off_ps(uint64_t rto_ps, uint32_t level)
 }
 
 /* A timeout that gave up what was sent before `end`. */
-static void backoff_count(const struct endpoint *endpoint, const struct flow *flow, uint32_t end)
+static void backoff_count(const struct endpoint *endpoint, struct flow *flow, uint32_t end)
 {
-    struct backoff *backoff = backoff_of(endpoint, flow);
-    bool is_repeated = backoff->is_on && !backoff->has_moved;
-    backoff->level = (uint8_t)(backoff->level + (is_repeated && backoff->level < endpoint->backoff_max));
-    backoff->until_seq = end > backoff->until_seq ? end : backoff->until_seq;
-    backoff->is_on = true;
-    backoff->has_moved = false;
+    bool is_repeated = flow->is_backing_off && !flow->has_moved;
+    flow->backoff = (uint8_t)(flow->backoff + (is_repeated && flow->backoff < endpoint->backoff_max));
+    flow->backoff_until = end > flow->backoff_until ? end : flow->backoff_until;
+    flow->is_backing_off = true;
+    flow->has_moved = false;
 }
 
 /* Sends everything again that is out and has been quiet for rto; else looks again when that may be. */
 static uint64_t flow_repeat(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps, uint64_t *next_ps)
 {
-    uint64_t due_ps = flow->progress_ps + backed_off_ps(endpoint->rto_ps, backoff_of(endpoint, flow)->level);
+    union progress *progress = progress_of(endpoint, flow);
+    uint64_t due_ps = progress->moved_ps + backed_off_ps(endpoint->rto_ps, flow->backoff);
     if (due_ps > now_ps) {
         *next_ps = due_ps;
         return 0;
@@ -352,8 +355,8 @@ static uint64_t flow_repeat(struct endpoint *endpoint, struct flow *flow, uint64
     if (lost_bytes > 0) {
         backoff_count(endpoint, flow, end);
     }
-    flow->progress_ps = now_ps;
-    *next_ps = now_ps + backed_off_ps(endpoint->rto_ps, backoff_of(endpoint, flow)->level);
+    progress->moved_ps = now_ps;
+    *next_ps = now_ps + backed_off_ps(endpoint->rto_ps, flow->backoff);
     return lost_bytes;
 }
 
@@ -362,7 +365,7 @@ static uint64_t rto_now_ps(const struct endpoint *endpoint, const struct flow *f
 {
     uint32_t under_way = flow->next_seq - flow->acked_count - flow->lost_count;
     bool is_low = endpoint->rto_low_ps > 0 && under_way < endpoint->transport->rto_few;
-    return backed_off_ps(is_low ? endpoint->rto_low_ps : endpoint->rto_ps, backoff_of(endpoint, flow)->level);
+    return backed_off_ps(is_low ? endpoint->rto_low_ps : endpoint->rto_ps, flow->backoff);
 }
 
 /* The same for each packet by itself. Where there is a shorter timeout for few packets, it is due soon enough to see that
@@ -612,6 +615,13 @@ static void queues_look(struct endpoint *endpoint, const struct queue_profile *p
     endpoint->rto_ps += 2 * dark_ps_max(endpoint->config.fabric, &endpoint->config.shape);
 }
 
+/* Whole lines, where an eighth more at most makes it so: else the lines of a flow are not those of the memory. */
+static size_t flow_bytes_of(size_t tail_bytes)
+{
+    size_t bytes = sizeof(struct flow) + tail_bytes, lines_bytes = (bytes + 63) / 64 * 64;
+    return (lines_bytes - bytes) * 8 <= bytes ? lines_bytes : bytes;
+}
+
 /* What stands behind a message or a connection, and behind a message. */
 static void tails_init(struct endpoint *endpoint)
 {
@@ -620,14 +630,16 @@ static void tails_init(struct endpoint *endpoint)
     endpoint->good_offset = (transport->state_bytes + 7) / 8 * 8;
     endpoint->flowlet_offset = endpoint->good_offset + (endpoint->recycles ? sizeof(struct good_entropies) : 0);
     endpoint->pace_offset = endpoint->flowlet_offset + (has_flowlets(endpoint) ? sizeof(struct flowlet) : 0);
-    size_t steer_bytes = sizeof(struct steer) + endpoint->pace_offset + (endpoint->is_paced ? sizeof(uint64_t) : 0);
-    endpoint->connection_bytes = sizeof(struct connection) + steer_bytes;
+    size_t state_bytes = endpoint->pace_offset + (endpoint->is_paced ? sizeof(uint64_t) : 0);
+    endpoint->connection_bytes = sizeof(struct connection) + state_bytes;
+    endpoint->pull_offset = endpoint->config.connections > 0 ? sizeof(struct membership) : state_bytes;
     if (transport->pull != NULL) {
         transport->pull(endpoint->config.transport_values, &endpoint->facts, &endpoint->pull);
-        endpoint->steer_offset = sizeof(struct pull_state);
     }
-    endpoint->backoff_offset = endpoint->steer_offset + (endpoint->config.connections > 0 ? sizeof(struct membership) : steer_bytes);
-    endpoint->tail_bytes = endpoint->backoff_offset + (endpoint->can_lose ? sizeof(struct backoff) : 0);
+    endpoint->progress_offset = endpoint->pull_offset + (transport->pull != NULL ? sizeof(struct pull_state) : 0);
+    endpoint->has_progress = endpoint->repeats_gaps || (endpoint->can_lose && !repeats_singly(endpoint));
+    size_t tail_bytes = endpoint->progress_offset + (endpoint->has_progress ? sizeof(union progress) : 0);
+    endpoint->flow_bytes = flow_bytes_of(tail_bytes);
 }
 
 static void transport_init(struct endpoint *endpoint)
@@ -644,7 +656,7 @@ static void transport_init(struct endpoint *endpoint)
         endpoint->window_packets = 2 * (window_bytes / config->shape.packet_bytes + 1);
     }
     endpoint->recycles = balance_has(config->balance, BALANCE_RECYCLED) && (endpoint->ack != ACK_IN_ORDER || endpoint->has_times);
-    endpoint->probes = endpoint->ack == ACK_COALESCED && transport->has_window;
+    endpoint->probes = endpoint->ack == ACK_COALESCED && transport->window != WINDOW_NONE;
     endpoint->repeats_gaps = transport->repeats_gaps && endpoint->ack == ACK_EACH && balance_has(config->balance, BALANCE_PINNED);
     tails_init(endpoint);
     if (transport->pull != NULL) {

@@ -9,9 +9,10 @@
  *
  * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data
  * packet, or per some of them (enum ack_policy).
- * Memory: 200 B a message in flight, what its transport keeps of it (dcqcn 88 B, nscc 80, hpcc 48, eqds and swift 40,
- * window 8, others nothing) and a ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing
- * for a finished one, whose slot and ring are used again.
+ * Memory: 192 B a message in flight with ideal, window, roce and credit (200 where a timeout is of the whole), 256 with the
+ * others, which keep 40 to 64 B of it to steer it (264: dcqcn that repeats gaps; 24 B more where entropies are recycled), and a
+ * ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing for a finished one, whose
+ * slot and ring are used again. Where there are connections, these keep what steers, and a message has 200 B with nscc as well.
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
  *

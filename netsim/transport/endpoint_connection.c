@@ -78,11 +78,12 @@ void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot
     struct pair *pair = pair_of(endpoint, &endpoint->hosts[host_id], &flow->message);
     struct connection *connection = connection_at(endpoint, pair, pair->posted++ % endpoint->config.connections);
     flow->has_connection = true;
-    *membership_of(endpoint, flow) = (struct membership){&connection->steer, connection->posted++, ID_NONE, ID_NONE};
+    flow->shared_steer = &connection->steer;
+    *membership_of(flow) = (struct membership){connection->posted++, ID_NONE};
     if (connection->head == ID_NONE) {
         connection->head = slot;
     } else {
-        membership_of(endpoint, flow_at(endpoint, host_id, connection->tail))->next_slot = slot;
+        membership_of(flow_at(endpoint, host_id, connection->tail))->next_slot = slot;
     }
     connection->tail = slot;
     flow->waits_turn = connection->cursor != ID_NONE;
@@ -94,11 +95,11 @@ void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot
 
 void connection_sent_all(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    struct connection *connection = flow_connection(endpoint, flow);
+    struct connection *connection = flow_connection(flow);
     if (connection->cursor != slot) {
         return; /* it had been before, and went back */
     }
-    connection->cursor = membership_of(endpoint, flow)->next_slot;
+    connection->cursor = membership_of(flow)->next_slot;
     if (connection->cursor != ID_NONE) {
         struct flow *next = flow_at(endpoint, flow->message.src_host, connection->cursor);
         next->waits_turn = false;
@@ -115,7 +116,7 @@ void connection_wake(struct endpoint *endpoint, const struct connection *connect
         if (flow->allowed_ports != 0) {
             flow_wake(endpoint, flow, slot, now_ps);
         }
-        slot = slot == connection->cursor ? ID_NONE : membership_of(endpoint, flow)->next_slot;
+        slot = slot == connection->cursor ? ID_NONE : membership_of(flow)->next_slot;
     }
 }
 
@@ -128,7 +129,7 @@ void connection_finish(struct endpoint *endpoint, struct connection *connection,
         if (flow->acked_count < flow->packet_count) {
             return;
         }
-        connection->head = membership_of(endpoint, flow)->next_slot;
+        connection->head = membership_of(flow)->next_slot;
         connection->tail = connection->head == ID_NONE ? ID_NONE : connection->tail;
         flow_end(endpoint, flow, slot, now_ps);
     }
@@ -142,23 +143,21 @@ static struct flow *held_take(const struct endpoint *endpoint, struct connection
 {
     for (uint32_t *link = &connection->held; *link != ID_NONE;) {
         struct flow *flow = flow_at(endpoint, src_host, *link);
-        struct membership *member = membership_of(endpoint, flow);
-        if (member->ordinal == ordinal) {
-            *link = member->held_next;
+        if (membership_of(flow)->ordinal == ordinal) {
+            *link = flow->held_next;
             return flow;
         }
-        link = &member->held_next;
+        link = &flow->held_next;
     }
     return NULL;
 }
 
 void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    struct connection *connection = flow_connection(endpoint, flow);
+    struct connection *connection = flow_connection(flow);
     uint32_t src_host = flow->message.src_host;
-    struct membership *member = membership_of(endpoint, flow);
-    if (member->ordinal != connection->delivered) {
-        member->held_next = connection->held;
+    if (membership_of(flow)->ordinal != connection->delivered) {
+        flow->held_next = connection->held;
         connection->held = slot;
         return;
     }

@@ -36,12 +36,12 @@ static inline const struct flow *packet_flow(const struct endpoint *endpoint, ui
 }
 
 /* The lines of it (struct flow): the receiver's, or those of the sender. */
-static inline void flow_fetch(const struct endpoint *endpoint, const struct flow *flow, const struct packet *packet)
+static inline void flow_fetch(const struct flow *flow, const struct packet *packet)
 {
     __builtin_prefetch(flow);
     if (!is_data(packet)) {
         lines_fetch(&flow->allowed_ports, 2);
-        __builtin_prefetch(flow_tail(endpoint, flow) + endpoint->steer_offset);
+        __builtin_prefetch(flow_tail(flow));
     }
 }
 
@@ -94,7 +94,7 @@ void endpoint_expect(const struct endpoint *endpoint, uint32_t host, const struc
         last[is_data(packet)] = way;
         const struct flow *flow = packet_flow(endpoint, host, packet);
         if (what == EXPECT_FIRST) {
-            flow_fetch(endpoint, flow, packet);
+            flow_fetch(flow, packet);
         } else {
             ring_fetch(endpoint, flow, packet);
         }

@@ -1,7 +1,6 @@
 /* Slots of messages, and the rings that remember single packets.
  *
- * A chunk is eight flows of three lines each, then their eight tails: what the transport keeps is packed behind the lines that
- * every packet touches.
+ * A chunk is eight flows of three lines, each with its tail behind it.
  *
  * A ring holds, for a power of two n of consecutive sequence numbers, what the two ends must know of each packet. flow.ring
  * points to its middle, so that what is used most is found without knowing what else there is:
@@ -23,7 +22,7 @@ static void host_add_chunk(struct endpoint *endpoint, uint32_t host_id)
 {
     struct host *host = &endpoint->hosts[host_id];
     assert((host->chunk_count + 1) * CHUNK_FLOWS <= FLOW_SLOTS_MAX);
-    struct flow *chunk = arena_alloc_array(endpoint->arena, CHUNK_FLOWS, sizeof(struct flow) + endpoint->tail_bytes);
+    struct flow *chunk = arena_alloc_array(endpoint->arena, CHUNK_FLOWS, endpoint->flow_bytes);
     vec_push(endpoint->arena, host->chunks, host->chunk_count, host->chunk_capacity) = chunk;
     if (host->chunk_count == 1) {
         endpoint->first_chunks[host_id] = chunk;
@@ -78,10 +77,9 @@ uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id)
     uint8_t generation = (flow->generation + 1) & 7;
     uint64_t queued_ports = flow->queued_ports; /* the message before may have left the slot in rings */
     flow_clear(flow, generation);
-    flow->place = slot % CHUNK_FLOWS & 63;
     flow->ring_mask = UINT32_MAX;
     flow->queued_ports = queued_ports;
-    memset(flow_tail(endpoint, flow), 0, endpoint->tail_bytes);
+    memset(flow_tail(flow), 0, endpoint->flow_bytes - sizeof *flow);
     return slot;
 }
 

@@ -49,8 +49,9 @@ struct parent {
     uint32_t number, next_free;       /* in host.parents */
 };
 
-/* Three lines: the receiver's with what both read, the sender's, what is seldom looked at. A packet touches one of them at
- * the receiver and two at the sender. What is wanted by some transports alone, or never at the same time, shares its place. */
+/* Three lines: the receiver's with what both read, the sender's, what is seldom looked at. Behind them what only some keep (the
+ * tail), a fourth line of most. A packet touches one of them at the receiver and three at the sender. What is never wanted at
+ * the same time shares its place. */
 struct flow {
     uint64_t *ring;         /* both: bits and times of so many packets, see below; NULL: none */
     uint32_t ring_mask;     /* both: entries - 1, a power of two less one; UINT32_MAX: no ring */
@@ -61,7 +62,8 @@ struct flow {
             uint32_t received_end;     /* one past the highest that has come */
             uint32_t unanswered_bytes; /* accepted since the last ACK */
         };
-        uint64_t delivered_ps; /* once all has come; read by the sender after the last ACK */
+        uint32_t held_next;    /* once all has come, too early for its connection: the next one of those, see there */
+        uint64_t delivered_ps; /* once it is delivered; read by the sender after the last ACK */
     };
     uint64_t reorder_sum;
     uint32_t reordered, reorder_max;
@@ -72,7 +74,7 @@ struct flow {
                                nacked_last have come since, or not itself */
     uint16_t ack_number;    /* of the next ACK (ACK_COALESCED) */
     uint8_t generation;     /* both */
-    uint8_t place : 6;      /* both: in its chunk */
+    uint8_t has_parent : 1; /* both: part of a message, see parent_of */
     uint8_t has_connection : 1; /* both; else the message is one of its own */
     uint8_t is_local : 1;
 
@@ -85,49 +87,48 @@ struct flow {
     uint32_t number;        /* low part of flow_identity */
     struct message message; /* both; its first words are in this line */
     uint64_t timer_ps;      /* when the timer that counts is due (I4) */
-    union {
-        uint64_t progress_ps; /* last acknowledgement of something new, or last repeat; for a timeout of the whole */
-        uint64_t gap_end;     /* repeats_gaps: what is missing before it has been sent again */
-    };
     uint8_t number_high;
-    uint8_t is_paced : 1;   /* a timer is set to when the pace allows a packet */
-    uint8_t has_asked : 1;  /* an answer will come: the last new packet asked for one, or a probe since */
-    bool is_early;          /* software and NIC are still busy with it */
-    bool waits_turn;        /* others of the connection have packets to send first */
+    bool is_paced : 1;      /* a timer is set to when the pace allows a packet */
+    bool has_asked : 1;     /* an answer will come: the last new packet asked for one, or a probe since */
+    bool is_early : 1;      /* software and NIC are still busy with it */
+    bool waits_turn : 1;    /* others of the connection have packets to send first */
+    /* Timeouts that follow each other without anything new acknowledged between them double the next one, from the second on
+     * (RFC 6298, 5.5). As an acknowledgement may be for the first copy of what was sent twice, the longer timeout stays until
+     * all that was out at the last one is acknowledged (Karn's rule, ibid. 3). */
+    bool is_backing_off : 1; /* there was a timeout */
+    bool has_moved : 1;      /* something new was acknowledged since the last one */
+    uint8_t backoff;         /* the timeout is so often doubled */
+    uint32_t backoff_until;  /* base_seq that ends it */
     uint32_t nacks;
     union {
         uint32_t lost_seq;  /* no packet to be sent again is before it */
         uint32_t sent_end;  /* ACK_IN_ORDER: all before it were sent once, also where the sender has gone back */
         uint32_t free_next; /* of a free slot */
     };
-    uint32_t parent;        /* both: number + 1; 0: a message that is whole */
+    union {
+        struct steer steer;          /* its own */
+        struct steer *shared_steer;  /* both: of its connection, where there are such */
+    };
 };
 _Static_assert(FLOW_PACKETS_MAX == 1 << 24, "flow.nacked_last");
 _Static_assert(sizeof(struct flow) == 192 && offsetof(struct flow, allowed_ports) == 64, "three lines");
 
-/* Behind the flows of a chunk their tails: struct pull_state, where receivers hand out credit, then its own struct steer or,
- * where there are connections, this. */
+/* The tail of a flow: the rest of its own struct steer or, where there are connections, this; then struct pull_state, where
+ * receivers hand out credit, and union progress, where there is a timeout of the whole or gaps are repeated. */
 struct membership {
-    struct steer *steer;    /* of the connection */
     uint32_t ordinal;       /* both: in the connection */
     uint32_t next_slot;     /* sender's */
-    uint32_t held_next;     /* receiver's */
 };
 
-/* Of the sender, at the end of a tail: timeouts that follow each other without anything new acknowledged between them double
- * the next one, from the second on (RFC 6298, 5.5). As an acknowledgement may be for the first copy of what was sent twice,
- * the longer timeout stays until all that was out at the last one is acknowledged (Karn's rule, ibid. 3). */
+union progress {
+    uint64_t moved_ps; /* last acknowledgement of something new, or last repeat; for a timeout of the whole */
+    uint64_t gap_end;  /* repeats_gaps: what is missing before it has been sent again */
+};
+
 #define BACKOFF_MIN 10 /* the most that a timeout doubles, more where links are slow: 0.1 s of the default of 100 us */
 #define BACKOFF_MAX 20
-struct backoff {
-    uint32_t until_seq; /* base_seq that ends it */
-    uint8_t level;      /* the timeout is so often doubled */
-    bool is_on;         /* there was a timeout */
-    bool has_moved;     /* something new was acknowledged since the last one */
-};
 
 #define CHUNK_FLOWS 8
-_Static_assert(CHUNK_FLOWS <= 1 << 6, "flow.place");
 #define RING_LOG2_MAX 24
 #define RING_LOG2_COALESCED_MAX 17 /* an arrival has so many bits for its place: 545 MB in flight of a message */
 
@@ -248,10 +249,10 @@ struct endpoint {
     bool repeats_gaps;       /* what is acknowledged past a packet means that it is lost */
     bool is_paced;           /* by the transport */
     size_t good_offset, flowlet_offset, pace_offset; /* in steer->state */
-    size_t steer_offset;     /* of struct steer or struct membership in a tail */
+    size_t flow_bytes;       /* with the tail */
+    size_t pull_offset, progress_offset; /* in a tail */
+    bool has_progress;
     uint32_t backoff_max;    /* doublings */
-    size_t backoff_offset;   /* of struct backoff in a tail; where packets can be lost */
-    size_t tail_bytes;
     size_t connection_bytes;
 };
 
@@ -270,30 +271,34 @@ static inline struct port_set host_routes(const struct endpoint *endpoint, uint3
 
 static inline struct flow *flow_at(const struct endpoint *endpoint, uint32_t host, uint32_t slot)
 {
-    return slot < CHUNK_FLOWS ? endpoint->first_chunks[host] + slot
-                              : endpoint->hosts[host].chunks[slot / CHUNK_FLOWS] + slot % CHUNK_FLOWS;
+    struct flow *chunk = slot < CHUNK_FLOWS ? endpoint->first_chunks[host] : endpoint->hosts[host].chunks[slot / CHUNK_FLOWS];
+    return (struct flow *)((uint8_t *)chunk + slot % CHUNK_FLOWS * endpoint->flow_bytes);
 }
 
-static inline uint8_t *flow_tail(const struct endpoint *endpoint, const struct flow *flow)
+static inline uint8_t *flow_tail(const struct flow *flow)
 {
-    return (uint8_t *)(flow + (CHUNK_FLOWS - flow->place)) + flow->place * endpoint->tail_bytes;
+    return (uint8_t *)(flow + 1);
 }
 
-static inline struct membership *membership_of(const struct endpoint *endpoint, const struct flow *flow)
+static inline struct membership *membership_of(const struct flow *flow)
 {
-    return (struct membership *)(flow_tail(endpoint, flow) + endpoint->steer_offset);
+    return (struct membership *)flow_tail(flow);
+}
+
+static inline union progress *progress_of(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return (union progress *)(flow_tail(flow) + endpoint->progress_offset);
 }
 
 /* Its own, or of its connection. */
 static inline struct steer *steer_of(const struct endpoint *endpoint, const struct flow *flow)
 {
-    uint8_t *own = flow_tail(endpoint, flow) + endpoint->steer_offset;
-    return endpoint->config.connections == 0 ? (struct steer *)own : ((struct membership *)own)->steer;
+    return endpoint->config.connections == 0 ? (struct steer *)&flow->steer : flow->shared_steer;
 }
 
-static inline struct connection *flow_connection(const struct endpoint *endpoint, const struct flow *flow)
+static inline struct connection *flow_connection(const struct flow *flow)
 {
-    return connection_of(membership_of(endpoint, flow)->steer);
+    return connection_of(flow->shared_steer);
 }
 
 /* No packet starts before; only where the transport paces. */
@@ -415,28 +420,21 @@ static inline bool repeats_singly(const struct endpoint *endpoint)
     return endpoint->has_times && endpoint->ack != ACK_IN_ORDER;
 }
 
-static inline struct backoff *backoff_of(const struct endpoint *endpoint, const struct flow *flow)
-{
-    return (struct backoff *)(flow_tail(endpoint, flow) + endpoint->backoff_offset);
-}
-
 /* Something new is acknowledged. */
-static inline void backoff_moves(const struct endpoint *endpoint, const struct flow *flow)
+static inline void backoff_moves(struct flow *flow)
 {
-    if (!endpoint->can_lose) {
-        return;
-    }
-    struct backoff *backoff = backoff_of(endpoint, flow);
-    backoff->has_moved = true;
-    if (backoff->is_on && flow->base_seq >= backoff->until_seq) {
-        *backoff = (struct backoff){0};
+    flow->has_moved = true;
+    if (__builtin_expect(flow->is_backing_off, 0) && flow->base_seq >= flow->backoff_until) {
+        flow->is_backing_off = flow->has_moved = false;
+        flow->backoff = 0;
+        flow->backoff_until = 0;
     }
 }
 
 static inline void progress_note(const struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 {
-    if (!repeats_singly(endpoint)) {
-        flow->progress_ps = now_ps;
+    if (endpoint->has_progress && !repeats_singly(endpoint)) {
+        progress_of(endpoint, flow)->moved_ps = now_ps;
     }
 }
 
@@ -538,9 +536,10 @@ void connection_finish(struct endpoint *endpoint, struct connection *connection,
 void connection_deliver(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
 
 struct parent *parent_take(struct endpoint *endpoint, const struct message *message, uint32_t count);
+/* Its number stands where a message that is whole keeps what posting takes: that of a part, its parent knows. */
 static inline struct parent *parent_of(const struct endpoint *endpoint, const struct flow *flow)
 {
-    return flow->parent == 0 ? NULL : endpoint->hosts[flow->message.src_host].parents[flow->parent - 1];
+    return flow->has_parent ? endpoint->hosts[flow->message.src_host].parents[flow->message.post_ns - 1] : NULL;
 }
 /* One more segment is acknowledged, with this fate. True for the last one: message and fate are then the whole's. */
 bool parent_finish(struct endpoint *endpoint, struct parent *parent, struct message *message, struct message_fate *fate);

@@ -20,7 +20,7 @@ enum { IN_REPEAT = 1, IN_ACTIVE = 2, IN_IDLE = 4 };
 
 static struct pull_state *pull_state(const struct endpoint *endpoint, struct flow *flow)
 {
-    return (struct pull_state *)flow_tail(endpoint, flow);
+    return (struct pull_state *)(flow_tail(flow) + endpoint->pull_offset);
 }
 
 /* ---- the sender's half ------------------------------------------------------------------------------------ */

@@ -171,7 +171,7 @@ static void trimmed_receive(struct endpoint *endpoint, struct flow *flow, const 
     if (endpoint->ack != ACK_IN_ORDER) {
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
         flow->nacked_last = packet->seq > flow->nacked_last ? packet->seq : flow->nacked_last;
-        flow->has_nacked = endpoint->ack == ACK_COALESCED && endpoint->transport->has_window;
+        flow->has_nacked = endpoint->ack == ACK_COALESCED && endpoint->transport->window != WINDOW_NONE;
         if (flow->has_nacked && flow->unanswered_bytes > 0) {
             arrivals_tell(endpoint, flow, packet, now_ps);
         }

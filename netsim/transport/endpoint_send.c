@@ -33,7 +33,7 @@ static inline bool window_is_open(const struct endpoint *endpoint, struct flow *
     if (__builtin_expect(endpoint->transport->pull != NULL, 0)) {
         return pull_may_send(endpoint, flow);
     }
-    return transport_may_send(endpoint->transport, steer->state, steer->flight_bytes, packet_bytes);
+    return transport_may_send(endpoint->transport, endpoint->shared, steer->state, steer->flight_bytes, packet_bytes);
 }
 
 static inline bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, const struct steer *steer)
@@ -254,12 +254,12 @@ static struct packet_parts packet_next(const struct endpoint *endpoint, struct f
     };
 }
 
-static void lost_clear(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
+static void lost_clear(struct flow *flow, uint32_t seq)
 {
     set_remove(flow, SET_LOST, seq);
     flow->lost_count--;
     if (flow->has_connection) {
-        flow_connection(endpoint, flow)->lost_count--;
+        flow_connection(flow)->lost_count--;
     }
 }
 
@@ -269,7 +269,7 @@ static inline bool sent_note(const struct endpoint *endpoint, struct flow *flow,
     bool is_in_order = endpoint->ack == ACK_IN_ORDER, is_repeat = is_in_order && seq < flow->sent_end;
     flow->sent_count++;
     if (__builtin_expect(flow->lost_count > 0, 0)) {
-        lost_clear(endpoint, flow, seq);
+        lost_clear(flow, seq);
         flow->lost_seq++;
         return true;
     }
@@ -432,7 +432,7 @@ void packet_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
     flow->lost_seq = flow->lost_count == 0 || seq < flow->lost_seq ? seq : flow->lost_seq;
     flow->lost_count++;
     if (flow->has_connection) {
-        flow_connection(endpoint, flow)->lost_count++;
+        flow_connection(flow)->lost_count++;
     }
     steer_of(endpoint, flow)->flight_bytes -= flow_packet_bytes(endpoint, flow, seq);
 }
@@ -444,7 +444,7 @@ static inline uint64_t packet_acked(const struct endpoint *endpoint, struct flow
     set_add(flow, SET_ACKED, seq);
     flow->acked_count++;
     if (__builtin_expect(flow->lost_count > 0, 0) && set_has(flow, SET_LOST, seq)) {
-        lost_clear(endpoint, flow, seq);
+        lost_clear(flow, seq);
         return bytes;
     }
     steer->flight_bytes -= bytes;
@@ -530,14 +530,15 @@ static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow
 static uint64_t gaps_give_up(struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
     uint64_t lost_bytes = 0;
-    uint32_t first = flow->gap_end > flow->base_seq ? (uint32_t)flow->gap_end : flow->base_seq;
+    union progress *progress = progress_of(endpoint, flow);
+    uint32_t first = progress->gap_end > flow->base_seq ? (uint32_t)progress->gap_end : flow->base_seq;
     for (uint32_t gap = first; gap < seq; gap++) {
         if (!set_has(flow, SET_ACKED, gap) && !set_has(flow, SET_LOST, gap)) {
             packet_give_up(endpoint, flow, gap);
             lost_bytes += flow_packet_bytes(endpoint, flow, gap);
         }
     }
-    flow->gap_end = seq > flow->gap_end ? seq : flow->gap_end;
+    progress->gap_end = seq > progress->gap_end ? seq : progress->gap_end;
     return lost_bytes;
 }
 
@@ -571,7 +572,7 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
     if (news.bytes > 0) {
         endpoint->hosts[host_id].counters.moved_ps = now_ps;
         progress_note(endpoint, flow, now_ps);
-        backoff_moves(endpoint, flow);
+        backoff_moves(flow);
     }
     if (endpoint->transport->acked != NULL) {
         endpoint->transport->acked(endpoint->shared, steer->state, &news);
@@ -629,6 +630,6 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
     progress_note(endpoint, flow, now_ps);
     flow_wake(endpoint, flow, slot, now_ps);
     if (flow->has_connection) {
-        connection_wake(endpoint, flow_connection(endpoint, flow), packet->dst, now_ps);
+        connection_wake(endpoint, flow_connection(flow), packet->dst, now_ps);
     }
 }

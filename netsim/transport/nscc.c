@@ -118,7 +118,9 @@ static const struct transport_profile_row profile_rows[] = {
 
 struct nscc_shared {
     uint64_t network_rtt_ps, target_ps, gate_ps, rate_bps;
-    int64_t packet_bytes, window_bytes_max, window_bytes_first;
+    int64_t packet_bytes;
+    uint32_t window_bytes_max, window_bytes_first;
+    uint32_t delay_log2; /* delays are kept in 2^delay_log2 ps */
     uint64_t duplex_bytes, window_parts;
     bool has_quick_adapt;
     double alpha;    /* bytes per ps: proportional increase */
@@ -128,10 +130,10 @@ struct nscc_shared {
 };
 
 /* What is in flight of a message is less than 2^31 B (RING_LOG2_COALESCED_MAX packets of PACKET_BYTES_MAX), so counts of it
- * need no more, and leave a bit; those of a connection stay there. */
+ * need no more, and leave a bit; those of a connection stay there. So do windows. */
 struct nscc_state {
-    int64_t window_bytes, window_bytes_max; /* never negative, and read by the endpoint */
-    uint64_t base_rtt_ps, delay_ps_mean;
+    uint32_t window_bytes, window_bytes_max; /* read by the endpoint */
+    uint32_t base_rtt, delay_mean;           /* in 2^delay_log2 ps */
     int64_t increase;             /* bytes times bytes, to be divided by the window */
     uint32_t received_bytes;      /* since the increase was applied: some packets, and what one ACK reports */
     uint32_t achieved_bytes;      /* acknowledged in this period of quick adapt; not beyond 2^32 - 1 */
@@ -141,7 +143,7 @@ struct nscc_state {
     uint32_t is_armed : 1;
     uint64_t adapt_ps, decreased_ps, adjusted_ps;
 };
-_Static_assert(sizeof(struct nscc_state) == 80, "a message in flight is small");
+_Static_assert(sizeof(struct nscc_state) == 64, "a message in flight is small: this is its fourth line");
 
 #define BYTES_MAX ((UINT32_C(1) << 31) - 1)
 static uint32_t bytes_bound(uint64_t bytes)
@@ -235,6 +237,22 @@ static uint64_t window_bytes_first(const struct nscc_params *params, const struc
     return first_bytes < most_bytes ? first_bytes : most_bytes;
 }
 
+static uint32_t window_bound_max(uint64_t window_bytes)
+{
+    return window_bytes < UINT32_MAX ? (uint32_t)window_bytes : UINT32_MAX;
+}
+
+/* 32 bits hold DELAYS_MAX times what is usual: 0, and nothing is rounded, up to 0.13 ms of round trip and target. */
+#define DELAYS_MAX 32
+static uint32_t delay_log2_of(uint64_t usual_ps)
+{
+    uint32_t log2 = 0;
+    while (usual_ps * DELAYS_MAX >> log2 > UINT32_MAX) {
+        log2++;
+    }
+    return log2;
+}
+
 static void prepare(const void *values, const struct transport_facts *facts, void *shared_)
 {
     const struct nscc_params *params = values;
@@ -249,9 +267,10 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
         .gate_ps = facts->gate_ps,
         .rate_bps = facts_rate_bps(facts),
         .packet_bytes = (int64_t)facts->packet_bytes,
-        .window_bytes_max = (int64_t)window_bytes_max(values, facts),
-        .window_bytes_first = (int64_t)window_bytes_first(params, facts),
+        .window_bytes_max = window_bound_max(window_bytes_max(values, facts)),
+        .window_bytes_first = window_bound_max(window_bytes_first(params, facts)),
         .window_parts = parts_of(params->window),
+        .delay_log2 = delay_log2_of(facts->base_rtt_ps > target_ps ? facts->base_rtt_ps : target_ps),
         .duplex_bytes = duplex_bytes(facts),
         .has_quick_adapt = params->has_quick_adapt,
         .alpha = 4 * payload_bytes * scale_bdp * scale_delay / (double)target_ps,
@@ -267,22 +286,32 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     struct nscc_state *state = state_;
     state->window_bytes = shared->window_bytes_first;
     state->window_bytes_max = shared->window_bytes_max;
-    state->base_rtt_ps = shared->network_rtt_ps;
+    state->base_rtt = (uint32_t)(shared->network_rtt_ps >> shared->delay_log2);
     state->adjusted_ps = facts->now_ps;
 }
 
 /* ---- delay ------------------------------------------------------------------------------------------------ */
+
+static uint64_t base_rtt_ps(const struct nscc_shared *shared, const struct nscc_state *state)
+{
+    return (uint64_t)state->base_rtt << shared->delay_log2;
+}
+
+static uint64_t delay_ps_mean(const struct nscc_shared *shared, const struct nscc_state *state)
+{
+    return (uint64_t)state->delay_mean << shared->delay_log2;
+}
 
 /* A packet that found all its circuits standing says nothing of how long they are dark, and to wait for them is no queueing
  * (reTCP, NSDI 2020, finds the same of TCP's samples). */
 static void base_rtt_update(const struct nscc_shared *shared, struct nscc_state *state, uint64_t rtt_ps)
 {
     uint64_t longest_ps = rtt_ps + shared->gate_ps;
-    if (rtt_ps != 0 && longest_ps < state->base_rtt_ps) {
-        state->base_rtt_ps = longest_ps;
-        uint64_t way_bytes = line_bytes(longest_ps, shared->rate_bps);
-        int64_t most_bytes = (int64_t)window_of(way_bytes, shared->duplex_bytes, shared->window_parts);
-        state->window_bytes_max = most_bytes > shared->packet_bytes ? most_bytes : shared->packet_bytes;
+    if (rtt_ps != 0 && longest_ps < base_rtt_ps(shared, state)) {
+        state->base_rtt = (uint32_t)(longest_ps >> shared->delay_log2);
+        uint64_t way_bytes = line_bytes(longest_ps, shared->rate_bps), packet_bytes = (uint64_t)shared->packet_bytes;
+        uint64_t most_bytes = window_of(way_bytes, shared->duplex_bytes, shared->window_parts);
+        state->window_bytes_max = window_bound_max(most_bytes > packet_bytes ? most_bytes : packet_bytes);
     }
 }
 
@@ -294,16 +323,18 @@ static void delay_mean_update(const struct nscc_shared *shared, struct nscc_stat
                               bool is_marked)
 {
     bool is_over = !is_marked && delay_ps > shared->target_ps;
-    double sample_ps = is_over ? 0.25 * (double)state->base_rtt_ps : (double)delay_ps;
-    state->delay_ps_mean = (uint64_t)(MEAN_WEIGHT * sample_ps + (1 - MEAN_WEIGHT) * (double)state->delay_ps_mean);
+    double sample_ps = is_over ? 0.25 * (double)base_rtt_ps(shared, state) : (double)delay_ps;
+    double mean_ps = MEAN_WEIGHT * sample_ps + (1 - MEAN_WEIGHT) * (double)delay_ps_mean(shared, state);
+    uint64_t mean = (uint64_t)mean_ps >> shared->delay_log2;
+    state->delay_mean = mean < UINT32_MAX ? (uint32_t)mean : UINT32_MAX;
 }
 
 /* ---- the window ------------------------------------------------------------------------------------------- */
 
-static void window_bound(const struct nscc_shared *shared, struct nscc_state *state)
+static void window_set(const struct nscc_shared *shared, struct nscc_state *state, int64_t window_bytes)
 {
-    state->window_bytes = state->window_bytes < shared->packet_bytes ? shared->packet_bytes : state->window_bytes;
-    state->window_bytes = state->window_bytes > state->window_bytes_max ? state->window_bytes_max : state->window_bytes;
+    window_bytes = window_bytes < shared->packet_bytes ? shared->packet_bytes : window_bytes;
+    state->window_bytes = window_bytes > state->window_bytes_max ? state->window_bytes_max : (uint32_t)window_bytes;
 }
 
 /* The end of a period: true where the window was cut. */
@@ -313,12 +344,12 @@ static bool adapt_now(const struct nscc_shared *shared, struct nscc_state *state
     bool is_due = state->adapt_ps != 0 && is_wanted && state->achieved_bytes < (uint64_t)state->window_bytes_max >> 3;
     if (is_due) {
         int64_t achieved_bytes = (int64_t)state->achieved_bytes;
-        state->window_bytes = achieved_bytes > shared->packet_bytes ? achieved_bytes : shared->packet_bytes;
+        state->window_bytes = (uint32_t)(achieved_bytes > shared->packet_bytes ? achieved_bytes : shared->packet_bytes);
         state->to_ignore_bytes = bytes_bound(news->flight_bytes) & BYTES_MAX;
         state->is_armed = false;
     }
     state->achieved_bytes = 0;
-    state->adapt_ps = news->now_ps + state->base_rtt_ps + shared->target_ps;
+    state->adapt_ps = news->now_ps + base_rtt_ps(shared, state) + shared->target_ps;
     return is_due;
 }
 
@@ -349,7 +380,7 @@ static void increase_by_distance(const struct nscc_shared *shared, struct nscc_s
     if (delay_ps < PS_PER_US) {
         state->fast_bytes = bytes_bound(state->fast_bytes + bytes) & BYTES_MAX;
         if (state->fast_bytes > (uint64_t)state->window_bytes || state->is_fast) {
-            state->window_bytes = (int64_t)((double)state->window_bytes + (double)bytes * shared->fast);
+            window_set(shared, state, (int64_t)((double)state->window_bytes + (double)bytes * shared->fast));
             state->is_fast = true;
             return;
         }
@@ -365,12 +396,13 @@ static void decrease(const struct nscc_shared *shared, struct nscc_state *state,
 {
     state->is_fast = false;
     state->fast_bytes = 0;
-    if (state->delay_ps_mean <= shared->target_ps || now_ps - state->decreased_ps <= state->base_rtt_ps) {
+    uint64_t delay_ps = delay_ps_mean(shared, state);
+    if (delay_ps <= shared->target_ps || now_ps - state->decreased_ps <= base_rtt_ps(shared, state)) {
         return;
     }
-    double mean_ps = (double)state->delay_ps_mean;
+    double mean_ps = (double)delay_ps;
     double factor = 1 - 0.8 * (mean_ps - (double)shared->target_ps) / mean_ps;
-    state->window_bytes = (int64_t)((double)state->window_bytes * (factor > 0.5 ? factor : 0.5));
+    window_set(shared, state, (int64_t)((double)state->window_bytes * (factor > 0.5 ? factor : 0.5)));
     state->decreased_ps = now_ps;
 }
 
@@ -380,9 +412,9 @@ static void increase_apply(const struct nscc_shared *shared, struct nscc_state *
     if (state->received_bytes <= 8 * (uint64_t)shared->packet_bytes && !is_period_over) {
         return;
     }
-    state->window_bytes += state->increase / state->window_bytes;
+    window_set(shared, state, state->window_bytes + state->increase / state->window_bytes);
     if (is_period_over) {
-        state->window_bytes = (int64_t)((double)state->window_bytes + shared->eta);
+        window_set(shared, state, (int64_t)((double)state->window_bytes + shared->eta));
         state->adjusted_ps = now_ps;
     }
     state->increase = 0;
@@ -400,9 +432,8 @@ static void window_update(const struct nscc_shared *shared, struct nscc_state *s
     } else if (is_above) {
         decrease(shared, state, news->now_ps);
     }
-    window_bound(shared, state);
+    window_set(shared, state, state->window_bytes); /* its bound may have come down */
     increase_apply(shared, state, news->now_ps);
-    window_bound(shared, state);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------- */
@@ -420,10 +451,11 @@ static void acked(const void *shared_, void *state_, const struct ack_news *news
     state->achieved_bytes = (uint32_t)(achieved_bytes < UINT32_MAX ? achieved_bytes : UINT32_MAX);
     state->received_bytes += (uint32_t)news->bytes;
     ignored_count(state, news->bytes);
-    uint64_t delay_ps = state->delay_ps_mean;
+    uint64_t delay_ps = delay_ps_mean(shared, state);
     if (news->rtt_ps != 0) {
         base_rtt_update(shared, state, news->rtt_ps);
-        delay_ps = news->rtt_ps > state->base_rtt_ps ? news->rtt_ps - state->base_rtt_ps : 0;
+        uint64_t base_ps = base_rtt_ps(shared, state);
+        delay_ps = news->rtt_ps > base_ps ? news->rtt_ps - base_ps : 0;
         delay_mean_update(shared, state, delay_ps, news->is_marked);
     }
     if (!quick_adapt(shared, state, news, false, delay_ps)) {
@@ -440,8 +472,7 @@ static void nacked(const void *shared_, void *state_, const struct ack_news *new
     delay_mean_update(shared, state, shared->network_rtt_ps, true);
     state->is_armed = true;
     if (!quick_adapt(shared, state, news, true, 0)) {
-        state->window_bytes -= (int64_t)news->bytes;
-        window_bound(shared, state);
+        window_set(shared, state, state->window_bytes - (int64_t)news->bytes);
     }
 }
 
@@ -450,8 +481,7 @@ static void timed_out(const void *shared_, void *state_, uint64_t lost_bytes, ui
     const struct nscc_shared *shared = shared_;
     struct nscc_state *state = state_;
     (void)now_ps;
-    state->window_bytes -= (int64_t)lost_bytes;
-    window_bound(shared, state);
+    window_set(shared, state, state->window_bytes - (int64_t)lost_bytes);
 }
 
 const struct transport transport_nscc = {
@@ -471,8 +501,7 @@ const struct transport transport_nscc = {
     .rto_ps = rto_ps,
     .prepare = prepare,
     .begin = begin,
-    .has_window = true,
-    .has_window_max = true,
+    .window = WINDOW_BOUNDED,
     .acked = acked,
     .nacked = nacked,
     .timed_out = timed_out,

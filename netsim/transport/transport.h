@@ -41,7 +41,7 @@ enum ack_policy {
     ACK_COALESCED, /* selective ACKs that report all that came: for the first packet of a message, a marked one, one
                       that asks for it, every ack_bytes, and once more when the gaps before one that asked are filled. The
                       last packet of a message asks, repeats do, one that shuts the window does, and all packets where
-                      has_window_max says that the window is too small to wait for ack_bytes. Where there is a window, a
+                      WINDOW_BOUNDED says that the window is too small to wait for ack_bytes. Where there is a window, a
                       NACK brings one of what has come, and all is answered until what was sent before it is there: else
                       what the sender has not heard of can fill the window that the NACK has cut, until its timeout.
                       Where an ACK has cut it so, the sender asks (endpoint_send.c, probe_if_stuck) */
@@ -82,6 +82,14 @@ struct transport_profile_row {
     const char *why;                          /* which behaviour of whom this is, with its source, or that it is assumed */
 };
 
+/* What may be in flight of a message. */
+enum window_kind {
+    WINDOW_NONE,
+    WINDOW_SHARED,  /* of all messages: what is shared begins with a uint64_t, in bytes */
+    WINDOW_WIDE,    /* the state begins with a uint64_t, in 2^-window_log2 B */
+    WINDOW_BOUNDED, /* ACK_COALESCED: the state begins with two uint32_t: the window in bytes, and the most that it may be now */
+};
+
 struct transport {
     const char *name;
     const char *summary;
@@ -95,9 +103,8 @@ struct transport {
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
     bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged; has times */
     bool wants_hops;            /* flow_facts.hops */
-    bool has_window;            /* the state begins with a uint64_t: what may be in flight, in 2^-window_log2 B */
-    uint8_t window_log2;
-    bool has_window_max;        /* ACK_COALESCED: behind it another one in bytes, the most that it may be now */
+    enum window_kind window;
+    uint8_t window_log2;        /* WINDOW_WIDE: in 2^-window_log2 B */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
     /* The queues that the transport wants in switches, written into *profile, which holds plain ones
      * (queue.h). NULL: plain ones. Class 0 is for data; ACKs and the like go to class 1 where there is one. */
@@ -137,13 +144,16 @@ static inline enum ack_policy transport_ack(const struct transport *transport, c
 }
 
 /* May `packet_bytes` more leave while `flight_bytes` are not acknowledged? One packet always may. */
-static inline bool transport_may_send(const struct transport *transport, const void *state, uint64_t flight_bytes,
-                                      uint64_t packet_bytes)
+static inline bool transport_may_send(const struct transport *transport, const void *shared, const void *state,
+                                      uint64_t flight_bytes, uint64_t packet_bytes)
 {
-    if (!transport->has_window || flight_bytes == 0) {
+    if (transport->window == WINDOW_NONE || flight_bytes == 0) {
         return true;
     }
-    const uint64_t *window = (const uint64_t *)state;
+    if (transport->window == WINDOW_BOUNDED) {
+        return flight_bytes + packet_bytes <= *(const uint32_t *)state;
+    }
+    const uint64_t *window = (const uint64_t *)(transport->window == WINDOW_SHARED ? shared : state);
     return flight_bytes + packet_bytes <= *window >> transport->window_log2;
 }
 
@@ -152,7 +162,7 @@ static inline bool transport_may_send(const struct transport *transport, const v
  * packet: a quarter is on the safe side (7/24 at 24 packets). */
 static inline bool transport_is_tight(const struct transport *transport, const void *state)
 {
-    return transport->has_window_max && ((const uint64_t *)state)[1] < 4 * (uint64_t)transport->ack_bytes;
+    return transport->window == WINDOW_BOUNDED && ((const uint32_t *)state)[1] < 4 * (uint64_t)transport->ack_bytes;
 }
 
 const struct transport *transport_find(const char *name);

@@ -40,21 +40,12 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
     shared->window_bytes = window_bytes_max(values, facts);
 }
 
-static void begin(const void *shared_, void *state, const struct flow_facts *facts)
-{
-    const struct window_shared *shared = shared_;
-    (void)facts;
-    *(uint64_t *)state = shared->window_bytes;
-}
-
 const struct transport transport_window = {
     .name = "window",
     .summary = "a fixed window of one bandwidth-delay product, an ACK per packet",
     .params = PARAM_TABLE(struct window_params, rows),
     .shared_bytes = sizeof(struct window_shared),
-    .state_bytes = sizeof(uint64_t),
-    .begin = begin,
     .window_bytes_max = window_bytes_max,
     .prepare = prepare,
-    .has_window = true,
+    .window = WINDOW_SHARED,
 };
