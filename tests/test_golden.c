@@ -36,6 +36,38 @@ static const struct golden rows[] = {
     {"ring_allreduce ranks=16 bytes=2MiB", "scale_up", "", 1},
     {"permutation ranks=32 bytes=300kB", "multi_plane", "routing.balance=spray_n", 1},
     {"permutation ranks=1024 bytes=500kB", "htsim-1024", "transport.name=roce", 1}, /* pauses, and batches of all sizes */
+    /* The other transports, balances and paths, each where it has something to do. */
+    {"incast ranks=24 bytes=300kB", "fat_tree", "tiers=2 radix=16 link_delay=500ns transport.name=eqds transport.queue=8", 1},
+    {"hotspot ranks=48 bytes=300kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=eqds routing.balance=reps", 1},
+    {"hotspot ranks=48 bytes=300kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=swift routing.balance=ecmp", 1},
+    {"incast ranks=24 bytes=2MB", "fat_tree", "tiers=2 radix=16 link_delay=500ns transport.name=swift queue.capacity=100kB", 1},
+    {"hotspot ranks=48 bytes=300kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=hpcc transport.ai=300B routing.balance=ecmp", 1},
+    {"hotspot ranks=48 bytes=1MB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=dcqcn routing.balance=ecmp "
+     "transport.raise_interval=11us transport.alpha_interval=10us transport.cut_interval=8us transport.raise_bytes=100kB "
+     "transport.xoff=100kB transport.xon=90kB", 1},
+    {"incast ranks=12 bytes=1MB", "fat_tree",
+     "tiers=2 radix=16 link_delay=500ns transport.name=dcqcn transport.repeat=selective queue.lossy=yes queue.capacity=64kB", 1},
+    {"hotspot ranks=32 bytes=100kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 link_delay=500ns transport.name=roce routing.balance=ecmp queue.lossy=yes queue.capacity=100kB", 1},
+    {"hotspot ranks=48 bytes=300kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=nscc transport.profile=hardware routing.balance=reps", 1},
+    {"incast ranks=40 bytes=1MB", "fat_tree", "tiers=2 radix=16 link_delay=500ns transport.name=nscc links.frame_loss=0.001", 1},
+    {"alltoall ranks=64 bytes=1MiB", "torus", "dimensions=4x4x4 hosts_per_router=1 transport.name=credit routing.paths=valiant", 1},
+    {"random ranks=64 bytes=50kB count=6", "dragonfly-1056", "transport.name=credit routing.paths=ugal", 1},
+    {"random ranks=48 bytes=300kB count=6", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 queue=100kB routing.balance=flowlet routing.flowlet_gap=3us host.segment=40kB "
+     "host.post_gap=2us", 1},
+    {"hotspot ranks=48 bytes=100kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns queue.adaptive=yes queue.xoff=60kB queue.xon=40kB "
+     "queue.pfc_buffer=120kB", 1},
+    {"hotspot ranks=48 bytes=100kB count=3 fraction=30%", "fat_tree",
+     "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns queue.shared=400kB queue.alpha=1/2 queue.ecn=enqueue "
+     "queue.ecn_low=20kB queue.ecn_high=60kB routing.balance=reps", 1},
+    {"permutation ranks=32 bytes=300kB", "fat_tree", "tiers=2 radix=8 routing.balance=source links.frame_loss=0.01 links.retry=go_back_n", 1},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
