@@ -38,6 +38,27 @@ enum status cli_setting_add(struct cli_settings *settings, const char *option, c
     return STATUS_OK;
 }
 
+error_t cli_usage(struct diag *diag, const char *option, const char *text, const char *expected)
+{
+    diag_set(diag, STATUS_USAGE, "%s %s: %s was expected", option, text, expected);
+    return EINVAL;
+}
+
+error_t cli_format_parse(const char *text, bool *is_json, struct diag *diag)
+{
+    *is_json = strcmp(text, "json") == 0;
+    return *is_json || strcmp(text, "table") == 0 ? 0 : cli_usage(diag, "--format", text, "table or json");
+}
+
+error_t cli_name_parse(const char *text, const char *expected, const char **name, struct diag *diag)
+{
+    if (*name != NULL) {
+        return cli_usage(diag, "argument", text, expected);
+    }
+    *name = text;
+    return 0;
+}
+
 /* argp prints errors to stderr and, without this, exits; here they become the one line of the diag. */
 enum status cli_parse(const struct argp *argp, int argc, char **argv, void *input, bool *is_done, struct diag *diag)
 {

@@ -39,8 +39,7 @@ struct arguments {
 
 static error_t usage(struct arguments *arguments, const char *what, const char *text, const char *expected)
 {
-    diag_set(arguments->diag, STATUS_USAGE, "%s %s: %s was expected", what, text, expected);
-    return EINVAL;
+    return cli_usage(arguments->diag, what, text, expected);
 }
 
 static error_t count_parse(struct arguments *arguments, const char *option, const char *text, uint64_t high,
@@ -74,11 +73,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     error_t error;
     switch (key) {
     case OPT_FORMAT:
-        if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
-            return usage(arguments, "--format", text, "table or json");
-        }
-        arguments->is_json = strcmp(text, "json") == 0;
-        return 0;
+        return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case OPT_SIMD:
         arguments->request.is_simd_given = true;
         return simd_parse(text, &arguments->request.simd, arguments->diag) == STATUS_OK ? 0 : EINVAL;

@@ -34,8 +34,7 @@ struct arguments {
 
 static error_t usage(struct arguments *arguments, const char *option, const char *text, const char *expected)
 {
-    diag_set(arguments->diag, STATUS_USAGE, "%s %s: %s was expected", option, text, expected);
-    return EINVAL;
+    return cli_usage(arguments->diag, option, text, expected);
 }
 
 static error_t hosts_parse(struct arguments *arguments, const char *text)
@@ -73,11 +72,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         arguments->export = fabric_export_find(text);
         return arguments->export != NULL ? 0 : usage(arguments, "--to", text, "simgrid, dot, graphml, csv or schedule");
     case OPT_FORMAT:
-        if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
-            return usage(arguments, "--format", text, "table or json");
-        }
-        arguments->is_json = strcmp(text, "json") == 0;
-        return 0;
+        return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case ARGP_KEY_ARG:
         return argument_parse(arguments, text);
     default:

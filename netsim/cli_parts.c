@@ -23,16 +23,6 @@ struct arguments {
     bool has_sources, is_json;
 };
 
-static error_t format_parse(struct arguments *arguments, const char *text)
-{
-    if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
-        diag_set(arguments->diag, STATUS_USAGE, "--format %s: table or json was expected", text);
-        return EINVAL;
-    }
-    arguments->is_json = strcmp(text, "json") == 0;
-    return 0;
-}
-
 static error_t option_parse(int key, char *text, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -46,14 +36,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case OPT_SET:
         return cli_setting_add(&arguments->settings, "--set", text, arguments->diag) == STATUS_OK ? 0 : EINVAL;
     case OPT_FORMAT:
-        return format_parse(arguments, text);
+        return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case ARGP_KEY_ARG:
-        if (arguments->name != NULL) {
-            diag_set(arguments->diag, STATUS_USAGE, "argument %s: one part was expected", text);
-            return EINVAL;
-        }
-        arguments->name = text;
-        return 0;
+        return cli_name_parse(text, "one part", &arguments->name, arguments->diag);
     default:
         return ARGP_ERR_UNKNOWN;
     }

@@ -54,8 +54,7 @@ struct arguments {
 
 static error_t usage(struct arguments *arguments, const char *option, const char *text, const char *expected)
 {
-    diag_set(arguments->diag, STATUS_USAGE, "%s %s: %s was expected", option, text, expected);
-    return EINVAL;
+    return cli_usage(arguments->diag, option, text, expected);
 }
 
 static error_t count_parse(struct arguments *arguments, const char *option, const char *text, uint64_t low,
@@ -75,15 +74,6 @@ static error_t engine_parse(struct arguments *arguments, const char *text)
         return usage(arguments, "--engine", text, "packet or simgrid");
     }
     arguments->request.engine = strcmp(text, "packet") == 0 ? RUN_ENGINE_PACKET : RUN_ENGINE_SIMGRID;
-    return 0;
-}
-
-static error_t format_parse(struct arguments *arguments, const char *text)
-{
-    if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0) {
-        return usage(arguments, "--format", text, "table or json");
-    }
-    arguments->is_json = strcmp(text, "json") == 0;
     return 0;
 }
 
@@ -153,7 +143,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case OPT_UNTIL:
         return until_parse(arguments, text);
     case OPT_FORMAT:
-        return format_parse(arguments, text);
+        return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case 'o':
         arguments->output = text;
         return 0;

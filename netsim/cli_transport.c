@@ -25,19 +25,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     struct arguments *arguments = state->input;
     switch (key) {
     case OPT_FORMAT:
-        arguments->is_json = strcmp(text, "json") == 0;
-        if (!arguments->is_json && strcmp(text, "table") != 0) {
-            diag_set(arguments->diag, STATUS_USAGE, "--format %s: table or json was expected", text);
-            return EINVAL;
-        }
-        return 0;
+        return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case ARGP_KEY_ARG:
-        if (arguments->name != NULL) {
-            diag_set(arguments->diag, STATUS_USAGE, "argument %s: one transport was expected", text);
-            return EINVAL;
-        }
-        arguments->name = text;
-        return 0;
+        return cli_name_parse(text, "one transport", &arguments->name, arguments->diag);
     default:
         return ARGP_ERR_UNKNOWN;
     }

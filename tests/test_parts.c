@@ -185,6 +185,7 @@ static void test_parts_command(void)
     says(command_parts, "--class lamp", STATUS_USAGE, "--class lamp");
     says(command_parts, "--set settle=7ms", STATUS_USAGE, "part.NAME.QUANTITY");
     says(command_parts, "--format xml", STATUS_USAGE, "table or json");
+    says(command_parts, "palomar dr4_400g_dsp", STATUS_USAGE, "argument dr4_400g_dsp: one part was expected");
     json_t *json = json_of(command_parts, "--format json");
     CHECK(json_array_size(json) > 45);
     json_t *values = json_object_get(json_array_get(json, 0), "values");

@@ -259,6 +259,16 @@ static void marks_take(struct making *making, uint64_t bytes_max)
     }
 }
 
+/* Rank 0 is made; rank 1 takes its marks, and both run to the end. */
+static struct toy *toy_finish_marked(struct making *making, uint64_t bytes_max)
+{
+    rank_end(making);
+    rank_begin(making, 1);
+    marks_take(making, bytes_max);
+    rank_end(making);
+    return toy_finish(making->arena, made(making), &(struct toy_options){0});
+}
+
 /* ---- streams ---------------------------------------------------------------------------------------------- */
 
 static void test_one_stream_is_serial_two_overlap(void)
@@ -292,11 +302,7 @@ static void test_ready_at_once_starts_in_canonical_order(void)
     after(&making, early, both);
     mark(&making, late, 1);
     mark(&making, early, 2);
-    rank_end(&making);
-    rank_begin(&making, 1);
-    marks_take(&making, 2);
-    rank_end(&making);
-    struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){0});
+    struct toy *toy = toy_finish_marked(&making, 2);
     CHECK_EQUAL(posted_ps(toy, 2), 13 * US);
     CHECK_EQUAL(posted_ps(toy, 1), 18 * US);
     arena_free(arena);
@@ -312,11 +318,7 @@ static void test_markers_take_no_turn(void)
     after(&making, first, begin);
     mark(&making, first, 1);
     mark(&making, second, 2);
-    rank_end(&making);
-    rank_begin(&making, 1);
-    marks_take(&making, 2);
-    rank_end(&making);
-    struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){0});
+    struct toy *toy = toy_finish_marked(&making, 2);
     CHECK_EQUAL(posted_ps(toy, 1), 10 * US);
     CHECK_EQUAL(posted_ps(toy, 2), 11 * US);
     arena_free(arena);
@@ -336,11 +338,7 @@ static void test_a_stream_is_a_queue_by_order(void)
         after(&making, ops[i], wait);
         mark(&making, ops[i], 1 + i);
     }
-    rank_end(&making);
-    rank_begin(&making, 1);
-    marks_take(&making, COUNT);
-    rank_end(&making);
-    struct toy *toy = toy_finish(arena, made(&making), &(struct toy_options){0});
+    struct toy *toy = toy_finish_marked(&making, COUNT);
     uint64_t expected_ps = 1000 * US;
     for (uint64_t i = 0; i < COUNT; i++) {
         expected_ps += (1 + i) * US;
