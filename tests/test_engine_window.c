@@ -476,6 +476,58 @@ static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
     s->host_queues = *profile;
 }
 
+/* Thresholds of a few small packets to some hundred of them: ports are paused while a window brings them many. */
+static void pauses_make(struct scenario *s, uint64_t seed, struct arena *arena)
+{
+    choices_make(s, seed, arena);
+    struct queue_class *class = &s->switch_queues.class[0];
+    class->xoff_bytes = draw_between(&s->draw, 100, 400u << draw_below(&s->draw, 7));
+    class->xon_bytes = draw_below(&s->draw, (uint32_t)class->xoff_bytes + 1);
+    class->buffer_bytes = 0;
+    class->capacity_bytes = draw_once_in(&s->draw, 3) ? draw_between(&s->draw, 500, 60000) : 0;
+    s->switch_queues.is_adaptive = draw_once_in(&s->draw, 2);
+    s->host_queues = s->switch_queues;
+}
+
+/* ---- thresholds that are met -------------------------------------------------------------------------------- */
+
+#define EVEN_BYTES 64 /* of every packet, replies too */
+
+/* A few packets, or many; at times a byte less. */
+static uint64_t even_draw(struct draw *draw)
+{
+    return EVEN_BYTES * (1 + draw_below(draw, 1u << draw_below(draw, 9))) - draw_below(draw, 2);
+}
+
+static void profile_even(struct draw *draw, bool have_credits, struct queue_profile *profile)
+{
+    for (uint32_t i = 0; i < profile->class_count; i++) {
+        struct queue_class *class = &profile->class[i];
+        class->capacity_bytes = class->capacity_bytes > 0 ? even_draw(draw) + 1 : 0;
+        class->mark_low_bytes = even_draw(draw);
+        class->mark_high_bytes = class->mark_low_bytes + (draw_once_in(draw, 2) ? 0 : even_draw(draw));
+        if (class->xoff_bytes > 0 && class->buffer_bytes == 0) {
+            class->xoff_bytes = even_draw(draw);
+            uint64_t xon_bytes = even_draw(draw);
+            class->xon_bytes = xon_bytes < class->xoff_bytes ? xon_bytes : class->xoff_bytes;
+        }
+        class->credit_bytes = class->credit_bytes > 0 && have_credits ? even_draw(draw) + 1 : class->credit_bytes;
+    }
+    profile->shared_bytes = profile->shared_bytes > 0 ? 4 * even_draw(draw) : 0;
+}
+
+/* All packets of one size, and thresholds of so many of them: whether what is compared may be equal is seen at once. */
+static void thresholds_even(struct scenario *s, bool have_credits)
+{
+    bool is_same = memcmp(&s->switch_queues, &s->host_queues, sizeof s->host_queues) == 0;
+    profile_even(&s->draw, have_credits, &s->switch_queues);
+    if (is_same) {
+        s->host_queues = s->switch_queues;
+    } else {
+        profile_even(&s->draw, have_credits, &s->host_queues);
+    }
+}
+
 /* ---- gates, detours, failures, changing routes, groups ----------------------------------------------------------- */
 
 #define CHANGES_MAX 24
@@ -645,6 +697,7 @@ struct storm {
     struct storm_host *hosts;
     uint32_t size_mode, budget_max;
     bool is_incast; /* half of all goes to host 0 */
+    bool is_steady; /* who has something to send goes on sending */
     struct circuits *circuits; /* NULL: none */
     uint64_t control_delay_ps; /* 0: nobody tells the controller anything */
     uint64_t control_hash, control_ordinal;
@@ -669,6 +722,7 @@ static void storm_packet(struct storm *storm, uint32_t host, struct packet *pack
     dst = storm->is_incast && host != 0 && storm_draw(storm, host, 2) == 0 ? 0 : dst;
     uint32_t size = storm->size_mode == 0   ? 4096
                     : storm->size_mode == 3 ? 1 + storm_draw(storm, host, 100)
+                    : storm->size_mode == 4 ? EVEN_BYTES
                     : storm->size_mode == 1 ? sizes[storm_draw(storm, host, 4)]
                                             : 1 + storm_draw(storm, host, PACKET_BYTES_MAX);
     *packet = (struct packet){.dst = dst & 0xfffff, .src = host & 0xfffff, .size_bytes = size & PACKET_BYTES_MAX,
@@ -720,7 +774,7 @@ static bool storm_pull(void *context, uint32_t host, uint32_t port, uint64_t now
         return true;
     }
     if (!h->has_next) {
-        if (h->budget == 0 || storm_draw(storm, host, 8) == 0) {
+        if (h->budget == 0 || (!storm->is_steady && storm_draw(storm, host, 8) == 0)) {
             return false;
         }
         h->budget--;
@@ -750,7 +804,7 @@ static void storm_take(struct storm *storm, uint32_t host, const struct packet *
         reply.dst = packet->src;
         reply.src = packet->dst;
         reply.kind = PACKET_ACK;
-        reply.size_bytes = 64;
+        reply.size_bytes = EVEN_BYTES;
         h->reply[(h->reply_head + h->replies++) % 64] = reply;
     }
 }
@@ -956,7 +1010,7 @@ struct variant {
     uint64_t fuse_ps; /* drawn */
 };
 
-enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES, STORM_CHOICES, STORM_ECHOES };
+enum storm_kind { STORM_ANY, STORM_CIRCUITS, STORM_CLASSES, STORM_CHOICES, STORM_PAUSES, STORM_ECHOES };
 
 static void storm_play_with(const struct variant *variant, uint64_t seed, enum storm_kind kind, struct outcome *outcome)
 {
@@ -964,6 +1018,8 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, enum s
     struct scenario scenario;
     if (kind == STORM_CHOICES) {
         choices_make(&scenario, seed, arena);
+    } else if (kind == STORM_PAUSES) {
+        pauses_make(&scenario, seed, arena);
     } else {
         scenario_make(&scenario, seed, arena);
     }
@@ -974,6 +1030,15 @@ static void storm_play_with(const struct variant *variant, uint64_t seed, enum s
     storm.size_mode = draw_below(&scenario.draw, 4);
     storm.budget_max = draw_once_in(&scenario.draw, 4) ? 400 : 60;
     storm.is_incast = draw_once_in(&scenario.draw, 3);
+    if (kind == STORM_PAUSES) {
+        storm.size_mode = 3;
+        storm.budget_max = 600;
+        storm.is_incast = storm.is_steady = true;
+    }
+    if (draw_once_in(&scenario.draw, 4)) {
+        thresholds_even(&scenario, kind != STORM_CIRCUITS); /* where groups have longer packets */
+        storm.size_mode = 4;
+    }
     struct engine_config config = {.fabric = &scenario.fabric, .routes = routes_new(&scenario.fabric, arena),
                                    .seed = seed, .cut_through_bytes = scenario.cut_through_bytes,
                                    .packet_bytes_max = PACKET_BYTES_MAX, .switch_queues = &scenario.switch_queues,
@@ -1028,6 +1093,11 @@ static void classes_play(const struct variant *variant, uint64_t seed, struct ou
 static void choices_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
 {
     storm_play_with(variant, seed, STORM_CHOICES, outcome);
+}
+
+static void pauses_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
+{
+    storm_play_with(variant, seed, STORM_PAUSES, outcome);
 }
 
 static void circuit_play(const struct variant *variant, uint64_t seed, struct outcome *outcome)
@@ -1246,6 +1316,13 @@ static void test_choices(void)
     CHECK(sum.dropped > 300 && sum.marked > 1000 && sum.pauses > 1000);
 }
 
+static void test_pauses(void)
+{
+    struct outcome sum = {0};
+    play_many(pauses_play, 60, &sum);
+    CHECK(sum.dropped > 300 && sum.marked > 1000 && sum.pauses > 1000);
+}
+
 static void test_circuits(void)
 {
     struct outcome sum = {0};
@@ -1261,4 +1338,5 @@ static void test_endpoints(void)
     play_many(talk_play, 120, &sum);
 }
 
-TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_echoes), TEST(test_choices), TEST(test_circuits), TEST(test_endpoints))
+TEST_MAIN("engine_window", TEST(test_storms), TEST(test_classes), TEST(test_echoes), TEST(test_choices), TEST(test_pauses),
+          TEST(test_circuits), TEST(test_endpoints))
