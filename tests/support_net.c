@@ -202,6 +202,29 @@ struct port_counters net_counters_sum(const struct net *net)
     return result;
 }
 
+/* What messages are told of their fate is what their hosts have counted. */
+static void fates_check(const struct net *net, const struct endpoint_counters *ends)
+{
+    struct endpoint_counters sum = {0};
+    for (size_t i = 1; i < net->count; i++) {
+        const struct message_fate *fate = &net->messages[i].fate;
+        sum.retransmissions += fate->retransmissions;
+        sum.nacks_received += fate->nacks;
+        sum.trimmed_packets += fate->trimmed;
+        sum.duplicates += fate->duplicates;
+        sum.reordered += fate->reordered;
+        sum.reorder_sum += fate->reorder_sum;
+        sum.reorder_max = fate->reorder_max > sum.reorder_max ? fate->reorder_max : sum.reorder_max;
+    }
+    CHECK_EQUAL(sum.retransmissions, ends->retransmissions);
+    CHECK_EQUAL(sum.nacks_received, ends->nacks_received);
+    CHECK_EQUAL(sum.trimmed_packets, ends->trimmed_packets);
+    CHECK(sum.duplicates <= ends->duplicates); /* those that come when all is told are counted only */
+    CHECK_EQUAL(sum.reordered, ends->reordered);
+    CHECK_EQUAL(sum.reorder_sum, ends->reorder_sum);
+    CHECK_EQUAL(sum.reorder_max, ends->reorder_max);
+}
+
 void net_check_drained(const struct net *net)
 {
     CHECK_EQUAL(net->engine->class->packets_in_flight(net->engine), 0);
@@ -221,4 +244,5 @@ void net_check_drained(const struct net *net)
     CHECK_EQUAL(ends.payload_bytes_delivered, bytes);
     CHECK_EQUAL(ends.messages_posted, net->count - 1);
     CHECK_EQUAL(ends.messages_acked, net->count - 1);
+    fates_check(net, &ends);
 }

@@ -499,11 +499,18 @@ static uint64_t even_draw(struct draw *draw)
     return EVEN_BYTES * (1 + draw_below(draw, 1u << draw_below(draw, 9))) - draw_below(draw, 2);
 }
 
+/* Of what must hold a packet. */
+static uint64_t even_room_draw(struct draw *draw)
+{
+    uint64_t bytes = even_draw(draw);
+    return bytes < EVEN_BYTES ? EVEN_BYTES : bytes;
+}
+
 static void profile_even(struct draw *draw, bool have_credits, struct queue_profile *profile)
 {
     for (uint32_t i = 0; i < profile->class_count; i++) {
         struct queue_class *class = &profile->class[i];
-        class->capacity_bytes = class->capacity_bytes > 0 ? even_draw(draw) + 1 : 0;
+        class->capacity_bytes = class->capacity_bytes > 0 ? even_room_draw(draw) : 0;
         class->mark_low_bytes = even_draw(draw);
         class->mark_high_bytes = class->mark_low_bytes + (draw_once_in(draw, 2) ? 0 : even_draw(draw));
         if (class->xoff_bytes > 0 && class->buffer_bytes == 0) {
@@ -511,7 +518,7 @@ static void profile_even(struct draw *draw, bool have_credits, struct queue_prof
             uint64_t xon_bytes = even_draw(draw);
             class->xon_bytes = xon_bytes < class->xoff_bytes ? xon_bytes : class->xoff_bytes;
         }
-        class->credit_bytes = class->credit_bytes > 0 && have_credits ? even_draw(draw) + 1 : class->credit_bytes;
+        class->credit_bytes = class->credit_bytes > 0 && have_credits ? even_room_draw(draw) : class->credit_bytes;
     }
     profile->shared_bytes = profile->shared_bytes > 0 ? 4 * even_draw(draw) : 0;
 }

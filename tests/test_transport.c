@@ -893,27 +893,31 @@ static void test_connections_keep_order(void)
 #define PARTS 10
 #define PART_BYTES 204300 /* 50 whole packets */
 
-static const struct net *parts_run(struct arena *arena, const char *more)
+/* To host 127, or every one to a host before it. */
+static const struct net *parts_run(struct arena *arena, const char *more, uint32_t apart)
 {
     struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""),
                               arena_printf(arena, "transport.name=ideal %s", more), 1, NULL);
     for (uint32_t i = 0; i < PARTS; i++) {
-        net_post(net, net_add(net, 0, 127, PART_BYTES), 0);
+        net_post(net, net_add(net, 0, 127 - apart * i, PART_BYTES), 0);
     }
     net_run(net);
     net_check_drained(net);
     return net;
 }
 
-/* Over one connection the messages leave one after the other without a gap; each by itself they share the port. */
+/* Over one connection the messages leave one after the other without a gap; each by itself, or to a host of its own, they share
+ * the port. */
 static void test_a_connection_is_a_pipeline(void)
 {
     struct arena *arena = arena_new("test");
     const uint64_t packet_ps = 83000, way_ps = 5 * packet_ps + 6 * PS_PER_US;
-    const struct net *alone = parts_run(arena, ""), *together = parts_run(arena, "host.connections=1");
+    const struct net *alone = parts_run(arena, "", 0), *together = parts_run(arena, "host.connections=1", 0);
+    const struct net *apart = parts_run(arena, "host.connections=1", 1);
     for (uint32_t i = 1; i <= PARTS; i++) {
         CHECK_EQUAL(together->messages[i].delivered_ps, i * 50 * packet_ps + way_ps);
         CHECK(alone->messages[i].delivered_ps > 48 * PARTS * packet_ps + way_ps);
+        CHECK(apart->messages[i].delivered_ps > 48 * PARTS * packet_ps + way_ps);
     }
     arena_free(arena);
 }
@@ -931,7 +935,7 @@ static void test_hosts_take_time(void)
     net_check_drained(net);
     CHECK_EQUAL(net->messages[1].delivered_ps, line_ps + 2 * 700000 + PS_PER_US);
     CHECK_EQUAL(net->messages[1].fate.delivered_ps, net->messages[1].delivered_ps);
-    const struct net *spaced = parts_run(arena, "host.connections=1 host.post_gap=10us"); /* a message takes 4.15 us */
+    const struct net *spaced = parts_run(arena, "host.connections=1 host.post_gap=10us", 0); /* a message takes 4.15 us */
     for (uint32_t i = 1; i <= PARTS; i++) {
         CHECK_EQUAL(spaced->messages[i].delivered_ps, (i - 1) * 10 * PS_PER_US + 50 * 83000 + 5 * 83000 + 6 * PS_PER_US);
     }
