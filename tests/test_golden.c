@@ -48,7 +48,7 @@ static const struct golden rows[] = {
     {"hotspot ranks=48 bytes=1MB count=3 fraction=30%", "fat_tree",
      "tiers=2 radix=16 oversubscription=3:1 link_delay=500ns transport.name=dcqcn routing.balance=ecmp "
      "transport.raise_interval=11us transport.alpha_interval=10us transport.cut_interval=8us transport.raise_bytes=100kB "
-     "transport.xoff=100kB transport.xon=90kB", 1},
+     "queue.ecn_low=100kB queue.ecn_high=400kB", 1},
     {"incast ranks=12 bytes=1MB", "fat_tree",
      "tiers=2 radix=16 link_delay=500ns transport.name=dcqcn transport.repeat=selective queue.lossy=yes queue.capacity=64kB", 1},
     {"hotspot ranks=32 bytes=100kB count=3 fraction=30%", "fat_tree",

@@ -15,6 +15,7 @@
 #include "tests/reference.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #define RATE_BPS 400e9
@@ -736,6 +737,86 @@ static void test_nscc_has_four_answers(void)
     arena_free(arena);
 }
 
+/* The rate of which the transport lets packets of a million bytes go, which it counts as sent. */
+static double hand_gbps(const struct hand_flow *flow, uint64_t now_ps)
+{
+    uint64_t gap_ps = flow->transport->gap_ps(flow->shared, flow->state, 1000000, now_ps);
+    return gap_ps == 0 ? 400 : 8e9 / (double)gap_ps;
+}
+
+static void hand_mark(const struct hand_flow *flow, uint64_t now_ps)
+{
+    const struct ack_news news = {.bytes = 4150, .now_ps = now_ps, .is_marked = true};
+    flow->transport->acked(flow->shared, flow->state, &news);
+}
+
+/* Zhu et al. 2015 with the usual values: a mark takes alpha / 2 of the rate, at most one in 50 us; every 55 us half of what is
+ * lacking to the target comes back, five times, then the target goes up by ai (5 Mbit/s at 25 Gbit/s). */
+static void test_dcqcn_recovers_by_time(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow(arena, "dcqcn");
+    const uint64_t first_ps = PS_PER_MS, second_ps = first_ps + 300 * PS_PER_US, third_ps = second_ps + 50 * PS_PER_US;
+    const struct ack_news calm = {.bytes = 4150, .now_ps = first_ps};
+    flow.transport->acked(flow.shared, flow.state, &calm);
+    CHECK_NEAR(hand_gbps(&flow, first_ps), 400, 0);
+    hand_mark(&flow, first_ps);
+    CHECK_NEAR(hand_gbps(&flow, first_ps), 200, 1e-6);
+    hand_mark(&flow, first_ps + 50 * PS_PER_US - 1);
+    CHECK_NEAR(hand_gbps(&flow, first_ps + 55 * PS_PER_US - 1), 200, 1e-6);
+    for (uint32_t i = 1; i <= 5; i++) {
+        CHECK_NEAR(hand_gbps(&flow, first_ps + 55 * i * PS_PER_US), 400 - ldexp(200, -(int)i), 1e-6);
+    }
+    double target = 393.75, alpha = pow(255. / 256, 5), rate = target * (1 - alpha / 2);
+    hand_mark(&flow, second_ps);
+    CHECK_NEAR(hand_gbps(&flow, second_ps), rate, 1e-6);
+    hand_mark(&flow, third_ps); /* nothing has come back: the target stays */
+    alpha = alpha * 255 / 256 + 1. / 256;
+    rate *= 1 - alpha / 2;
+    CHECK_NEAR(hand_gbps(&flow, third_ps), rate, 1e-6);
+    for (uint32_t i = 1; i <= 8; i++) {
+        target += i > 5 ? 0.005 * 400 / 25 : 0;
+        rate = (rate + target) / 2;
+        CHECK_NEAR(hand_gbps(&flow, third_ps + 55 * i * PS_PER_US), rate, 1e-6);
+    }
+    arena_free(arena);
+}
+
+/* 10 MB sent do the same, and where both have come more than five times the target goes up by more each time; no rate is below
+ * the least one. */
+static void test_dcqcn_recovers_by_bytes(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow(arena, "dcqcn");
+    uint64_t now_ps = PS_PER_MS;
+    for (uint32_t i = 0; i < 20; i++, now_ps += 50 * PS_PER_US) {
+        hand_mark(&flow, now_ps);
+    }
+    CHECK_NEAR(hand_gbps(&flow, now_ps), 1, 1e-6);
+    double rate = 1, target = 400;
+    for (uint32_t sent = 2; sent <= 50; sent++) {
+        rate = sent % 10 == 0 ? (rate + target) / 2 : rate;
+        CHECK_NEAR(hand_gbps(&flow, now_ps), rate, 1e-6);
+    }
+    now_ps += 55 * PS_PER_US;
+    target = hand_gbps(&flow, now_ps); /* a mark after an increase by time makes the rate the target */
+    CHECK_NEAR(target, (rate + 400) / 2, 1e-6);
+    hand_mark(&flow, now_ps);
+    rate = hand_gbps(&flow, now_ps);
+    CHECK(rate < target * 0.6 && rate > target * 0.4);
+    for (uint32_t sent = 2; sent <= 80; sent++) { /* of these the last two are the second stage */
+        target += sent > 50 && sent % 10 == 0 ? 0.005 * 400 / 25 : 0;
+        rate = sent % 10 == 0 ? (rate + target) / 2 : rate;
+        CHECK_NEAR(hand_gbps(&flow, now_ps), rate, 1e-6);
+    }
+    for (uint32_t i = 1; i <= 8; i++) { /* by time five in the second stage, the others in the third; they send 1 MB each */
+        target += i > 5 ? (i - 5) * 0.05 * 400 / 25 : 0.005 * 400 / 25;
+        rate = (rate + target) / 2;
+        CHECK_NEAR(hand_gbps(&flow, now_ps + 55 * i * PS_PER_US), rate, 1e-6);
+    }
+    arena_free(arena);
+}
+
 static void test_swift_paces_below_a_packet(void)
 {
     struct arena *arena = arena_new("test");
@@ -1293,7 +1374,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
           TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),
-          TEST(test_nscc_has_four_answers), TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
+          TEST(test_nscc_has_four_answers), TEST(test_dcqcn_recovers_by_time), TEST(test_dcqcn_recovers_by_bytes), TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_a_later_run_is_the_same), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),
