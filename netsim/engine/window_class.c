@@ -10,14 +10,14 @@ static struct class_waiting *items_take(struct worker *worker, uint32_t capacity
     if (items == NULL) {
         return packets_alloc(worker, capacity * sizeof *items);
     }
-    memcpy(list, items, sizeof *list);
+    memcpy(list, items, sizeof(void *));
     return items;
 }
 
 static void items_put(struct worker *worker, struct class_waiting *items, uint32_t capacity)
 {
     struct class_waiting **list = &worker->rings_free[__builtin_ctz(capacity)];
-    memcpy(items, list, sizeof *list);
+    memcpy(items, list, sizeof(void *));
     *list = items;
 }
 
