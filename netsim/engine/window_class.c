@@ -1,6 +1,8 @@
 /* Ports with classes: what is rare in them, and ports that are served on their own. */
 #include "netsim/engine/window_class.h"
 
+#include <string.h>
+
 /* Of 2^k entries. One that another ring has outgrown, where there is one: a third of all would lie idle. */
 static struct class_waiting *items_take(struct worker *worker, uint32_t capacity)
 {
@@ -8,14 +10,14 @@ static struct class_waiting *items_take(struct worker *worker, uint32_t capacity
     if (items == NULL) {
         return packets_alloc(worker, capacity * sizeof *items);
     }
-    *list = *(struct class_waiting **)items; /* the first word of each is the next one */
+    memcpy(list, items, sizeof(void *));
     return items;
 }
 
 static void items_put(struct worker *worker, struct class_waiting *items, uint32_t capacity)
 {
     struct class_waiting **list = &worker->rings_free[__builtin_ctz(capacity)];
-    *(struct class_waiting **)items = *list;
+    memcpy(items, list, sizeof(void *));
     *list = items;
 }
 
