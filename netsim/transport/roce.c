@@ -13,9 +13,10 @@
  * Buffers are as large as what is on the link when a pause is sent needs; queue.pfc_buffer gives inputs a buffer
  * instead, of which each link's headroom is kept free, and queue.capacity or queue.shared bound it (refused where
  * that would drop).
- * Not modelled: hosts obey pauses and send none, as in htsim: where hosts pass packets on (tori of chips, circuits between hosts,
- * GPUs for others of their server)
- * what waits in them has no bound and holds nobody back (credit has lanes and buffers there too); pause frames take a link's delay but no bandwidth, are not lost, and never expire; selective repeat.
+ * Not modelled: hosts obey pauses and send none, as in htsim: where hosts pass packets on (tori of chips, circuits between
+ * hosts, GPUs for others of their server) what waits in them has no bound and holds nobody back (credit has lanes and
+ * buffers there too); pause frames take a link's delay but no bandwidth, are not lost, and never expire; selective repeat;
+ * htsim sends the last packet of a message at full size too, ours is as long as what is left.
  * Checked against: no drop and no repeat under PFC (tests/test_transport.c), and htsim_roce of csg-htsim
  * 841d9e7 and uet-htsim 40ccb05: microseconds to the last ACK of the messages that they had finished at the
  * end of their runs (245 us, 300 us), ours as the mean over five seeds / theirs of one run each, with profile=htsim (`make
