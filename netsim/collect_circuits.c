@@ -66,6 +66,29 @@ static uint64_t gate_open_ps(const struct fabric *fabric, const struct gate *gat
     return open_ps;
 }
 
+/* Whether the last window of a round reaches into the next one, so that the gate is open at the start. */
+static bool gate_is_open_first(const struct fabric *fabric, const struct gate *gate)
+{
+    return gate->period_ps > 0 && gate->window_count > 0 &&
+           fabric->gate_windows[gate->window_first + gate->window_count - 1].close_ps > gate->period_ps;
+}
+
+/* How often a circuit was set before until_ps: one of a fixed cycle once a window, any other once. */
+static uint64_t set_count_of(const struct fabric *fabric, uint32_t port, uint64_t until_ps)
+{
+    uint32_t gate_id = fabric->port_gate == NULL ? ID_NONE : fabric->port_gate[port];
+    if (gate_id == ID_NONE || fabric->gates[gate_id].period_ps == 0) {
+        return 1;
+    }
+    const struct gate *gate = &fabric->gates[gate_id];
+    uint64_t rounds = until_ps / gate->period_ps, rest_ps = until_ps % gate->period_ps;
+    uint64_t count = rounds * gate->window_count + gate_is_open_first(fabric, gate);
+    for (uint32_t i = 0; i < gate->window_count; i++) {
+        count += fabric->gate_windows[gate->window_first + i].open_ps < rest_ps;
+    }
+    return count;
+}
+
 static void gate_fill(const struct fabric *fabric, uint32_t port, uint64_t makespan_ps, struct result_circuits *row)
 {
     if (fabric->port_gate == NULL || fabric->port_gate[port] == ID_NONE) {
@@ -74,8 +97,8 @@ static void gate_fill(const struct fabric *fabric, uint32_t port, uint64_t makes
     const struct gate *gate = &fabric->gates[fabric->port_gate[port]];
     if (gate->window_count > 0) {
         const struct gate_window *windows = &fabric->gate_windows[gate->window_first];
-        bool is_open = gate->period_ps > 0 && windows[gate->window_count - 1].close_ps > gate->period_ps; /* at the start */
-        row->usable_from_ps = is_open ? 0 : windows[0].open_ps;
+        row->usable_from_ps = gate_is_open_first(fabric, gate) ? 0 : windows[0].open_ps;
+        row->set_count = set_count_of(fabric, port, makespan_ps);
         row->lit_ps = gate_open_ps(fabric, gate, makespan_ps);
     }
 }
@@ -146,13 +169,35 @@ enum status collect_circuits(const struct facts *facts, uint64_t makespan_ps, st
     return status;
 }
 
+/* Settings of circuits by fixed cycles, as the table of circuits has them. */
+static uint64_t cyclic_count(const struct fabric *fabric, uint64_t makespan_ps)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; fabric->port_gate != NULL && i < fabric->optical_count; i++) {
+        const struct optical *optical = &fabric->optical[i];
+        for (uint32_t j = 0; j < optical->port_count; j++) {
+            uint32_t port = optical->port[j], peer = fabric->port_peer[port], gate = fabric->port_gate[port];
+            bool is_cyclic = gate != ID_NONE && fabric->gates[gate].period_ps > 0;
+            count += is_cyclic && peer != ID_NONE && peer > port ? set_count_of(fabric, port, makespan_ps) : 0;
+        }
+    }
+    return count;
+}
+
+static uint64_t within(uint64_t time_ps, uint64_t most_ps)
+{
+    return time_ps < most_ps ? time_ps : most_ps;
+}
+
 void summarise_circuits(const struct facts *facts, struct result_summary *summary)
 {
     const struct fabric *fabric = facts->fabric;
-    summary->reconfiguration_count = fabric->reconfigurations;
+    summary->reconfiguration_count = fabric->reconfigurations + cyclic_count(fabric, summary->makespan_ps);
     for (uint32_t port = 0; port < fabric->port_count; port++) {
-        if (fabric->port_up_ps[port] > summary->reconfiguration_ps) {
-            summary->reconfiguration_ps = summary->reconfiguration_exposed_ps = fabric->port_up_ps[port];
+        uint64_t up_ps = fabric->port_up_ps[port], exposed_ps = facts->ports[port].tx_bytes > 0 ? up_ps : 0;
+        summary->reconfiguration_ps = up_ps > summary->reconfiguration_ps ? up_ps : summary->reconfiguration_ps;
+        if (exposed_ps > summary->reconfiguration_exposed_ps) {
+            summary->reconfiguration_exposed_ps = exposed_ps;
         }
     }
     uint32_t regions = facts->circuits != NULL ? circuits_schedule(facts->circuits)->region_count : 0;
@@ -165,4 +210,7 @@ void summarise_circuits(const struct facts *facts, struct result_summary *summar
     }
     summary->reconfiguration_ps += regions > 0 ? dark_ps / regions : 0;
     summary->reconfiguration_exposed_ps += regions > 0 ? exposed_ps / regions : 0;
+    /* Circuits may still be dark when the job ends that has no use for them. */
+    summary->reconfiguration_ps = within(summary->reconfiguration_ps, summary->makespan_ps);
+    summary->reconfiguration_exposed_ps = within(summary->reconfiguration_exposed_ps, summary->reconfiguration_ps);
 }

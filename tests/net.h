@@ -11,7 +11,7 @@ struct net_pool {
 };
 
 struct net_message {
-    uint32_t src, dst;
+    uint32_t src, dst, channel, post_ns;
     uint64_t bytes, posted_ps, delivered_ps, acked_ps;
     uint32_t delivered, acked, retransmissions;
     struct message_fate fate;
@@ -42,7 +42,7 @@ struct fabric *net_fabric(struct arena *arena, const char *spec, const char *set
 
 size_t net_add(struct net *net, uint32_t src, uint32_t dst, uint64_t bytes);
 void net_post(struct net *net, size_t message, uint64_t when_ps);
-/* To the end, or up to a simulated second. */
+/* To the end, or up to twenty simulated seconds: go-back-N over many paths can take one. */
 void net_run(struct net *net);
 uint64_t net_end_ps(const struct net *net); /* the last acknowledgement */
 

@@ -9,7 +9,8 @@ static void net_send(struct net *net, size_t index, uint64_t now_ps)
     struct net_message *sent = &net->messages[index];
     sent->posted_ps = now_ps;
     const struct message message = {.src_rank = sent->src, .dst_rank = sent->dst, .src_host = sent->src,
-                                    .dst_host = sent->dst, .bytes = sent->bytes, .key = {index, 0}, .cookie = (uint32_t)index};
+                                    .dst_host = sent->dst, .bytes = sent->bytes, .key = {index, 0}, .cookie = (uint32_t)index,
+                                    .channel = sent->channel, .post_ns = sent->post_ns};
     endpoint_send(net->endpoint, &message, now_ps);
 }
 
@@ -169,7 +170,7 @@ void net_post(struct net *net, size_t message, uint64_t when_ps)
 
 void net_run(struct net *net)
 {
-    net->engine->class->run(net->engine, PS_PER_S);
+    net->engine->class->run(net->engine, 20 * PS_PER_S);
 }
 
 uint64_t net_end_ps(const struct net *net)

@@ -57,8 +57,8 @@ static void table_close(struct table *table)
 }
 
 /* Every window of every round. The first round has what is left of the last window of the one before. *first_ps: when it first
- * is open. */
-static uint64_t walked_open_ps(const struct fabric *fabric, uint32_t port, uint64_t until_ps, uint64_t *first_ps)
+ * is open; *sets: windows. */
+static uint64_t walked_open_ps(const struct fabric *fabric, uint32_t port, uint64_t until_ps, uint64_t *first_ps, uint64_t *sets)
 {
     const struct gate *gate = &fabric->gates[fabric->port_gate[port]];
     uint64_t sum_ps = 0;
@@ -70,6 +70,7 @@ static uint64_t walked_open_ps(const struct fabric *fabric, uint32_t port, uint6
             uint64_t end_ps = close_ps > gate->period_ps ? close_ps - gate->period_ps : 0;
             end_ps = end_ps < until_ps ? end_ps : until_ps;
             sum_ps += end_ps > from_ps ? end_ps - from_ps : 0;
+            *sets += end_ps > from_ps;
             *first_ps = end_ps > from_ps && from_ps < *first_ps ? from_ps : *first_ps;
         }
     }
@@ -84,20 +85,22 @@ static void fixed_is_lit(const char *spec, const char *settings, const char *tra
     struct diag diag = {""};
     size_t set_count = settings_split(table.arena, settings, sets);
     CHECK_EQUAL(fabric_load(spec, sets, set_count, 16, table.arena, &config, &diag), STATUS_OK);
-    uint64_t makespan_ps = table.run->summary.makespan_ps, shortest_ps = UINT64_MAX, longest_ps = 0;
+    uint64_t makespan_ps = table.run->summary.makespan_ps, shortest_ps = UINT64_MAX, longest_ps = 0, all_sets = 0;
     size_t count;
     struct result_circuits *rows = rows_of(&table, RESULT_TABLE_circuits, &count);
     CHECK(count > 10);
     for (size_t i = 0; i < count; i++) {
-        uint64_t first_ps = UINT64_MAX;
-        CHECK_EQUAL(rows[i].lit_ps, walked_open_ps(config.fabric, rows[i].port_a, makespan_ps, &first_ps));
+        uint64_t first_ps = UINT64_MAX, windows = 0;
+        CHECK_EQUAL(rows[i].lit_ps, walked_open_ps(config.fabric, rows[i].port_a, makespan_ps, &first_ps, &windows));
         CHECK_EQUAL(rows[i].usable_from_ps, first_ps);
         CHECK_EQUAL(rows[i].usable_until_ps, makespan_ps);
-        CHECK_EQUAL(rows[i].set_count, 1);
+        CHECK_EQUAL(rows[i].set_count, windows);
+        all_sets += windows;
         shortest_ps = rows[i].lit_ps < shortest_ps ? rows[i].lit_ps : shortest_ps;
         longest_ps = rows[i].lit_ps > longest_ps ? rows[i].lit_ps : longest_ps;
     }
     CHECK(shortest_ps < longest_ps); /* the run ends inside a round */
+    CHECK_EQUAL(table.run->summary.reconfiguration_count, all_sets);
     table_close(&table);
 }
 
@@ -194,5 +197,20 @@ static void test_cells_are_counted_and_paid_for(void)
     table_close(&table);
 }
 
-TEST_MAIN("circuit_table", TEST(test_fixed_schedules), TEST(test_circuits_of_a_job), TEST(test_circuits_of_phases),
+/* A job that is over before its circuits are up, because it has no use for them. */
+static void test_dark_for_the_whole_run(void)
+{
+    struct table table = table_of("pattern:ring_allreduce,ranks=16,bytes=64KiB", "jupiter", "hosts=128");
+    const struct result_summary *summary = &table.run->summary;
+    CHECK(summary->makespan_ps < PS_PER_MS);
+    CHECK_EQUAL(summary->reconfiguration_ps, summary->makespan_ps);
+    CHECK_EQUAL(summary->reconfiguration_exposed_ps, 0);
+    table_close(&table);
+    table = table_of("pattern:ring_allreduce,ranks=64,bytes=64KiB", "jupiter", "hosts=128");
+    CHECK_EQUAL(table.run->summary.reconfiguration_ps, 13 * PS_PER_MS);
+    CHECK_EQUAL(table.run->summary.reconfiguration_exposed_ps, 13 * PS_PER_MS);
+    table_close(&table);
+}
+
+TEST_MAIN("circuit_table", TEST(test_fixed_schedules), TEST(test_dark_for_the_whole_run), TEST(test_circuits_of_a_job), TEST(test_circuits_of_phases),
           TEST(test_cells_are_counted_and_paid_for))

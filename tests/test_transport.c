@@ -997,7 +997,7 @@ static void order_check(const struct net *net)
 
 static void follows(const struct subject *subject, struct arena *arena)
 {
-    static const char *const more[] = {"", "host.connections=1", "host.connections=1 host.segment=40kB host.nic_latency=300ns",
+    static const char *const more[] = {"host.connections=0", "host.connections=1", "host.connections=1 host.segment=40kB host.nic_latency=300ns",
                                        "host.connections=3 host.segment=40kB host.post_gap=200ns",
                                        ("host.connections=1 queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB "
                                         "host.rto=60us")};
@@ -1022,30 +1022,37 @@ static void test_connections_keep_order(void)
 #define PART_BYTES 204300 /* 50 whole packets */
 
 /* To host 127, or every one to a host before it. */
-static const struct net *parts_run(struct arena *arena, const char *more, uint32_t apart)
+static const struct net *parts_run(struct arena *arena, const char *more, uint32_t apart, uint32_t channels)
 {
     struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""),
                               arena_printf(arena, "transport.name=ideal %s", more), 1, NULL);
     for (uint32_t i = 0; i < PARTS; i++) {
-        net_post(net, net_add(net, 0, 127 - apart * i, PART_BYTES), 0);
+        size_t part = net_add(net, 0, 127 - apart * i, PART_BYTES);
+        net->messages[part].channel = i % channels;
+        net_post(net, part, 0);
     }
     net_run(net);
     net_check_drained(net);
     return net;
 }
 
-/* Over one connection the messages leave one after the other without a gap; each by itself, or to a host of its own, they share
- * the port. */
+/* Over one connection, as there is unless more are asked for, the messages leave one after the other without a gap; each by
+ * itself, on a channel of its own or to a host of its own, they share the port. */
 static void test_a_connection_is_a_pipeline(void)
 {
     struct arena *arena = arena_new("test");
     const uint64_t packet_ps = 83000, way_ps = 5 * packet_ps + 6 * PS_PER_US;
-    const struct net *alone = parts_run(arena, "", 0), *together = parts_run(arena, "host.connections=1", 0);
-    const struct net *apart = parts_run(arena, "host.connections=1", 1);
+    const struct net *alone = parts_run(arena, "host.connections=0", 0, 1), *together = parts_run(arena, "", 0, 1);
+    const struct net *channels = parts_run(arena, "", 0, PARTS), *two = parts_run(arena, "", 0, 2);
+    const struct net *apart = parts_run(arena, "", 1, 1);
     for (uint32_t i = 1; i <= PARTS; i++) {
         CHECK_EQUAL(together->messages[i].delivered_ps, i * 50 * packet_ps + way_ps);
         CHECK(alone->messages[i].delivered_ps > 48 * PARTS * packet_ps + way_ps);
         CHECK(apart->messages[i].delivered_ps > 48 * PARTS * packet_ps + way_ps);
+        CHECK_EQUAL(channels->messages[i].delivered_ps, alone->messages[i].delivered_ps);
+        uint64_t of_pair_ps = (i + 1) / 2 * 100 * packet_ps + way_ps;
+        CHECK(two->messages[i].delivered_ps <= of_pair_ps + 5 * packet_ps);
+        CHECK(two->messages[i].delivered_ps + 5 * packet_ps >= of_pair_ps);
     }
     arena_free(arena);
 }
@@ -1063,7 +1070,7 @@ static void test_hosts_take_time(void)
     net_check_drained(net);
     CHECK_EQUAL(net->messages[1].delivered_ps, line_ps + 2 * 700000 + PS_PER_US);
     CHECK_EQUAL(net->messages[1].fate.delivered_ps, net->messages[1].delivered_ps);
-    const struct net *spaced = parts_run(arena, "host.connections=1 host.post_gap=10us", 0); /* a message takes 4.15 us */
+    const struct net *spaced = parts_run(arena, "host.post_gap=10us", 0, 1); /* a message takes 4.15 us */
     for (uint32_t i = 1; i <= PARTS; i++) {
         CHECK_EQUAL(spaced->messages[i].delivered_ps, (i - 1) * 10 * PS_PER_US + 50 * 83000 + 5 * 83000 + 6 * PS_PER_US);
     }
@@ -1075,7 +1082,7 @@ static void test_windows_outlive_messages(void)
 {
     struct arena *arena = arena_new("test");
     uint64_t first_ps[2];
-    static const char *const more[] = {"", "host.connections=1"};
+    static const char *const more[] = {"host.connections=0", ""};
     for (size_t i = 0; i < 2; i++) {
         struct net *net = net_new(arena, net_fabric(arena, "fat_tree", TREE),
                                   arena_printf(arena, "transport.name=swift %s", more[i]), 1, NULL);
@@ -1089,6 +1096,62 @@ static void test_windows_outlive_messages(void)
         first_ps[i] = net->messages[late].delivered_ps;
     }
     CHECK(first_ps[0] != first_ps[1]);
+    arena_free(arena);
+}
+
+/* From one host to all others: pairs come, are forgotten and come again, and none loses its place to another. */
+static void comes_and_goes(const struct subject *subject, struct arena *arena)
+{
+    for (uint32_t seed = 0; seed < 4; seed++) {
+        struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""), settings_of(arena, subject, "host.connections=1"),
+                                  test_seed() + seed, NULL);
+        for (uint32_t i = 0; i < 600; i++) {
+            size_t message = net_add(net, 5, 6 + rng_below(rng_draw(test_seed(), seed, i), 40), rng_draw(seed, 1, i) % 20000);
+            net_post(net, message, (i + 1) * (100 * PS_PER_NS << 2 * seed));
+        }
+        net_run(net);
+        net_check_drained(net);
+        order_check(net);
+    }
+}
+
+static void test_pairs_come_and_go(void)
+{
+    each_transport(comes_and_goes);
+}
+
+/* A pair that is quiet takes no memory, where its transport learns nothing. */
+static void test_quiet_pairs_are_forgotten(void)
+{
+    size_t bytes[2];
+    static const char *const settings[] = {"transport.name=roce host.connections=0", "transport.name=roce"};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct arena *arena = arena_new("test");
+        struct net *net = net_new(arena, net_fabric(arena, "htsim-128", ""), settings[i], 1, NULL);
+        for (uint32_t dst = 1; dst < 128; dst++) {
+            net_post(net, net_add(net, 0, dst, 4000), dst * 100 * PS_PER_US);
+        }
+        net_run(net);
+        net_check_drained(net);
+        bytes[i] = arena_used_bytes(arena);
+        arena_free(arena);
+    }
+    CHECK(bytes[1] < bytes[0] + 1000); /* a pair has a hundred */
+}
+
+/* The message behind one that has left may go by another port at once, within the request of the first port. */
+static void test_connections_over_many_ports(void)
+{
+    struct arena *arena = arena_new("test");
+    const struct fabric *fabric = net_fabric(arena, "multi_plane", "hosts=16 planes=4 radix=8 link_rate=100Gbps link_delay=1us");
+    struct net *net = net_new(arena, fabric, "", 1, NULL);
+    for (uint32_t i = 0; i < 40; i++) { /* all wait for the first one, so that all ports rest when it goes */
+        size_t message = net_add(net, 1, 2, 3000);
+        net->messages[message].post_ns = i == 0 ? 1000 : 0;
+        net_post(net, message, 0);
+    }
+    net_run(net);
+    net_check_drained(net);
     arena_free(arena);
 }
 
@@ -1484,7 +1547,8 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly), TEST(test_few_packets_are_repeated_soon),
           TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
-          TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),
+          TEST(test_pairs_come_and_go), TEST(test_quiet_pairs_are_forgotten),
+          TEST(test_connections_over_many_ports), TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),
           TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
           TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),

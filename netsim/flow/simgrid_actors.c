@@ -28,7 +28,7 @@ enum task_kind { TASK_MESSAGE, TASK_LOCAL, TASK_ACK, TASK_TIMER };
 struct task {
     enum task_kind kind;
     uint32_t host;         /* TASK_TIMER */
-    uint32_t lane;         /* TASK_MESSAGE: of the pair, where there are connections */
+    uint32_t channel, lane; /* TASK_MESSAGE, where there are connections: which of the channel's */
     uint64_t when_ps;      /* all but TASK_MESSAGE; the time at which it is over */
     uint64_t argument;     /* TASK_TIMER */
     uint64_t delivered_ps; /* TASK_ACK */
@@ -42,7 +42,7 @@ struct lane_task {
 };
 
 struct lane {
-    uint64_t key; /* source rank, destination rank; lanes of a pair stand one behind the other */
+    uint64_t key; /* source rank, destination rank, channel; lanes of a pair stand one behind the other */
     uint32_t posted; /* of the pair's first lane: messages so far */
     bool is_there, is_busy;
     struct lane_task *first, *last;
@@ -122,23 +122,23 @@ static void lanes_grow(struct flow_tasks *tasks)
     }
 }
 
-static uint64_t lane_key(const struct message *message)
+static uint64_t lane_key(const struct task *task)
 {
-    return (uint64_t)message->src_rank << 32 | message->dst_rank;
+    return ((uint64_t)task->message.src_rank << 32 | task->message.dst_rank) ^ rng_mix(task->channel);
 }
 
 /* The lane of a new message; they are used in turn. */
-static struct lane *lane_next(struct flow_tasks *tasks, const struct message *message, uint32_t *index)
+static struct lane *lane_next(struct flow_tasks *tasks, struct task *task)
 {
     if (tasks->pair_count * 2 >= tasks->pair_capacity) {
         lanes_grow(tasks);
     }
-    struct lane *lanes = lanes_probe(tasks, lane_key(message));
+    struct lane *lanes = lanes_probe(tasks, lane_key(task));
     tasks->pair_count += !lanes->is_there;
     lanes->is_there = true;
-    lanes->key = lane_key(message);
-    *index = lanes->posted++ % tasks->child->config->connections;
-    return &lanes[*index];
+    lanes->key = lane_key(task);
+    task->lane = lanes->posted++ % tasks->child->config->connections;
+    return &lanes[task->lane];
 }
 
 static void lane_wait(struct flow_tasks *tasks, struct lane *lane, const struct task *task)
@@ -161,7 +161,7 @@ static void lane_wait(struct flow_tasks *tasks, struct lane *lane, const struct 
 /* The last byte of a message has left: the next one of its connection goes. */
 static void lane_go_on(struct flow_tasks *tasks, const struct task *task)
 {
-    struct lane *lane = lanes_probe(tasks, lane_key(&task->message)) + task->lane;
+    struct lane *lane = lanes_probe(tasks, lane_key(task)) + task->lane;
     struct lane_task *first = lane->first;
     lane->is_busy = first != NULL;
     if (first != NULL) {
@@ -176,14 +176,14 @@ void flow_send(void *context, const struct message *message, uint64_t now_ps)
 {
     struct flow_tasks *tasks = context;
     const struct flow_config *config = tasks->child->config;
-    struct task task = {.kind = TASK_MESSAGE, .message = *message};
+    struct task task = {.kind = TASK_MESSAGE, .channel = message->channel, .message = *message};
     task.message.posted_ps = now_ps;
     if (message->src_host == message->dst_host) {
         task.kind = TASK_LOCAL;
         task.when_ps = now_ps + config->local_ps + serialisation_ps(message->bytes, config->local_bps);
     }
     if (config->connections > 0 && task.kind == TASK_MESSAGE) {
-        struct lane *lane = lane_next(tasks, message, &task.lane);
+        struct lane *lane = lane_next(tasks, &task);
         if (lane->is_busy) {
             lane_wait(tasks, lane, &task);
             return;

@@ -1,4 +1,5 @@
 /* Collective calls in progress. */
+#include "netsim/base/rng.h"
 #include "netsim/replay/coll_custom.h"
 #include "netsim/replay/replay_int.h"
 
@@ -326,6 +327,12 @@ static struct message_extra extra_of(const struct replay *replay, struct rank *r
     return (struct message_extra){wire_bytes - bytes, post_ns < UINT32_MAX ? (uint32_t)post_ns : UINT32_MAX};
 }
 
+/* As NCCL has it: connections of its own for each communicator, channel and peer. A hash; 0 is for messages of no call. */
+static uint32_t step_channel(const struct replay_call *record, const struct collective_step *step, uint32_t lane)
+{
+    return (uint32_t)rng_mix((uint64_t)(record->group + 1) << 32 | lane << 16 | step->channel) | 1;
+}
+
 /* Sends every step of the lane whose turn has come; true where there was one. */
 static bool sends_advance(struct replay *replay, struct rank *rank, struct slot *slot, uint32_t slot_id,
                           uint32_t lane_id, uint64_t now_ps)
@@ -347,7 +354,8 @@ static bool sends_advance(struct replay *replay, struct rank *rank, struct slot 
         }
         uint32_t to = job_group_rank(replay->config.job, record->group, step.send_to);
         enum medium medium = step.cast != CAST_NONE ? medium_of_team(&call, step.team) : medium_between(replay, rank, to);
-        struct message_to where = {to, team_address(replay, record->group, &call, &step)};
+        struct message_to where = {to, team_address(replay, record->group, &call, &step),
+                                   step_channel(record, &step, lane_id)};
         struct match_key key =
             collective_key(rank->iteration, record->group, step_key(step.send_lane, slot->next, step.send_as), rank->id);
         message_post(replay, rank, where, key, step.send_bytes, extra_of(replay, rank, slot, medium, &step, now_ps),

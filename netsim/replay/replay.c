@@ -66,7 +66,7 @@ void message_post(struct replay *replay, struct rank *rank, struct message_to to
         .post_ns = extra.post_ns,
         .key = {key.key[0], key.key[1]},
         .cookie = op,
-        .posted_ps = now_ps,
+        .channel = to.channel,
     };
     rank->result.sent_bytes += bytes;
     rank->result.local_bytes += message.src_host == message.dst_host ? bytes : 0;
@@ -84,7 +84,7 @@ static void send_start(struct replay *replay, struct rank *rank, uint32_t op, ui
     struct match_key key = message_key(rank->iteration, rank->program->tag[op], rank->plan->match_number[op],
                                        rank->id);
     communication_begin(rank, now_ps);
-    message_post(replay, rank, (struct message_to){peer, 0}, key, rank->program->bytes[op], (struct message_extra){0}, op,
+    message_post(replay, rank, (struct message_to){.rank = peer}, key, rank->program->bytes[op], (struct message_extra){0}, op,
                  now_ps);
 }
 

@@ -153,6 +153,7 @@ struct message_extra {
 void timer_set(struct replay *replay, const struct rank *rank, uint32_t op, uint64_t when_ps);
 struct message_to {
     uint32_t rank, team; /* team: address of one (message.h), 0: the rank alone */
+    uint32_t channel;    /* of the connection (message.h) */
 };
 void message_post(struct replay *replay, struct rank *rank, struct message_to to, struct match_key key, uint64_t bytes,
                   struct message_extra extra, uint32_t op, uint64_t now_ps);

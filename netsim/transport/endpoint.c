@@ -139,7 +139,7 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     }
     flow_ring_take(endpoint, flow);
     if (endpoint->config.connections > 0) {
-        connection_join(endpoint, flow, slot);
+        connection_join(endpoint, flow, slot, message->channel);
     }
     uint64_t start_ps = ready_ps(endpoint, host, now_ps + message_post_ps(message));
     if (start_ps > now_ps) {

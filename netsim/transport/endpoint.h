@@ -9,10 +9,11 @@
  *
  * Workload: up to some hundred messages in flight per host, each of 1 to 10^7 packets; one ACK per data
  * packet, or per some of them (enum ack_policy).
- * Memory: 192 B a message in flight with ideal, window, roce and credit (200 where a timeout is of the whole), 256 with the
- * others, which keep 40 to 64 B of it to steer it (264: dcqcn that repeats gaps; 24 B more where entropies are recycled), and a
- * ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing for a finished one, whose
- * slot and ring are used again. Where there are connections, these keep what steers, and a message has 200 B with nscc as well.
+ * Memory: with host.connections=0 192 B a message in flight with ideal, window, roce and credit (200 where a timeout is of the
+ * whole), 256 with the others, which keep 40 to 64 B of it to steer it (264: dcqcn that repeats gaps; 24 B more where entropies
+ * are recycled), and a ring that grows with its window (endpoint_flow.c: of nscc 12.4 B a packet, of window 0.4); nothing for a
+ * finished one, whose slot and ring are used again. Where there are connections, these keep what steers
+ * (endpoint_connection.c), and a message has 200 B with nscc as well.
  * A flow is found by (source host, slot), so neither end searches. The source frees the slot when all is
  * acknowledged; the generation in every packet tells late duplicates from a new message in the slot.
  *
@@ -78,7 +79,7 @@ struct endpoint_config {
     uint64_t post_gap_ps; /* least time between two messages that a host's NIC takes */
     uint64_t nic_ps;   /* between memory and the line, at each end: PCIe and NIC */
     bool is_told_late; /* the owner hears of a delivery when the sender has the ACK: an idle way back later */
-    uint32_t connections; /* for each pair of ranks, messages in order over each; 0: each message is one of its own */
+    uint32_t connections; /* for each pair of ranks and channel, messages in order over each; 0: each message is one of its own */
     uint64_t segment_bytes; /* longer messages are carried in parts; 0: as long as sequence numbers reach */
     uint64_t local_bps, local_ps; /* copies of messages between ranks of one host: rate, and time before the first byte */
     const struct team_table *teams; /* whose messages switches copy or combine; NULL: none */

@@ -21,11 +21,12 @@ struct steer {
 
 /* Messages of a pair of ranks in order; endpoint_connection.c. */
 struct connection {
-    uint64_t identity;
+    uint64_t key; /* of its pair */
+    uint32_t channel;
+    bool is_begun;               /* the transport knows of it */
     uint32_t head, cursor, tail; /* slots */
     uint32_t posted;             /* messages so far */
     uint32_t lost_count;         /* packets of all messages that are to be sent again */
-    bool is_begun;               /* the transport knows of it */
     uint32_t delivered, held;    /* of the receiver: messages so far; slot of one that is complete too early */
     struct steer steer;
 };
@@ -37,8 +38,8 @@ static inline struct connection *connection_of(const struct steer *steer)
 
 struct pair {
     uint64_t key; /* source rank, destination rank */
+    uint32_t channel, posted;
     struct connection *connections;
-    uint32_t posted;
 };
 
 /* A message that is carried in segments. */
@@ -217,6 +218,7 @@ struct host {
     size_t chunk_count, chunk_capacity;
     struct pair *pairs;                       /* open addressing by key; capacity 2^k */
     uint32_t pair_count, pair_capacity;
+    struct connection *free_connections;      /* of pairs that are closed; list through the first word */
     struct parent **parents;
     size_t parent_count, parent_capacity;
     uint32_t free_parent;                     /* number + 1; 0: none */
@@ -528,7 +530,7 @@ void flow_deliver(struct endpoint *endpoint, struct flow *flow, uint64_t now_ps)
 
 /* ---- endpoint_connection.c -------------------------------------------------------------------------------- */
 
-void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot);
+void connection_join(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint32_t channel);
 /* The last packet has left for the first time. */
 void connection_sent_all(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps);
 void connection_wake(struct endpoint *endpoint, const struct connection *connection, uint32_t host_id, uint64_t now_ps);

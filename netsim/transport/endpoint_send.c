@@ -417,9 +417,11 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, u
                    struct packet *packet)
 {
     struct host *host = &endpoint->hosts[host_id];
+    uint32_t outer_port = host->pulled_port; /* the next message of a connection may go by another port at once */
     host->pulled_port = port;
+    host->ports[port].is_served = true;
     bool is_there = port_pull(endpoint, host, host_id, port, now_ps, packet);
-    host->pulled_port = ID_NONE;
+    host->pulled_port = outer_port;
     host->ports[port].is_served = is_there;
     return is_there;
 }

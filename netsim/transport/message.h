@@ -12,7 +12,10 @@ struct message {
     uint64_t key[2];
     uint32_t cookie;  /* the sender's own */
     uint32_t post_ns; /* software time before the first bit, beside what all messages take */
-    uint64_t posted_ps;
+    union {
+        uint32_t channel;   /* as it is posted: messages of a pair with other numbers go by other connections */
+        uint64_t posted_ps; /* as the carrier keeps it, and hands it back */
+    };
 };
 
 /* What a message went through. A packet is reordered that comes after one with a higher number, repeats counted; its

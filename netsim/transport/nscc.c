@@ -30,8 +30,8 @@
  * uet-htsim waits for its timeout there too.
  * Behind circuits that come and go in slots, the longest wait for them is part of the idle round trip, however short a sample
  * is, and full queues drain at the share of the line that one circuit has: else the timeout sends again what is waiting.
- * Not modelled: receiver credit (RCCC) beside it; with host.connections=0, as in uet-htsim, each message starts with a full
- * window; the limit of 64 packets on what a selective ACK reports (all arrivals are reported);
+ * Not modelled: receiver credit (RCCC) beside it; with host.connections=0, as in uet-htsim and below, each message starts with
+ * a full window; the limit of 64 packets on what a selective ACK reports (all arrivals are reported);
  * ECN is decided when a packet starts to leave, uet-htsim decides when it has left; the 32-bit overflow of
  * its accumulated increase.
  * Checked against: closed forms of idle messages, line rate on short ways (tests/test_transport.c), and uet-htsim 40ccb05
