@@ -95,7 +95,12 @@ void queues_hosts(const struct scenario_queue *queue, const struct fabric *fabri
 
 /* ---- what would drop ---------------------------------------------------------------------------------------- */
 
-/* What comes in by a port before it is held back. */
+static uint64_t lanes_of(const struct queue_profile *profile)
+{
+    return profile->lane_count > 1 ? profile->lane_count : 1;
+}
+
+/* What comes in by a port in one lane before it is held back. */
 static uint64_t input_bytes_max(const struct queue_class *rule, const struct fabric *fabric, uint64_t packet_bytes,
                                 uint32_t in_port)
 {
@@ -117,7 +122,7 @@ uint64_t queues_need_bytes(const struct queue_profile *profile, const struct fab
     const struct queue_class *rule = &profile->class[0];
     uint32_t node = fabric->port_node[port];
     uint64_t sum_bytes = 0;
-    if (node < fabric->host_count) {
+    if (!queue_may_pause(fabric, node)) {
         return 0;
     }
     if (rule->xoff_bytes == 0 && rule->credit_bytes == 0) {
@@ -126,7 +131,7 @@ uint64_t queues_need_bytes(const struct queue_profile *profile, const struct fab
     for (uint32_t in = fabric->port_first[node]; in < fabric->port_first[node + 1]; in++) {
         sum_bytes += in == port ? 0 : input_bytes_max(rule, fabric, packet_bytes, in);
     }
-    return sum_bytes;
+    return sum_bytes * lanes_of(profile); /* a packet may come in one lane and leave in another: inputs are held back lane by lane */
 }
 
 static uint64_t capacity_of(const struct queue_profile *profile, const struct fabric *fabric, uint32_t port)
@@ -164,7 +169,7 @@ static enum status shared_check(const struct queue_profile *profile, const struc
     }
     double sum_bytes = 0, alpha = profile->alpha_log2 < 0 ? 1.0 / (1 << -profile->alpha_log2) : 1 << profile->alpha_log2;
     for (uint32_t in = fabric->port_first[node]; in < fabric->port_first[node + 1]; in++) {
-        sum_bytes += (double)input_bytes_max(rule, fabric, packet_bytes, in);
+        sum_bytes += (double)(input_bytes_max(rule, fabric, packet_bytes, in) * lanes_of(profile));
     }
     double need_bytes = sum_bytes * (1 + 1 / alpha) + (double)packet_bytes;
     if ((double)profile->shared_bytes >= need_bytes) {
@@ -183,6 +188,10 @@ static enum status rules_check(const struct queue_profile *profile, const struct
         return diag_set(diag, STATUS_INPUT, "%s: credit for %" PRIu64 " B lets no packet of %" PRIu64 " B (packet.size) go; expected more",
                         fabric->name, rule->credit_bytes, packet_bytes);
     }
+    if (rule->xoff_bytes > 0 && rule->xoff_bytes < packet_bytes) {
+        return diag_set(diag, STATUS_INPUT, "%s: links stop at %" PRIu64 " B (xoff), before a packet of %" PRIu64 " B (packet.size) is in; expected more",
+                        fabric->name, rule->xoff_bytes, packet_bytes);
+    }
     if (rule->xoff_bytes > 0 && rule->xon_bytes > rule->xoff_bytes) {
         return diag_set(diag, STATUS_INPUT, "%s: links go on at %" PRIu64 " B (xon), above the %" PRIu64 " B at which they stop (xoff); expected less",
                         fabric->name, rule->xon_bytes, rule->xoff_bytes);
@@ -196,7 +205,7 @@ static enum status headroom_check(const struct queue_profile *profile, const str
 {
     const struct queue_class *rule = &profile->class[0];
     if (rule->buffer_bytes == 0 || rule->xoff_bytes == 0 || fabric->port_peer[port] == ID_NONE ||
-        fabric->port_node[port] < fabric->host_count) {
+        !queue_may_pause(fabric, fabric->port_node[port])) {
         return STATUS_OK;
     }
     uint64_t headroom_bytes = queue_headroom_bytes(fabric, port, packet_bytes);
@@ -217,8 +226,8 @@ enum status queues_check(const struct queue_profile *profile, const struct fabri
         status = port_check(profile, fabric, packet_bytes, port, diag);
         status = status == STATUS_OK ? headroom_check(profile, fabric, packet_bytes, port, diag) : status;
     }
-    for (uint32_t node = fabric->host_count; node < fabric->node_count && status == STATUS_OK; node++) {
-        status = shared_check(profile, fabric, packet_bytes, node, diag);
+    for (uint32_t node = 0; node < fabric->node_count && status == STATUS_OK; node++) {
+        status = queue_may_pause(fabric, node) ? shared_check(profile, fabric, packet_bytes, node, diag) : STATUS_OK;
     }
     return status;
 }

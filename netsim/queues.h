@@ -30,9 +30,9 @@ void queues_hosts(const struct scenario_queue *queue, const struct fabric *fabri
 enum status queues_lanes(const struct scenario_queue *queue, const struct routes *routes, bool has_detours,
                          struct queue_profile *profile, struct diag *diag);
 
-/* The most that the queue of a switch's port can get in class 0 under the profile's pauses or credits: over all other inputs
+/* The most that the queue of a port of a switch, or of a host that passes packets on, can get in class 0 under the profile's pauses or credits: over all other inputs
  * of the node, credit, or xoff and what is on the way until the pause is obeyed (a round trip of the link, and a packet at
- * either end). UINT64_MAX: nothing holds it back; 0: not a port of a switch. */
+ * either end). UINT64_MAX: nothing holds it back; 0: a port of a host that passes nothing on. */
 uint64_t queues_need_bytes(const struct queue_profile *profile, const struct fabric *fabric, uint64_t packet_bytes,
                            uint32_t port);
 

@@ -275,9 +275,9 @@ static enum status routes_make(struct sim *sim, struct diag *diag)
     struct transport_facts facts = endpoint_facts(sim->fabric, sim->routes, &shape);
     queues_profile(scenario->queue, scenario->transport, scenario->transport_values, &facts, &sim->queues);
     sim->small_bytes = slices_queues(sim->fabric, &sim->queues);
-    status = queues_check(&sim->queues, sim->fabric, shape.packet_bytes, diag);
+    status = queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
     if (status == STATUS_OK) {
-        status = queues_lanes(scenario->queue, sim->routes, sim->ways.rule != WAY_MINIMAL, &sim->queues, diag);
+        status = queues_check(&sim->queues, sim->fabric, shape.packet_bytes, diag);
     }
     queues_hosts(scenario->queue, sim->fabric, &sim->queues, &sim->host_queues);
     return status;

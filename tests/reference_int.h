@@ -156,6 +156,8 @@ static inline bool is_for_group(const struct plain *plain, const struct packet *
 /* A packet that came by `in_port` is now held by the node, or has left it: pauses, credits. */
 void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
 void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
+/* Its part that concerns the link's credit. */
+void input_credit_return(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps);
 void on_pause(struct plain *plain, const struct event *event);
 void on_credit(struct plain *plain, const struct event *event);
 /* The profile of the node to which a port belongs. */

@@ -116,10 +116,7 @@ static void host_receive(struct plain *plain, const struct event *event)
     sender->counters.rx_bytes += event->packet.size_bytes;
     plain->in_flight--;
     uint32_t class = class_of(sender->profile, &event->packet);
-    if (sender->profile->class[class].credit_bytes > 0) {
-        input_hold(plain, event->port, class, event->packet.size_bytes, event->time_ps);
-        input_release(plain, event->port, class, event->packet.size_bytes, event->time_ps);
-    }
+    input_credit_return(plain, event->port, class, event->packet.size_bytes, event->time_ps); /* no pause: it is never held */
     plain->config.ops->receive(plain->config.context, event->node, &event->packet, event->time_ps);
 }
 

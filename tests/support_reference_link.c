@@ -34,8 +34,8 @@ void input_hold(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t 
     struct port *input = &plain->ports[in_port];
     input->held_bytes[class] += bytes;
     plain->used_bytes[node] += bytes;
-    bool is_host = node < plain->fabric->host_count;
-    if (!is_host && rule->xoff_bytes > 0 && input->held_bytes[class] > queue_xoff_bytes(rule, input->headroom_bytes) &&
+    bool may_pause = queue_may_pause(plain->fabric, node);
+    if (may_pause && rule->xoff_bytes > 0 && input->held_bytes[class] > queue_xoff_bytes(rule, input->headroom_bytes) &&
         !(input->pausing >> class & 1)) {
         input->pausing |= 1u << class;
         upstream_tell(plain, in_port, EVENT_PAUSE, (uint64_t)class << FRAME_CLASS_SHIFT | 1, now_ps);
@@ -54,6 +54,11 @@ void input_release(struct plain *plain, uint32_t in_port, uint32_t class, uint32
         input->pausing &= ~(1u << class);
         upstream_tell(plain, in_port, EVENT_PAUSE, (uint64_t)class << FRAME_CLASS_SHIFT, now_ps);
     }
+    input_credit_return(plain, in_port, class, bytes, now_ps);
+}
+
+void input_credit_return(struct plain *plain, uint32_t in_port, uint32_t class, uint32_t bytes, uint64_t now_ps)
+{
     uint32_t upstream_node = plain->fabric->port_node[plain->fabric->port_peer[in_port]];
     if (profile_of(plain, upstream_node)->class[class].credit_bytes > 0) {
         upstream_tell(plain, in_port, EVENT_CREDIT, (uint64_t)class << FRAME_CLASS_SHIFT | bytes, now_ps);

@@ -369,37 +369,89 @@ static void test_no_drop_under_credits(void)
     each_transport(credits);
 }
 
-/* A random tree with random pauses or credits, and queues that hold exactly what queues_need_bytes says. */
+/* The most that any port of the fabric can get under such settings. */
+static uint64_t need_bytes_max(const struct subject *subject, struct arena *arena, const struct fabric *fabric, const char *rule)
+{
+    const struct net *net = net_new(arena, fabric, settings_of(arena, subject, rule), 1, NULL);
+    uint64_t most_bytes = 0;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        uint64_t bytes = queues_need_bytes(&net->queues, fabric, 4150, port);
+        most_bytes = bytes > most_bytes ? bytes : most_bytes;
+    }
+    return most_bytes;
+}
+
+/* Random traffic over random pauses or credits, and queues that hold exactly what queues_need_bytes says. */
+static void never_drops_on(const struct subject *subject, struct arena *arena, const struct fabric *fabric, bool has_pauses,
+                           uint64_t seed)
+{
+    uint64_t xoff_bytes = 4150 * (1 + rng_draw(seed, 3, 0) % 30), xon_bytes = rng_draw(seed, 4, 0) % xoff_bytes;
+    const char *rule = has_pauses ? arena_printf(arena, "queue.xoff=%luB queue.xon=%luB", xoff_bytes, xon_bytes + 1)
+                                  : arena_printf(arena, "queue.credit=%luB", xoff_bytes);
+    const char *bounded = arena_printf(arena, "%s queue.capacity=%luB host.rto=10s", rule,
+                                       need_bytes_max(subject, arena, fabric, rule));
+    struct net *net = net_new(arena, fabric, settings_of(arena, subject, bounded), seed, NULL);
+    struct diag diag;
+    CHECK_EQUAL(queues_check(&net->queues, fabric, 4150, &diag), STATUS_OK);
+    traffic_add(net, seed, 200);
+    for (uint32_t src = 1; src < 8; src++) {
+        net_post(net, net_add(net, src, 0, 300000), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK_EQUAL(net_counters_sum(net).dropped_packets, 0);
+    CHECK_EQUAL(net_counters_sum(net).trimmed_packets, 0);
+}
+
 static void never_drops(const struct subject *subject, struct arena *arena)
 {
     for (uint64_t round = 0; round < 4; round++) {
         uint64_t seed = rng_draw(test_seed(), 77, round);
         uint32_t tiers = 2 + rng_below(rng_draw(seed, 1, 0), 2), delay_ns = 1 + rng_below(rng_draw(seed, 2, 0), 2000);
-        uint64_t xoff_bytes = 4150 * (1 + rng_draw(seed, 3, 0) % 30), xon_bytes = rng_draw(seed, 4, 0) % xoff_bytes;
         const char *tree = arena_printf(arena, "radix=%u tiers=%u link_rate=400Gbps link_delay=%uns oversubscription=%u:1",
                                         tiers == 3 ? 4u : 8u, tiers, delay_ns, 1 + rng_below(rng_draw(seed, 5, 0), 3));
-        const struct fabric *fabric = net_fabric(arena, "fat_tree", tree);
-        const char *rule = round % 2 == 0 ? arena_printf(arena, "queue.xoff=%luB queue.xon=%luB", xoff_bytes, xon_bytes + 1)
-                                          : arena_printf(arena, "queue.credit=%luB", xoff_bytes);
-        const struct net *plain = net_new(arena, fabric, settings_of(arena, subject, rule), seed, NULL);
-        uint64_t need_bytes = 0;
-        for (uint32_t port = 0; port < fabric->port_count; port++) {
-            uint64_t bytes = queues_need_bytes(&plain->queues, fabric, 4150, port);
-            need_bytes = bytes > need_bytes ? bytes : need_bytes;
-        }
-        const char *bounded = arena_printf(arena, "%s queue.capacity=%luB host.rto=10s", rule, need_bytes);
-        struct net *net = net_new(arena, fabric, settings_of(arena, subject, bounded), seed, NULL);
-        struct diag diag;
-        CHECK_EQUAL(queues_check(&net->queues, fabric, 4150, &diag), STATUS_OK);
-        traffic_add(net, seed, 200);
-        for (uint32_t src = 1; src < 8; src++) {
-            net_post(net, net_add(net, src, 0, 300000), 0);
+        never_drops_on(subject, arena, net_fabric(arena, "fat_tree", tree), round % 2 == 0, seed);
+    }
+}
+
+/* The same where all switching is done by hosts. */
+static void never_drops_at_hosts(const struct subject *subject, struct arena *arena)
+{
+    static const char *const shapes[] = {"8", "4x4", "5x3", "3x3x3"};
+    for (uint64_t round = 0; round < 8; round++) {
+        uint64_t seed = rng_draw(test_seed(), 79, round);
+        uint32_t delay_ns = 1 + rng_below(rng_draw(seed, 2, 0), 2000);
+        const char *torus = arena_printf(arena, "dimensions=%s link_rate=400Gbps link_delay=%uns", shapes[round / 2], delay_ns);
+        never_drops_on(subject, arena, net_fabric(arena, "torus", torus), round % 2 == 0, seed);
+    }
+}
+
+static void test_no_drop_where_hosts_pass_packets_on(void)
+{
+    each_transport(never_drops_at_hosts);
+}
+
+/* And they hold each other back: hosts 1 to 4 of a ring send to host 0, which 1 passes on. */
+static void test_hosts_pause_hosts(void)
+{
+    struct arena *arena = arena_new("test");
+    const char *names[] = {"roce", "credit"};
+    for (size_t i = 0; i < 2; i++) {
+        const struct subject subject = subject_of(arena, names[i], "");
+        const struct fabric *fabric = net_fabric(arena, "torus", "dimensions=9 link_rate=400Gbps link_delay=500ns");
+        struct net *net = net_new(arena, fabric, settings_of(arena, &subject, ""), 1, NULL);
+        for (uint32_t src = 1; src <= 4; src++) {
+            net_post(net, net_add(net, src, 0, LONG_BYTES), 0);
         }
         net_run(net);
         net_check_drained(net);
-        CHECK_EQUAL(net_counters_sum(net).dropped_packets, 0);
-        CHECK_EQUAL(net_counters_sum(net).trimmed_packets, 0);
+        uint64_t held_bytes = need_bytes_max(&subject, arena, fabric, "");
+        for (uint32_t port = 0; port < fabric->port_count; port++) {
+            CHECK(net_counters(net, port).queue_max_bytes <= held_bytes + 4150);
+        }
+        CHECK_EQUAL(net_counters_sum(net).pauses > 0, i == 0);
     }
+    arena_free(arena);
 }
 
 static void test_no_drop_where_queues_hold_the_headroom(void)
@@ -427,6 +479,8 @@ static void test_queues_that_must_drop_are_refused(void)
     refused(arena, "transport.name=roce queue.capacity=30MB", NULL);
     refused(arena, "transport.name=credit queue.capacity=100kB", "(credit of all other inputs)");
     refused(arena, "transport.name=credit transport.buffer=4149B", "lets no packet of 4150 B");
+    refused(arena, "transport.name=roce queue.xoff=1kB queue.xon=500B", "links stop at 1000 B (xoff), before a packet of 4150 B");
+    refused(arena, "transport.name=roce queue.xoff=4150B queue.xon=500B", NULL);
     refused(arena, "transport.name=roce transport.xon=16", "above the 61290 B at which they stop");
     refused(arena, "transport.name=roce queue.shared=1MB", "queue.shared of 1000000 B drops");
     refused(arena, "transport.name=nscc queue.capacity=4149B", "hold no packet");
@@ -1547,8 +1601,10 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_every_byte_once_under_reordering), TEST(test_single_losses_are_repeated_singly), TEST(test_few_packets_are_repeated_soon),
           TEST(test_reordering_is_told), TEST(test_reorder_distance), TEST(test_connections_keep_order),
           TEST(test_a_connection_is_a_pipeline), TEST(test_hosts_take_time), TEST(test_windows_outlive_messages),
-          TEST(test_pairs_come_and_go), TEST(test_quiet_pairs_are_forgotten),
-          TEST(test_connections_over_many_ports), TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits), TEST(test_no_drop_where_queues_hold_the_headroom),
+          TEST(test_pairs_come_and_go), TEST(test_quiet_pairs_are_forgotten), TEST(test_connections_over_many_ports),
+          TEST(test_connections_are_the_same_on_every_engine), TEST(test_no_drop_under_pfc), TEST(test_no_drop_under_credits),
+          TEST(test_no_drop_where_queues_hold_the_headroom), TEST(test_no_drop_where_hosts_pass_packets_on),
+          TEST(test_hosts_pause_hosts),
           TEST(test_queues_that_must_drop_are_refused), TEST(test_pauses_and_credits_bite),
           TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),

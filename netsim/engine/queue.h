@@ -42,7 +42,8 @@ struct queue_class {
     enum mark_point mark;     /* ECN: never below low, always above high, linear between; data packets only */
     uint64_t mark_low_bytes, mark_high_bytes;
     /* PFC (IEEE 802.1Qbb): pause the upstream port when more than xoff bytes of this class that came in by one port
-     * have not left, resume at xon; xoff 0: never. The frame takes one link delay. Hosts obey, and never send it. */
+     * have not left, resume at xon; xoff 0: never. The frame takes one link delay. Hosts obey; those that pass packets on
+     * (queue_may_pause) send it too, for what is not for themselves. */
     uint64_t xoff_bytes, xon_bytes;
     /* > 0: what an input port may hold of this class. Its xoff is what is left without the headroom of its own link
      * (queue_headroom_bytes), its xon as much lower as xon_bytes is below xoff_bytes; xoff_bytes > 0 still says whether. */
@@ -72,6 +73,13 @@ struct queue_profile {
 
 /* One class, no limit but the port's: what a port is without a profile. */
 extern const struct queue_profile queue_profile_plain;
+
+/* Switches, and hosts that packets for others may go through: a host takes in at once what is for itself. */
+static inline bool queue_may_pause(const struct fabric *fabric, uint32_t node)
+{
+    bool is_end = fabric->is_host_end || fabric->port_first[node + 1] - fabric->port_first[node] <= 1;
+    return node >= fabric->host_count || !is_end;
+}
 
 /* Bytes that an input must hold behind those at which it asks for a pause: what its link carries while the frame goes up
  * and the last packet comes down, with the packet that is being sent there, one that the frame waits for, and one that

@@ -499,7 +499,8 @@ static bool switches_are_coupled(const struct engine_config *config)
 {
     const struct queue_profile *profile = config->switch_queues;
     bool has_detours = config->ways != NULL && config->ways->rule != WAY_MINIMAL;
-    return has_detours || profile->lane_count > 1 || profile->is_adaptive || profile->shared_bytes > 0 || profile_has_pauses(profile) ||
+    bool have_hosts_pauses = profile_has_pauses(config->host_queues) && !config->fabric->is_host_end;
+    return have_hosts_pauses || has_detours || profile->lane_count > 1 || profile->is_adaptive || profile->shared_bytes > 0 || profile_has_pauses(profile) ||
            profile_has_credits(profile) || profile_has_credits(config->host_queues);
 }
 

@@ -76,11 +76,12 @@ void input_full(struct worker *worker, struct window_node *node, uint32_t in_por
 }
 
 /* What the class holds before its link is paused. */
-static int64_t input_high_bytes(const struct window_node *node, const struct class_port *queues, uint32_t class)
+static int64_t input_high_bytes(const struct window_core *core, const struct window_node *node,
+                                const struct class_port *queues, uint32_t class)
 {
     const struct queue_class *rule = &queues->profile->class[class];
     uint64_t high_bytes = queue_xoff_bytes(rule, queues->headroom_bytes);
-    return rule->xoff_bytes == 0 || node->is_host || high_bytes > INT64_MAX ? INT64_MAX : (int64_t)high_bytes;
+    return rule->xoff_bytes == 0 || !queue_may_pause(core->fabric, node->id) || high_bytes > INT64_MAX ? INT64_MAX : (int64_t)high_bytes;
 }
 
 void input_empty(struct worker *worker, struct window_node *node, uint32_t in_port, uint32_t class, uint64_t now_ps)
@@ -88,7 +89,7 @@ void input_empty(struct worker *worker, struct window_node *node, uint32_t in_po
     const struct window_core *core = worker->core;
     struct input_class *input = input_of(core, node, in_port, class);
     struct packet frame = frame_make(FRAME_PAUSE, class, false, 0);
-    input->high_bytes = input_high_bytes(node, &core->class_ports[node->port_first + in_port], class);
+    input->high_bytes = input_high_bytes(core, node, &core->class_ports[node->port_first + in_port], class);
     input->low_bytes = -1;
     node->pausing_count--;
     upstream_tell(worker, &core->ports[node->port_first + in_port], &frame, now_ps);
@@ -117,7 +118,7 @@ void inputs_make(struct window_core *core)
         for (uint32_t class = 0; class < core->input_stride; class++) {
             struct input_class *input = input_of(core, node, id - node->port_first, class);
             bool is_own = class < core->class_ports[id].profile->class_count;
-            input->high_bytes = is_own ? input_high_bytes(node, &core->class_ports[id], class) : INT64_MAX;
+            input->high_bytes = is_own ? input_high_bytes(core, node, &core->class_ports[id], class) : INT64_MAX;
             input->low_bytes = -1;
             input->is_credited = class < upstream->class_count && upstream->class[class].credit_bytes > 0;
         }

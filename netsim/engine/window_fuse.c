@@ -29,9 +29,10 @@ static bool is_host(const struct fabric *fabric, uint32_t node)
 /* A node may send pauses or credits over the link of this port. */
 static bool port_has_frames(const struct window_core *core, uint32_t id, uint32_t peer)
 {
-    bool is_from_host = is_host(core->fabric, core->fabric->port_node[id]);
+    uint32_t node = core->fabric->port_node[id];
+    const struct queue_profile *own = is_host(core->fabric, node) ? core->config.host_queues : core->config.switch_queues;
     return profile_has_credits(is_host(core->fabric, peer) ? core->config.host_queues : core->config.switch_queues) ||
-           (!is_from_host && profile_has_pauses(core->config.switch_queues));
+           (profile_has_pauses(own) && queue_may_pause(core->fabric, node));
 }
 
 /* How long what a node sends is under way at least. */

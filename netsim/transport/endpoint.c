@@ -479,7 +479,7 @@ static void hosts_init(struct endpoint *endpoint)
     struct host_port *host_ports = arena_array(endpoint->arena, fabric->port_first[fabric->host_count], struct host_port);
     for (uint32_t i = 0; i < fabric->host_count; i++) {
         struct host *host = &endpoint->hosts[i];
-        host->free_slot = host->pulled_port = ID_NONE;
+        host->free_slot = ID_NONE;
         host->ports = host_ports + fabric->port_first[i];
         host->port_count = fabric->port_first[i + 1] - fabric->port_first[i];
     }

@@ -209,7 +209,7 @@ struct host {
     _Alignas(64) struct flow **chunks;
     struct host_port *ports;
     uint32_t port_count;
-    uint32_t pulled_port;                     /* the one that is asking for a packet, which must not be kicked */
+    uint64_t pulled_ports;                    /* those that are asking for a packet, which must not be kicked */
     uint32_t free_slot, slot_count;           /* list through free_next; slots ever used */
     uint32_t rest_first, rest_last, rest_count; /* slots at rest (I7), oldest first, through free_next */
     uint64_t message_count;

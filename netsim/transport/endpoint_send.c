@@ -89,7 +89,7 @@ static void control_push(struct endpoint *endpoint, struct control_ring *ring, c
 static inline void port_wake(const struct endpoint *endpoint, uint32_t host_id, uint32_t port, uint64_t now_ps)
 {
     const struct host *host = &endpoint->hosts[host_id];
-    if (!host->ports[port].is_served && port != host->pulled_port) {
+    if (!host->ports[port].is_served && !(host->pulled_ports >> port & 1)) {
         engine_kick(endpoint->engine, host_id, port, now_ps);
     }
 }
@@ -353,7 +353,7 @@ static inline bool data_pull(struct endpoint *endpoint, struct host *host, uint3
         }
         ready_pop(ready); /* what stood here may be done, and its slot taken by another */
         flow->queued_ports &= ~(UINT64_C(1) << port);
-        if (flow->allowed_ports != 0) {
+        if (flow->allowed_ports != 0 && host->port_count == 1) { /* else it may wake ports within this one's pull */
             probe_if_stuck(endpoint, flow, slot, now_ps);
         }
     }
@@ -417,11 +417,10 @@ bool endpoint_pull(struct endpoint *endpoint, uint32_t host_id, uint32_t port, u
                    struct packet *packet)
 {
     struct host *host = &endpoint->hosts[host_id];
-    uint32_t outer_port = host->pulled_port; /* the next message of a connection may go by another port at once */
-    host->pulled_port = port;
+    host->pulled_ports |= UINT64_C(1) << port; /* the next message of a connection may go by another port at once */
     host->ports[port].is_served = true;
     bool is_there = port_pull(endpoint, host, host_id, port, now_ps, packet);
-    host->pulled_port = outer_port;
+    host->pulled_ports &= ~(UINT64_C(1) << port);
     host->ports[port].is_served = is_there;
     return is_there;
 }

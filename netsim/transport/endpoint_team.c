@@ -192,7 +192,7 @@ static void tree_wake(struct endpoint *endpoint, struct stream *stream, uint32_t
     }
     stream->queued_trees |= UINT64_C(1) << tree;
     turn_push(endpoint, &endpoint->team_hosts[host].rings[port], (struct turn){stream, tree});
-    if (port != endpoint->hosts[host].pulled_port) {
+    if (!(endpoint->hosts[host].pulled_ports >> port & 1)) {
         engine_kick(endpoint->engine, host, port, now_ps);
     }
 }
