@@ -22,7 +22,7 @@ static const struct param packet_rows[] = {
 
 static const struct param routing_rows[] = {
     PARAM_CHOICE(struct scenario_routing, balance, "balance", "spray", balance_names,
-                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again; flowlet: a new path after a pause; source: all paths in turn, by source routes; go-back-N transports have ecmp unless this is set"),
+                 "ecmp: one path a message; spray: one path a packet; spray_n: the same few paths in turn; reps: good paths again; flowlet: a new path after a pause; source: all paths in turn, by source routes; go-back-N transports have ecmp unless this is set. Links of a scale-up domain are striped whatever it is"),
     PARAM_U64(struct scenario_routing, entropies, COUNT, "entropies", "64", "1", "32768",
               "values that spray_n takes in turn, a power of two (uet-htsim: 64)"),
     PARAM_U64(struct scenario_routing, flowlet_gap_ps, TIME, "flowlet_gap", "10us", "0ns", "1s",

@@ -1472,6 +1472,58 @@ static struct port_counters host_counters(const struct net *net)
     return sum;
 }
 
+/* Posts one message, and how long it takes but for a round trip, over what its bytes take at this rate. */
+static double lone_ratio(struct arena *arena, const struct subject *subject, const char *spec, uint32_t dst, double rate_bps)
+{
+    const uint64_t bytes = 4 << 20;
+    struct net *net = net_new(arena, net_fabric(arena, spec, ""), settings_of(arena, subject, ""), 1, NULL);
+    net_post(net, net_add(net, 0, dst, bytes), 0);
+    net_run(net);
+    net_check_drained(net);
+    CHECK(net->messages[1].retransmissions == net->messages[1].fate.trimmed);
+    double line_ps = wire_bytes(net, bytes) * 8e12 / rate_bps;
+    return ((double)net->messages[1].delivered_ps - (double)net->facts.base_rtt_ps) / line_ps;
+}
+
+/* 18 links by four switches, where a hash chooses the link behind the switch; 18 links by as many switches; and over
+ * scale-up links to a GPU with a NIC that is faster than each of them. */
+static void stripes(const struct subject *subject, struct arena *arena)
+{
+    bool is_in_order = subject->ack == ACK_IN_ORDER, has_nic_rate = !is_in_order && subject->transport->gap_ps != NULL;
+    CHECK(has_nic_rate || lone_ratio(arena, subject, "nvl72", 1, 18 * RATE_BPS) < 1.05);
+    CHECK(!is_in_order || lone_ratio(arena, subject, "clos-h100", 1, 9 * RATE_BPS) < 1.1);
+    CHECK(lone_ratio(arena, subject, "rail-h100", 15, RATE_BPS) < 1.05);
+}
+
+static void test_scale_up_links_are_striped(void)
+{
+    each_transport(stripes);
+}
+
+/* Go-back-N under loss, in a server and through GPUs that pass on. */
+static void loses_in_servers(const struct subject *subject, struct arena *arena)
+{
+    if (subject->ack != ACK_IN_ORDER) {
+        return;
+    }
+    const uint64_t seed = test_seed();
+    const char *more = "queue.capacity=30000B queue.full=drop queue.xoff=1GB queue.xon=1GB host.rto=60us";
+    struct net *net = net_new(arena, net_fabric(arena, "rail-h100", "hosts=16"), settings_of(arena, subject, more), seed, NULL);
+    traffic_add(net, seed, 100);
+    for (uint32_t src = 1; src < 8; src++) {
+        net_post(net, net_add(net, src, 0, 300000), 0);
+        net_post(net, net_add(net, src, 8, 100000), 0);
+    }
+    net_run(net);
+    net_check_drained(net);
+    CHECK(net_counters_sum(net).dropped_packets > 0);
+}
+
+static void test_every_byte_once_in_servers(void)
+{
+    each_transport(loses_in_servers);
+}
+
 #define FORWARDED_BYTES 4000000
 
 /* Seven GPUs send over scale-up links to the eighth, whose NIC is slower than these: what waits there waits in memory. */
@@ -1615,6 +1667,7 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_headroom_follows_the_cable),
           TEST(test_slow_switches_do_not_slow_the_line), TEST(test_credit_fills_links_faster_than_hosts),
           TEST(test_a_message_fills_all_planes), TEST(test_incast_takes_all_planes), TEST(test_a_receiver_uses_all_its_links),
-          TEST(test_hosts_pass_on_from_memory), TEST(test_nothing_is_repeated_for_waiting_in_slots), TEST(test_trimming_needs_no_timeout),
+          TEST(test_hosts_pass_on_from_memory), TEST(test_scale_up_links_are_striped),
+          TEST(test_every_byte_once_in_servers), TEST(test_nothing_is_repeated_for_waiting_in_slots), TEST(test_trimming_needs_no_timeout),
           TEST(test_hpcc_fills_short_ways), TEST(test_a_message_in_flight_is_small),
           TEST(test_packets_are_composed_of_all_their_fields))

@@ -12,10 +12,15 @@ static uint16_t ecmp_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal,
     return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, 0);
 }
 
+uint16_t entropy_sprayed(uint64_t seed, uint64_t identity, uint64_t ordinal)
+{
+    return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, ordinal);
+}
+
 static uint16_t spray_entropy(uint64_t seed, uint64_t identity, uint64_t ordinal, uint32_t entropies)
 {
     (void)entropies;
-    return (uint16_t)rng_draw(seed, RNG_ENTROPY ^ identity, ordinal);
+    return entropy_sprayed(seed, identity, ordinal);
 }
 
 /* All n values in turn, their order permuted by an XOR that is drawn anew each round; the bits above are the

@@ -28,6 +28,9 @@ struct balance {
 extern const struct balance *const balances[]; /* ends with NULL */
 extern const char *const balance_names[];      /* for a choice parameter; same order */
 
+/* Of the balance `spray`. */
+uint16_t entropy_sprayed(uint64_t seed, uint64_t identity, uint64_t ordinal);
+
 static inline bool balance_has(const struct balance *balance, enum balance_trait trait)
 {
     return (balance->traits & trait) != 0;

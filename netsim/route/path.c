@@ -138,10 +138,28 @@ static uint64_t path_width(const struct fabric *fabric, const struct routes *rou
     return packet_ps > 0 && slowest_ps > packet_ps ? (slowest_ps + packet_ps / 2) / packet_ps : 1;
 }
 
+enum reach path_reach(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst)
+{
+    if (src == dst) {
+        return REACH_HOST;
+    }
+    if (fabric->server_hosts <= 1) {
+        return REACH_NETWORK;
+    }
+    struct port_set set = routes_next(routes, src, dst);
+    for (uint32_t i = 0; i < set.count; i++) {
+        if (port_set_at(&set, i) >= fabric->server_ports) {
+            return REACH_NETWORK;
+        }
+    }
+    return src / fabric->server_hosts == dst / fabric->server_hosts ? REACH_SERVER : REACH_STAGED;
+}
+
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes)
 {
-    uint64_t ports = is_pinned ? 1 : routes_next(routes, src, dst).count;
+    bool is_one = is_pinned && path_reach(fabric, routes, src, dst) == REACH_NETWORK;
+    uint64_t ports = is_one ? 1 : routes_next(routes, src, dst).count;
     uint64_t packets = shape_packets(shape, bytes);
     uint64_t last_bytes = shape_packet_bytes(shape, bytes, packets - 1);
     struct path_sum sum;

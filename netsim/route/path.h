@@ -39,6 +39,16 @@ static inline uint64_t shape_packet_bytes(const struct packet_shape *shape, uint
 uint64_t path_idle_ps(const struct fabric *fabric, const struct routes *routes, const struct packet_shape *shape,
                       bool is_pinned, uint32_t src, uint32_t dst, uint64_t bytes);
 
+/* How a message leaves its host. Links of a scale-up domain lie side by side between the same chips and are one bundle to
+ * whoever sends: a message takes all of them, whatever its transport does in the network. */
+enum reach {
+    REACH_NETWORK, /* by the network */
+    REACH_STAGED,  /* over scale-up links to a GPU that sends it on into the network (PXN) */
+    REACH_SERVER,  /* over scale-up links to another host of its server */
+    REACH_HOST     /* not at all: a copy */
+};
+enum reach path_reach(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);
+
 /* Links from src to dst. */
 uint32_t path_hops(const struct fabric *fabric, const struct routes *routes, uint32_t src, uint32_t dst);
 

@@ -23,6 +23,7 @@
  * clamp_target: the published configuration of HPCC has it off (CLAMP_TARGET_RATE 0), and so have ConnectX adapters
  * (clamp_tgt_rate 0, clamp_tgt_rate_after_time_inc 1 in NVIDIA's "DCQCN parameters"), which is what "no" does here. Thresholds
  * of pauses: HPCC's switches share 32 MB and pause an input at 11 % of what is free; ours have the figure for an empty switch.
+ * Rates are the NIC's: over scale-up links messages go as in roce.c. With repeat=selective they keep rate and flight there too.
  * Not modelled: pauses by hosts that pass packets on, see roce.c; CNPs as packets of their own (a marked ACK that is the first in 50 us is one); a chance of
  * marking below 1 at the upper threshold (it is linear up to 1); with host.connections=0, rates that outlive a
  * message (each starts at the rate of the port).

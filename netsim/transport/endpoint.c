@@ -5,12 +5,12 @@
 /* ---- messages --------------------------------------------------------------------------------------------- */
 
 /* Of the ports that a message may use, those that it will use. */
-static uint64_t ports_given(const struct endpoint *endpoint, uint64_t ports, uint64_t identity)
+static uint64_t ports_given(const struct endpoint *endpoint, const struct flow *flow, uint64_t ports)
 {
-    if (!balance_has(endpoint->config.balance, BALANCE_PINNED)) {
+    if (!flow_is_pinned(endpoint, flow)) {
         return ports;
     }
-    uint32_t left = rng_below(rng_draw(endpoint->config.seed, RNG_HOST_PORT, identity),
+    uint32_t left = rng_below(rng_draw(endpoint->config.seed, RNG_HOST_PORT, flow_identity(flow)),
                               (uint32_t)__builtin_popcountll(ports));
     for (; left > 0; left--) {
         ports &= ports - 1;
@@ -18,11 +18,11 @@ static uint64_t ports_given(const struct endpoint *endpoint, uint64_t ports, uin
     return ports & -ports;
 }
 
-static uint64_t ports_towards(const struct endpoint *endpoint, uint32_t host, uint32_t dst, uint64_t identity, uint64_t now_ps)
+static uint64_t ports_towards(const struct endpoint *endpoint, const struct flow *flow, uint64_t now_ps)
 {
-    struct port_set set = host_routes(endpoint, host, dst, now_ps);
-    if (balance_has(endpoint->config.balance, BALANCE_PINNED)) {
-        return UINT64_C(1) << route_choose(&set, rng_draw(endpoint->config.seed, RNG_HOST_PORT, identity));
+    struct port_set set = host_routes(endpoint, flow->message.src_host, flow->message.dst_host, now_ps);
+    if (flow_is_pinned(endpoint, flow)) {
+        return UINT64_C(1) << route_choose(&set, rng_draw(endpoint->config.seed, RNG_HOST_PORT, flow_identity(flow)));
     }
     uint64_t ports = 0;
     for (uint32_t i = 0; i < set.count; i++) {
@@ -48,7 +48,6 @@ void flow_timer_set(struct endpoint *endpoint, struct flow *flow, uint32_t slot,
 /* A message between ranks of one host: a copy, which takes local_ps and bytes / local_bps, whatever else is copied. */
 static void local_send(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint64_t now_ps)
 {
-    flow->is_local = true;
     uint64_t copy_ps = endpoint->config.local_ps + serialisation_ps(flow->message.bytes, endpoint->config.local_bps);
     flow_timer_set(endpoint, flow, slot, FLOW_TIMER, now_ps + message_post_ps(&flow->message) + copy_ps);
 }
@@ -77,9 +76,7 @@ static uint64_t ports_allowed(const struct endpoint *endpoint, const struct flow
 {
     const struct endpoint_config *config = &endpoint->config;
     uint64_t ports = config->ops->ports != NULL ? config->ops->ports(config->context, &flow->message) : 0;
-    uint64_t identity = flow_identity(flow);
-    return ports != 0 ? ports_given(endpoint, ports, identity)
-                      : ports_towards(endpoint, flow->message.src_host, flow->message.dst_host, identity, now_ps);
+    return ports != 0 ? ports_given(endpoint, flow, ports) : ports_towards(endpoint, flow, now_ps);
 }
 
 /* From here on the message may use its ports. */
@@ -133,7 +130,8 @@ static void flow_post(struct endpoint *endpoint, const struct message *message, 
     uint32_t packets = (uint32_t)shape_packets(&endpoint->config.shape, message->bytes);
     __atomic_store_n(&flow->packet_count, packets, __ATOMIC_RELEASE);
     flow_identity_set(flow, host->message_count++);
-    if (message->dst_host == host_id) {
+    flow->reach = path_reach(endpoint->config.fabric, endpoint->config.routes, host_id, message->dst_host) & 3;
+    if (flow->reach == REACH_HOST) {
         local_send(endpoint, flow, slot, now_ps);
         return;
     }
@@ -181,7 +179,7 @@ void flow_end(struct endpoint *endpoint, struct flow *flow, uint32_t slot, uint6
     struct parent *parent = parent_of(endpoint, flow);
     struct message_fate fate = {
         .delivered_ps = flow->delivered_ps,
-        .retransmissions = flow->is_local ? 0 : flow->sent_count - flow->packet_count,
+        .retransmissions = flow->reach == REACH_HOST ? 0 : flow->sent_count - flow->packet_count,
         .nacks = flow->nacks,
         .trimmed = flow->trimmed,
         .duplicates = flow->duplicates,
@@ -313,7 +311,7 @@ static uint64_t all_give_up(struct endpoint *endpoint, struct flow *flow)
 {
     const struct steer *steer = steer_of(endpoint, flow);
     uint64_t flight_bytes = steer->flight_bytes;
-    if (endpoint->ack == ACK_IN_ORDER) {
+    if (flow_ack(endpoint, flow) == ACK_IN_ORDER) {
         go_back(endpoint, flow, flow->base_seq);
         return flight_bytes - steer->flight_bytes;
     }
@@ -457,7 +455,7 @@ void endpoint_timer(struct endpoint *endpoint, uint32_t host, uint64_t argument,
     if (flow->timer_ps != now_ps) {
         return; /* I4 */
     }
-    if (flow->is_local) {
+    if (flow->reach == REACH_HOST) {
         local_finish(endpoint, flow, slot, now_ps);
         return;
     }

@@ -112,7 +112,7 @@ static uint32_t ring_log2(const struct flow *flow)
 static void slot_put(struct endpoint *endpoint, struct host *host, uint32_t host_id, uint32_t slot)
 {
     struct flow *flow = flow_at(endpoint, host_id, slot);
-    bool is_clean = flow->is_local || flow->sent_count == flow->packet_count;
+    bool is_clean = flow->reach == REACH_HOST || flow->sent_count == flow->packet_count;
     flow->free_next = is_clean ? host->free_slot : ID_NONE;
     if (is_clean) {
         host->free_slot = slot;
@@ -169,10 +169,11 @@ uint16_t *sent_entropies(const struct endpoint *endpoint, const struct flow *flo
 
 void flow_ring_take(struct endpoint *endpoint, struct flow *flow)
 {
-    if (endpoint->ack == ACK_IN_ORDER && !endpoint->has_times) {
+    if (flow_ack(endpoint, flow) == ACK_IN_ORDER && !endpoint->has_times) {
         return;
     }
-    uint64_t wanted = flow->packet_count < endpoint->window_packets ? flow->packet_count : endpoint->window_packets;
+    uint64_t window_packets = flow_is_free(endpoint, flow) ? UINT64_MAX : endpoint->window_packets;
+    uint64_t wanted = flow->packet_count < window_packets ? flow->packet_count : window_packets;
     uint32_t log2 = 0, log2_max = endpoint->ack == ACK_COALESCED ? RING_LOG2_COALESCED_MAX : RING_LOG2_MAX;
     while (log2 < log2_max && UINT64_C(1) << log2 < wanted) {
         log2++;

@@ -77,7 +77,7 @@ struct flow {
     uint8_t generation;     /* both */
     uint8_t has_parent : 1; /* both: part of a message, see parent_of */
     uint8_t has_connection : 1; /* both; else the message is one of its own */
-    uint8_t is_local : 1;
+    uint8_t reach : 2;      /* both: enum reach */
 
     /* sender's half */
     uint64_t allowed_ports;
@@ -324,6 +324,30 @@ static inline void flow_identity_set(struct flow *flow, uint64_t identity)
 {
     flow->number = (uint32_t)identity;
     flow->number_high = identity >> 32 & 0xff;
+}
+
+/* Over scale-up links the packets of a message go by all of them at once, also where messages are pinned to a port. */
+static inline bool flow_is_pinned(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return balance_has(endpoint->config.balance, BALANCE_PINNED) && flow->reach == REACH_NETWORK;
+}
+
+/* Those that come by several links overtake each other, so receivers take them in any order: memory has no order. */
+static inline enum ack_policy ack_where(const struct endpoint *endpoint, enum reach reach)
+{
+    return __builtin_expect(reach != REACH_NETWORK, 0) && endpoint->ack == ACK_IN_ORDER ? ACK_EACH : endpoint->ack;
+}
+
+static inline enum ack_policy flow_ack(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return ack_where(endpoint, flow->reach);
+}
+
+/* A message that never comes to a NIC, which is what windows and rates of go-back-N are for: queues that pause hold it back,
+ * and nothing else. */
+static inline bool flow_is_free(const struct endpoint *endpoint, const struct flow *flow)
+{
+    return __builtin_expect(flow->reach == REACH_SERVER, 0) && endpoint->ack == ACK_IN_ORDER;
 }
 
 uint32_t slot_take(struct endpoint *endpoint, uint32_t host_id);

@@ -19,7 +19,7 @@ static void answer(struct endpoint *endpoint, const struct packet *data, enum pa
 static bool is_received(const struct endpoint *endpoint, const struct flow *flow, uint32_t seq)
 {
     return seq < flow->received_base ||
-           (flow->received_count != flow->received_base && endpoint->ack != ACK_IN_ORDER && set_has(flow, SET_RECEIVED, seq));
+           (flow->received_count != flow->received_base && flow_ack(endpoint, flow) != ACK_IN_ORDER && set_has(flow, SET_RECEIVED, seq));
 }
 
 /* Notes a packet that is new. The sender reads the log up to the count (I5). */
@@ -47,7 +47,7 @@ static inline void receive_note(const struct endpoint *endpoint, struct flow *fl
  * entropy. */
 static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct packet *data, uint64_t now_ps)
 {
-    switch (endpoint->ack) {
+    switch (flow_ack(endpoint, flow)) {
     case ACK_EACH:
         answer(endpoint, data, PACKET_ACK, data->seq, data->entropy, now_ps);
         return;
@@ -66,7 +66,8 @@ static void ack_send(struct endpoint *endpoint, struct flow *flow, const struct 
  * be decided by another thread in this very window. */
 void ack_again(struct endpoint *endpoint, const struct packet *packet, uint64_t now_ps)
 {
-    bool is_cumulative = endpoint->ack == ACK_IN_ORDER;
+    enum reach reach = path_reach(endpoint->config.fabric, endpoint->config.routes, packet->src, packet->dst);
+    bool is_cumulative = ack_where(endpoint, reach) == ACK_IN_ORDER;
     uint16_t entropy = endpoint->ack == ACK_COALESCED ? (packet->entropy | ACK_OF_ALL) & UINT16_MAX : packet->entropy;
     answer(endpoint, packet, PACKET_ACK, is_cumulative ? FLOW_PACKETS_MAX - 1 : packet->seq, entropy, now_ps);
 }
@@ -168,7 +169,7 @@ static void trimmed_receive(struct endpoint *endpoint, struct flow *flow, const 
 {
     endpoint->hosts[packet->dst].counters.trimmed_packets++;
     flow->trimmed++;
-    if (endpoint->ack != ACK_IN_ORDER) {
+    if (flow_ack(endpoint, flow) != ACK_IN_ORDER) {
         answer(endpoint, packet, PACKET_NACK, packet->seq, packet->entropy, now_ps);
         flow->nacked_last = packet->seq > flow->nacked_last ? packet->seq : flow->nacked_last;
         flow->has_nacked = endpoint->ack == ACK_COALESCED && endpoint->transport->window != WINDOW_NONE;
@@ -207,7 +208,7 @@ void data_receive(struct endpoint *endpoint, const struct packet *packet, uint64
         trimmed_receive(endpoint, flow, packet, now_ps);
         return;
     }
-    if (endpoint->ack == ACK_IN_ORDER && packet->seq > flow->received_base) {
+    if (flow_ack(endpoint, flow) == ACK_IN_ORDER && packet->seq > flow->received_base) {
         gap_answer(endpoint, flow, packet, now_ps);
         return;
     }

@@ -33,7 +33,8 @@ static inline bool window_is_open(const struct endpoint *endpoint, struct flow *
     if (__builtin_expect(endpoint->transport->pull != NULL, 0)) {
         return pull_may_send(endpoint, flow);
     }
-    return transport_may_send(endpoint->transport, endpoint->shared, steer->state, steer->flight_bytes, packet_bytes);
+    return flow_is_free(endpoint, flow) ||
+           transport_may_send(endpoint->transport, endpoint->shared, steer->state, steer->flight_bytes, packet_bytes);
 }
 
 static inline bool flow_may_send(const struct endpoint *endpoint, struct flow *flow, const struct steer *steer)
@@ -208,6 +209,9 @@ static uint64_t entropy_ordinal(const struct endpoint *endpoint, struct flow *fl
 static uint16_t entropy_next(const struct endpoint *endpoint, struct flow *flow, uint32_t seq, uint64_t now_ps)
 {
     const struct endpoint_config *config = &endpoint->config;
+    if (__builtin_expect(flow->reach == REACH_SERVER, 0) && balance_has(config->balance, BALANCE_PINNED)) {
+        return entropy_sprayed(config->seed, flow_identity(flow), flow->sent_count);
+    }
     uint64_t ordinal = entropy_ordinal(endpoint, flow, now_ps);
     if (!endpoint->recycles) {
         return config->balance->entropy(config->seed, flow_identity(flow), ordinal, config->entropies);
@@ -266,7 +270,7 @@ static void lost_clear(struct flow *flow, uint32_t seq)
 /* `seq` leaves. Whether it had left before. */
 static inline bool sent_note(const struct endpoint *endpoint, struct flow *flow, uint32_t seq)
 {
-    bool is_in_order = endpoint->ack == ACK_IN_ORDER, is_repeat = is_in_order && seq < flow->sent_end;
+    bool is_in_order = flow_ack(endpoint, flow) == ACK_IN_ORDER, is_repeat = is_in_order && seq < flow->sent_end;
     flow->sent_count++;
     if (__builtin_expect(flow->lost_count > 0, 0)) {
         lost_clear(flow, seq);
@@ -311,7 +315,7 @@ static inline void flow_send(struct endpoint *endpoint, struct flow *flow, struc
         uint64_t *time = &sent_times(endpoint, flow)[ring_index(flow, seq)];
         *time = now_ps | (is_repeat ? *time & SENT_TWICE : 0);
     }
-    if (transport->gap_ps != NULL) {
+    if (transport->gap_ps != NULL && !flow_is_free(endpoint, flow)) {
         *pace_ps(endpoint, steer) = now_ps + transport->gap_ps(endpoint->shared, steer->state, parts.size_bytes, now_ps);
     }
     packet_compose(packet, &parts);
@@ -484,7 +488,7 @@ static uint64_t acked_in_order(struct endpoint *endpoint, struct flow *flow, uin
 static uint64_t ack_apply(struct endpoint *endpoint, struct flow *flow, struct steer *steer, const struct packet *packet)
 {
     uint64_t bytes = 0;
-    switch (endpoint->ack) {
+    switch (flow_ack(endpoint, flow)) {
     case ACK_IN_ORDER:
         return acked_in_order(endpoint, flow, packet->seq + 1);
     case ACK_COALESCED:
@@ -522,7 +526,7 @@ static bool ack_is_late(const struct endpoint *endpoint, const struct flow *flow
     if (flow->generation != packet->generation || flow->acked_count == flow->packet_count) {
         return true;
     }
-    return endpoint->ack == ACK_EACH &&
+    return flow_ack(endpoint, flow) == ACK_EACH &&
            (packet->seq < flow->base_seq || set_has(flow, SET_ACKED, packet->seq));
 }
 
@@ -566,7 +570,7 @@ void ack_receive(struct endpoint *endpoint, const struct packet *packet, uint64_
         entropy_keep(endpoint, flow, packet->seq);
     }
     news.bytes = ack_apply(endpoint, flow, steer, packet);
-    if (endpoint->repeats_gaps) {
+    if (endpoint->repeats_gaps && flow->reach == REACH_NETWORK) {
         gaps_repeat(endpoint, flow, packet->seq, now_ps);
     }
     news.flight_bytes = steer->flight_bytes;
@@ -620,7 +624,7 @@ void nack_receive(struct endpoint *endpoint, const struct packet *packet, uint64
                                       .is_marked = packet->is_marked};
         endpoint->transport->nacked(endpoint->shared, steer_of(endpoint, flow)->state, &news);
     }
-    if (endpoint->ack == ACK_IN_ORDER) {
+    if (flow_ack(endpoint, flow) == ACK_IN_ORDER) {
         go_back(endpoint, flow, seq);
     } else {
         packet_give_up(endpoint, flow, seq);

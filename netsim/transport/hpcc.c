@@ -13,6 +13,7 @@
  * 1/2000 of it: (1 - eta) / 100 messages, which is the 50 Mbit/s at 100 Gbit/s of its published configuration. One path a
  * message, go-back-N over priority flow control with the thresholds of dcqcn.c, as in that configuration. Switches measure U
  * at each departure (load.h) and round it by chance to one of 64 values, 6 to 12 % apart (HPCC-PINT: 8 bits).
+ * Windows are the NIC's: inside a server messages go as in roce.c.
  * Not modelled: pauses by hosts that pass packets on, see roce.c; per-hop records of length, bytes and time (42 B a packet, from which a sender of the first paper computes
  * what is told here); their bytes on the wire (PINT: one); selective repeat.
  * Checked against: the physics that hold of every transport, a lone message at eta of the line's rate, and queues shorter

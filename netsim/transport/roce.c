@@ -13,10 +13,13 @@
  * Buffers are as large as what is on the link when a pause is sent needs; queue.pfc_buffer gives inputs a buffer
  * instead, of which each link's headroom is kept free, and queue.capacity or queue.shared bound it (refused where
  * that would drop).
- * Not modelled: hosts obey pauses and send none, as in htsim: where hosts pass packets on (tori of chips, circuits between
- * hosts, GPUs for others of their server) what waits in them has no bound and holds nobody back (credit has lanes and
- * buffers there too); pause frames take a link's delay but no bandwidth, are not lost, and never expire; selective repeat;
- * htsim sends the last packet of a message at full size too, ours is as long as what is left.
+ * Scale-up links have no go-back-N and no NIC: a message between GPUs of one server takes all links that lead there, every
+ * packet by a way of its own, and is taken in any order; only pauses hold it back (dcqcn and hpcc alike, whose rates and
+ * windows are the NIC's). What another GPU of the server sends on (PXN) goes to it by all its links too, and by one path from
+ * there; the memory between has no order, so it is taken in any order as well. It waits there without bound and holds nobody
+ * back; other hosts that pass packets on (tori of chips, circuits between hosts) pause as switches do.
+ * Not modelled: pauses of hosts that are full themselves; pause frames take a link's delay but no bandwidth, are not lost, and
+ * never expire; selective repeat; htsim sends the last packet of a message at full size too, ours is as long as what is left.
  * Checked against: no drop and no repeat under PFC (tests/test_transport.c), and htsim_roce of csg-htsim
  * 841d9e7 and uet-htsim 40ccb05: microseconds to the last ACK of the messages that they had finished at the
  * end of their runs (245 us, 300 us), ours as the mean over five seeds / theirs of one run each, with profile=htsim (`make
