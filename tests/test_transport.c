@@ -723,16 +723,26 @@ static const struct transport_facts hand_facts = {
     .base_rtt_ps = 12500000, .duplex_rtt_ps = 12500000, .host_rate_bps = 400000000000, .packet_bytes = 4150, .header_bytes = 64,
     .link_trip_ps = 2000000};
 
-/* A message of 6 links on a network of 12.5 us, 400 Gbit/s and packets of 4150 B. */
-static struct hand_flow hand_flow(struct arena *arena, const char *name)
+/* A message of 6 links and 9 us on a network of 12.5 us, 400 Gbit/s and packets of 4150 B; `key` NULL: by defaults. */
+static struct hand_flow hand_flow_with(struct arena *arena, const char *name, const char *key, const char *value)
 {
-    const struct flow_facts begin = {.now_ps = 0, .hops = 6};
+    const struct flow_facts begin = {.now_ps = 0, .hops = 6, .idle_rtt_ps = 9000000};
     struct hand_flow flow = {.transport = transport_find(name)};
+    void *values = param_defaults(&flow.transport->params, arena);
+    struct diag diag;
+    if (key != NULL) {
+        CHECK_EQUAL(param_assign(&flow.transport->params, values, key, value, (struct origin){"test", 0, 0}, arena, &diag), STATUS_OK);
+    }
     flow.shared = arena_alloc(arena, flow.transport->shared_bytes);
     flow.state = arena_alloc(arena, flow.transport->state_bytes);
-    flow.transport->prepare(param_defaults(&flow.transport->params, arena), &hand_facts, flow.shared);
+    flow.transport->prepare(values, &hand_facts, flow.shared);
     flow.transport->begin(flow.shared, flow.state, &begin);
     return flow;
+}
+
+static struct hand_flow hand_flow(struct arena *arena, const char *name)
+{
+    return hand_flow_with(arena, name, NULL, NULL);
 }
 
 /* The most that may be in flight. */
@@ -749,7 +759,7 @@ static void test_swift_follows_its_target(void)
 {
     struct arena *arena = arena_new("test");
     struct hand_flow flow = hand_flow(arena, "swift");
-    const uint64_t target_ps = 12500000 * 3 / 4 + 6 * 2083000; /* flow scaling is over at 100 packets */
+    const uint64_t target_ps = 12500000 * 3 / 4 + 9000000; /* flow scaling is over at 100 packets */
     uint64_t start = hand_window(&flow);
     CHECK(start >= 625000 && start < 630000);
     struct ack_news news = {.bytes = 4150, .now_ps = 50000000, .rtt_ps = target_ps - 1000};
@@ -763,6 +773,47 @@ static void test_swift_follows_its_target(void)
     CHECK_NEAR((double)hand_window(&flow), (double)start * 0.6, 0.01);
     CHECK_EQUAL(flow.transport->gap_ps(flow.shared, flow.state, 4150, news.now_ps), 0);
     arena_free(arena);
+}
+
+/* One that is set is multiplied by the links of the way, whatever the way itself takes. */
+static void test_swift_counts_hops_where_told(void)
+{
+    struct arena *arena = arena_new("test");
+    struct hand_flow flow = hand_flow_with(arena, "swift", "per_hop", "2us");
+    const uint64_t target_ps = 12500000 * 3 / 4 + 6 * 2000000;
+    uint64_t start = hand_window(&flow);
+    struct ack_news news = {.bytes = 4150, .now_ps = 50000000, .rtt_ps = target_ps - 1000};
+    flow.transport->acked(flow.shared, flow.state, &news);
+    uint64_t raised = hand_window(&flow);
+    CHECK(raised > start);
+    news.rtt_ps = target_ps + target_ps / 8; /* a ninth of the delay is over the target */
+    flow.transport->acked(flow.shared, flow.state, &news);
+    CHECK_NEAR((double)hand_window(&flow), (double)raised * (1 - 0.8 / 9), 0.01);
+    arena_free(arena);
+}
+
+/* Two senders behind the receiver's own switch and two from the far end of the fabric, links of hosts longer and of rows much
+ * longer than the others: all are done when the link has carried all, for each has had its quarter of it. */
+static void test_swift_shares_between_near_and_far(void)
+{
+    static const char *const fabrics[] = {"clos-dsp", "fat-tree-128", "dragonfly-1056"};
+    for (size_t i = 0; i < sizeof fabrics / sizeof fabrics[0]; i++) {
+        struct arena *arena = arena_new("test");
+        struct net *net = net_new(arena, net_fabric(arena, fabrics[i], ""), "transport.name=swift", 1, NULL);
+        const uint32_t last = net->fabric->host_count - 1, sources[] = {0, 2, last - 1, last};
+        CHECK_EQUAL(path_hops(net->fabric, net->routes, 0, 1), 2);
+        CHECK(path_hops(net->fabric, net->routes, last, 1) > 2);
+        for (size_t k = 0; k < 4; k++) {
+            net_post(net, net_add(net, sources[k], 1, 64000000), 0);
+        }
+        net_run(net);
+        net_check_drained(net);
+        double link_ps = 4 * wire_bytes(net, 64000000) * 8e12 / RATE_BPS;
+        for (size_t k = 1; k <= 4; k++) {
+            CHECK_NEAR((double)net->messages[k].delivered_ps, link_ps * 0.95, 0.06);
+        }
+        arena_free(arena);
+    }
 }
 
 /* Marks above the target cut the window once their mean delay is above it, at most once in a round trip; below it they do
@@ -1661,7 +1712,8 @@ TEST_MAIN("transport", TEST(test_idle), TEST(test_no_transport_beats_the_fluid_b
           TEST(test_pause_storms_spread_and_are_counted),
           TEST(test_recycling_avoids_slow_paths),
           TEST(test_nscc_has_four_answers), TEST(test_nscc_has_the_queues_of_htsim),
-          TEST(test_patience_with_slow_links), TEST(test_dcqcn_recovers_by_time), TEST(test_dcqcn_recovers_by_bytes), TEST(test_swift_follows_its_target), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
+          TEST(test_patience_with_slow_links), TEST(test_dcqcn_recovers_by_time), TEST(test_dcqcn_recovers_by_bytes), TEST(test_swift_follows_its_target),
+          TEST(test_swift_counts_hops_where_told), TEST(test_swift_shares_between_near_and_far), TEST(test_swift_paces_below_a_packet), TEST(test_swift_keeps_queues_short),
           TEST(test_load_is_told_without_bias), TEST(test_load_of_a_full_link), TEST(test_hpcc_aims_below_the_line),
           TEST(test_hpcc_keeps_queues_shorter_than_dcqcn), TEST(test_equal_seeds_equal_runs), TEST(test_a_later_run_is_the_same), TEST(test_acks_are_coalesced), TEST(test_nscc_fills_short_ways),
           TEST(test_headroom_follows_the_cable),

@@ -64,9 +64,11 @@ static void transport_begin(const struct endpoint *endpoint, struct flow *flow, 
     if (connection != NULL) {
         connection->is_begun = true;
     }
-    if (transport->wants_hops) {
+    if (transport->wants_way) {
         const struct endpoint_config *config = &endpoint->config;
-        facts.hops = path_hops(config->fabric, config->routes, flow->message.src_host, flow->message.dst_host);
+        uint32_t src = flow->message.src_host, dst = flow->message.dst_host;
+        facts.hops = path_hops(config->fabric, config->routes, src, dst);
+        facts.idle_rtt_ps = path_rtt(config->fabric, config->routes, &config->shape, src, dst).idle_ps;
     }
     transport->begin(endpoint->shared, steer_of(endpoint, flow)->state, &facts);
 }

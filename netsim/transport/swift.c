@@ -1,6 +1,7 @@
 /* Swift: a window per message, steered by the round trip alone (Kumar et al., SIGCOMM 2020).
  *
- *     target = base + hops * per hop + flow scaling
+ *     target = base + distance + flow scaling
+ *     distance: the message's own idle round trip, or hops * `per_hop`
  *     flow scaling: alpha / sqrt(window) + beta in packets, `fs_range` at fs_min packets, 0 from fs_max on
  *
  *     round trip < target     window += ai * acknowledged / window (all of ai in a round trip)
@@ -10,10 +11,15 @@
  * Scope: the fabric's window of the paper, over any queues; every packet is acknowledged, a packet is repeated when its
  * time is over and, where a message keeps to one path, when a later one is acknowledged; a loss cuts by max_mdf. All in
  * integers: windows in 2^-16 B, fractions in 2^-10, the square root in 2^-8.
- * Defaults follow the fabric, since targets of another network mean nothing here: per hop is what an idle link, its
- * switch and a packet add to a round trip, base leaves room for 3/4 of the longest idle round trip in queues (as much as NSCC
- * does), the first window is a bandwidth-delay product (of all ports that a
- * message leaves by), ai is a packet for each 150 kB of it (NSCC's scaling). With
+ * Defaults follow the fabric, since targets of another network mean nothing here. The paper scales the target by hops,
+ * so that messages from near and far leave room for the same queue; that takes links which are alike. Where those of
+ * hosts, racks and rows differ, one `per_hop` starves the near or the far ones (clos-dsp, two senders of 256 MiB, one
+ * of them in the receiver's rack: done at 10.96 and 5.71 ms with that of the longest link, at 10.31 and 10.91 here), so
+ * that each message is told what its own way takes when idle. Flow scaling then goes by the window that would send as
+ * fast over the longest way, for equal windows are no equal rates. What is left: windows of one or two whole packets
+ * favour the near (99 senders on fat-tree-128: those in the rack are done after 0.64 of the time).
+ * base leaves room for 3/4 of the longest idle round trip in queues (as much as NSCC does), the first window is a
+ * bandwidth-delay product (of all ports that a message leaves by), ai is a packet for each 150 kB of it (NSCC's scaling). With
  * base=20us per_hop=3050ns fs_range=100us it is what csg-htsim 841d9e7 runs (swift.cpp), whose beta, max_mdf, fs_min and
  * fs_max these are; the paper gives the formulas and no values.
  * Not modelled: the window for the delay inside hosts (ours take no time to take a packet in); PLB; a retransmission
@@ -31,7 +37,7 @@ static const struct param rows[] = {
     PARAM_U64(struct swift_params, base_ps, TIME, "base", "0ns", "0ns", "1s",
               "target of the round trip at no distance; 0ns = 3/4 of the longest idle one (csg-htsim: 20 us)"),
     PARAM_U64(struct swift_params, per_hop_ps, TIME, "per_hop", "0ns", "0ns", "1s",
-              "added for each link of the way; 0ns = the longest link and its switch, both ways, and a packet (csg-htsim: 3.05 us)"),
+              "added for each link of the way, as in the paper; 0ns = the idle round trip of the way instead (csg-htsim: 3.05 us)"),
     PARAM_U64(struct swift_params, fs_range_ps, TIME, "fs_range", "0ns", "0ns", "1s",
               "most that small windows add; 0ns = the longest idle round trip (csg-htsim: 100 us)"),
     PARAM_REAL(struct swift_params, fs_min, NUMBER, "fs_min", "0.1", "0.001", "1000", "packets of window at which all of it is added"),
@@ -52,7 +58,9 @@ static const struct param rows[] = {
 #define REFERENCE_BDP_BYTES 150000     /* 100 Gbit/s times 12 us (uet-htsim, NSCC) */
 
 struct swift_shared {
-    uint64_t base_ps, per_hop_ps, fs_range_ps;
+    uint64_t base_ps, fs_range_ps;
+    uint64_t per_hop_ps; /* 0: each message has a distance of its own */
+    uint64_t longest_ps; /* of them */
     uint64_t packet_bytes, ai_bytes;
     uint64_t window_start, window_min, window_max; /* 2^-16 B */
     uint64_t beta, max_mdf;                        /* 2^-10 */
@@ -62,6 +70,7 @@ struct swift_shared {
 struct swift_state {
     uint64_t window; /* 2^-16 B */
     uint64_t target_ps; /* without flow scaling */
+    uint64_t nearer_ps; /* than the longest idle round trip; 0 where hops are counted */
     uint64_t rtt_ps, decreased_ps;
 };
 
@@ -122,11 +131,11 @@ static void prepare(const void *values, const struct transport_facts *facts, voi
 {
     const struct swift_params *params = values;
     struct swift_shared *shared = shared_;
-    uint64_t packet_ps = serialisation_ps(facts->packet_bytes, facts->host_rate_bps);
     uint64_t ai_bytes = facts->packet_bytes * bdp_bytes(facts) / REFERENCE_BDP_BYTES;
     *shared = (struct swift_shared){
         .base_ps = either(params->base_ps, facts->base_rtt_ps * 3 / 4),
-        .per_hop_ps = either(params->per_hop_ps, facts->link_trip_ps + packet_ps),
+        .per_hop_ps = params->per_hop_ps,
+        .longest_ps = facts->base_rtt_ps,
         .packet_bytes = facts->packet_bytes,
         .ai_bytes = either(params->ai_bytes, ai_bytes + 1),
         .window_start = either(params->window_bytes, bdp_bytes(facts)) * WINDOW_ONE,
@@ -143,13 +152,23 @@ static void begin(const void *shared_, void *state_, const struct flow_facts *fa
     const struct swift_shared *shared = shared_;
     struct swift_state *state = state_;
     state->window = shared->window_start;
-    state->target_ps = shared->base_ps + facts->hops * shared->per_hop_ps;
+    uint64_t distance_ps = shared->per_hop_ps > 0 ? facts->hops * shared->per_hop_ps : facts->idle_rtt_ps;
+    state->target_ps = shared->base_ps + distance_ps;
+    state->nearer_ps = shared->per_hop_ps == 0 && distance_ps < shared->longest_ps ? shared->longest_ps - distance_ps : 0;
     state->rtt_ps = state->target_ps;
+}
+
+/* The window that would send as fast over the longest way, in packets and 2^-16: where windows were compared as they are,
+ * near and far ones would come to be equal, and rates as round trips are not. */
+static uint64_t scaling_packets(const struct swift_shared *shared, const struct swift_state *state)
+{
+    uint64_t packets = state->window / shared->packet_bytes;
+    return packets + (uint64_t)((unsigned __int128)packets * state->nearer_ps / state->rtt_ps);
 }
 
 static uint64_t target_now_ps(const struct swift_shared *shared, const struct swift_state *state)
 {
-    uint64_t added_ps = shared->fs_alpha_ps * root_inverse(state->window / shared->packet_bytes) / ROOT_ONE;
+    uint64_t added_ps = shared->fs_alpha_ps * root_inverse(scaling_packets(shared, state)) / ROOT_ONE;
     added_ps = added_ps > shared->fs_beta_ps ? added_ps - shared->fs_beta_ps : 0;
     return state->target_ps + (added_ps < shared->fs_range_ps ? added_ps : shared->fs_range_ps);
 }
@@ -231,7 +250,7 @@ const struct transport transport_swift = {
     .ack = ACK_EACH,
     .has_times = true,
     .repeats_gaps = true,
-    .wants_hops = true,
+    .wants_way = true,
     .window_bytes_max = window_bytes_max,
     .prepare = prepare,
     .begin = begin,

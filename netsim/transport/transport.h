@@ -62,7 +62,9 @@ struct ack_news {
 /* What a transport is told of a message when it begins. */
 struct flow_facts {
     uint64_t now_ps;
-    uint32_t hops; /* links to the destination; 0 unless the transport wants_hops */
+    /* 0 unless the transport wants_way: */
+    uint32_t hops;         /* links to the destination */
+    uint64_t idle_rtt_ps;  /* of a full packet there and its ACK back, nothing else moving; see path.h */
 };
 
 /* Credit that receivers hand out (endpoint_pull.c). */
@@ -102,7 +104,7 @@ struct transport {
     uint32_t ack_bytes;         /* ACK_COALESCED: wire bytes that are acknowledged together */
     bool has_times;             /* wants ack_news.rtt_ps, and repeats single packets when their time is over */
     bool repeats_gaps;          /* ACK_EACH, one path a message: a packet is lost when a later one is acknowledged; has times */
-    bool wants_hops;            /* flow_facts.hops */
+    bool wants_way;             /* flow_facts.hops and idle_rtt_ps */
     enum window_kind window;
     uint8_t window_log2;        /* WINDOW_WIDE: in 2^-window_log2 B */
     uint32_t control_per_data;  /* ACKs that a host sends before a data packet has its turn; 0: all of them */
