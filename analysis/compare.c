@@ -125,6 +125,12 @@ double comparison_value(const struct comparison *comparison, const struct metric
     return from->has_summary ? metric_value(metric, &from->summary) : (double)NAN;
 }
 
+bool comparison_is_incomplete(const struct comparison *comparison, const struct metric *metric, size_t run)
+{
+    const struct reader_run *from = comparison->runs[run];
+    return from->has_summary && metric_is_incomplete(metric, &from->summary);
+}
+
 /* ---- the command
  * ------------------------------------------------------------------------------------------------- */
 

@@ -24,6 +24,10 @@ enum status comparison_load(const char *const *paths, size_t path_count, const c
 /* Not-a-number where the run has no such value. */
 double comparison_value(const struct comparison *comparison, const struct metric *metric, size_t run);
 
+/* True where the value leaves out what it should hold; then it is marked with COMPARE_INCOMPLETE, and never the best. */
+bool comparison_is_incomplete(const struct comparison *comparison, const struct metric *metric, size_t run);
+#define COMPARE_INCOMPLETE '?'
+
 /* The least width in characters that a terminal is taken to have. */
 #define COMPARE_WIDTH 100
 

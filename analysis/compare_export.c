@@ -152,12 +152,17 @@ void compare_json(const struct comparison *comparison, FILE *out)
 static void markdown_row(const struct comparison *comparison, const struct metric *metric, FILE *out)
 {
     double baseline = comparison_value(comparison, metric, comparison->baseline);
+    bool is_baseline_incomplete = comparison_is_incomplete(comparison, metric, comparison->baseline);
     fprintf(out, "| %s |", metric->column->name);
     for (size_t run = 0; run < comparison->run_count; run++) {
         double value = comparison_value(comparison, metric, run);
         fputc(' ', out);
         metric_export(comparison, metric, run, "-", out);
-        if (run != comparison->baseline && baseline > 0 && isfinite(value)) {
+        bool is_incomplete = comparison_is_incomplete(comparison, metric, run);
+        if (is_incomplete) {
+            fputc(COMPARE_INCOMPLETE, out);
+        }
+        if (is_incomplete == is_baseline_incomplete && run != comparison->baseline && baseline > 0 && isfinite(value)) {
             fprintf(out, " (%.3gx)", value / baseline);
         }
         fputs(" |", out);

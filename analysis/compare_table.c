@@ -46,7 +46,7 @@ static bool is_whole(const struct metric *metric, struct metric_unit unit)
     return metric->column->type != COLUMN_F64 && unit.factor >= 1.0;
 }
 
-/* The best value among the runs that ended well, as it is printed, so that values which look equal are marked
+/* The best value among the runs that ended well and left nothing out, as it is printed, so that values which look equal are marked
  * alike; "" where all look equal, or where the best is nothing at all, which needs no mark. */
 static void best_find(const struct comparison *comparison, const struct metric *metric,
                       struct metric_unit unit, char best[16])
@@ -54,7 +54,8 @@ static void best_find(const struct comparison *comparison, const struct metric *
     double lowest = (double)INFINITY, highest = -(double)INFINITY;
     char low[16], high[16];
     for (size_t run = 0; run < comparison->run_count; run++) {
-        if (strcmp(comparison->runs[run]->status, "complete") == 0) {
+        if (strcmp(comparison->runs[run]->status, "complete") == 0 &&
+            !comparison_is_incomplete(comparison, metric, run)) {
             double value = comparison_value(comparison, metric, run);
             lowest = fmin(lowest, value);
             highest = fmax(highest, value);
@@ -69,12 +70,13 @@ static void best_find(const struct comparison *comparison, const struct metric *
     }
 }
 
-static void value_put(const struct metric *metric, double value, const char *best, struct metric_unit unit,
-                      FILE *out)
+static void value_put(const struct comparison *comparison, const struct metric *metric, size_t run, const char *best,
+                      struct metric_unit unit, FILE *out)
 {
     char text[16];
-    metric_print(value * unit.factor, is_whole(metric, unit), text);
-    fprintf(out, "%*s%c", VALUE_WIDTH, text, strcmp(text, best) == 0 ? '*' : ' ');
+    metric_print(comparison_value(comparison, metric, run) * unit.factor, is_whole(metric, unit), text);
+    bool is_incomplete = comparison_is_incomplete(comparison, metric, run);
+    fprintf(out, "%*s%c", VALUE_WIDTH, text, is_incomplete ? COMPARE_INCOMPLETE : strcmp(text, best) == 0 ? '*' : ' ');
 }
 
 static void ratio_put(double value, double baseline, int width, FILE *out)
@@ -205,15 +207,17 @@ static void headings_put(const struct layout *layout, FILE *out)
     }
 }
 
-/* A row of texts, for what differs between the runs or is out of the ordinary. */
+/* A row of texts, for what differs between the runs or is out of the ordinary; a long one begins left of its column. */
 static void texts_put(const struct layout *layout, const char *label, size_t offset, FILE *out)
 {
-    fprintf(out, "%-*s", layout->label_width + UNIT_WIDTH, label);
+    int at = fprintf(out, "%s", label), end = layout->label_width + UNIT_WIDTH;
     for (size_t run = 0; run < layout->comparison->run_count; run++) {
         const char *text;
-        int width = column_width(layout, run) - 1;
         memcpy(&text, (const char *)layout->comparison->runs[run] + offset, sizeof text);
-        fprintf(out, " %*.*s", width, width, text);
+        int length = (int)strnlen(text, RUN_WIDTH - 1);
+        end += column_width(layout, run);
+        int blanks = end - at - length;
+        at += fprintf(out, "%*s%.*s", blanks > 1 ? blanks : 1, "", length, text);
     }
     fputc('\n', out);
 }
@@ -222,6 +226,7 @@ static void metric_put(const struct layout *layout, const struct metric *metric,
 {
     const struct comparison *comparison = layout->comparison;
     double baseline = comparison_value(comparison, metric, comparison->baseline);
+    bool is_baseline_incomplete = comparison_is_incomplete(comparison, metric, comparison->baseline);
     struct metric_unit unit = unit_of(comparison, metric);
     char best[16];
     best_find(comparison, metric, unit, best);
@@ -230,10 +235,11 @@ static void metric_put(const struct layout *layout, const struct metric *metric,
         double value = comparison_value(comparison, metric, run);
         if (run == comparison->baseline) {
             fprintf(out, "%*s", BASELINE_WIDTH - VALUE_WIDTH - 1, "");
-            value_put(metric, value, best, unit, out);
+            value_put(comparison, metric, run, best, unit, out);
         } else {
-            value_put(metric, value, best, unit, out);
-            ratio_put(value, baseline, RATIO_WIDTH, out);
+            value_put(comparison, metric, run, best, unit, out);
+            bool is_like = comparison_is_incomplete(comparison, metric, run) == is_baseline_incomplete;
+            ratio_put(is_like ? value : (double)NAN, baseline, RATIO_WIDTH, out);
         }
     }
     fputc('\n', out);
@@ -341,7 +347,7 @@ static void run_put(const struct comparison *comparison, size_t run, int name_wi
             char best[16];
             best_find(comparison, metric, unit, best);
             fprintf(out, "%*s", KEY_WIDTH - VALUE_WIDTH - 1, "");
-            value_put(metric, comparison_value(comparison, metric, run), best, unit, out);
+            value_put(comparison, metric, run, best, unit, out);
             first_key = first_key == NULL ? metric : first_key;
         }
     }
@@ -382,6 +388,20 @@ static void definitions_put(const struct comparison *comparison, FILE *out)
     }
 }
 
+static void incomplete_put(const struct comparison *comparison, FILE *out)
+{
+    bool is_any = false;
+    for (size_t run = 0; run < comparison->run_count; run++) {
+        for (size_t i = 0; i < comparison->metric_count; i++) {
+            is_any = is_any || comparison_is_incomplete(comparison, &comparison->metrics[i], run);
+        }
+    }
+    if (is_any) {
+        fprintf(out, "%c too low: hosts, switches or ports of that run name no part, and what they draw is left out;\n"
+                     "  such a value is never the best, and has no ratio to one that is complete.\n", COMPARE_INCOMPLETE);
+    }
+}
+
 void compare_table(const struct comparison *comparison, FILE *out)
 {
     head_put(comparison, out);
@@ -390,5 +410,6 @@ void compare_table(const struct comparison *comparison, FILE *out)
     } else {
         rows_put(comparison, out);
     }
+    incomplete_put(comparison, out);
     definitions_put(comparison, out);
 }

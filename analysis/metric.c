@@ -11,57 +11,64 @@ const char *const metric_section_names[METRIC_SECTION_COUNT] = {
     [METRIC_OTHER] = "Other",
 };
 
+/* Whose missing parts make a value too low. */
+enum lacking { LACKS_NONE, LACKS_HOSTS = 1, LACKS_NETWORK = 2, LACKS_EITHER = LACKS_HOSTS | LACKS_NETWORK };
+
 static const struct known {
     const char *column, *label;
     enum metric_section section;
     enum metric_better better;
     bool is_defined;
     const char *key;
+    enum lacking lacks_with;
 } known_metrics[] = {
-    {"iteration_time_ps", "iteration time", METRIC_TIME, BETTER_LOW, true, "iter. time"},
-    {"compute_ps", "compute", METRIC_TIME, BETTER_NEITHER, false, NULL},
-    {"exposed_communication_ps", "exposed comm.", METRIC_TIME, BETTER_LOW, true, NULL},
-    {"exposed_communication_fraction", "exposed share", METRIC_TIME, BETTER_LOW, false, "exposed share"},
-    {"reconfiguration_ps", "reconfiguration", METRIC_TIME, BETTER_LOW, false, NULL},
-    {"reconfiguration_exposed_ps", "of it exposed", METRIC_TIME, BETTER_LOW, false, NULL},
-    {"makespan_ps", "makespan", METRIC_TIME, BETTER_LOW, false, NULL},
-    {"full_step_time_ps", "full step (est.)", METRIC_TIME, BETTER_LOW, false, NULL},
-    {"sample_time_factor", "sampled, factor", METRIC_TIME, BETTER_NEITHER, false, NULL},
-    {"collective_busbw_gbps", "bus bandwidth", METRIC_TIME, BETTER_HIGH, true, "bus bandw."},
-    {"fct_p50_ps", "FCT p50", METRIC_MESSAGES, BETTER_LOW, true, NULL},
-    {"fct_p95_ps", "FCT p95", METRIC_MESSAGES, BETTER_LOW, false, NULL},
-    {"fct_p99_ps", "FCT p99", METRIC_MESSAGES, BETTER_LOW, false, "FCT p99"},
-    {"fct_p999_ps", "FCT p99.9", METRIC_MESSAGES, BETTER_LOW, false, NULL},
-    {"fct_max_ps", "FCT max", METRIC_MESSAGES, BETTER_LOW, false, NULL},
-    {"slowdown_p50", "slowdown p50", METRIC_MESSAGES, BETTER_LOW, true, NULL},
-    {"slowdown_p99", "slowdown p99", METRIC_MESSAGES, BETTER_LOW, false, "slowd. p99"},
-    {"energy_per_iteration_j", "cluster per step", METRIC_ENERGY, BETTER_LOW, true, "energy /step"},
-    {"network_energy_per_iteration_j", "network per step", METRIC_ENERGY, BETTER_LOW, true, NULL},
-    {"gpu_compute_energy_j", "GPUs computing", METRIC_ENERGY, BETTER_NEITHER, false, NULL},
-    {"gpu_wait_energy_j", "GPUs waiting", METRIC_ENERGY, BETTER_LOW, false, NULL},
-    {"network_w_per_gpu", "network per GPU", METRIC_ENERGY, BETTER_LOW, false, "network /GPU"},
-    {"energy_pj_per_useful_bit", "per useful bit", METRIC_ENERGY, BETTER_LOW, true, "network /bit"},
-    {"useful_bytes", "useful bytes", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"algorithmic_bytes", "bytes asked for", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"wire_bytes", "bytes on links", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"full_rank_count", "ranks, full job", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"operation_count", "operations", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"message_count", "messages", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"packet_count", "packets", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
-    {"packet_hop_count", "packet-hops", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"drop_count", "drops", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"link_error_count", "lost by errors", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"link_repeat_count", "link repeats", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"retransmission_count", "sent again", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"nack_count", "NACKs", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"trim_count", "trimmed", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"duplicate_count", "received twice", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"reordered_count", "reordered", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"reorder_distance_max", "overtaken, max", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"reorder_distance_mean", "overtaken, mean", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"mark_count", "ECN marks", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"pause_count", "pauses", METRIC_TRAFFIC, BETTER_LOW, false, NULL},
-    {"reconfiguration_count", "circuits set", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL},
+    {"iteration_time_ps", "iteration time", METRIC_TIME, BETTER_LOW, true, "iter. time", LACKS_NONE},
+    {"compute_ps", "compute", METRIC_TIME, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"exposed_communication_ps", "exposed comm.", METRIC_TIME, BETTER_LOW, true, NULL, LACKS_NONE},
+    {"exposed_communication_fraction", "exposed share", METRIC_TIME, BETTER_LOW, false, "exposed share", LACKS_NONE},
+    {"reconfiguration_ps", "reconfiguration", METRIC_TIME, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"reconfiguration_exposed_ps", "of it exposed", METRIC_TIME, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"makespan_ps", "makespan", METRIC_TIME, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"full_step_time_ps", "full step (est.)", METRIC_TIME, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"sample_time_factor", "sampled, factor", METRIC_TIME, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"collective_busbw_gbps", "bus bandwidth", METRIC_TIME, BETTER_HIGH, true, "bus bandw.", LACKS_NONE},
+    {"fct_p50_ps", "FCT p50", METRIC_MESSAGES, BETTER_LOW, true, NULL, LACKS_NONE},
+    {"fct_p95_ps", "FCT p95", METRIC_MESSAGES, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"fct_p99_ps", "FCT p99", METRIC_MESSAGES, BETTER_LOW, false, "FCT p99", LACKS_NONE},
+    {"fct_p999_ps", "FCT p99.9", METRIC_MESSAGES, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"fct_max_ps", "FCT max", METRIC_MESSAGES, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"slowdown_p50", "slowdown p50", METRIC_MESSAGES, BETTER_LOW, true, NULL, LACKS_NONE},
+    {"slowdown_p99", "slowdown p99", METRIC_MESSAGES, BETTER_LOW, false, "slowd. p99", LACKS_NONE},
+    {"energy_per_iteration_j", "cluster per step", METRIC_ENERGY, BETTER_LOW, true, "energy /step", LACKS_EITHER},
+    {"network_energy_per_iteration_j", "network per step", METRIC_ENERGY, BETTER_LOW, true, NULL, LACKS_NETWORK},
+    {"gpu_compute_energy_j", "GPUs computing", METRIC_ENERGY, BETTER_NEITHER, false, NULL, LACKS_HOSTS},
+    {"gpu_wait_energy_j", "GPUs waiting", METRIC_ENERGY, BETTER_LOW, false, NULL, LACKS_HOSTS},
+    {"network_w_per_gpu", "network per GPU", METRIC_ENERGY, BETTER_LOW, false, "network /GPU", LACKS_NETWORK},
+    {"energy_pj_per_useful_bit", "per useful bit", METRIC_ENERGY, BETTER_LOW, true, "network /bit", LACKS_NETWORK},
+    {"unpowered_host_count", "no part: hosts", METRIC_ENERGY, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"unpowered_switch_count", "no part: switch.", METRIC_ENERGY, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"unpowered_port_count", "no part: ports", METRIC_ENERGY, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"useful_bytes", "useful bytes", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"algorithmic_bytes", "bytes asked for", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"wire_bytes", "bytes on links", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"full_rank_count", "ranks, full job", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"operation_count", "operations", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"message_count", "messages", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"packet_count", "packets", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
+    {"packet_hop_count", "packet-hops", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"drop_count", "drops", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"link_error_count", "lost by errors", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"link_repeat_count", "link repeats", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"retransmission_count", "sent again", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"nack_count", "NACKs", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"trim_count", "trimmed", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"duplicate_count", "received twice", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"reordered_count", "reordered", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"reorder_distance_max", "overtaken, max", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"reorder_distance_mean", "overtaken, mean", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"mark_count", "ECN marks", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"pause_count", "pauses", METRIC_TRAFFIC, BETTER_LOW, false, NULL, LACKS_NONE},
+    {"reconfiguration_count", "circuits set", METRIC_TRAFFIC, BETTER_NEITHER, false, NULL, LACKS_NONE},
 };
 
 enum { KNOWN_COUNT = sizeof known_metrics / sizeof known_metrics[0] };
@@ -76,14 +83,14 @@ static const struct result_column *summary_column(const char *name)
     return column->name != NULL ? column : NULL;
 }
 
-static bool is_known(const char *name)
+static const struct known *known_find(const char *name)
 {
     for (size_t i = 0; i < KNOWN_COUNT; i++) {
         if (strcmp(known_metrics[i].column, name) == 0) {
-            return true;
+            return &known_metrics[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 const struct metric *metric_list(struct arena *arena, size_t *count)
@@ -99,7 +106,7 @@ const struct metric *metric_list(struct arena *arena, size_t *count)
             column, known->label, known->section, known->better, known->key, known->is_defined};
     }
     for (const struct result_column *column = result_columns; column->name != NULL; column++) {
-        if (column->table == RESULT_TABLE_summary && column->type != COLUMN_TEXT && !is_known(column->name)) {
+        if (column->table == RESULT_TABLE_summary && column->type != COLUMN_TEXT && known_find(column->name) == NULL) {
             vec_push(arena, list, *count, capacity) =
                 (struct metric){column, column->name, METRIC_OTHER, BETTER_NEITHER, NULL, true};
         }
@@ -127,6 +134,14 @@ double metric_value(const struct metric *metric, const struct result_summary *su
         break;
     }
     return (double)NAN;
+}
+
+bool metric_is_incomplete(const struct metric *metric, const struct result_summary *summary)
+{
+    const struct known *known = known_find(metric->column->name);
+    unsigned lacking = (summary->unpowered_host_count > 0 ? LACKS_HOSTS : LACKS_NONE) |
+                       (summary->unpowered_switch_count + summary->unpowered_port_count > 0 ? LACKS_NETWORK : LACKS_NONE);
+    return known != NULL && (known->lacks_with & lacking) != 0;
 }
 
 /* Names of a unit by powers of a thousand; `base` is the place of the stored unit. */

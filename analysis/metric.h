@@ -34,6 +34,9 @@ const struct metric *metric_list(struct arena *arena, size_t *count);
 /* Not-a-number where the column is not known. */
 double metric_value(const struct metric *metric, const struct result_summary *summary);
 
+/* True for a power or energy of a run in which something that draws power names no part: it is too low. */
+bool metric_is_incomplete(const struct metric *metric, const struct result_summary *summary);
+
 /* A unit in which values from `smallest` (above 0) to `largest` are read easily: 1.2e9 ps = 1.2 ms. */
 struct metric_unit {
     const char *name;

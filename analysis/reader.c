@@ -396,7 +396,7 @@ static enum status crash_probe(const char *path, struct diag *diag)
     if (child < 0 || waitpid(child, &state, 0) < 0) {
         return diag_set(diag, STATUS_IO, "cannot start a process to look at %s", path);
     }
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) {
+    if (WIFEXITED(state) && (WEXITSTATUS(state) == 0 || WEXITSTATUS(state) == STATUS_MEMORY)) {
         return STATUS_OK;
     }
     return diag_input(diag, (struct origin){path, 0, 0}, "is damaged; expected a result file of photonet run");

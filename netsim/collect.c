@@ -284,6 +284,7 @@ static enum status energy_collect(const struct facts *facts, uint64_t makespan_p
         struct result_energy row = {
             .part = rows[i].part,
             .class = rows[i].class,
+            .use = energy_use_name(rows[i].use),
             .count = rows[i].count,
             .static_j = rows[i].static_pj * 1e-12,
             .dynamic_j = rows[i].dynamic_pj * 1e-12,
@@ -426,6 +427,10 @@ static void energy_summarise(const struct facts *facts, struct steady steady, ui
         compute_pj += rows[i].use == ENERGY_GPU_COMPUTE ? row_pj : 0;
         wait_pj += rows[i].use == ENERGY_GPU_WAIT ? row_pj : 0;
     }
+    struct fabric_bare bare = fabric_bare(facts->fabric);
+    summary->unpowered_host_count = bare.hosts;
+    summary->unpowered_switch_count = bare.switches;
+    summary->unpowered_port_count = bare.ports;
     summary->energy_per_iteration_j = all_pj * 1e-12 / steps;
     summary->network_energy_per_iteration_j = network_pj * 1e-12 / steps;
     summary->gpu_compute_energy_j = compute_pj * 1e-12 / steps;

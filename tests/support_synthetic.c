@@ -126,11 +126,11 @@ static void energy_add(struct filling *filling)
     double seconds = (double)filling->makespan_ps * 1e-12;
     bool is_optical = filling->look == &looks[4];
     const struct result_energy rows[] = {
-        {"h100", "gpu", RANKS, 400 * RANKS * seconds, 300 * RANKS * seconds, 0, 700 * RANKS},
-        {"connectx7", "nic", RANKS, 20 * RANKS * seconds, 0.01, 0, 21 * RANKS},
-        {filling->look->module, filling->look->class, LINKS, filling->look->module_w * LINKS * seconds, 0.02,
+        {"h100", "gpu", "gpu_wait", RANKS, 400 * RANKS * seconds, 300 * RANKS * seconds, 0, 700 * RANKS},
+        {"connectx7", "nic", "network", RANKS, 20 * RANKS * seconds, 0.01, 0, 21 * RANKS},
+        {filling->look->module, filling->look->class, "network", LINKS, filling->look->module_w * LINKS * seconds, 0.02,
          0, filling->look->module_w * LINKS},
-        {is_optical ? "polatis_ocs" : "tomahawk4", is_optical ? "ocs" : "switch", 4,
+        {is_optical ? "polatis_ocs" : "tomahawk4", is_optical ? "ocs" : "switch", "network", 4,
          (is_optical ? 50 : 450) * 4 * seconds, 0.01, is_optical ? 0.001 : 0, (is_optical ? 50 : 450) * 4},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -91,6 +91,17 @@ __attribute__((noinline, returns_nonnull)) static const char *printed(void (*pri
     return text;
 }
 
+/* Makes a file with h5py. */
+static void python_file(const char *path, const char *statements)
+{
+    char output[900];
+    CHECK_EQUAL(test_shell(output, sizeof output,
+                           "/usr/bin/python3 -c \"import h5py; f = h5py.File('%s', 'a'); %s\"", path,
+                           statements),
+                0);
+    CHECK_TEXT(output, "");
+}
+
 static size_t longest_line(const char *text)
 {
     size_t longest = 0;
@@ -122,6 +133,31 @@ static void test_table(void)
     CHECK(strstr(text, "pauses") == NULL); /* zero in all runs */
     text = printed(compare_table, path_of("table.h5"), "optical-patch");
     CHECK_HOLDS(text, "  iteration time      ms 10.00  0.97x");
+}
+
+/* A power that leaves out what names no part is marked, is no best value and has no ratio to one that is whole; and a
+ * status is printed whole. */
+static void test_incomplete(void)
+{
+    const char *path = synthetic("lacking.h5", 5);
+    const char *text = printed(compare_table, path, NULL);
+    CHECK_HOLDS(text, "  network per GPU      W    94.50  78.50  0.83x 73.70* 0.78x");
+    CHECK(strstr(text, "too low") == NULL && strstr(text, "no part") == NULL);
+    python_file(path, "f['runs/fat-tree-cpo/summary/unpowered_port_count'][0] = 384; "
+                      "f['runs/fat-tree-dsp'].attrs['status'] = 'interrupted'");
+    text = printed(compare_table, path, NULL);
+    CHECK_HOLDS(text, "  network per GPU      W    94.50  78.50* 0.83x 73.70?       ");
+    CHECK_HOLDS(text, "  no part: ports                0      0      =   384            0      =     0      =\n");
+    CHECK(strstr(text, "no part: hosts") == NULL);
+    CHECK_HOLDS(text, "\n? too low: ");
+    CHECK_HOLDS(text, "interrupted     complete     complete");
+    CHECK_HOLDS(text, "  GPUs waiting  "); /* the hosts have parts */
+    text = printed(compare_markdown, path, NULL);
+    CHECK_HOLDS(text, "| network_w_per_gpu | 94.5 | 78.5 (0.831x) | 73.7? |");
+    CHECK_HOLDS(printed(compare_json, path, NULL), "\"unpowered_port_count\": 384");
+    text = printed(compare_table, path, "fat-tree-cpo");
+    CHECK_HOLDS(text, "interrupted");
+    CHECK(longest_line(text) <= COMPARE_WIDTH);
 }
 
 static void test_csv(void)
@@ -235,17 +271,6 @@ static void test_usage_refused(void)
     }
 }
 
-/* Makes a file with h5py. */
-static void python_file(const char *path, const char *statements)
-{
-    char output[900];
-    CHECK_EQUAL(test_shell(output, sizeof output,
-                           "/usr/bin/python3 -c \"import h5py; f = h5py.File('%s', 'a'); %s\"", path,
-                           statements),
-                0);
-    CHECK_TEXT(output, "");
-}
-
 static void test_refused(void)
 {
     const char *path = synthetic("good.h5", 2);
@@ -355,6 +380,6 @@ static void test_schema_is_current(void)
     }
 }
 
-TEST_MAIN("compare", TEST(test_tables_read_back), TEST(test_table), TEST(test_csv), TEST(test_json),
+TEST_MAIN("compare", TEST(test_tables_read_back), TEST(test_table), TEST(test_incomplete), TEST(test_csv), TEST(test_json),
           TEST(test_markdown), TEST(test_numbers), TEST(test_refused), TEST(test_usage_refused),
           TEST(test_damaged), TEST(test_many_files), TEST(test_schema_is_current))

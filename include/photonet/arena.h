@@ -2,7 +2,7 @@
  *
  * One run owns one arena; what is in it is never freed singly, so there is no ownership to follow inside a
  * run. Blocks grow geometrically from malloc (the only caller of it in the project). All memory is zeroed.
- * Out of memory ends the process with one line that names the size and the purpose. */
+ * Out of memory ends the process with one line that names the size and the purpose, and STATUS_MEMORY. */
 #ifndef PHOTONET_ARENA_H
 #define PHOTONET_ARENA_H
 

@@ -18,8 +18,8 @@
  * Build with `cc example.c $(pkg-config --cflags --libs photonet)`.
  *
  * Nothing is printed, no signal is caught, no environment variable is read. Calls from several threads may run at the
- * same time where none of them writes a file (HDF5 serves one thread). A lack of memory ends the process, as does a
- * broken invariant of the simulator. This header stands alone and includes nothing of the simulator's own. */
+ * same time where none of them writes a file (HDF5 serves one thread). A lack of memory ends the process (status 5), as
+ * does a broken invariant of the simulator (abort). This header stands alone and includes nothing of the simulator's own. */
 #ifndef PHOTONET_H
 #define PHOTONET_H
 

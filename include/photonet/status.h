@@ -2,7 +2,7 @@
  *
  * Bad input, bad usage and I/O failures travel as an `enum status` (whose values are the exit statuses of
  * the program) with one line of text in a `struct diag`. Broken invariants are asserts. Out of memory ends
- * the process (see arena.h). Only netsim/main.c prints errors and exits.
+ * the process at once with STATUS_MEMORY (see arena.h). Only netsim/main.c prints errors and exits.
  *
  * The one line reads `path:line:column: what; what was expected`; line and column are left out where 0. */
 #ifndef PHOTONET_STATUS_H
@@ -17,6 +17,7 @@ enum status {
     STATUS_INPUT = 2,         /* a file, a parameter or a combination of them is wrong */
     STATUS_DEADLOCK = 3,      /* the simulated job cannot progress */
     STATUS_IO = 4,            /* reading or writing failed */
+    STATUS_MEMORY = 5,        /* the system has no memory left */
     STATUS_INTERRUPTED = 130, /* a signal ended the run; results so far are in the file */
 };
 

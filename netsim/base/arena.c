@@ -13,6 +13,7 @@
  *   5. An arena within another is in the parent's list of children until it ends; the parent's end is its own.
  * Threads may allocate from one arena: a spin lock is taken, since a request is short and two rarely meet. */
 #include "photonet/arena.h"
+#include "photonet/status.h"
 
 #include <assert.h>
 #include <stdalign.h>
@@ -24,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define BLOCK_BYTES_MIN ((size_t)8 << 10) /* a thousand small arenas of 64 KiB were 67 MB to clear */
 #define LARGE_BYTES     ((size_t)64 << 20) /* addresses; memory comes with the first use of a page */
@@ -65,7 +67,7 @@ static _Noreturn void memory_out(size_t count, size_t bytes_each, const char *pu
         fprintf(stderr, "photonet: out of memory: %zu items of %zu bytes for %s\n", count, bytes_each,
                 purpose);
     }
-    abort();
+    _exit(STATUS_MEMORY); /* handlers of exit() would want memory too */
 }
 
 static void *system_take(size_t bytes, const char *purpose)

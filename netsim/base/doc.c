@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 #include <yaml.h>
 
@@ -369,7 +370,7 @@ static enum status yaml_error_report(struct reader *reader)
     if (yaml->error == YAML_MEMORY_ERROR) {
         fprintf(stderr, "photonet: out of memory: libyaml reading %zu bytes of %s\n", reader->text_bytes,
                 reader->path);
-        abort();
+        _exit(STATUS_MEMORY);
     }
     if (yaml->error == YAML_READER_ERROR) {
         return diag_input(reader->diag, origin_of_byte(reader, yaml->problem_offset),

@@ -21,6 +21,11 @@
 
 #define MW_PS_IN_PJ 1e-3 /* a milliwatt for a picosecond */
 
+const char *energy_use_name(enum energy_use use)
+{
+    return use == ENERGY_GPU_COMPUTE ? "gpu_compute" : use == ENERGY_GPU_WAIT ? "gpu_wait" : "network";
+}
+
 struct sum {
     uint64_t count;
     double static_mw, dynamic_pj, reconfigure_pj;

@@ -27,6 +27,8 @@ struct energy_row {
     double static_pj, dynamic_pj, reconfigure_pj;
 };
 
+const char *energy_use_name(enum energy_use use); /* as the result file has it */
+
 void energy_account(const struct fabric *fabric, const struct energy_input *input, struct arena *arena,
                     struct energy_row **rows, uint32_t *count);
 
