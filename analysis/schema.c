@@ -70,12 +70,22 @@ void schema_print(FILE *out)
     }
 }
 
+static error_t option_parse(int key, char *text, struct argp_state *state)
+{
+    if (key != ARGP_KEY_ARG) {
+        return ARGP_ERR_UNKNOWN;
+    }
+    diag_set(state->input, STATUS_USAGE, "argument %s: schema takes none", text);
+    return EINVAL;
+}
+
 enum status command_schema(int argc, char **argv, struct diag *diag)
 {
     static const struct argp argp = {
+        .parser = option_parse,
         .doc = "Describes the result file: its groups, columns and units, as Markdown."};
     bool is_done;
-    enum status status = arguments_parse(&argp, argc, argv, NULL, &is_done, diag);
+    enum status status = arguments_parse(&argp, argc, argv, diag, &is_done, diag);
     if (status == STATUS_OK && !is_done) {
         schema_print(stdout);
     }

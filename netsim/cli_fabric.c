@@ -164,6 +164,20 @@ static json_t *list_json(struct arena *arena)
 
 /* ---- info --------------------------------------------------------------------------------------------------- */
 
+/* To four digits, in the largest unit that leaves one before the point: for people, who pass over 1592727271488bps. */
+static const char *readable(enum quantity quantity, uint64_t value, char *text, size_t text_bytes)
+{
+    static const char *const times[] = {"ps", "ns", "us", "ms", "s"}, *const rates[] = {"bps", "kbps", "Mbps", "Gbps", "Tbps"};
+    size_t unit = 0;
+    double number = (double)value;
+    for (; number >= 999.95 && unit < 4; unit++) {
+        number /= 1000;
+    }
+    snprintf(text, text_bytes, number < 9999.5 ? "%.4g%s" : "%.0f%s", number,
+             (quantity == QUANTITY_TIME ? times : rates)[unit]);
+    return text;
+}
+
 static void schedule_print(const struct fabric *fabric, const struct fabric_facts *facts)
 {
     char period[64], window[64], dark[64];
@@ -171,9 +185,9 @@ static void schedule_print(const struct fabric *fabric, const struct fabric_fact
         printf("  schedule        %" PRIu32 " optical switch%s; every %s, %" PRIu32 " circuit%s a transmitter, each up to %s "
                "after %s dark; duty %.2f %%, %.2f %% joined to another\n",
                fabric->optical_count, plural(fabric->optical_count, "es"),
-               quantity_print_u64(QUANTITY_TIME, facts->period_ps, period, sizeof period), facts->windows,
-               plural(facts->windows, "s"), quantity_print_u64(QUANTITY_TIME, facts->window_ps, window, sizeof window),
-               quantity_print_u64(QUANTITY_TIME, fabric->optical_count > 0 ? fabric->optical[0].settle_ps : 0, dark,
+               readable(QUANTITY_TIME, facts->period_ps, period, sizeof period), facts->windows,
+               plural(facts->windows, "s"), readable(QUANTITY_TIME, facts->window_ps, window, sizeof window),
+               readable(QUANTITY_TIME, fabric->optical_count > 0 ? fabric->optical[0].settle_ps : 0, dark,
                                   sizeof dark),
                100 * facts->duty, 100 * facts->joined);
     }
@@ -210,9 +224,9 @@ static void opticals_print(const struct fabric *fabric, const struct fabric_fact
         }
         printf("  optical switch  %s%" PRIu32 " fibre%s; settle %s, re-lock %s, control %s; planner %s\n", count,
                optical->port_count, plural(optical->port_count, "s"),
-               quantity_print_u64(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
-               quantity_print_u64(QUANTITY_TIME, optical->relock_ps, relock, sizeof relock),
-               quantity_print_u64(QUANTITY_TIME, optical->control_ps, control, sizeof control),
+               readable(QUANTITY_TIME, optical->settle_ps, settle, sizeof settle),
+               readable(QUANTITY_TIME, optical->relock_ps, relock, sizeof relock),
+               readable(QUANTITY_TIME, optical->control_ps, control, sizeof control),
                fabric->planner != NULL ? fabric->planner : "none");
     }
 }
@@ -221,7 +235,7 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
 {
     char text[64];
     printf("  hosts           %" PRIu32 ", %s out of each\n", fabric->host_count,
-           quantity_print_u64(QUANTITY_RATE, facts->host_bps / fabric->host_count, text, sizeof text));
+           readable(QUANTITY_RATE, facts->host_bps / fabric->host_count, text, sizeof text));
     for (uint32_t tier = 1; tier <= facts->tiers; tier++) {
         printf("  tier %" PRIu32 "          %" PRIu32 " switch%s, up to %" PRIu32 " port%s in use\n", tier,
                facts->switches[tier], plural(facts->switches[tier], "es"), facts->radix[tier],
@@ -234,10 +248,10 @@ static void counts_print(const struct fabric *fabric, const struct fabric_facts 
     }
     printf("  links           %" PRIu64 "\n", facts->links);
     printf("  bisection       %s one way, between the halves of the hosts\n",
-           quantity_print_u64(QUANTITY_RATE, facts->bisection_bps, text, sizeof text));
+           readable(QUANTITY_RATE, facts->bisection_bps, text, sizeof text));
     printf("  longest way     %" PRIu32 " link%s%s; %s from host 0 to host %" PRIu32 " before a bit is sent\n",
            facts->hops_max, plural(facts->hops_max, "s"), facts->is_sampled ? " (from some hosts)" : "",
-           quantity_print_u64(QUANTITY_TIME, facts->far_delay_ps, text, sizeof text), fabric->host_count - 1);
+           readable(QUANTITY_TIME, facts->far_delay_ps, text, sizeof text), fabric->host_count - 1);
 }
 
 static void light_print(const struct fabric *fabric, const struct fabric_facts *facts)

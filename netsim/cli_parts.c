@@ -133,10 +133,24 @@ static bool is_wanted(const struct arguments *arguments, const struct part *part
            (arguments->class == NULL || strcmp(arguments->class, part_class_name(part->class)) == 0);
 }
 
+/* Rows of `fabric info` and of the table energy that are made of other parts' numbers. */
+static const char *row_origin(const char *name)
+{
+    return strcmp(name, "box_overhead") == 0
+               ? "is a row of accounts, no part: fans, power supplies and control of a box, overhead_fraction of its "
+                 "switch (--set part.SWITCH.overhead_fraction=...) times the power inside"
+           : strcmp(name, "lasers") == 0 || strcmp(name, "ring_tuning") == 0
+               ? "is a row of accounts, no part: lasers and heaters that the link budgets need beyond the modules' watts"
+               : NULL;
+}
+
 static enum status wanted_check(const struct arguments *arguments, const struct part_table *table, struct diag *diag)
 {
     struct origin at = {"parts", 0, 0};
     uint32_t part_id;
+    if (arguments->name != NULL && row_origin(arguments->name) != NULL) {
+        return diag_input(diag, at, "%s %s", arguments->name, row_origin(arguments->name));
+    }
     if (arguments->name != NULL) {
         return part_find(table, arguments->name, at, &part_id, diag);
     }
@@ -161,8 +175,10 @@ static enum status table_print(const struct arguments *arguments, const struct p
         }
     }
     if (!is_long) {
-        printf("\nStatic in pJ/bit is of connected capacity. `photonet parts NAME` gives all numbers, ranges and "
-               "sources.\n");
+        printf("\nStatic in pJ/bit is of connected capacity. Dynamic is spent on each bit that crosses a link: of a module, "
+               "cable\nor NIC half at the end that sends and half at the end that receives (full load both ways gives the "
+               "data sheet's\nwatts), of a switch once for a bit that it sends on. `photonet parts NAME` gives all numbers, "
+               "ranges and sources.\n");
     }
     return STATUS_OK;
 }

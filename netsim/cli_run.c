@@ -147,7 +147,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return cli_format_parse(text, &arguments->is_json, arguments->diag);
     case 'o':
         arguments->output = text;
-        return 0;
+        return text[0] != '\0' ? 0 : (diag_set(arguments->diag, STATUS_USAGE, "-o: the name of the result file is empty"), EINVAL);
     case OPT_SIMD:
         return simd_option(arguments, text);
     case OPT_THREADS:

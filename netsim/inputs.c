@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 struct input_list {
@@ -83,7 +84,11 @@ static void trace_add(struct input_list *list, const char *trace_spec)
     struct stat stat_;
     const char *colon = strchr(trace_spec, ':');
     const char *path = colon != NULL && stat(trace_spec, &stat_) != 0 ? colon + 1 : trace_spec;
-    if (stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode)) {
+    bool is_job = path == trace_spec || strncmp(trace_spec, "job:", 4) == 0;
+    const char *job_path = arena_printf(list->arena, "%s.job", path);
+    if (is_job && access(path, F_OK) != 0 && access(job_path, F_OK) == 0) {
+        file_add(list, job_path); /* what a name alone means, whatever else begins so */
+    } else if (stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode)) {
         pattern_add(list, path, "/*");
     } else {
         file_add(list, path);

@@ -13,7 +13,7 @@ static void usage_print(FILE *stream)
         fprintf(stream, "  %-10s %s\n", command->name, command->summary);
     }
     fprintf(stream, "\n`photonet COMMAND --help` lists a command's options.\n"
-                    "Exit status: 0 good, 1 bad usage, 2 bad input, 3 the simulated job deadlocked, 4 I/O failure, 5 out of "
+                    "Exit status: 0 good, 1 bad usage, 2 bad input, 3 the simulated job deadlocked, 4 writing failed, 5 out of "
                     "memory, 130 interrupted.\n");
 }
 

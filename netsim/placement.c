@@ -124,8 +124,8 @@ static enum status file_place(struct placing *placing, const struct job_part *pa
     }
     FILE *file = fopen(path, "r");
     if (file == NULL) {
-        return diag_set(placing->diag, STATUS_IO, "%s: cannot open the placement of job %s", path,
-                        part->name);
+        return diag_input(placing->diag, (struct origin){.path = path}, "cannot open the placement of job %s",
+                          part->name);
     }
     for (uint32_t line = 1; status == STATUS_OK && fgets(text, sizeof text, file) != NULL; line++) {
         status = line_take(placing, part, path, line, text, &rank);

@@ -29,8 +29,10 @@ void summary_print(const struct result_summary *summary, FILE *stream)
         fprintf(stream, "        slowdown          %12.3f p50, %.3f p99 over an idle fabric\n", summary->slowdown_p50,
                 summary->slowdown_p99);
     }
-    fprintf(stream, "        busbw             %12.2f GB/s, mean of the collectives by bytes\n",
-            summary->collective_busbw_gbps);
+    if (summary->collective_busbw_gbps > 0) {
+        fprintf(stream, "        busbw             %12.2f GB/s, mean of the collectives by bytes\n",
+                summary->collective_busbw_gbps);
+    }
     fprintf(stream, "        packet-hops       %12" PRIu64 " (acknowledgements counted), %" PRIu64 " dropped\n",
             summary->packet_hop_count, summary->drop_count);
     fprintf(stream, "        energy            %12.3f J %s, of it network %.3f J; %.1f W of network a GPU; "

@@ -666,7 +666,7 @@ static void test_group_file(void)
         refused_with(0, "comm_group", in_folder("other.json"), bad[i].part);
         CHECK(i >= 7 || strstr(diag.text, "other.json:1:") != NULL);
     }
-    CHECK_EQUAL(read_with(in_folder("t"), 0, "comm_group", in_folder("nowhere.json")), STATUS_IO);
+    CHECK_EQUAL(read_with(in_folder("t"), 0, "comm_group", in_folder("nowhere.json")), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "nowhere.json: cannot be opened");
 }
 

@@ -148,6 +148,9 @@ static void test_convert(void)
     CHECK_HOLDS(output, "hexagon.job\n");
     CHECK_EQUAL(run_here("info %s", "hexagon"), STATUS_OK); /* the name alone means it too */
     CHECK_HOLDS(output, "(job)\nread       1 file, ");
+    CHECK_EQUAL(run_here("convert pattern:ring,ranks=6,bytes=64KiB --to chakra_et -o %s", "hexagon"), STATUS_OK);
+    CHECK_EQUAL(run_here("info %s", "hexagon"), STATUS_OK);
+    CHECK_HOLDS(output, "(job)\nread       1 file, "); /* the rank files beside it are not read */
     CHECK_HOLDS(output, "\nranks      6, running 1 different program\n");
     CHECK_EQUAL(run_here("validate --ranks 7 %s.job", "hexagon"), STATUS_INPUT);
 }

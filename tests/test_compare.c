@@ -269,6 +269,9 @@ static void test_usage_refused(void)
         CHECK_EQUAL(command_compare(argc, argv, &diag), STATUS_USAGE);
         CHECK_HOLDS(diag.text, cases[i].why);
     }
+    struct diag diag = {0};
+    CHECK_EQUAL(command_schema(2, (char *[]){"photonet schema", "links", NULL}, &diag), STATUS_USAGE);
+    CHECK_TEXT(diag.text, "argument links: schema takes none");
 }
 
 static void test_refused(void)

@@ -385,9 +385,9 @@ static void test_load_failures(void)
     struct arena *arena = arena_new("test");
     const struct doc *root = NULL;
     struct diag diag;
-    CHECK_EQUAL(doc_load("/nowhere/x.yaml", arena, &root, &diag), STATUS_IO);
+    CHECK_EQUAL(doc_load("/nowhere/x.yaml", arena, &root, &diag), STATUS_INPUT);
     CHECK_TEXT(diag.text, "/nowhere/x.yaml: cannot be opened: No such file or directory");
-    CHECK_EQUAL(doc_load(test_directory(), arena, &root, &diag), STATUS_IO);
+    CHECK_EQUAL(doc_load(test_directory(), arena, &root, &diag), STATUS_INPUT);
     CHECK_HOLDS(diag.text, "cannot be read: Is a directory");
     if (access("/dev/zero", R_OK) == 0) {
         CHECK_EQUAL(doc_load("/dev/zero", arena, &root, &diag), STATUS_INPUT);

@@ -198,6 +198,10 @@ static void test_fabric_command(void)
     says(command_fabric, "list", STATUS_OK, "oversubscription");
     says(command_fabric, "list", STATUS_OK, "optical-patch");
     says(command_fabric, "info clos-dsp --hosts 64", STATUS_OK, "64, 400Gbps out of each");
+    says(command_fabric, "info clos-dsp --hosts 1024", STATUS_OK, "Tbps one way");
+    says(command_fabric, "info clos-dsp --hosts 64", STATUS_OK, "before a bit is sent");
+    says(command_parts, "box_overhead", STATUS_INPUT, "overhead_fraction of its switch");
+    says(command_parts, "", STATUS_OK, "half at the end that sends");
     says(command_fabric, "info optical-patch", STATUS_OK, "settle 2ms, re-lock 1ms, control 10ms");
     says(command_fabric, "validate clos-cpo --hosts 256", STATUS_OK, "clos-cpo: good; 256 hosts");
     says(command_fabric, "", STATUS_USAGE, "list, info, validate or export");

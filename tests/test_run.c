@@ -547,6 +547,9 @@ static void test_bad_input_is_refused_and_leaves_nothing(void)
         {1, GOOD "--seed x", "--seed x: a whole number"},
         {1, GOOD "--set radix", "--set radix: KEY=VALUE was expected"},
         {1, GOOD "--frobnicate", "frobnicate"},
+        {1, GOOD "-o ''", "-o: the name of the result file is empty"},
+        {2, GOOD_TRACE "--fabric /nowhere.yaml", "/nowhere.yaml"},
+        {2, GOOD_TRACE "--fabric /", "/: "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         refused(photonet, rows[i].status, rows[i].arguments, rows[i].part);
@@ -586,6 +589,23 @@ static void test_unwritable_output_is_an_io_failure(void)
     CHECK_HOLDS(output, "nowhere/out.h5");
     CHECK_EQUAL(SHELL("{ %s run -q " GOOD ">/dev/full; }", photonet), 4);
     CHECK_HOLDS(output, "cannot write the output");
+}
+
+/* The summary says what names no part, for those who compare watts. */
+static void test_what_names_no_part_is_counted(void)
+{
+    const char *photonet = program();
+    if (photonet == NULL) {
+        return;
+    }
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:permutation,ranks=16,bytes=1MB -f tpu-v4-cube --format json", photonet), 0);
+    CHECK_HOLDS(output, "\"unpowered_port_count\": 384");
+    CHECK_HOLDS(output, "\"unpowered_host_count\": 0");
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:permutation,ranks=16,bytes=1MB -f htsim-128", photonet), 0);
+    CHECK_HOLDS(output, "slowdown ");
+    CHECK(strstr(output, "busbw") == NULL); /* there are no collectives */
+    CHECK_EQUAL(SHELL("%s run -q -t pattern:permutation,ranks=16,bytes=1MB -f clos-dsp --format json", photonet), 0);
+    CHECK_HOLDS(output, "\"unpowered_port_count\": 0");
 }
 
 /* What an algorithm moves is no measure of what was asked for: in-switch reduction moves half of what rings do. */
@@ -719,4 +739,4 @@ TEST_MAIN("run", TEST(test_equal_runs_have_equal_digests), TEST(test_digest_sees
           TEST(test_rows_of_nccl_are_means), TEST(test_energy_is_per_bit_that_was_asked_for), TEST(test_program_stops_at_a_time), TEST(test_program_spares_files_of_others),
           TEST(test_program_is_interrupted_by_a_signal), TEST(test_program_repeats_itself_to_the_byte),
           TEST(test_one_is_no_plural), TEST(test_bad_input_is_refused_and_leaves_nothing), TEST(test_bad_files_are_named_with_line_and_column),
-          TEST(test_unwritable_output_is_an_io_failure))
+          TEST(test_unwritable_output_is_an_io_failure), TEST(test_what_names_no_part_is_counted))

@@ -267,7 +267,7 @@ static void test_placement_file(void)
         CHECK_EQUAL(place((const char *[]){spec}, 1, 12, hosts, &diag), STATUS_INPUT);
         CHECK_HOLDS(diag.text, bad[i].part);
     }
-    CHECK_EQUAL(place((const char *[]){"file:/nowhere/at/all"}, 1, 12, hosts, &diag), STATUS_IO);
+    CHECK_EQUAL(place((const char *[]){"file:/nowhere/at/all"}, 1, 12, hosts, &diag), STATUS_INPUT);
     CHECK_EQUAL(place((const char *[]){"file:/"}, 1, 12, hosts, &diag), STATUS_INPUT);
     CHECK_TEXT(diag.text, "/: is a folder; expected a file with a host a line, the placement of job ring");
     placement_file("3 # one\n", spec);

@@ -37,7 +37,7 @@ enum status byte_stream_open(const char *path, struct arena *arena, struct byte_
     }
     gzFile file = gzopen(path, "rb");
     if (file == NULL) {
-        return diag_set(diag, STATUS_IO, "%s: cannot open for reading", path);
+        return diag_set(diag, STATUS_INPUT, "%s: cannot open for reading", path);
     }
     *stream = arena_one(arena, struct byte_stream);
     (*stream)->path = arena_strdup(arena, path);
@@ -62,7 +62,7 @@ static enum status read_failure(struct byte_stream *stream, struct diag *diag)
     int code;
     const char *text = gzerror(stream->file, &code);
     if (code == Z_ERRNO) {
-        return diag_set(diag, STATUS_IO, "%s: cannot read", stream->path);
+        return diag_set(diag, STATUS_INPUT, "%s: cannot read", stream->path);
     }
     return diag_input(diag, (struct origin){.path = stream->path},
                       "gzip data are damaged or truncated (%s); expected a whole gzip file", text);

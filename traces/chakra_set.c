@@ -66,8 +66,7 @@ static enum status directory_list(const char *directory, const char *prefix, str
 {
     DIR *stream = opendir(directory);
     if (stream == NULL) {
-        return diag_set(diag, errno == ENOENT || errno == ENOTDIR ? STATUS_INPUT : STATUS_IO,
-                        "%s: cannot list the folder: %s", directory, strerror(errno));
+        return diag_set(diag, STATUS_INPUT, "%s: cannot list the folder: %s", directory, strerror(errno));
     }
     for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
         struct rank_file file;

@@ -148,7 +148,7 @@ static enum status format_probe(const char *path, const struct trace_format **fo
     }
     gzFile stream = gzopen(file, "rb"); /* reads plain files too */
     if (stream == NULL) {
-        return diag_set(diag, STATUS_IO, "%s: cannot open", file);
+        return diag_set(diag, STATUS_INPUT, "%s: cannot open", file);
     }
     uint8_t head[HEAD_BYTES];
     int got = gzread(stream, head, sizeof head);

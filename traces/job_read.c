@@ -62,7 +62,7 @@ static enum status head_check(const struct reading *reading)
     }
     FILE *file = fopen(reading->path, "rb");
     if (file == NULL) {
-        return diag_set(reading->diag, STATUS_IO, "%s: cannot open for reading", reading->path);
+        return diag_set(reading->diag, STATUS_INPUT, "%s: cannot open for reading", reading->path);
     }
     size_t got = fread(head, 1, JOB_FILE_HEAD_BYTES, file);
     fclose(file);
@@ -83,7 +83,7 @@ static enum status head_check(const struct reading *reading)
                       version, JOB_FILE_VERSION);
     }
     if (!job_file_digest(reading->path, &has_bytes, &has_digest)) {
-        return diag_set(reading->diag, STATUS_IO, "%s: cannot read", reading->path);
+        return diag_set(reading->diag, STATUS_INPUT, "%s: cannot read", reading->path);
     }
     if (has_bytes != bytes) {
         return refuse(reading, "has %" PRIu64 " bytes; its head says %" PRIu64 "; it is cut or damaged",

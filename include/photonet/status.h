@@ -16,7 +16,7 @@ enum status {
     STATUS_USAGE = 1,         /* the command line is wrong */
     STATUS_INPUT = 2,         /* a file, a parameter or a combination of them is wrong */
     STATUS_DEADLOCK = 3,      /* the simulated job cannot progress */
-    STATUS_IO = 4,            /* reading or writing failed */
+    STATUS_IO = 4,            /* writing results failed, or starting a process */
     STATUS_MEMORY = 5,        /* the system has no memory left */
     STATUS_INTERRUPTED = 130, /* a signal ended the run; results so far are in the file */
 };

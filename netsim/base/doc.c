@@ -462,7 +462,7 @@ static enum status stream_read(FILE *stream, const char *path, struct arena *are
         }
     }
     if (ferror(stream)) {
-        return diag_set(diag, STATUS_IO, "%s: cannot be read: %s", path, strerror(errno));
+        return diag_set(diag, STATUS_INPUT, "%s: cannot be read: %s", path, strerror(errno));
     }
     *text = bytes;
     *length = used;
@@ -477,7 +477,7 @@ enum status doc_load(const char *path, struct arena *arena, const struct doc **r
     }
     FILE *stream = fopen(path, "rb");
     if (stream == NULL) {
-        return diag_set(diag, STATUS_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        return diag_set(diag, STATUS_INPUT, "%s: cannot be opened: %s", path, strerror(errno));
     }
     struct arena *scratch = arena_new("the text of a document");
     char *text = NULL;
