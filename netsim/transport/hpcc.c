@@ -15,9 +15,10 @@
  * at each departure (load.h) and round it by chance to one of 64 values, 6 to 12 % apart (HPCC-PINT: 8 bits).
  * Not modelled: pauses by hosts that pass packets on, see roce.c; per-hop records of length, bytes and time (42 B a packet, from which a sender of the first paper computes
  * what is told here); their bytes on the wire (PINT: one); selective repeat.
- * Checked against: the physics that hold of every transport, a lone message at eta of the line's rate, and queues shorter
- * than dcqcn's in an incast (tests/test_transport.c). No public completion times of the scenarios of tests/peers are known
- * to us. */
+ * Checked against: the physics that hold of every transport, a lone message a little below eta of the line's rate (0.924
+ * at eta 0.95 over six links; all of it where hosts reach each other without switches, for nobody measures U there), and
+ * queues shorter than dcqcn's in an incast (tests/test_transport.c). No public completion times of the scenarios of
+ * tests/peers are known to us. */
 #include "netsim/engine/load.h"
 #include "netsim/transport/transport.h"
 
