@@ -267,33 +267,55 @@ static void conservation_check(const struct sim *sim)
     }
 }
 
-/* The circle of ports that wait for each other, if pauses or credits have closed one. */
-static void circle_explain(const struct sim *sim, FILE *stream)
+/* The ports that pauses or credits keep back when nothing moves: those of a circle, if one has closed, else all. */
+struct held {
+    uint32_t *ports;
+    uint32_t count;
+    bool is_circle;
+};
+
+static struct held held_of(const struct sim *sim, struct arena *arena)
 {
-    const struct fabric *fabric = sim->fabric;
-    struct arena *scratch = arena_new("circle");
-    uint32_t *ports = arena_array(scratch, fabric->port_count, uint32_t);
-    uint32_t count = engine_circle(sim->engine, fabric, ports);
-    if (count > 0) {
-        fprintf(stream, "  cyclic buffer dependency: %u ports wait for room, each behind the next, the last behind the first "
-                        "(queue.lanes, routing.paths):\n", count);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        char text[48];
-        uint32_t node = fabric->port_node[ports[i]];
-        fprintf(stream, "    port %u of %s\n", ports[i] - fabric->port_first[node],
-                fabric_node_text(fabric, node, text, sizeof text));
-    }
-    arena_free(scratch);
+    struct held held = {.ports = arena_array(arena, sim->fabric->port_count, uint32_t)};
+    held.count = engine_circle(sim->engine, sim->fabric, held.ports);
+    held.is_circle = held.count > 0;
+    held.count = held.is_circle ? held.count : engine_kept_back(sim->engine, sim->fabric, held.ports);
+    return held;
 }
 
-static const char *explanation_text(const struct sim *sim, struct arena *arena)
+#define HELD_LINES_MAX 64
+static void held_explain(const struct sim *sim, const struct held *held, FILE *stream)
+{
+    const struct fabric *fabric = sim->fabric;
+    const char *ports = plural(held->count, "s");
+    if (held->is_circle) {
+        fprintf(stream, "  buffers wait for each other in a circle, whatever the trace asks for: queue.lanes where the fabric has rings or "
+                        "regions, routing.paths or more room (transport.buffer, queue.xoff) break it\n"
+                        "  cyclic buffer dependency: %u port%s wait for room, each behind the next, the last behind the first:\n",
+                held->count, ports);
+    } else if (held->count > 0) {
+        fprintf(stream, "  buffers are full of packets that cannot leave, whatever the trace asks for: their links are dark or cut; more room "
+                        "(transport.buffer, queue.xoff) lets others by\n  %u port%s kept back, in no circle:\n",
+                held->count, ports);
+    }
+    for (uint32_t i = 0; i < held->count && i < HELD_LINES_MAX; i++) {
+        char text[48];
+        uint32_t node = fabric->port_node[held->ports[i]];
+        fprintf(stream, "    port %u of %s\n", held->ports[i] - fabric->port_first[node],
+                fabric_node_text(fabric, node, text, sizeof text));
+    }
+    if (held->count > HELD_LINES_MAX) {
+        fprintf(stream, "    and %u more\n", held->count - HELD_LINES_MAX);
+    }
+}
+
+static const char *explanation_text(const struct sim *sim, const struct held *held, struct arena *arena)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *stream = open_memstream(&text, &bytes);
+    held_explain(sim, held, stream);
     replay_explain(sim->replay, stream, 16);
-    circle_explain(sim, stream);
     fclose(stream);
     const char *copy = arena_strdup(arena, text);
     free(text);
@@ -316,26 +338,28 @@ static uint64_t cut_ps_of(const struct run_loop *loop, bool is_stuck)
     return ends.moved_ps > ended_ps ? ends.moved_ps : ended_ps;
 }
 
-static enum status deadlock_say(const struct facts *facts, struct diag *diag)
+static enum status deadlock_say(const struct facts *facts, const struct held *held, struct diag *diag)
 {
     char time[32];
+    const char *why = held->is_circle ? "; buffers wait for each other in a circle"
+                      : held->count > 0 ? "; buffers are full of packets for links that are dark or cut" : "";
     return diag_set(diag, STATUS_DEADLOCK,
-                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operation%s done",
+                    "the job on %s is deadlocked: nothing moves after %s, %" PRIu64 " of %" PRIu64 " operation%s done%s",
                     facts->fabric->name, time_print(facts->makespan_ps, time, sizeof time), facts->done_ops, facts->op_count,
-                    plural(facts->op_count, "s"));
+                    plural(facts->op_count, "s"), why);
 }
 
-/* What a run that has ended, or was ended, is called. `is_stuck`: nothing is left to happen. */
-static enum status verdict_of(const struct run_request *request, const struct facts *facts, bool is_stuck,
+/* What a run that has ended, or was ended, is called. `held` NULL: something is left to happen. */
+static enum status verdict_of(const struct run_request *request, const struct facts *facts, const struct held *held,
                               struct run_result *result, struct diag *diag)
 {
     if (facts->is_complete) {
         result->status = "complete";
         return STATUS_OK;
     }
-    result->status = is_stuck ? "deadlock" : "interrupted";
-    if (is_stuck) {
-        return deadlock_say(facts, diag);
+    result->status = held != NULL ? "deadlock" : "interrupted";
+    if (held != NULL) {
+        return deadlock_say(facts, held, diag);
     }
     bool is_signal = request->interrupted != NULL && *request->interrupted;
     return is_signal ? diag_set(diag, STATUS_INTERRUPTED, "interrupted; results so far are kept") : STATUS_OK;
@@ -400,8 +424,9 @@ static enum status packets_run(const struct run_request *request, const struct j
     result->digest = sim_digest(loop.sim);
     result->plan_text = loop.sim->fabric->plan_text;
     result->wall_s = wall_seconds() - start_s;
-    enum status verdict = verdict_of(request, &facts, is_stuck, result, diag);
-    result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, arena) : NULL;
+    struct held held = is_stuck && !facts.is_complete ? held_of(loop.sim, arena) : (struct held){.count = 0};
+    enum status verdict = verdict_of(request, &facts, is_stuck ? &held : NULL, result, diag);
+    result->explanation = verdict == STATUS_DEADLOCK ? explanation_text(loop.sim, &held, arena) : NULL;
     if (results != NULL) {
         status = series_write(&loop.series, facts.makespan_ps, loop.run, diag);
     }
@@ -437,7 +462,7 @@ static enum status fluid_run(const struct run_request *request, const struct job
     collect_summary(&facts, request->iterations, arena, &result->summary);
     result->jobs = collect_jobs(&facts, request->iterations, arena, &result->job_count);
     result->wall_s = wall_seconds() - start_s;
-    verdict = verdict_of(request, &facts, verdict == STATUS_DEADLOCK, result, diag);
+    verdict = verdict_of(request, &facts, verdict == STATUS_DEADLOCK ? &(struct held){.count = 0} : NULL, result, diag);
     struct results_run *run = NULL;
     struct collect_cursor cursor = {0};
     enum status status =

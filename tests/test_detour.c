@@ -95,6 +95,33 @@ static void test_torus_circle_is_named(void)
     arena_free(done.arena);
 }
 
+/* Where there are no lanes: who waits for whom, what may mend it, and that it does; first what is no fault of the trace. */
+static void test_full_buffers_are_named(void)
+{
+    static const struct {
+        const char *trace, *fabric, *said, *why;
+    } cases[] = {
+        {"pattern:alltoall,ranks=32,bytes=4MiB", "sip-ml-ring", "  buffers wait for each other in a circle, ",
+         "done; buffers wait for each other in a circle"},
+        {"pattern:tornado,ranks=32,bytes=4MiB", "sirius", "  buffers wait for each other in a circle, ",
+         "done; buffers wait for each other in a circle"},
+        {"pattern:permutation,ranks=32,bytes=4MiB", "photonic-rails-h100", "  buffers are full of packets that cannot leave, ",
+         "done; buffers are full of packets for links that are dark or cut"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct done done = run(cases[i].trace, cases[i].fabric, "credit", "");
+        CHECK_EQUAL(done.status, STATUS_DEADLOCK);
+        CHECK_EQUAL(strncmp(done.result.explanation, cases[i].said, strlen(cases[i].said)), 0);
+        CHECK_HOLDS(done.result.explanation, "transport.buffer");
+        CHECK_HOLDS(done.result.explanation, "    port ");
+        CHECK_HOLDS(done.diag.text, cases[i].why);
+        arena_free(done.arena);
+        done = run(cases[i].trace, cases[i].fabric, "credit", "transport.buffer=1MB");
+        CHECK_EQUAL(done.status, STATUS_OK);
+        arena_free(done.arena);
+    }
+}
+
 /* The same of pauses, over switches: hosts send none. */
 static void test_circle_of_pauses_is_named(void)
 {
@@ -204,5 +231,6 @@ static void test_flowlets(void)
 }
 
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
+          TEST(test_full_buffers_are_named),
           TEST(test_circle_of_pauses_is_named),
           TEST(test_go_back_over_adaptive_choices_ends), TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))

@@ -95,3 +95,14 @@ uint32_t engine_circle(const struct engine *engine, const struct fabric *fabric,
     arena_free(scratch);
     return count;
 }
+
+uint32_t engine_kept_back(const struct engine *engine, const struct fabric *fabric, uint32_t *ports)
+{
+    uint32_t count = 0;
+    for (uint32_t port = 0; port < fabric->port_count; port++) {
+        if (fabric->port_peer[port] != ID_NONE && is_kept_back(engine, port)) {
+            ports[count++] = port;
+        }
+    }
+    return count;
+}

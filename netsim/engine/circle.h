@@ -15,4 +15,7 @@
  * none. `ports` has room for port_count. */
 uint32_t engine_circle(const struct engine *engine, const struct fabric *fabric, uint32_t *ports);
 
+/* The same of all ports that pause or credit keep back, in a circle or behind a port that is dark or cut. */
+uint32_t engine_kept_back(const struct engine *engine, const struct fabric *fabric, uint32_t *ports);
+
 #endif

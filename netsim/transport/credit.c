@@ -6,7 +6,10 @@
  * that is sent on, one that is next), the least with which a link runs full. Every packet is acknowledged, nothing waits
  * for it; a message keeps or leaves its path as routing.balance says.
  * Virtual lanes break circles where a fabric has rings or regions (queue.lanes); links may lose packets and repeat them
- * (links.retry), which gives no room back twice and takes none for what is lost.
+ * (links.retry), which gives no room back twice and takes none for what is lost. Hosts that pass packets on over circuits,
+ * slots with two hops and circuits that are set for a phase have no such lanes: with buffers this short they can stand still
+ * (sip-ml-ring and lumorph in an all-to-all of 32 x 4 MiB, sirius in a tornado, photonic-rails-h100 in a permutation), which is
+ * reported with the ports and ends with exit status 3; there `buffer`=1MB lets all four through.
  * Not modelled: service levels (data and ACKs share one class in each lane); arbitration beyond FIFO; lost credits
  * (counts are absolute, the next one mends them).
  * Checked against: no drop, no repeat, queues no longer than the buffers (tests/test_transport.c). */
