@@ -9,6 +9,8 @@ static const char *const passing_names[] = {"auto", "memory", "switch", NULL};
 enum passing { PASSING_AUTO, PASSING_MEMORY, PASSING_SWITCH };
 static const char *const alpha_names[] = {"1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16", NULL};
 #define ALPHA_LOG2_MIN (-4)
+static const char *const grade_names[] = {"1B", "4KiB", "8KiB", "16KiB", "32KiB", "64KiB", "128KiB", NULL};
+#define GRADE_LOG2_MIN 12 /* of the second one */
 
 const struct param queue_rows[QUEUE_ROW_COUNT] = {
     PARAM_U64(struct scenario_queue, capacity_bytes, SIZE, "capacity", "0B", "0B", NULL,
@@ -40,6 +42,10 @@ const struct param queue_rows[QUEUE_ROW_COUNT] = {
                "virtual lanes where credits or pauses could close a circle: rings of a torus, regions of a dragonfly or HyperX"),
     PARAM_BOOL(struct scenario_queue, is_adaptive, "adaptive", "no",
                "switches take the least loaded of equal next hops, not the one that the entropy says"),
+    PARAM_CHOICE(struct scenario_queue, grade, "adaptive_grade", "1B", grade_names,
+                 "steps in which `adaptive` compares backlogs, as switches do in a few bands of quality (Junos: 8 by load and "
+                 "queue); equals by entropy. By the byte, a flow at line rate finds free what its last packet left, and "
+                 "stays there: on a permutation slower than spraying, which 16KiB is not"),
     PARAM_CHOICE(struct scenario_queue, passing, "hosts", "auto", passing_names,
                  "what hosts pass on waits in: memory: without bound, marks or trimming; switch: queues as a switch's; auto: "
                  "memory in servers, where a GPU stages for its NIC what came over scale-up links, else switch (chips with routers)"),
@@ -75,6 +81,7 @@ void queues_profile(const struct scenario_queue *queue, const struct transport *
         profile->alpha_log2 = (int32_t)queue->alpha + ALPHA_LOG2_MIN;
     }
     profile->is_adaptive |= queue->is_adaptive;
+    profile->grade_shift = queue->grade > 0 ? queue->grade - 1 + GRADE_LOG2_MIN : 0;
     if (queue->is_lossy) {
         data->xoff_bytes = data->xon_bytes = data->credit_bytes = 0;
     }

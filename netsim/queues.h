@@ -5,17 +5,17 @@
 #include "netsim/engine/engine.h"
 #include "netsim/transport/transport.h"
 
-/* Zero, "transport" and "no" leave what the transport wants. All but `shared` and `adaptive` are of class 0,
- * data. */
+/* Zero, "transport" and "no" leave what the transport wants. All but `shared`, `adaptive` and `adaptive_grade` are
+ * of class 0, data. */
 struct scenario_queue {
     uint64_t capacity_bytes, trim_bytes, mark_low_bytes, mark_high_bytes;
     uint32_t mark, full;
     uint64_t xoff_bytes, xon_bytes, buffer_bytes, credit_bytes;
     uint64_t shared_bytes;
-    uint32_t alpha, passing;
+    uint32_t alpha, passing, grade;
     bool has_lanes, is_adaptive, is_lossy;
 };
-#define QUEUE_ROW_COUNT 16
+#define QUEUE_ROW_COUNT 17
 extern const struct param queue_rows[QUEUE_ROW_COUNT];
 
 void queues_profile(const struct scenario_queue *queue, const struct transport *transport, const void *transport_values,

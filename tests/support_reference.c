@@ -4,20 +4,21 @@
 
 /* ---- events ----------------------------------------------------------------------------------------------- */
 
-/* Least backlog among equal next hops; equal ones are decided by the hash of the packet. */
-static uint32_t port_least(const struct plain *plain, uint32_t first_port, const struct port_set *set, uint64_t hash)
+/* Least backlog, in grades, among equal next hops; equal ones are decided by the hash of the packet. */
+static uint32_t port_least(const struct plain *plain, uint32_t first_port, const struct port_set *set, uint64_t hash,
+                           uint32_t grade_shift)
 {
-    uint64_t least_bytes = UINT64_MAX;
+    uint64_t least = UINT64_MAX;
     uint32_t ties = 0;
     for (uint32_t i = 0; i < set->count; i++) {
-        uint64_t bytes = plain->ports[first_port + port_set_at(set, i)].queued_bytes;
-        ties = bytes < least_bytes ? 1 : ties + (bytes == least_bytes);
-        least_bytes = bytes < least_bytes ? bytes : least_bytes;
+        uint64_t grade = plain->ports[first_port + port_set_at(set, i)].queued_bytes >> grade_shift;
+        ties = grade < least ? 1 : ties + (grade == least);
+        least = grade < least ? grade : least;
     }
     uint32_t wanted = rng_below(hash, ties);
     for (uint32_t i = 0;; i++) {
         uint32_t local = port_set_at(set, i);
-        if (plain->ports[first_port + local].queued_bytes == least_bytes && wanted-- == 0) {
+        if (plain->ports[first_port + local].queued_bytes >> grade_shift == least && wanted-- == 0) {
             return first_port + local;
         }
     }
@@ -34,7 +35,7 @@ uint32_t route_port(const struct plain *plain, uint32_t node, const struct packe
         return ID_NONE;
     }
     if (profile_of(plain, node)->is_adaptive && set.count > 1) {
-        return port_least(plain, first_port, &set, hash);
+        return port_least(plain, first_port, &set, hash, profile_of(plain, node)->grade_shift);
     }
     return first_port + route_choose(&set, hash);
 }

@@ -151,6 +151,17 @@ static void test_go_back_over_adaptive_choices_ends(void)
     }
 }
 
+/* By the byte flows at line rate stay on the port that they have (engine/queue.h); in coarse grades they do not. */
+static void test_grades_unlock_flows(void)
+{
+    const char *const pattern = "pattern:permutation,ranks=128,bytes=2MB";
+    double spray_us = time_us(pattern, "fat-tree-128", "window", "");
+    double byte_us = time_us(pattern, "fat-tree-128", "window", "queue.adaptive=yes queue.adaptive_grade=1B");
+    double grade_us = time_us(pattern, "fat-tree-128", "window", "queue.adaptive=yes queue.adaptive_grade=16KiB");
+    CHECK(byte_us > 1.05 * spray_us);
+    CHECK(grade_us < 1.01 * spray_us);
+}
+
 /* By all shortest ways packets turn anywhere, and two lanes a ring are not enough. */
 static void test_turning_tori_need_colours(void)
 {
@@ -233,4 +244,4 @@ static void test_flowlets(void)
 TEST_MAIN("detour", TEST(test_dragonfly_adversary), TEST(test_ugal_is_minimal_when_idle), TEST(test_torus_circle_is_named),
           TEST(test_full_buffers_are_named),
           TEST(test_circle_of_pauses_is_named),
-          TEST(test_go_back_over_adaptive_choices_ends), TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))
+          TEST(test_go_back_over_adaptive_choices_ends), TEST(test_grades_unlock_flows), TEST(test_turning_tori_need_colours), TEST(test_a_ring_of_hosts_has_lanes), TEST(test_too_many_lanes_are_refused), TEST(test_go_back_over_detours_is_refused), TEST(test_source_routes_spread_evenly), TEST(test_flowlets))

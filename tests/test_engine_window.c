@@ -289,6 +289,12 @@ static void class_couple(struct draw *draw, bool has_pauses, bool has_credits, s
     }
 }
 
+/* Most often less than a packet to some. */
+static uint32_t grade_draw(struct draw *draw)
+{
+    return draw_once_in(draw, 2) ? 0 : draw_once_in(draw, 8) ? GRADE_SHIFT_MAX : (uint32_t)draw_between(draw, 6, 17);
+}
+
 static void profile_draw(struct draw *draw, enum queue_mode mode, struct queue_profile *profile)
 {
     *profile = queue_profile_plain;
@@ -301,6 +307,7 @@ static void profile_draw(struct draw *draw, enum queue_mode mode, struct queue_p
         profile->class[0].mark_high_bytes *= 1 + draw_below(draw, 4);
         class_couple(draw, mode == QUEUES_PAUSED, false, &profile->class[0]);
         profile->is_adaptive = mode == QUEUES_PAUSED && draw_once_in(draw, 2);
+        profile->grade_shift = grade_draw(draw);
         return;
     }
     bool is_apart = mode == QUEUES_APART, has_pauses = !is_apart && draw_once_in(draw, 2);
@@ -315,6 +322,7 @@ static void profile_draw(struct draw *draw, enum queue_mode mode, struct queue_p
     profile->alpha_log2 = (int32_t)draw_below(draw, 9) - 4;
     profile->load_period_ps = draw_once_in(draw, 4) ? draw_between(draw, 1000, 20000000) : 0;
     profile->is_adaptive = !is_apart && draw_once_in(draw, 2);
+    profile->grade_shift = grade_draw(draw);
 }
 
 static void queues_draw(struct scenario *s)
@@ -473,6 +481,7 @@ static void choices_make(struct scenario *s, uint64_t seed, struct arena *arena)
     profile->class[0].mark = draw_once_in(&s->draw, 2) ? profile->class[0].mark : MARK_NEVER;
     profile->class[0].capacity_bytes *= draw_once_in(&s->draw, 2) ? 0 : 8;
     profile->is_adaptive = true;
+    profile->grade_shift = grade_draw(&s->draw);
     s->host_queues = *profile;
 }
 

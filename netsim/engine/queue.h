@@ -10,6 +10,20 @@
  * A profile holds for all ports of all switches, or of all hosts (whose queues hold packets in transit only: what a
  * host sends itself is pulled, not queued). Byte counts of a class include the packet in service.
  *
+ * Least backlog by the byte locks flows to ports: on a permutation of a tree without oversubscription each input comes at
+ * line rate, so when its next packet arrives, the port that its last one took is just free, and the others are not. 52 % of
+ * the packets take the port of the one before (25 % blindly, four ports). Uplinks never wait, and flows that meet further
+ * down meet for long. Round robin among equals is worse (84 us in the first row). Switches compare in coarse grades (Junos:
+ * 8 bands of quality), or two random ports (DRILL, SIGCOMM 2017). Iteration of a permutation, mean of seeds 1 to 3, us:
+ *
+ *                           spray   by the byte   4 KiB   16 KiB   64 KiB   two random ports, by the byte
+ *     fat-tree-128, 2 MB     60.9          67.6    66.0     59.8     60.7   59.2
+ *     fat-tree-128, 8 MB    204.1         225.7   219.8    200.5    203.9   199.0
+ *     fat-tree-1024, 2 MB    61.9          69.6    64.6     61.1     61.8   60.4
+ *     htsim-128, 2 MB        61.5          62.8    60.8     60.1     61.3   59.5
+ *
+ * With ecmp, where equals go by the flow, finer is better (first row: 116 by the byte, 144 by 16 KiB, 218 blindly).
+ *
  * Where a rule needs chance, the draw is keyed by (seed, port, number of the packet on that port), so it depends on
  * nothing else. */
 #ifndef PHOTONET_QUEUE_H
@@ -53,6 +67,7 @@ struct queue_class {
     uint64_t credit_bytes;
 };
 
+enum { GRADE_SHIFT_MAX = 24 }; /* below the bits of INT32_MAX, which stands for what is no port */
 struct queue_profile {
     uint32_t class_count; /* 1 .. CLASSES_MAX; a packet of a higher class goes to the last one */
     uint32_t lane_count;  /* classes are so many blocks, one for each virtual lane; 0 as 1 */
@@ -63,6 +78,7 @@ struct queue_profile {
     uint64_t shared_bytes;
     int32_t alpha_log2;
     bool is_adaptive;     /* least backlog among equal next hops; equal backlogs by hash of the packet */
+    uint32_t grade_shift; /* backlogs are equal to it that are equal as bytes >> this; <= GRADE_SHIFT_MAX */
     uint32_t trim_bytes;  /* what is left of a trimmed packet */
     /* In-band telemetry: > 0: switches measure how full their links are over this time and data packets keep the largest
      * (load.h): load_depart for every packet that starts on a switch's port, with the serialisation time of what is left

@@ -1004,8 +1004,9 @@ void coupled_send(struct worker *worker, const struct window_node *node, uint32_
 /* The output port of a packet without detours, counted within the node, ID_NONE for no way. */
 uint32_t coupled_route(const struct window_core *core, const struct window_node *node, const struct packet *packet,
                        uint32_t towards, uint64_t now_ps);
-/* Least backlog among equal next hops; equal ones are decided by the hash of the packet. */
-uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash);
+/* Least backlog, in grades, among equal next hops; equal ones are decided by the hash of the packet. */
+uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash,
+                    uint32_t grade_shift);
 uint32_t class_open_classes(const struct window_core *core, uint32_t port_id);
 void class_waiting_visit(const struct window_core *core, uint32_t port_id,
                          void (*visit)(void *context, uint32_t in_port, bool is_kept_back), void *context);

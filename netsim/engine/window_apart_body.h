@@ -140,7 +140,7 @@ void LAZY_SERVE(struct worker *worker, uint32_t node_id)
     struct lazy at = {.worker = worker, .core = core, .node = node, .ports = &core->ports[node->port_first],
                       .class_ports = &core->class_ports[node->port_first], .leave_ps = (lanes *)worker->leave_ps,
                       .backlog = (lanes *)worker->backlog, .vectors = (node->port_count + LANES - 1) / LANES,
-                      .port_first = node->port_first, .is_adaptive = profile->is_adaptive,
+                      .port_first = node->port_first, .is_adaptive = profile->is_adaptive, .grade_shift = profile->grade_shift,
                       .is_watched = profile->shared_bytes > 0 || core->has_credits};
     node_touch(worker->core, node);
     if (__builtin_expect(!lazy_can(worker, node), 0)) {

@@ -116,18 +116,18 @@ INLINE uint32_t lanes_lowest(lanes a, bool is_half)
 #endif
 }
 
-/* The port that holds least. Without a branch on ties: they come and go. */
-INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, uint64_t hash)
+/* The port that holds least, in grades of 2^shift bytes. Without a branch on ties: they come and go. */
+INLINE uint32_t choice_of(const lanes *backlog, uint32_t vectors, bool is_half, uint64_t hash, int32_t shift)
 {
     if (vectors == 1) {
-        uint32_t bits = lanes_lowest(backlog[0], is_half);
+        uint32_t bits = lanes_lowest(backlog[0] >> shift, is_half);
         return bit_at(bits, rng_below(hash, (uint32_t)__builtin_popcount(bits)));
     }
     lanes low = backlog[0];
     for (uint32_t v = 1; v < vectors; v++) {
         low = min_lanes(low, backlog[v]);
     }
-    lanes least = splat(lowest_lane(low) + 1);
+    lanes least = splat(((lowest_lane(low) >> shift) + 1) << shift);
     uint32_t ties = 0, v = 0;
     for (uint32_t i = 0; i < vectors; i++) {
         ties += (uint32_t)__builtin_popcount(bits_less(backlog[i], least));
@@ -174,8 +174,8 @@ INLINE void choices_deal(const struct lazy *at, uint32_t i, lanes *leave_ps, lan
         uint64_t item = items[i];
         int32_t now_ps = (int32_t)lazy_item_ps(at->core, item), size = (int32_t)((uint32_t)item & PACKET_BYTES_MAX);
         choices_catch_up(worker, now_ps, leave_ps, backlog, vectors);
-        uint32_t local = choice_of(backlog, vectors, is_half, hashes[i]), v = vectors == 1 ? 0 : local / LANES;
-        uint32_t lane = local - v * LANES;
+        uint32_t local = choice_of(backlog, vectors, is_half, hashes[i], (int32_t)at->grade_shift);
+        uint32_t v = vectors == 1 ? 0 : local / LANES, lane = local - v * LANES;
         struct choice_port *choice = &worker->choice_ports[local];
         if (may_drop && backlog[v][lane] + (int64_t)size > choice->limit_bytes) {
             const struct packet *packet = meta_packet(worker->chunks, (uint32_t)item);

@@ -196,7 +196,8 @@ static void choices_make(const struct lazy *at, bool may_drop)
 {
     struct quick quick;
     uint32_t done = 0, ups = at->node->route.up_count;
-    if (!may_drop && ups <= QUICK_VECTORS * LANES && quick_open(at, &quick, ups <= LANES ? 1 : QUICK_VECTORS)) {
+    bool can = !may_drop && ups <= QUICK_VECTORS * LANES && at->grade_shift == 0; /* else more than idle ports hold least */
+    if (can && quick_open(at, &quick, ups <= LANES ? 1 : QUICK_VECTORS)) {
         if (ups <= LANES / 2) {
             done = quick_deal(at, &quick, 1, true);
         } else if (ups <= LANES) {

@@ -370,19 +370,20 @@ static void on_frame(struct worker *worker, uint32_t node, uint32_t port, const 
 
 /* ---- arrivals --------------------------------------------------------------------------------------------- */
 
-uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash)
+uint32_t port_least(const struct window_core *core, uint32_t port_first, const struct port_set *set, uint64_t hash,
+                    uint32_t grade_shift)
 {
-    uint64_t least_bytes = UINT64_MAX;
+    uint64_t least = UINT64_MAX;
     uint32_t ties = 0;
     for (uint32_t i = 0; i < set->count; i++) {
-        uint64_t bytes = core->ports[port_first + port_set_at(set, i)].queued_bytes;
-        ties = bytes < least_bytes ? 1 : ties + (bytes == least_bytes);
-        least_bytes = bytes < least_bytes ? bytes : least_bytes;
+        uint64_t grade = core->ports[port_first + port_set_at(set, i)].queued_bytes >> grade_shift;
+        ties = grade < least ? 1 : ties + (grade == least);
+        least = grade < least ? grade : least;
     }
     uint32_t wanted = rng_below(hash, ties);
     for (uint32_t i = 0;; i++) {
         uint32_t local = port_set_at(set, i);
-        if (core->ports[port_first + local].queued_bytes == least_bytes && wanted-- == 0) {
+        if (core->ports[port_first + local].queued_bytes >> grade_shift == least && wanted-- == 0) {
             return local;
         }
     }
@@ -398,7 +399,7 @@ uint32_t coupled_route(const struct window_core *core, const struct window_node 
     if (__builtin_expect(set.count == 0, 0)) {
         return ID_NONE;
     }
-    return profile->is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash)
+    return profile->is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash, profile->grade_shift)
                                                  : route_choose(&set, hash);
 }
 
@@ -407,11 +408,12 @@ static uint32_t direct_route(const struct window_core *core, const struct window
 {
     struct port_set set = node_set(core, node, packet);
     uint64_t hash = packet_choice(&core->config, packet, node->id, node->salt);
-    bool is_adaptive = node->is_host ? core->config.host_queues->is_adaptive : core->config.switch_queues->is_adaptive;
+    const struct queue_profile *profile = node->is_host ? core->config.host_queues : core->config.switch_queues;
     if (__builtin_expect(set.count == 0, 0)) {
         return ID_NONE;
     }
-    return is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash) : route_choose(&set, hash);
+    return profile->is_adaptive && set.count > 1 ? port_least(core, node->port_first, &set, hash, profile->grade_shift)
+                                                 : route_choose(&set, hash);
 }
 
 struct way_here {

@@ -16,7 +16,7 @@ struct lazy {
     struct window_port *ports;        /* of the node */
     struct class_port *class_ports;
     lanes *leave_ps, *backlog;
-    uint32_t vectors, port_first;
+    uint32_t vectors, port_first, grade_shift;
     bool is_adaptive, has_backlogs, is_watched; /* watched: each packet sees what all ports have done, in order */
 };
 
@@ -178,7 +178,7 @@ INLINE uint32_t lanes_least(const struct lazy *at, uint32_t first, uint32_t coun
     for (uint32_t i = 0; i < vectors; i++) {
         lanes place = lane_ids(v_first + i) - splat((int32_t)first);
         lanes is_outside = (place < splat(0)) | (place >= splat((int32_t)count));
-        here[i] = max_lanes(at->backlog[v_first + i], is_outside & splat(INT32_MAX));
+        here[i] = max_lanes(at->backlog[v_first + i] >> (int32_t)at->grade_shift, is_outside & splat(INT32_MAX));
         low = pick(here[i] < low, here[i], low);
     }
     lanes least = splat(lowest_lane(low) + 1);
@@ -207,7 +207,7 @@ INLINE uint32_t choice_least(const struct lazy *at, const struct port_set *set, 
         return lanes_least(at, set->first, set->count, packet);
     }
     return port_least(at->core, at->port_first, set,
-                      packet_choice(&at->core->config, packet, at->node->id, at->node->salt));
+                      packet_choice(&at->core->config, packet, at->node->id, at->node->salt), at->grade_shift);
 }
 
 /* Sees what the ports have done by now as far as it matters. */
@@ -379,11 +379,11 @@ static bool lazy_open(const struct lazy *at)
     return true;
 }
 
-/* Backlogs as words of 32 bits, unless so much is here that they might not fit. */
+/* Backlogs as words of 32 bits, unless so much is here that they might not fit, or be of one grade with what is no port. */
 static bool backlogs_load(const struct lazy *at, uint32_t arrivals)
 {
     uint64_t bytes_max = at->node->used_bytes + (uint64_t)arrivals * PACKET_BYTES_MAX;
-    if (!at->is_adaptive || bytes_max >= INT32_MAX) {
+    if (!at->is_adaptive || bytes_max >= INT32_MAX / 2) {
         return false;
     }
     for (uint32_t local = 0; local < at->node->port_count; local++) {
